@@ -1,0 +1,1 @@
+"""The tests. They run on a real PostgreSQL; see conftest.py."""

@@ -1,0 +1,150 @@
+"""What lies in the backup folder, and whether it can be relied on before a migration."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.backup.helpers import Made, collect, make, settings_for
+from tests.conftest import Connect, MakeDatabase
+from tests.databases import TestDatabase
+from vagus_tui.backup import BackupOptions, Kind, backup_outcome, latest_backup, list_backups, restore_test
+from vagus_tui.backup.gate import age_text
+from vagus_tui.checks.base import Context, Outcome
+from vagus_tui.control import Control
+from vagus_tui.database.connection import Database
+from vagus_tui.events import Status
+from vagus_tui.journal.state import read_state
+from vagus_tui.settings import Settings
+
+Judge = Callable[[Settings], Awaitable[Outcome]]
+
+
+@pytest.fixture
+async def judge(connect: Connect) -> Judge:
+    async def judged(settings: Settings) -> Outcome:
+        database = Database(settings)
+        conn = await connect(database.url)
+        # Counters of what was just written are told to the server's statistics by the session that wrote it.
+        await conn.execute("select pg_stat_force_next_flush()" if conn.get_server_version().major >= 15 else "select 1")
+        return await backup_outcome(Context(database, conn, settings, await read_state(conn)))
+
+    return judged
+
+
+def age(path: Path, by: timedelta) -> None:
+    """Make a backup older, proof and all."""
+    from tests.backup.test_verification import reseal
+    from vagus_tui.backup.verify import keep_proof
+
+    manifest = json.loads((path / "manifest.json").read_text())
+    reseal(path, started_at=(datetime.fromisoformat(manifest["started_at"]) - by).isoformat())
+    keep_proof(path, verified=True, restored=True)
+
+
+def test_an_absent_folder_holds_no_backups(tmp_path: Path) -> None:
+    assert list_backups(Settings.model_validate({"backup_dir": tmp_path / "none"})) == []
+
+
+async def test_rubbish_is_passed_over_and_broken_backups_are_shown_with_their_problem(
+    made: Made, settings: Settings
+) -> None:
+    day = made.path.parent
+    (settings.backup_dir / "notes").mkdir()
+    (settings.backup_dir / "20990101").write_text("a file")
+    (day / "holiday pictures").mkdir()
+    (day / "readme.txt").write_text("x")
+    (day / "101010-v1-abcdef.partial").mkdir()
+    broken = day / "101011-v1-abcdef"
+    broken.mkdir()
+    (broken / "manifest.json").write_bytes(b"\x00{{{")
+    short = day / "101012-v1-abcdef"
+    shutil.copytree(made.path, short)
+    (short / "csv" / "exercises.csv").write_text("x")
+    found = {info.path.name: info for info in list_backups(settings)}
+    assert found.keys() == {made.path.name, "101010-v1-abcdef.partial", broken.name, short.name}
+    assert found[made.path.name].usable and not found[made.path.name].problems
+    assert "never finished" in found["101010-v1-abcdef.partial"].problems[0]
+    assert "not a readable manifest" in found[broken.name].problems[0]
+    assert "csv/exercises.csv has 1 bytes" in found[short.name].problems[0]
+    assert not any(info.usable for name, info in found.items() if name != made.path.name)
+    latest = latest_backup(settings)
+    assert latest is not None and latest.path == made.path
+
+
+async def test_a_proof_of_another_manifest_is_none(made: Made, settings: Settings) -> None:
+    manifest = json.loads((made.path / "manifest.json").read_text())
+    manifest["operator"] = "somebody else"
+    (made.path / "manifest.json").write_text(json.dumps(manifest))
+    (info,) = list_backups(settings)
+    assert info.verified is None and "changed after" in info.problems[0]
+
+
+async def test_without_a_backup_the_gate_fails(settings: Settings, judge: Judge) -> None:
+    outcome = await judge(settings)
+    assert outcome.status is Status.FAIL and "Make one" in outcome.message
+
+
+async def test_a_fresh_backup_warns_until_it_was_restored_and_then_passes(
+    settings: Settings, made: Made, judge: Judge
+) -> None:
+    outcome = await judge(settings)
+    assert outcome.status is Status.WARN and "not restored as a test" in outcome.message
+    assert (await collect(restore_test(made.path, settings, Control()))).result.ok
+    outcome = await judge(settings)
+    assert outcome.status is Status.PASS
+    assert outcome.measured == "0 min old, verified, restored"
+
+
+async def test_a_backup_of_another_database_does_not_count(
+    made: Made, settings: Settings, make_database: MakeDatabase, tmp_path: Path, judge: Judge
+) -> None:
+    other = settings_for(await make_database(), tmp_path)
+    assert other.backup_dir == settings.backup_dir
+    outcome = await judge(other)
+    assert outcome.status is Status.FAIL and "only of others" in outcome.message
+
+
+async def test_an_old_backup_fails_once_something_was_written(
+    made: Made, settings: Settings, clean_database: TestDatabase, judge: Judge
+) -> None:
+    age(made.path, timedelta(hours=25))
+    outcome = await judge(settings)
+    assert outcome.status is Status.WARN and "older than a day" in outcome.message
+    async with clean_database.connect() as conn:
+        await conn.execute("update exercises set sets = sets where id in (select id from exercises limit 3)")
+    outcome = await judge(settings)
+    assert outcome.status is Status.FAIL
+    assert "3 row changes since" in outcome.message and "Make a new one" in outcome.message
+
+
+async def test_a_damaged_backup_does_not_count(made: Made, settings: Settings, judge: Judge) -> None:
+    (made.path / "csv" / "exercises.csv").unlink()
+    outcome = await judge(settings)
+    assert outcome.status is Status.FAIL and "csv/exercises.csv is missing" in outcome.message
+
+
+async def test_csv_alone_warns(settings: Settings, judge: Judge) -> None:
+    await make(settings, BackupOptions(kinds=frozenset({Kind.CSV})))
+    outcome = await judge(settings)
+    assert outcome.status is Status.WARN and "CSV alone" in outcome.message
+
+
+async def test_a_backup_on_another_machine_is_known_from_the_journal(
+    made: Made, settings: Settings, judge: Judge
+) -> None:
+    shutil.rmtree(made.path)
+    outcome = await judge(settings)
+    assert outcome.status is Status.WARN and "not on this machine" in outcome.message
+
+
+def test_ages_read_as_people_say_them() -> None:
+    assert age_text(timedelta(seconds=-5)) == "0 min"
+    assert age_text(timedelta(minutes=26)) == "26 min"
+    assert age_text(timedelta(hours=3, minutes=5)) == "3 h 05 m"
+    assert age_text(timedelta(days=4)) == "4 days"

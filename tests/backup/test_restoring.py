@@ -1,0 +1,170 @@
+"""The restore test: green on what was backed up, red when rows or anything that hangs on them differ."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.backup.helpers import Made, collect, make, settings_for
+from tests.backup.test_verification import largest, reseal
+from tests.conftest import MakeDatabase
+from tests.databases import TestDatabase
+from vagus_tui.backup import ArchiveFormat, BackupOptions, Kind, list_backups, restore_test
+from vagus_tui.control import Control
+from vagus_tui.database.connection import Database
+from vagus_tui.errors import CancelledByOperatorError
+from vagus_tui.events import Status, StepEvent
+from vagus_tui.journal import store
+from vagus_tui.migration.runner import migrate
+from vagus_tui.sandbox.options import SandboxOptions
+from vagus_tui.settings import Settings
+
+HANGING = """
+create type public.mood as enum ('low', 'high');
+create function public.touch() returns trigger language plpgsql as $$ begin return new; end $$;
+alter table public.workout_plans add column felt public.mood default 'low';
+alter table public.workout_plans add column shout text generated always as (upper(name)) stored;
+create trigger touched before update on public.workout_plans for each row execute function public.touch();
+create table public.gyms (id int primary key, name text not null);
+insert into public.gyms values (1, 'north');
+create table public.plan_notes (
+    id bigserial primary key, gym int references public.gyms, body text collate "C",
+    plan_id uuid references public.workout_plans on delete cascade, weight float8, raw bytea, tags text[]);
+insert into public.plan_notes (gym, plan_id, body, weight, raw, tags)
+    select 1, id, E'a "quoted"\\n\\\\. \\u202e\\u001b[31m line', 0.1 + 0.2, '\\x00ff', array['x', null, '']
+    from public.workout_plans;
+grant select (body) on public.plan_notes to anon;
+alter table public.plan_notes replica identity full;
+"""
+
+
+async def restore(path: Path, settings: Settings) -> Made:
+    return await collect(restore_test(path, settings, Control()))
+
+
+@pytest.mark.parametrize("form", list(ArchiveFormat))
+async def test_everything_comes_back(settings: Settings, clean_database: TestDatabase, form: ArchiveFormat) -> None:
+    async with clean_database.connect() as conn:
+        await conn.execute(HANGING)
+    made = await make(settings, BackupOptions(format=form))
+    done = await restore(made.path, settings)
+    assert done.result.ok, done.problems
+    assert {"restore-tables-public.plan_notes", "restore-full-public.gyms", "restore-csv-public.exercise_logs"} <= set(
+        done.checks
+    )
+    assert all(event.status is Status.PASS for event in done.checks.values()), done.problems
+    assert list_backups(settings)[0].restored is not None
+    async with clean_database.connect() as conn:
+        assert (await store.backups(conn))[0].restored_at is not None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        SandboxOptions(plans=15),
+        SandboxOptions(plans=5, clean=True, renamed=True),
+        SandboxOptions(plans=5, clean=True, bigint_ids=True, notification_preferences="jsonb"),
+        SandboxOptions(empty=True, default_privileges=False),
+    ],
+    ids=["faulty", "renamed", "bigint", "empty"],
+)
+async def test_every_kind_of_v1_comes_back(
+    make_database: MakeDatabase, tmp_path: Path, options: SandboxOptions
+) -> None:
+    settings = settings_for(await make_database(options), tmp_path)
+    made = await make(settings)
+    done = await restore(made.path, settings)
+    assert done.result.ok, done.problems
+
+
+@pytest.mark.parametrize("bigint", [False, True], ids=["uuid", "bigint"])
+async def test_a_migrated_database_comes_back(make_database: MakeDatabase, tmp_path: Path, bigint: bool) -> None:
+    """v2's policies call functions that are bound to its tables, and both generations are in one backup."""
+    database = await make_database(SandboxOptions(plans=5, clean=True, bigint_ids=bigint))
+    settings = settings_for(database, tmp_path)
+    migrated = await collect(migrate(Database(settings), settings, Control(), hold=False))
+    assert migrated.result.ok
+    made = await make(settings)
+    assert made.path.name.split("-")[1] == "migrated"
+    done = await restore(made.path, settings)
+    assert done.result.ok, done.problems
+    assert {"restore-tables-public.workout_weeks", "restore-tables-public.workout_plans_v1"} <= done.checks.keys()
+
+
+async def test_csv_alone_is_restored_and_compared(settings: Settings) -> None:
+    made = await make(settings, BackupOptions(kinds=frozenset({Kind.CSV})))
+    done = await restore(made.path, settings)
+    assert done.result.ok
+    assert all(id.startswith("restore-csv-") for id in done.checks)
+
+
+def tables(path: Path) -> Any:
+    return json.loads((path / "manifest.json").read_text())["tables"]
+
+
+async def test_a_row_that_differs_turns_its_table_red(made: Made, settings: Settings) -> None:
+    entries = tables(made.path)
+    for entry in entries:
+        if entry["name"] == "exercises":
+            entry["digest"] = entry["digest"][:-1] + ("0" if entry["digest"][-1] != "0" else "1")
+    reseal(made.path, tables=entries)
+    before = list_backups(settings)[0].restored
+    done = await restore(made.path, settings)
+    assert not done.result.ok and done.result.exit_status == 1
+    red = {id for id, event in done.checks.items() if event.status is Status.FAIL}
+    assert red == {"restore-tables-public.exercises", "restore-csv-public.exercises"}
+    assert "digest differs" in done.problems
+    assert list_backups(settings)[0].restored == before
+
+
+async def test_a_changed_value_in_a_csv_turns_it_red(made: Made, settings: Settings) -> None:
+    path = made.path / "csv" / "exercises.csv"
+    lines = path.read_bytes().split(b"\n")
+    lines[1] = lines[1].replace(b'"3"', b'"4"', 1) if b'"3"' in lines[1] else lines[1].replace(b'"4"', b'"3"', 1)
+    path.write_bytes(b"\n".join(lines))
+    reseal(made.path)
+    done = await restore(made.path, settings)
+    assert done.checks["restore-csv-public.exercises"].status is Status.FAIL
+    assert done.checks["restore-tables-public.exercises"].status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("policies", "Users manage own plans"),
+        ("keys", "workout_plans_pkey"),
+        ("grants", "authenticated"),
+        ("row security", "flags"),
+    ],
+)
+async def test_what_hangs_on_a_table_counts_too(made: Made, settings: Settings, kind: str, name: str) -> None:
+    manifest = json.loads((made.path / "manifest.json").read_text())
+    known = manifest["inventory"]["public.workout_plans"][kind]
+    assert name in known
+    known[name + " of old"] = known.pop(name)
+    reseal(made.path, inventory=manifest["inventory"])
+    done = await restore(made.path, settings)
+    failed = done.checks["restore-tables-public.workout_plans"]
+    assert failed.status is Status.FAIL
+    assert f"{kind}: {name} of old is missing" in (failed.message or "")
+    assert f"{kind}: {name} was not there before" in (failed.message or "")
+
+
+async def test_a_broken_archive_is_red_and_the_rest_is_still_compared(made: Made, settings: Settings) -> None:
+    path = largest(made.path / "workout-tables")
+    path.write_bytes(path.read_bytes()[:-200])
+    done = await restore(made.path, settings)
+    assert not done.result.ok
+    assert done.checks["restore-tables"].status is Status.FAIL
+    assert done.checks["restore-csv-public.exercises"].status is Status.PASS
+
+
+async def test_stopping_it_leaves_no_server(made: Made, settings: Settings) -> None:
+    control = Control()
+    with pytest.raises(CancelledByOperatorError, match="local copy was removed"):
+        async for event in restore_test(made.path, settings, control):
+            if isinstance(event, StepEvent) and event.id == "restore-tables-data":
+                control.cancel()

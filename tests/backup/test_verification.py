@@ -1,0 +1,187 @@
+"""Verification finds and names a flipped bit, a cut-off, a missing and an extra file, and rows that do not add up."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.backup.helpers import Made, collect, make
+from vagus_tui.backup import ArchiveFormat, BackupOptions, Kind, list_backups, verify_backup
+from vagus_tui.backup.manifest import DamagedBackupError, read_manifest
+from vagus_tui.control import Control
+from vagus_tui.errors import CancelledByOperatorError
+from vagus_tui.events import StepEvent, StepState
+from vagus_tui.settings import Settings
+
+
+async def verify(path: Path) -> Made:
+    return await collect(verify_backup(path, Control()))
+
+
+def flip(path: Path, at: float) -> None:
+    data = bytearray(path.read_bytes())
+    data[int((len(data) - 1) * at)] ^= 0x10
+    path.write_bytes(data)
+
+
+def largest(folder: Path) -> Path:
+    return max((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+
+
+def reseal(path: Path, **changes: object) -> None:
+    """Rewrite the manifest so that it agrees with the files as they are now: what is left to find is inside them."""
+    manifest = json.loads((path / "manifest.json").read_text())
+    for entry in manifest["files"]:
+        data = (path / entry["name"]).read_bytes()
+        entry["bytes"], entry["sha256"] = len(data), hashlib.sha256(data).hexdigest()
+    manifest.update(changes)
+    text = json.dumps(manifest)
+    (path / "manifest.json").write_text(text)
+    lines = [f"{hashlib.sha256(text.encode()).hexdigest()}  manifest.json"]
+    lines += [f"{entry['sha256']}  {entry['name']}" for entry in manifest["files"]]
+    (path / "SHA256SUMS").write_text("\n".join(lines) + "\n")
+
+
+async def test_a_good_backup_passes_as_often_as_it_is_verified(made: Made) -> None:
+    for _ in range(2):
+        done = await verify(made.path)
+        assert done.result.ok and done.result.exit_status == 0
+        assert not done.problems
+    assert {"backup-files", "backup-archive-tables", "backup-archive-definitions"} <= done.checks.keys()
+
+
+@pytest.mark.parametrize("at", [0.0, 0.3, 0.7, 1.0])
+async def test_a_flipped_bit_in_any_file_is_found_and_the_file_named(made: Made, at: float) -> None:
+    files = [path for path in made.path.rglob("*") if path.is_file() and path.name != "proof.json"]
+    for path in files:
+        original = path.read_bytes()
+        flip(path, at)
+        name = path.relative_to(made.path).as_posix()
+        try:
+            done = await verify(made.path)
+        except DamagedBackupError as error:
+            # A manifest that cannot be read is nothing to compare with.
+            assert name == "manifest.json" and "manifest.json" in str(error)
+        else:
+            assert not done.result.ok and done.result.exit_status == 1, name
+            assert name in done.problems
+        path.write_bytes(original)
+    assert (await verify(made.path)).result.ok
+
+
+async def test_a_cut_off_file_is_found_and_named(made: Made) -> None:
+    path = largest(made.path / "workout-tables")
+    path.write_bytes(path.read_bytes()[:-100])
+    done = await verify(made.path)
+    assert not done.result.ok
+    assert f"workout-tables/{path.name} has" in done.problems and "instead of" in done.problems
+
+
+async def test_a_missing_and_an_extra_file_are_found_and_named(made: Made) -> None:
+    (made.path / "csv" / "exercises.csv").unlink()
+    (made.path / "csv" / "other.csv").write_text("id\n")
+    done = await verify(made.path)
+    assert not done.result.ok
+    assert "csv/exercises.csv is missing." in done.problems
+    assert "csv/other.csv does not belong to the backup." in done.problems
+
+
+async def test_a_link_in_place_of_a_file_is_no_file(made: Made, tmp_path: Path) -> None:
+    path = made.path / "csv" / "exercises.csv"
+    shutil.move(path, tmp_path / "elsewhere.csv")
+    path.symlink_to(tmp_path / "elsewhere.csv")
+    done = await verify(made.path)
+    assert "csv/exercises.csv is not a plain file." in done.problems
+
+
+@pytest.mark.parametrize("form", list(ArchiveFormat))
+async def test_an_archive_that_ends_early_is_found_by_reading_it(settings: Settings, form: ArchiveFormat) -> None:
+    """The checksums agree, as they would had the disk been full from the start: only reading shows it."""
+    made = await make(settings, BackupOptions(kinds=frozenset({Kind.TABLES}), format=form))
+    path = made.path / "workout-tables.dump" if form is ArchiveFormat.CUSTOM else largest(made.path / "workout-tables")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    reseal(made.path)
+    done = await verify(made.path)
+    assert not done.result.ok
+    assert done.checks["backup-files"].status.value == "pass"
+    assert "workout-tables" in done.problems
+
+
+async def test_rows_that_do_not_add_up_are_found(made: Made) -> None:
+    manifest = json.loads((made.path / "manifest.json").read_text())
+    for table in manifest["tables"]:
+        if table["name"] == "exercises":
+            table["rows"] += 1
+    for table in manifest["csv"]:
+        if table["table"] == "public.exercises":
+            table["rows"] += 1
+    reseal(made.path, tables=manifest["tables"], csv=manifest["csv"])
+    done = await verify(made.path)
+    assert "rows of public.exercises" in done.problems
+    assert "exercises.csv holds" in done.problems
+
+
+async def test_a_csv_row_that_lost_a_column_is_found(made: Made) -> None:
+    path = made.path / "csv" / "exercises.csv"
+    lines = path.read_bytes().split(b"\n")
+    lines[3] = lines[3].partition(b",")[2]
+    path.write_bytes(b"\n".join(lines))
+    reseal(made.path)
+    done = await verify(made.path)
+    assert "exercises.csv has a damaged row near 3" in done.problems.replace("exercises.csv has", "exercises.csv has")
+
+
+async def test_an_unfinished_folder_is_never_a_good_backup(made: Made) -> None:
+    partial = made.path.with_name(made.path.name + ".partial")
+    made.path.rename(partial)
+    done = await verify(partial)
+    assert not done.result.ok and "never finished" in done.result.message
+
+
+async def test_a_manifest_that_leads_outside_is_refused(made: Made) -> None:
+    manifest = json.loads((made.path / "manifest.json").read_text())
+    manifest["files"][0]["name"] = "../../../etc/passwd"
+    (made.path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DamagedBackupError, match="not a readable manifest"):
+        await verify(made.path)
+
+
+async def test_a_later_format_is_said_so(made: Made) -> None:
+    manifest = json.loads((made.path / "manifest.json").read_text())
+    manifest["format_version"] = 99
+    (made.path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DamagedBackupError, match="later version"):
+        read_manifest(made.path)
+
+
+async def test_a_folder_without_manifest_is_no_backup(tmp_path: Path) -> None:
+    with pytest.raises(DamagedBackupError, match="no finished backup"):
+        await verify(tmp_path)
+
+
+async def test_verifying_can_be_stopped(made: Made) -> None:
+    control = Control()
+    control.cancel()
+    with pytest.raises(CancelledByOperatorError):
+        await collect(verify_backup(made.path, control))
+
+
+async def test_a_damaged_backup_keeps_no_fresh_proof(made: Made, settings: Settings) -> None:
+    before = list_backups(settings)[0].verified
+    flip(largest(made.path / "csv"), 0.5)
+    await verify(made.path)
+    assert list_backups(settings)[0].verified == before
+
+
+async def test_progress_of_a_verification_adds_up(made: Made) -> None:
+    done = await verify(made.path)
+    total = next(
+        event
+        for event in done.events
+        if isinstance(event, StepEvent) and event.id == "verify-files" and event.state is StepState.DONE
+    )
+    assert total.rows == read_manifest(made.path).bytes

@@ -1,0 +1,324 @@
+"""Every prerequisite: how it passes, and how it speaks up."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.checks.conftest import MakePooler
+from tests.checks.support import looking_at, outcome
+from tests.checks.tls_proxy import CA
+from tests.conftest import Connect, MakeDatabase
+from tests.databases import TestDatabase
+from vagus_tui.checks.base import Group, offending_rows, run_checks
+from vagus_tui.checks.prerequisites import activity, space
+from vagus_tui.checks.prerequisites import server as server_checks
+from vagus_tui.checks.prerequisites import tools as tool_checks
+from vagus_tui.checks.registry import check_by_id, checks_for, default_group
+from vagus_tui.database import tools as client_tools
+from vagus_tui.database.pooling import ConnectionKind, conclude
+from vagus_tui.events import CheckEvent, Status
+from vagus_tui.journal.lock import take_lock
+from vagus_tui.journal.state import DatabaseState, State
+from vagus_tui.runbook.check_ids import PREREQUISITES
+from vagus_tui.sandbox.options import SandboxOptions
+from vagus_tui.settings import Environment
+
+
+async def measured(check_id: str, database: TestDatabase | str, **values: Any) -> CheckEvent:
+    """One check's outcome on a connection of its own."""
+    async with looking_at(database, **values) as context:
+        return await outcome(check_id, context)
+
+
+@pytest.fixture
+async def other(clean_database: TestDatabase, connect: Connect) -> AsyncIterator[Any]:
+    """Somebody else's session in the same database."""
+    yield await connect(clean_database.url)
+
+
+async def test_a_sound_database_is_ready(clean_database: TestDatabase, tmp_path: Path) -> None:
+    async with looking_at(clean_database, backup_dir=tmp_path) as context:
+        events = [event async for event in run_checks(checks_for(Group.PREREQUISITES), context)]
+        done = {event.id: event for event in events if event.status not in (Status.PENDING, Status.RUNNING)}
+        for check in checks_for(Group.PREREQUISITES):
+            await offending_rows(check, context)
+            if check.sql is not None and check.id not in ("connection-kind", "rights"):
+                await context.connection.prepare(check.sql(context).replace("$1", "'{}'"))
+    assert set(done) == PREREQUISITES
+    assert {event.id: event.message for event in done.values() if event.status.blocks} == {}
+    assert {event.id for event in done.values() if event.status is Status.WARN} <= {"tls", "supabase-cli"}
+
+
+def test_the_group_fits_the_state() -> None:
+    assert default_group(DatabaseState(State.UNKNOWN)) is Group.PREREQUISITES
+    assert default_group(DatabaseState(State.V1)) is Group.DATA_QUALITY
+    assert default_group(DatabaseState(State.MIGRATED)) is Group.VERIFICATION
+
+
+async def test_server_version(clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (await measured("server-version", clean_database)).status is Status.PASS
+    monkeypatch.setattr(server_checks, "NEWEST_MAJOR", 13)
+    assert (await measured("server-version", clean_database)).status is Status.WARN
+    monkeypatch.setattr(server_checks, "OLDEST_MAJOR", 99)
+    assert (await measured("server-version", clean_database)).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told", "kind"),
+    [
+        ([1, 1, 1], [2, 2, 2], [1, 2], ConnectionKind.DIRECT),
+        ([1, 1, 1], [2, 2, 2], [77, 78], ConnectionKind.SESSION_POOLER),
+        ([1, 1, 1], [2, 1, 2], [77, 78], ConnectionKind.TRANSACTION_POOLER),
+        ([1, 3, 1], [2, 2, 2], [1, 2], ConnectionKind.TRANSACTION_POOLER),
+    ],
+)
+def test_the_kind_is_concluded_from_who_served_whom(
+    first: list[int], second: list[int], told: list[int], kind: ConnectionKind
+) -> None:
+    assert conclude(first, second, told).kind is kind
+
+
+async def test_a_direct_connection(clean_database: TestDatabase) -> None:
+    event = await measured("connection-kind", clean_database)
+    assert (event.status, event.measured) == (Status.PASS, "direct")
+
+
+@pytest.mark.needs_pgbouncer
+async def test_a_session_pooler_passes(clean_database: TestDatabase, make_pooler: MakePooler) -> None:
+    event = await measured("connection-kind", await make_pooler(clean_database, "session"))
+    assert (event.status, event.measured) == (Status.PASS, "session pooler")
+
+
+@pytest.mark.needs_pgbouncer
+async def test_a_transaction_pooler_is_refused_with_the_address_to_use(
+    clean_database: TestDatabase, make_pooler: MakePooler
+) -> None:
+    address = await make_pooler(clean_database, "transaction")
+    for _ in range(3):
+        event = await measured("connection-kind", address)
+        assert (event.status, event.measured) == (Status.FAIL, "transaction pooler")
+        assert not event.overridable
+        assert "5432" in (event.message or "")
+
+
+async def test_tls_is_off(clean_database: TestDatabase) -> None:
+    assert (await measured("tls", clean_database)).status is Status.WARN
+    event = await measured("tls", clean_database, environment=Environment.PRODUCTION)
+    assert (event.status, event.measured) == (Status.FAIL, "off")
+
+
+async def test_tls_without_a_check_of_who_answers_is_not_enough_in_production(tls_url: str) -> None:
+    for environment, status in ((Environment.STAGING, Status.WARN), (Environment.PRODUCTION, Status.FAIL)):
+        event = await measured("tls", tls_url + "?sslmode=require", environment=environment)
+        assert (event.status, event.measured) == (status, "not verified")
+
+
+async def test_verified_tls_passes(tls_url: str) -> None:
+    event = await measured("tls", tls_url, ssl_root_cert=CA, environment=Environment.PRODUCTION)
+    assert (event.status, event.measured) == (Status.PASS, "verify-full")
+
+
+async def test_rights(clean_database: TestDatabase) -> None:
+    assert (await measured("rights", clean_database)).status is Status.PASS
+    async with clean_database.as_admin() as admin:
+        await admin.execute("alter table exercises owner to supabase_admin")
+    event = await measured("rights", clean_database)
+    assert event.status is Status.FAIL
+    assert "public.exercises (owned by supabase_admin)" in (event.message or "")
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("revoke create on schema public from postgres, public; alter schema public owner to supabase_admin", "tables"),
+        ("alter table workout_plans enable row level security; alter table workout_plans force row level security", ""),
+        ("revoke references on auth.users from postgres cascade", "tied to auth.users"),
+        ("drop schema auth cascade", "no table auth.users"),
+    ],
+)
+async def test_each_missing_right_is_named(statement: str, said: str, clean_database: TestDatabase) -> None:
+    async with clean_database.as_admin() as admin:
+        await admin.execute(statement)
+    event = await measured("rights", clean_database)
+    # postgres passes row level security by, even where it is forced.
+    assert event.status is (Status.FAIL if said else Status.PASS)
+    assert said in (event.message or "")
+
+
+async def test_pg_dump(tls_url: str, clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    event = await measured("pg-dump", clean_database)
+    assert event.status is Status.PASS, event.message
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(client_tools, "_SYSTEM_FOLDERS", ())
+    event = await measured("pg-dump", tls_url, ssl_root_cert=CA)
+    assert event.status is Status.FAIL
+    assert "without TLS" in (event.message or "") and "Install postgresql" in (event.message or "")
+
+
+async def test_supabase_cli(clean_database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert (await measured("supabase-cli", clean_database)).measured == "not found"
+    program = tmp_path / "supabase"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    event = await measured("supabase-cli", clean_database)
+    assert (event.status, event.measured) == (Status.WARN, "does not run")
+    program.write_text("#!/bin/sh\necho 2.33.9\n")
+    event = await measured("supabase-cli", clean_database)
+    assert (event.status, event.measured) == (Status.PASS, "2.33.9")
+    assert tool_checks._cli_version() == "2.33.9"
+
+
+async def test_disk_space(clean_database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = tmp_path / "not" / "there" / "yet"
+    assert (await measured("disk-space", clean_database, backup_dir=new)).status is Status.PASS
+    assert not new.exists()
+    (tmp_path / "file").write_text("x")
+    event = await measured("disk-space", clean_database, backup_dir=tmp_path / "file" / "below")
+    assert (event.status, event.measured) == (Status.FAIL, "not writable")
+    monkeypatch.setattr(space, "free_bytes", lambda _: 400_000_000)
+    assert (await measured("disk-space", clean_database, backup_dir=tmp_path)).status is Status.WARN
+    monkeypatch.setattr(space, "free_bytes", lambda _: 1000)
+    assert (await measured("disk-space", clean_database, backup_dir=tmp_path)).status is Status.FAIL
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+async def test_server_space_says_what_cannot_be_seen(
+    clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = await measured("server-space", clean_database)
+    assert event.status is Status.PASS and "not visible from here" in (event.message or "")
+    monkeypatch.setattr(space, "LARGE_BUILD", 1)
+    assert (await measured("server-space", clean_database)).status is Status.WARN
+
+
+async def test_table_sizes_stand_mixed_case_names(clean_database: TestDatabase) -> None:
+    async with clean_database.connect() as conn:
+        await conn.execute('create table "Mixed Case ""x""" (id int)')
+    async with looking_at(clean_database) as context:
+        assert (await outcome("table-sizes", context)).status is Status.PASS
+        page = await offending_rows(check_by_id("table-sizes"), context)
+    assert '"Mixed Case ""x"""' in [row[0] for row in page.rows]
+
+
+async def test_active_connections(clean_database: TestDatabase, other: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    event = await measured("active-connections", clean_database)
+    assert (event.status, event.measured) == (Status.PASS, 1)
+    monkeypatch.setattr(activity, "CONNECTIONS", 1)
+    assert (await measured("active-connections", clean_database)).status is Status.WARN
+    monkeypatch.setattr(activity, "SPARE_CONNECTIONS", 1000)
+    assert (await measured("active-connections", clean_database)).status is Status.FAIL
+
+
+@pytest.mark.parametrize(("check_id", "prefix"), [("long-transactions", "LONG"), ("idle-in-transaction", "IDLE")])
+async def test_whoever_holds_a_transaction_open_is_named(
+    check_id: str, prefix: str, clean_database: TestDatabase, other: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await other.execute("set application_name = '[/x] app'")
+    async with other.transaction():
+        await other.execute("select 1 from workout_plans limit 1")
+        assert (await measured(check_id, clean_database)).status is Status.PASS
+        monkeypatch.setattr(activity, f"{prefix}_WARN_SECONDS", 0.0)
+        async with looking_at(clean_database) as context:
+            event = await outcome(check_id, context)
+            page = await offending_rows(check_by_id(check_id), context)
+        assert (event.status, event.rows) == (Status.WARN, 1)
+        pid = other.get_server_pid()
+        assert f"PID {pid} postgres [/x] app" in (event.message or "")
+        assert page.rows[0][0] == str(pid)
+        monkeypatch.setattr(activity, f"{prefix}_FAIL_SECONDS", 0.0)
+        assert (await measured(check_id, clean_database)).status is Status.FAIL
+
+
+async def test_timeouts(clean_database: TestDatabase) -> None:
+    event = await measured("timeouts", clean_database)
+    assert event.status is Status.PASS and "statement 120 s" in str(event.measured)
+    async with clean_database.as_admin() as admin:
+        await admin.execute(
+            f"alter role authenticated in database \"{clean_database.name}\" set statement_timeout = '1s'"
+        )
+    event = await measured("timeouts", clean_database)
+    assert event.status is Status.WARN and "authenticated 1s" in (event.message or "")
+
+
+async def test_replication_slots(clean_database: TestDatabase) -> None:
+    assert (await measured("replication-slots", clean_database)).status is Status.PASS
+    async with clean_database.as_admin() as admin:
+        await admin.execute("select pg_create_logical_replication_slot('vagus_test_slot', 'pgoutput')")
+        try:
+            event = await measured("replication-slots", clean_database)
+        finally:
+            await admin.execute("select pg_drop_replication_slot('vagus_test_slot')")
+    assert event.status is Status.WARN and "Nobody reads from vagus_test_slot" in (event.message or "")
+
+
+async def test_the_lock(clean_database: TestDatabase, other: Any) -> None:
+    assert (await measured("migration-lock", clean_database)).measured == "free"
+    async with looking_at(clean_database) as context:
+        await take_lock(context.connection)
+        assert (await outcome("migration-lock", context)).measured == "ours"
+        event = await measured("migration-lock", clean_database)
+        assert event.status is Status.FAIL
+        assert f"PID {context.connection.get_server_pid()}" in (event.message or "")
+
+
+async def test_both_kinds_of_default_privileges_are_told_apart(make_database: MakeDatabase) -> None:
+    for options, said in (
+        (SandboxOptions(empty=True), "open to anon, authenticated, service_role"),
+        (SandboxOptions(empty=True, default_privileges=False), "closed"),
+    ):
+        event = await measured("default-privileges", await make_database(options))
+        assert (event.status, event.measured) == (Status.PASS, said)
+
+
+@pytest.mark.parametrize("url", ["s3://vagus-backups/workout", "gs://vagus-backups"])
+async def test_upload_targets_that_can_be_used(url: str, clean_database: TestDatabase) -> None:
+    assert (await measured("upload-target", clean_database)).status is Status.SKIP
+    assert (await measured("upload-target", clean_database, upload_url=url)).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://host/x", "s3://", "s3://key:secret@bucket/x", "s3://Bucket Name/x", "s3://b?x=1", "s3://[", "x"]
+)
+async def test_upload_targets_that_cannot(url: str, clean_database: TestDatabase) -> None:
+    event = await measured("upload-target", clean_database, upload_url=url)
+    assert event.status is Status.FAIL
+    assert "secret" not in str(event.to_json())
+
+
+async def test_clock(clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (await measured("clock", clean_database)).status is Status.PASS
+    for apart, status in ((20, Status.WARN), (-20, Status.WARN), (300, Status.FAIL)):
+        monkeypatch.setattr(server_checks, "now", lambda apart=apart: datetime.now(UTC) + timedelta(seconds=apart))
+        assert (await measured("clock", clean_database)).status is status
+
+
+async def test_v1_is_recognised_and_what_is_carried_over_is_listed(make_database: MakeDatabase) -> None:
+    event = await measured("v1-shape", await make_database(SandboxOptions(empty=True)))
+    assert (event.status, event.measured) == (Status.PASS, "v1")
+    assert "workout_plans.cover_color (text) is carried over" in (event.message or "")
+    event = await measured("v1-shape", await make_database(SandboxOptions(empty=True, renamed=True)))
+    assert (event.status, event.measured) == (Status.PASS, "v1, as *_v1")
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("alter table exercise_logs drop column weight cascade", "exercise_logs has no column weight."),
+        ("drop table exercise_logs cascade", "The table exercise_logs is missing."),
+        ("create table workout_weeks (id int)", "There is a table workout_weeks already"),
+    ],
+)
+async def test_another_shape_is_refused_with_what_was_found(
+    statement: str, said: str, clean_database: TestDatabase
+) -> None:
+    async with clean_database.connect() as conn:
+        await conn.execute(statement)
+    event = await measured("v1-shape", clean_database)
+    assert event.status is Status.FAIL and not event.overridable
+    assert said in (event.message or "")

@@ -1,0 +1,277 @@
+"""Every verification check: passes after a migration, turns red where v2 is damaged, is quiet about users' work."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from tests.checks.support import looking_at, outcome, settings_for
+from tests.conftest import MakeDatabase
+from tests.databases import TestDatabase
+from vagus_tui.checks.base import Group, offending_rows, run_checks
+from vagus_tui.checks.registry import check_by_id, checks_for, default_group
+from vagus_tui.control import Control
+from vagus_tui.database.connection import Database
+from vagus_tui.events import CheckEvent, ResultEvent, Status
+from vagus_tui.migration.runner import migrate
+from vagus_tui.sandbox.options import SandboxOptions
+
+
+async def migrated(database: TestDatabase, **values: object) -> TestDatabase:
+    """Migrate a database; it is then in state migrated."""
+    settings = settings_for(database.url, **values)
+    async for event in migrate(Database(settings), settings, Control(), hold=False):
+        last = event
+    assert isinstance(last, ResultEvent) and last.ok, last
+    return database
+
+
+@pytest.fixture
+async def v2_database(clean_database: TestDatabase) -> TestDatabase:
+    """A small database that was migrated."""
+    return await migrated(clean_database)
+
+
+async def outcomes(database: TestDatabase) -> dict[str, CheckEvent]:
+    """Every verification check's outcome."""
+    async with looking_at(database) as context:
+        events = [event async for event in run_checks(checks_for(Group.VERIFICATION), context)]
+    return {event.id: event for event in events if event.status not in (Status.PENDING, Status.RUNNING)}
+
+
+def troubled(found: dict[str, CheckEvent]) -> dict[str, str | None]:
+    """What did not pass, with its message."""
+    return {event.id: event.message for event in found.values() if event.status is not Status.PASS}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        SandboxOptions(plans=40, clean=True),
+        SandboxOptions(plans=40, clean=True, bigint_ids=True, default_privileges=False),
+        SandboxOptions(plans=40, clean=True, renamed=True, notification_preferences="jsonb"),
+        SandboxOptions(empty=True),
+    ],
+    ids=["uuid", "bigint", "renamed", "empty"],
+)
+async def test_all_pass_after_a_migration(options: SandboxOptions, make_database: MakeDatabase) -> None:
+    found = await outcomes(await migrated(await make_database(options)))
+    assert not [event for event in found.values() if event.status not in (Status.PASS, Status.SKIP)], troubled(found)
+    assert [event.id for event in found.values() if event.status is Status.SKIP] in ([], ["cascade-deletes"])
+
+
+async def test_all_pass_with_exercises_repeated(clean_database: TestDatabase) -> None:
+    found = await outcomes(await migrated(clean_database, repeat_exercises=True))
+    assert troubled(found) == {}
+    assert found["exercises-migrated"].measured == found["exercises-migrated"].expected == 400
+
+
+async def test_all_are_skipped_before_a_migration(clean_database: TestDatabase) -> None:
+    assert {event.status for event in (await outcomes(clean_database)).values()} == {Status.SKIP}
+    async with looking_at(clean_database) as context:
+        assert default_group(context.state) is Group.DATA_QUALITY
+
+
+async def test_what_needs_v1_is_skipped_once_it_is_gone(v2_database: TestDatabase) -> None:
+    async with v2_database.as_admin() as admin:
+        await admin.execute("drop table exercise_logs_v1, workout_sessions_v1, exercises_v1, workout_plans_v1 cascade")
+    found = await outcomes(v2_database)
+    assert set(troubled(found)) == {
+        "plans-migrated",
+        "exercises-migrated",
+        "sessions-migrated",
+        "logs-migrated",
+        "row-proof",
+        "sessions-linked",
+        "grants",
+    }
+    assert {found[name].status for name in troubled(found)} == {Status.SKIP}
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """SQL that damages v2 behind everybody's back, and what must then be red."""
+
+    check_id: str
+    statements: str
+    rows: bool = True
+
+
+ONE = "(select id from {table} order by id limit 1)"
+
+DAMAGES = (
+    Damage("plans-migrated", "delete from workout_plans where id = (select id from workout_plans limit 1)"),
+    Damage("exercises-migrated", "delete from exercises where id = (select id from exercises limit 1)"),
+    Damage(
+        "exercises-migrated",
+        "update exercises set id = gen_random_uuid() where id = (select id from exercises limit 1)",
+    ),
+    Damage("sessions-migrated", "delete from workout_sessions where id = (select id from workout_sessions limit 1)"),
+    Damage("logs-migrated", "delete from exercise_logs where id = (select id from exercise_logs limit 1)"),
+    Damage(
+        "logs-migrated",
+        "insert into exercise_logs (session_id, exercise_id, set_number, reps, weight) "
+        "select session_id, exercise_id, 998, 1, 1 from exercise_logs limit 1",
+    ),
+    Damage("row-proof", "update exercises set name = name || ' ' where id = (select id from exercises limit 1)"),
+    Damage("row-proof", "update exercise_logs set reps = reps + 1 where id = (select id from exercise_logs limit 1)"),
+    Damage(
+        "row-proof",
+        "update workout_sessions set day_id = (select id from workout_days where id <> workout_sessions.day_id limit 1)"
+        " where id = (select id from workout_sessions where day_id is not null limit 1)",
+    ),
+    Damage("weeks-complete", "delete from workout_weeks where id = (select id from workout_weeks limit 1)"),
+    Damage(
+        "weeks-complete",
+        "insert into workout_weeks (plan_id, week_number) select id, total_weeks + 1 from workout_plans limit 1",
+    ),
+    Damage(
+        "orphaned-weeks",
+        "update workout_weeks set plan_id = gen_random_uuid() where id = (select id from workout_weeks limit 1)",
+    ),
+    Damage(
+        "orphaned-days",
+        "update workout_days set week_id = gen_random_uuid() where id = (select id from workout_days limit 1)",
+    ),
+    Damage(
+        "orphaned-exercises-v2",
+        "update exercises set day_id = gen_random_uuid() where id = (select id from exercises limit 1)",
+    ),
+    Damage(
+        "orphaned-groups",
+        "insert into exercise_groups (day_id, type, order_index) values (gen_random_uuid(), 'circuit', 1)",
+    ),
+    Damage(
+        "orphaned-sessions-v2",
+        "update workout_sessions set day_id = gen_random_uuid() where id = (select id from workout_sessions limit 1)",
+    ),
+    Damage(
+        "sessions-linked",
+        "update workout_sessions set day_id = null where id = (select id from workout_sessions_v1 where "
+        "plan_id is not null limit 1)",
+    ),
+    Damage("v2-constraints", "alter table exercises drop constraint exercises_sets_check", rows=False),
+    Damage("v2-constraints", "alter table workout_weeks alter plan_id drop not null", rows=False),
+    Damage(
+        "v2-constraints",
+        "alter table workout_days drop constraint workout_days_week_id_fkey; alter table workout_days add constraint "
+        "workout_days_week_id_fkey foreign key (week_id) references workout_weeks (id)",
+        rows=False,
+    ),
+    Damage(
+        "v2-constraints",
+        "alter table exercises drop constraint exercises_day_id_fkey; alter table exercises add constraint "
+        "exercises_day_id_fkey foreign key (day_id) references workout_days (id) on delete cascade not valid",
+        rows=False,
+    ),
+    Damage("v2-indexes", "drop index idx_exercises_day_id", rows=False),
+    Damage(
+        "v2-indexes",
+        "update pg_index set indisvalid = false where indexrelid = 'idx_exercises_name'::regclass",
+        rows=False,
+    ),
+    Damage("grants", "grant select on workout_days to anon; grant delete on exercises to public", rows=False),
+    Damage("grants", "revoke select on exercises from authenticated", rows=False),
+    Damage("rls-enforced", "alter table workout_weeks disable row level security", rows=False),
+    Damage("rls-enforced", "drop policy workout_plans_update on workout_plans", rows=False),
+    Damage("rls-enforced", "create policy open on exercise_logs for select to authenticated using (true)", rows=False),
+    Damage(
+        "rls-enforced",
+        "create policy open on exercises for select to authenticated using (name is not null)",
+        rows=False,
+    ),
+    Damage(
+        "rls-enforced",
+        "drop policy exercises_select on exercises; "
+        "create policy exercises_select on exercises for select to authenticated using (false)",
+        rows=False,
+    ),
+    Damage(
+        "cascade-deletes",
+        "alter table exercise_logs drop constraint exercise_logs_session_id_fkey, "
+        "drop constraint exercise_logs_exercise_id_fkey",
+        rows=False,
+    ),
+    Damage("cascade-deletes", "alter table workout_weeks drop constraint workout_weeks_plan_id_fkey", rows=False),
+)
+
+
+def test_every_check_has_a_damage() -> None:
+    assert {damage.check_id for damage in DAMAGES} == {check.id for check in checks_for(Group.VERIFICATION)}
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.check_id)
+async def test_damage_turns_its_check_red(damage: Damage, v2_database: TestDatabase) -> None:
+    async with v2_database.planting() as admin:
+        await admin.execute(damage.statements)
+    async with looking_at(v2_database) as context:
+        found = await outcome(damage.check_id, context)
+        assert found.status is Status.FAIL, found
+        assert found.message
+        page = await offending_rows(check_by_id(damage.check_id), context)
+        assert bool(page.rows) == damage.rows
+
+
+async def test_cascades_that_refuse_are_found(v2_database: TestDatabase) -> None:
+    async with v2_database.as_admin() as admin:
+        await admin.execute(
+            "alter table workout_weeks drop constraint workout_weeks_plan_id_fkey; alter table workout_weeks add "
+            "constraint workout_weeks_plan_id_fkey foreign key (plan_id) references workout_plans (id)"
+        )
+    async with looking_at(v2_database) as context:
+        assert (await outcome("cascade-deletes", context)).status.blocks
+
+
+async def test_what_users_write_after_the_cut_over_is_told_and_not_held_against_them(
+    v2_database: TestDatabase,
+) -> None:
+    async with v2_database.connect() as conn:
+        await conn.execute("update exercises set name = 'renamed' where id = (select id from exercises limit 1)")
+        await conn.execute("delete from workout_plans where id = (select id from workout_plans order by id limit 1)")
+        await conn.execute("delete from workout_weeks where id = (select id from workout_weeks order by id limit 1)")
+        await conn.execute(
+            "insert into workout_plans (user_id, name, goal, total_weeks) "
+            "select user_id, 'new', 'strength', 2 from workout_plans limit 1"
+        )
+        await conn.execute(
+            "update workout_sessions set day_id = null where id = (select id from workout_sessions where "
+            "day_id is not null limit 1)"
+        )
+    found = await outcomes(v2_database)
+    assert troubled(found) == {}
+    assert found["plans-migrated"].message == "Since the cut-over: 1 plan removed, 1 plan added."
+    assert "written to since the cut-over" in (found["row-proof"].message or "")
+    assert "unlinked since the cut-over" in (found["sessions-linked"].message or "")
+
+
+async def test_looking_leaves_nothing_behind(v2_database: TestDatabase) -> None:
+    async def everything() -> list[object]:
+        async with v2_database.as_admin() as admin:
+            return [
+                await admin.fetchval(f"select md5(string_agg(t::text, ',' order by t::text)) from {table} t")
+                for table in (
+                    "workout_plans",
+                    "workout_weeks",
+                    "exercises",
+                    "exercise_logs",
+                    "vagus_migration.v2_changes",
+                    "pg_policy",
+                )
+            ]
+
+    before = await everything()
+    async with looking_at(v2_database) as context:
+        async for _ in run_checks(checks_for(Group.VERIFICATION), context):
+            pass
+        assert await context.connection.fetchval("select current_user") == "postgres"
+        assert await context.connection.fetchval("select auth.uid()") is None
+    assert await everything() == before
+
+
+async def test_a_plan_that_is_locked_does_not_hold_the_checks_up(v2_database: TestDatabase) -> None:
+    async with v2_database.connect() as other, other.transaction():
+        await other.execute("select from workout_plans for update")
+        found = await asyncio.wait_for(outcomes(v2_database), 20)
+    assert troubled(found) == {}

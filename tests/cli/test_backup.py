@@ -1,0 +1,52 @@
+"""`backup`: make, list, verify; a damaged one is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cli.program import vagus
+from tests.databases import TestDatabase
+
+
+async def test_made_listed_and_verified(clean_database: TestDatabase, tmp_path: Path) -> None:
+    url, folder = clean_database.url, str(tmp_path)
+    made = await vagus("backup", "--json", url=url, VAGUS_BACKUP_DIR=folder)
+    assert made.status == 0
+    path = made.result["figures"]["path"]
+    listed = await vagus("backup", "--list", "--json", VAGUS_BACKUP_DIR=folder)
+    (line,) = listed.of("backup")
+    assert (line["path"], line["usable"]) == (path, True)
+    assert sorted(line["kinds"]) == ["csv", "full", "tables"]
+    verified = await vagus("backup", "--verify", path, "--json", VAGUS_BACKUP_DIR=folder)
+    assert verified.status == 0
+    assert {check["status"] for check in verified.of("check")} <= {"pass", "warn", "skip"}
+    shown = await vagus("backup", "--list", VAGUS_BACKUP_DIR=folder)
+    assert "✓ usable" in shown.out and path in shown.out.replace("\n", "").replace(" " * 13, "")
+
+
+async def test_only_csv(clean_database: TestDatabase, tmp_path: Path) -> None:
+    ran = await vagus("backup", "--kind", "csv", "--json", url=clean_database.url, VAGUS_BACKUP_DIR=str(tmp_path))
+    assert ran.status == 0
+    assert ran.result["figures"]["kinds"] == ["csv"]
+
+
+async def test_a_damaged_one(clean_database: TestDatabase, tmp_path: Path) -> None:
+    made = await vagus("backup", "--kind", "csv", "--json", url=clean_database.url, VAGUS_BACKUP_DIR=str(tmp_path))
+    folder = Path(made.result["figures"]["path"])
+    victim = max(folder.rglob("*.csv*"), key=lambda path: path.stat().st_size)
+    victim.write_bytes(victim.read_bytes()[:-10])
+    ran = await vagus("backup", "--verify", str(folder), "--json")
+    assert ran.status == 1
+    assert victim.name in ran.result["message"]
+
+
+async def test_no_backup_at_all(tmp_path: Path) -> None:
+    assert (await vagus("backup", "--verify", str(tmp_path / "nowhere"), "--json")).status == 1
+    listed = await vagus("backup", "--list", "--json", VAGUS_BACKUP_DIR=str(tmp_path / "nowhere"))
+    assert listed.status == 0 and not listed.of("backup")
+
+
+async def test_one_act_at_a_time() -> None:
+    ran = await vagus("backup", "--list", "--kind", "csv", "--json")
+    assert ran.status == 2
+    assert ran.result["message"].startswith("--kind, --verify and --list exclude each other")

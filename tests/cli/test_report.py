@@ -1,0 +1,76 @@
+"""`report`: the journal as a record, in three forms, with nothing in it that could do harm."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.program import vagus
+from tests.databases import TestDatabase
+from vagus_tui.database.connection import Connection
+from vagus_tui.journal import store
+
+HOSTILE = "<script>alert(1)</script>\x1b[31m & \u202etxet"
+
+
+async def _history(conn: Connection) -> None:
+    await store.sign(conn, "communications.reminder-email", ticked=True, operator="ada", note=HOSTILE)
+    await store.override(conn, "tls", HOSTILE, operator="ada")
+    run = await store.start_run(conn, "migrate", operator="ada", environment="staging", options={})
+    await store.update_run(conn, run, status="failed", error="a lock did not come")
+    await store.record_backup(conn, "/backups/one", {"tables": {}}, operator="ada", verified=True)
+
+
+async def test_before_anything_was_done(database: TestDatabase) -> None:
+    ran = await vagus("report", url=database.url)
+    assert ran.status == 0
+    assert "Nothing has been run." in ran.out
+
+
+async def test_as_json(database: TestDatabase, conn: Connection) -> None:
+    await _history(conn)
+    ran = await vagus("report", "--json", url=database.url)
+    assert ran.status == 0
+    (line,) = ran.of("report")
+    report = line["report"]
+    assert report["runs"][0]["error"] == "a lock did not come"
+    assert report["overrides"][0]["reason"] == HOSTILE
+    assert report["sign_offs"][0]["title"] == "Send the reminder e-mail"
+    assert report["backups"][0]["verified_at"]
+
+
+async def test_as_text_for_a_terminal(database: TestDatabase, conn: Connection) -> None:
+    await _history(conn)
+    ran = await vagus("report", url=database.url)
+    assert "\x1b" not in ran.out and "\u202e" not in ran.out
+    assert "a lock did not come" in ran.out
+
+
+async def test_as_a_page(database: TestDatabase, conn: Connection, tmp_path: Path) -> None:
+    await _history(conn)
+    target = tmp_path / "deep" / "report.html"
+    ran = await vagus("report", "--output", str(target), url=database.url)
+    assert ran.status == 0
+    page = target.read_text()
+    assert "<script>" not in page and "&lt;script&gt;" in page
+    assert "\x1b" not in page
+    assert target.stat().st_mode & 0o077 == 0
+
+
+async def test_the_files_name_decides_the_form(database: TestDatabase, tmp_path: Path) -> None:
+    target = tmp_path / "report.json"
+    await vagus("report", "--output", str(target), url=database.url)
+    assert json.loads(target.read_text())["state"] == "v1"
+
+
+async def test_a_place_that_cannot_be_written(database: TestDatabase, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ran = await vagus("report", "--json", "--output", str(tmp_path / "file" / "report.html"), url=database.url)
+    assert ran.status == 4
+    assert "could not be written" in ran.result["message"]
+
+
+async def test_the_passwords_place_is_not_in_it(database: TestDatabase, conn: Connection) -> None:
+    await _history(conn)
+    ran = await vagus("report", "--json", url=database.url)
+    assert "postgresql://" not in ran.out

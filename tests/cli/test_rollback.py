@@ -1,0 +1,44 @@
+"""`rollback`: what it would carry back, and the whole way there and back."""
+
+from __future__ import annotations
+
+from tests.cli.program import vagus
+from tests.databases import TestDatabase
+from vagus_tui.database.connection import Connection
+
+LATER = "update workout_plans set name = 'written later' where id = (select min(id::text)::uuid from workout_plans)"
+
+
+async def test_on_v1_there_is_nothing_to_roll_back(clean_database: TestDatabase) -> None:
+    for arguments in (("rollback",), ("rollback", "--yes")):
+        ran = await vagus(*arguments, "--json", url=clean_database.url)
+        assert ran.status == 1
+        assert "nothing to roll back" in ran.result["message"]
+
+
+async def test_there_and_back(clean_database: TestDatabase, clean_conn: Connection) -> None:
+    url = clean_database.url
+    assert (await vagus("migrate", "--yes", "--json", url=url)).status == 0
+    await clean_conn.execute(LATER)
+    shown = await vagus("rollback", "--json", url=url)
+    assert shown.status == 2
+    carried = {line["table"]: line for line in shown.of("carried")}
+    assert carried["workout_plans"]["changed"] == 1
+    assert shown.of("sql")
+    assert await clean_conn.fetchval("select to_regclass('public.workout_weeks')") is not None
+    ran = await vagus("rollback", "--yes", "--json", url=url)
+    assert ran.status == 0
+    assert {step["phase"] for step in ran.of("step")} <= {"rollback", "settle"}
+    assert await clean_conn.fetchval("select count(*) from workout_plans where name = 'written later'") == 1
+    status = await vagus("status", "--json", url=url)
+    assert status.result["state"] == "rolled-back"
+    assert (await vagus("migrate", "--yes", "--json", url=url)).status == 0
+
+
+async def test_for_people(clean_database: TestDatabase, clean_conn: Connection) -> None:
+    assert (await vagus("migrate", "--yes", url=clean_database.url)).status == 0
+    await clean_conn.execute(LATER)
+    ran = await vagus("rollback", url=clean_database.url, COLUMNS="200")
+    assert ran.status == 2
+    assert "workout_plans: 0 new and 1 changed rows" in ran.out
+    assert "vagus-tui rollback --yes does it" in ran.err

@@ -1,0 +1,128 @@
+"""What can be typed, and what is said when it cannot: exit status 2, nothing done, no secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import SECRET, vagus, with_password
+from tests.databases import TestDatabase
+from vagus_tui import __version__
+
+COMMANDS = ("demo", "sandbox", "status", "check", "sql", "migrate", "rollback", "backup", "report")
+
+
+async def test_version() -> None:
+    ran = await vagus("--version")
+    assert (ran.status, ran.out) == (0, f"vagus-tui {__version__}\n")
+
+
+async def test_help_names_every_command_and_the_exit_statuses() -> None:
+    ran = await vagus("--help")
+    assert ran.status == 0
+    assert all(command in ran.out for command in COMMANDS)
+    assert all(f"{status} " in ran.out for status in range(5))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_every_command_explains_itself(command: str) -> None:
+    ran = await vagus(command, "--help")
+    assert ran.status == 0
+    assert ran.out.startswith(f"usage: vagus-tui {command} ")
+    assert "list[str]" not in ran.out and "default: []" not in ran.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("bogus",),
+        ("status", "--bogus"),
+        ("check", "everything"),
+        ("sql", "sideways"),
+        ("migrate", "--ye"),
+        ("migrate", "--override"),
+        ("demo", "--plans", "0"),
+        ("demo", "--plans", "many"),
+    ],
+)
+async def test_wrong_usage(arguments: tuple[str, ...]) -> None:
+    ran = await vagus(*arguments)
+    assert ran.status == 2
+    assert ran.out == ""
+    assert ran.err
+
+
+@pytest.mark.parametrize("arguments", [("check", "everything"), ("status", "--bogus"), ("migrate", "--override")])
+async def test_wrong_usage_as_json_ends_with_a_result(arguments: tuple[str, ...]) -> None:
+    ran = await vagus(*arguments, "--json")
+    assert ran.status == 2
+    assert ran.result["ok"] is False
+    assert ran.err == ""
+
+
+async def test_an_override_needs_a_reason() -> None:
+    ran = await vagus("migrate", "--yes", "--override", "tls", "--json", url="postgresql://u@127.0.0.1:1/x")
+    assert ran.status == 2
+    assert "--override tls" in ran.result["message"]
+
+
+async def test_without_an_address(tmp_path: Path) -> None:
+    for arguments in ((), ("status",), ("migrate", "--yes")):
+        ran = await vagus(*arguments, cwd=tmp_path)
+        assert ran.status == 2
+        assert "VAGUS_DATABASE_URL" in ran.err
+
+
+async def test_the_address_from_a_file(tmp_path: Path, database: TestDatabase) -> None:
+    (tmp_path / ".env").write_text(f"VAGUS_DATABASE_URL={database.url}\n")
+    assert (await vagus("status", "--json", cwd=tmp_path)).status == 0
+
+
+async def test_settings_that_cannot_be_used_are_named_without_their_value(tmp_path: Path) -> None:
+    ran = await vagus("status", "--json", cwd=tmp_path, VAGUS_ENVIRONMENT="nowhere", VAGUS_LOCK_TIMEOUT_MS="soon")
+    assert ran.status == 2
+    assert "VAGUS_ENVIRONMENT" in ran.result["message"] and "VAGUS_LOCK_TIMEOUT_MS" in ran.result["message"]
+    assert "nowhere" not in ran.out
+
+
+async def test_a_settings_file_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"\xff\xfe\x00VAGUS")
+    ran = await vagus("status", "--json", cwd=tmp_path)
+    assert ran.status == 2
+    assert ".env" in ran.result["message"]
+
+
+async def test_wrong_password(database: TestDatabase) -> None:
+    ran = await vagus("status", "--json", url=with_password(database.url, SECRET))
+    assert ran.status == 2
+    assert "wrong user or password" in ran.result["message"]
+    assert SECRET not in ran.out + ran.err
+
+
+async def test_nobody_listens() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        ran = await vagus("check", "--json", url=f"postgresql://postgres:{SECRET}@127.0.0.1:{port}/postgres")
+    assert ran.status == 2
+    assert f"127.0.0.1:{port}" in ran.result["message"]
+    assert SECRET not in ran.out + ran.err
+
+
+@pytest.mark.parametrize("address", [f"mysql://u:{SECRET}@h/d", f"postgresql://u:{SECRET}@h:port/d", SECRET])
+async def test_an_address_that_is_none(address: str) -> None:
+    ran = await vagus("status", url=address)
+    assert ran.status == 2
+    assert "VAGUS_DATABASE_URL" in ran.err
+    assert SECRET not in ran.out + ran.err
+
+
+async def test_help_needs_neither_the_wizard_nor_the_driver() -> None:
+    code = "import sys, vagus_tui.cli; print({'textual', 'asyncpg', 'rich'} & set(sys.modules))"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert out.decode().strip() == "set()"

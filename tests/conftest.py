@@ -1,0 +1,116 @@
+"""Fixtures for all tests: one server per session, one database per test, cloned from templates.
+
+A test that only needs data takes `database` (as real v1 is, with faults), `clean_database` (without) or
+`empty_database`, and `conn` or `connect` for connections; `make_database(SandboxOptions(…))` makes any other kind.
+Connections are those of an operator, role `postgres`, which is not a superuser.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from tests.databases import Databases, Server, TestDatabase, adopt, outside_loop
+from vagus_tui.database.connection import Connection
+from vagus_tui.sandbox.options import SandboxOptions
+from vagus_tui.sandbox.server import EmbeddedServer
+
+SMALL = 40
+
+MakeDatabase = Callable[..., Awaitable[TestDatabase]]
+Connect = Callable[[str], Awaitable[Connection]]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """The session's server: the embedded one, or that of VAGUS_TEST_DATABASE_URL."""
+    address = os.environ.get("VAGUS_TEST_DATABASE_URL")
+    if address:
+        yield outside_loop(adopt(address))
+        return
+    embedded = outside_loop(EmbeddedServer.start(_memory_folder(), settings={"autovacuum": "off"}))
+    yield embedded
+    embedded.stop_blocking()
+
+
+def _memory_folder() -> Path | None:
+    """A folder in memory, where there is plenty: every clone is some three hundred files."""
+    memory = Path("/dev/shm")
+    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 * 1024**3:
+        return memory / f"vagus-tests-{os.getpid()}-{secrets.token_hex(4)}"
+    return None
+
+
+@pytest.fixture(scope="session")
+def databases(server: Server) -> Iterator[Databases]:
+    """The session's templates."""
+    found = Databases(server)
+    yield found
+    outside_loop(found.drop_templates())
+
+
+@pytest.fixture
+async def make_database(databases: Databases) -> AsyncIterator[MakeDatabase]:
+    """Make a database for this test: `await make_database(SandboxOptions(…))`; without options the small default."""
+    made = []
+
+    async def make(options: SandboxOptions | None = None) -> TestDatabase:
+        database = await databases.clone(options or SandboxOptions(plans=SMALL))
+        made.append(database)
+        return database
+
+    yield make
+    for database in made:
+        await databases.drop(database)
+
+
+@pytest.fixture
+async def database(make_database: MakeDatabase) -> TestDatabase:
+    """A small v1 with a handful of every data-quality fault in it."""
+    return await make_database(SandboxOptions(plans=SMALL))
+
+
+@pytest.fixture
+async def clean_database(make_database: MakeDatabase) -> TestDatabase:
+    """A small v1 that no data-quality check has a word about."""
+    return await make_database(SandboxOptions(plans=SMALL, clean=True))
+
+
+@pytest.fixture
+async def empty_database(make_database: MakeDatabase) -> TestDatabase:
+    """The v1 tables without a row."""
+    return await make_database(SandboxOptions(empty=True))
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Connect]:
+    """Open connections that are closed after the test: `conn = await connect(database.url)`."""
+    opened: list[Connection] = []
+
+    async def open_one(url: str) -> Connection:
+        conn: Connection = await asyncpg.connect(url)
+        opened.append(conn)
+        return conn
+
+    yield open_one
+    for conn in opened:
+        # A test may have left it in the middle of something, or lost it.
+        conn.terminate()
+
+
+@pytest.fixture
+async def conn(database: TestDatabase, connect: Connect) -> Connection:
+    """An operator's connection to `database`."""
+    return await connect(database.url)
+
+
+@pytest.fixture
+async def clean_conn(clean_database: TestDatabase, connect: Connect) -> Connection:
+    """An operator's connection to `clean_database`."""
+    return await connect(clean_database.url)

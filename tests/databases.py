@@ -1,0 +1,213 @@
+"""Test databases: a server, embedded or somebody else's, templates per kind of content, and a clone per test.
+
+`VAGUS_TEST_DATABASE_URL`, a superuser's address, points the same suite at another server (14 to 18). That server
+should be a disposable one: if its superuser is called `postgres` it becomes `supabase_admin`, with the same
+password, and `postgres` becomes the ordinary role that it is on Supabase.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncIterator, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+from urllib.parse import quote as quote_url
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import asyncpg
+
+from vagus_tui.database.connection import Connection
+from vagus_tui.database.identifiers import literal, quote
+from vagus_tui.sandbox.options import SandboxOptions
+from vagus_tui.sandbox.sandbox import build_v1
+from vagus_tui.sandbox.server import AUTHENTICATOR, OPERATOR
+from vagus_tui.sandbox.template import ADMIN, sql
+
+T = TypeVar("T")
+
+
+class Server(Protocol):
+    """What the tests need of a server."""
+
+    def url(self, role: str = OPERATOR, database: str = "postgres") -> str:
+        """The address under which `role` reaches `database`."""
+        ...
+
+    def admin_url(self, database: str = "postgres") -> str:
+        """The superuser's address of `database`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignServer:
+    """A server that was there before us. All roles share its password."""
+
+    address: str
+
+    def url(self, role: str = OPERATOR, database: str = "postgres") -> str:
+        parts = urlsplit(self.address)
+        user = role if parts.password is None else f"{role}:{parts.password}"
+        place = parts.netloc.rpartition("@")[2]
+        return urlunsplit((parts.scheme, f"{user}@{place}", "/" + quote_url(database), parts.query, ""))
+
+    def admin_url(self, database: str = "postgres") -> str:
+        return self.url(ADMIN, database)
+
+
+@dataclass(frozen=True, slots=True)
+class TestDatabase:
+    """One test's own database.
+
+    Attributes:
+        url: as role `postgres`, an operator's login: not a superuser, owner of the v1 tables.
+        admin_url: as the superuser.
+        authenticator_url: as the app's API logs in.
+    """
+
+    # pytest would take the name for a class of tests.
+    __test__ = False
+
+    name: str
+    server: Server = field(repr=False)
+    options: SandboxOptions
+
+    @property
+    def url(self) -> str:
+        return self.server.url(OPERATOR, self.name)
+
+    @property
+    def admin_url(self) -> str:
+        return self.server.admin_url(self.name)
+
+    @property
+    def authenticator_url(self) -> str:
+        return self.server.url(AUTHENTICATOR, self.name)
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Connection]:
+        """A connection as `postgres`."""
+        async with connected(self.url) as conn:
+            yield conn
+
+    @asynccontextmanager
+    async def as_admin(self) -> AsyncIterator[Connection]:
+        """A connection as the superuser."""
+        async with connected(self.admin_url) as conn:
+            yield conn
+
+    @asynccontextmanager
+    async def planting(self) -> AsyncIterator[Connection]:
+        """A superuser's connection on which foreign keys and triggers do not fire: for planting orphans."""
+        async with connected(self.admin_url) as conn:
+            await conn.execute("SET session_replication_role = replica")
+            yield conn
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Connection]:
+    """A connection that is closed whatever happens."""
+    conn = await asyncpg.connect(url)
+    try:
+        yield conn
+    finally:
+        await conn.close()
+
+
+class Databases:
+    """Templates, made once per kind of content and session, and their clones."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._templates: dict[SandboxOptions, str] = {}
+        self._numbers = itertools.count(1)
+
+    async def clone(self, options: SandboxOptions) -> TestDatabase:
+        """A new database with what the options say in it."""
+        template = self._templates.get(options)
+        async with connected(self.server.admin_url()) as admin:
+            if template is None:
+                template = self._name("template")
+                await admin.execute(f"CREATE DATABASE {quote(template)} TEMPLATE template0 ENCODING 'UTF8'")
+                self._templates[options] = template
+                await build_v1(
+                    self.server.admin_url(template), self.server.url(OPERATOR, template), options, lambda _: None
+                )
+            name = self._name("test")
+            await self._copy(admin, template, name)
+        return TestDatabase(name, self.server, options)
+
+    async def _copy(self, admin: Connection, template: str, name: str) -> None:
+        strategy = "STRATEGY file_copy" if admin.get_server_version().major >= 15 else ""
+        await admin.execute(f"CREATE DATABASE {quote(name)} TEMPLATE {quote(template)} OWNER postgres {strategy}")
+        # A database's settings and rights are not cloned with it. Supabase gives every statement two minutes.
+        await admin.execute(f"ALTER DATABASE {quote(name)} SET statement_timeout = '120s'")
+
+    async def drop(self, database: TestDatabase) -> None:
+        """Drop a clone, whoever is still connected to it."""
+        await self._drop([database.name])
+
+    async def drop_templates(self) -> None:
+        """Drop what the session leaves behind."""
+        await self._drop(list(self._templates.values()))
+
+    async def _drop(self, names: list[str]) -> None:
+        async with connected(self.server.admin_url()) as admin:
+            for name in names:
+                await admin.execute(f"DROP DATABASE IF EXISTS {quote(name)} WITH (FORCE)")
+
+    def _name(self, kind: str) -> str:
+        return f"vagus_{kind}_{os.getpid()}_{next(self._numbers)}"
+
+
+async def adopt(address: str) -> ForeignServer:
+    """Give somebody else's server the roles of Supabase, once; the address must be a superuser's.
+
+    Raises:
+        RuntimeError: the address is not a superuser's.
+    """
+    server = ForeignServer(address)
+    try:
+        conn = await asyncpg.connect(server.admin_url())
+    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidPasswordError):
+        conn = await asyncpg.connect(address)
+    try:
+        if not await conn.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = session_user"):
+            raise RuntimeError("VAGUS_TEST_DATABASE_URL must be the address of a superuser")
+        password = urlsplit(address).password
+        secret = "NULL" if password is None else literal(unquote(password))
+        await _move_bootstrap_superuser(conn, address, secret)
+        await conn.execute("SET client_min_messages = warning")
+        await conn.execute(sql("roles.sql"))
+        for role in (ADMIN, OPERATOR, AUTHENTICATOR):
+            await conn.execute(f"ALTER ROLE {quote(role)} PASSWORD {secret}")
+    finally:
+        await conn.close()
+    return server
+
+
+async def _move_bootstrap_superuser(conn: Connection, address: str, secret: str) -> None:
+    """Make room for an ordinary `postgres`: the bootstrap superuser cannot be demoted, only renamed."""
+    roles = {row["rolname"]: row["rolsuper"] for row in await conn.fetch("SELECT * FROM pg_roles")}
+    if not roles.get(OPERATOR):
+        if ADMIN not in roles:
+            await conn.execute(f"CREATE ROLE {ADMIN} LOGIN SUPERUSER PASSWORD {secret}")
+        return
+    new_name = ADMIN if ADMIN not in roles else "supabase_bootstrap"
+    # Nobody can rename the role they logged in as, so a helper does it.
+    await conn.execute(f"CREATE ROLE vagus_helper LOGIN SUPERUSER PASSWORD {secret}")
+    parts = urlsplit(ForeignServer(address).url("vagus_helper"))
+    async with connected(urlunsplit(parts)) as helper:
+        await helper.execute(f"ALTER ROLE {OPERATOR} RENAME TO {new_name}")
+        await helper.execute(f"ALTER ROLE {new_name} PASSWORD {secret}")
+    async with connected(ForeignServer(address).url(new_name)) as renamed:
+        await renamed.execute("DROP ROLE vagus_helper")
+
+
+def outside_loop(job: Coroutine[object, object, T]) -> T:
+    """Run a coroutine to its end in a loop of its own, whatever loop the caller is in."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, job).result()

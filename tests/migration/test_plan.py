@@ -1,0 +1,98 @@
+"""The plan is data, and what it prints is what is run: a DBA with psql gets the same database."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Connect, MakeDatabase
+from tests.databases import TestDatabase
+from tests.migration.support import do_migrate, migrated, settings_for, state_of
+from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
+from vagus_tui.database.tools import bundled_tools
+from vagus_tui.journal.state import State, read_state
+from vagus_tui.migration.plan import plan_migration
+from vagus_tui.migration.steps import unique_ids
+from vagus_tui.rollback.quick import plan_rollback
+from vagus_tui.sandbox.options import SandboxOptions
+
+
+async def psql(database: TestDatabase, script: str, folder: Path) -> None:
+    """Run a script as a DBA would; it must go through."""
+    tools = bundled_tools()
+    assert tools is not None and tools.psql is not None
+    file = folder / "plan.sql"
+    file.write_text(script)
+    process = await asyncio.create_subprocess_exec(
+        str(tools.psql),
+        *("-X", "-q", "-o", os.devnull, "-f", str(file)),
+        database.url,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, said.decode()[-2000:]
+
+
+@pytest.mark.parametrize("kind", ["none", "rows", "jsonb"])
+async def test_psql_gets_the_same(kind: str, make_database: MakeDatabase, connect: Connect, tmp_path: Path) -> None:
+    options = SandboxOptions(plans=20, clean=True, notification_preferences=kind)  # type: ignore[arg-type]
+    by_hand, by_us = await make_database(options), await make_database(options)
+    conn, ours = await connect(by_hand.url), await connect(by_us.url)
+    plan = await plan_migration(conn, settings_for(by_hand), await read_state(conn))
+    assert unique_ids(plan.steps)
+    await psql(by_hand, plan.sql_text(), tmp_path)
+    await migrated(by_us)
+    assert await v2_differences(conn) == []
+    assert changes(await catalog_fingerprint(ours), await catalog_fingerprint(conn)) == []
+
+
+async def test_psql_stops_at_a_difference(make_database: MakeDatabase, connect: Connect, tmp_path: Path) -> None:
+    database = await make_database(SandboxOptions(plans=20, clean=True))
+    conn = await connect(database.url)
+    plan = await plan_migration(conn, settings_for(database), await read_state(conn))
+    before, mark, after = plan.sql_text().partition("\n-- ═══ prove")
+    planted = "\nupdate workout_v2.exercises set sets = sets + 1;"
+    with pytest.raises(AssertionError, match="rows of exercises differ"):
+        await psql(database, before + planted + mark + after, tmp_path)
+    assert await conn.fetchval("select to_regclass('public.workout_plans_v1') is null")
+
+
+async def test_psql_takes_it_back(make_database: MakeDatabase, connect: Connect, tmp_path: Path) -> None:
+    database = await make_database(SandboxOptions(plans=20, clean=True))
+    conn = await connect(database.url)
+    catalog, rows = await catalog_fingerprint(conn), await v1_rows(conn)
+    await migrated(database)
+    await conn.execute("update workout_plans set name = 'written since'")
+    plan = await plan_rollback(conn, settings_for(database), await read_state(conn))
+    await psql(database, plan.sql_text(), tmp_path)
+    assert changes(catalog, await catalog_fingerprint(conn)) == []
+    assert await conn.fetchval("select bool_and(name = 'written since') from workout_plans")
+    assert len(rows["workout_plans"]) == await conn.fetchval("select count(*) from workout_plans")
+
+
+async def test_planning_changes_nothing_and_says_the_same_twice(clean_database: TestDatabase, connect: Connect) -> None:
+    conn = await connect(clean_database.url)
+    settings = settings_for(clean_database)
+    first = await plan_migration(conn, settings, await read_state(conn))
+    assert first == await plan_migration(conn, settings, await read_state(conn))
+    assert (await state_of(clean_database)).state is State.V1
+    assert not await conn.fetchval("select to_regnamespace('vagus_migration') is not null")
+    assert any("cover_color (text)" in note for note in first.notes)
+    assert any(note.startswith("view active_plans") for note in first.notes)
+
+
+async def test_nothing_runs_that_the_plan_does_not_show(clean_database: TestDatabase, connect: Connect) -> None:
+    conn = await connect(clean_database.url)
+    plan = await plan_migration(conn, settings_for(clean_database), await read_state(conn))
+    ran = await do_migrate(clean_database)
+    assert ran.result.ok
+    assert ran.steps_done == {step.id for step in plan.steps}
+
+
+async def test_migrating_twice_is_refused(clean_database: TestDatabase) -> None:
+    await migrated(clean_database)
+    again = await do_migrate(clean_database)
+    assert not again.result.ok and again.result.exit_status == 1

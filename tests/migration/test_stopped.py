@@ -1,0 +1,236 @@
+"""Stopped anywhere, by hand or by force: the state says what is, and the way on and the way back both work."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from textwrap import dedent
+
+import pytest
+
+from tests.conftest import Connect, MakeDatabase
+from tests.databases import TestDatabase
+from tests.migration.support import do_abandon, do_migrate, migrated, rolled_back, state_of
+from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
+from vagus_tui.control import Control
+from vagus_tui.events import Event, StepEvent, StepState
+from vagus_tui.journal.state import State
+from vagus_tui.sandbox.options import SandboxOptions
+
+SMALL = SandboxOptions(plans=20, clean=True)
+
+CANCELS = [
+    ("prepare-capture", "started"),
+    ("prepare-staging", "done"),
+    ("build-exercises", "started"),
+    ("align", "started"),
+    ("behaviour", "started"),
+    ("catch-up", "started"),
+    ("prove-exercises", "started"),
+    ("hold", "started"),
+    ("hold", "progress"),
+]
+
+
+@pytest.mark.parametrize(("step", "state"), CANCELS)
+async def test_cancelled(step: str, state: str, make_database: MakeDatabase, connect: Connect) -> None:
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+    catalog, rows = await catalog_fingerprint(conn), await v1_rows(conn)
+
+    async def cancel(event: Event, control: Control) -> None:
+        if isinstance(event, StepEvent) and (event.id, event.state.value) == (step, state):
+            control.cancel()
+
+    ran = await do_migrate(database, hold=True, on_event=cancel)
+    assert not ran.result.ok and ran.result.exit_status == 3, ran.result
+    assert (await state_of(database)).state is State.V1
+    assert changes(catalog, await catalog_fingerprint(conn)) == []
+    assert changes(rows, await v1_rows(conn)) == []
+    assert await conn.fetchval("select to_regnamespace('workout_v2') is null")
+
+
+async def test_closing_the_stream_cleans_up(make_database: MakeDatabase, connect: Connect) -> None:
+    """The wizard is closed while it runs: the job is cancelled and waited for."""
+    from tests.migration.support import settings_for
+    from vagus_tui.database.connection import Database
+    from vagus_tui.migration.runner import migrate
+
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+    catalog = await catalog_fingerprint(conn)
+    settings = settings_for(database)
+    stream = migrate(Database(settings), settings, Control(), hold=True)
+    async for event in stream:
+        if isinstance(event, StepEvent) and event.id == "build-exercises":
+            break
+    await stream.aclose()  # type: ignore[attr-defined]
+    assert (await state_of(database)).state is State.V1
+    assert changes(catalog, await catalog_fingerprint(conn)) == []
+
+
+DRIVER = dedent("""
+    import asyncio, os, signal, sys
+    from vagus_tui.control import Control
+    from vagus_tui.database.connection import Database
+    from vagus_tui.migration.runner import migrate
+    from vagus_tui.settings import Settings
+
+    async def main():
+        settings = Settings(_env_file=None, lock_timeout_ms=200, parallel_connections=2, operator="killed")
+        step, state = sys.argv[1:]
+        async for event in migrate(Database(settings), settings, Control(), hold=step == "hold"):
+            if getattr(event, "id", "") == step and event.state == state:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    asyncio.run(main())
+""")
+
+
+async def killed_at(database: TestDatabase, step: str, state: str) -> None:
+    """Migrate in a process of its own that is killed at a step."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        DRIVER,
+        step,
+        state,
+        env={**os.environ, "VAGUS_DATABASE_URL": database.url},
+    )
+    assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
+    async with database.as_admin() as admin:
+        # The server notices a vanished client when it next looks: give it a moment.
+        for _ in range(100):
+            if not await admin.fetchval(
+                "select count(*) from pg_stat_activity where datname = current_database() "
+                "and application_name like 'vagus-tui%'"
+            ):
+                return
+            await asyncio.sleep(0.05)
+    raise AssertionError("its sessions are still there")
+
+
+KILLS = [
+    ("prepare-capture-exercises", "started"),
+    ("build-exercise_logs-1", "started"),
+    ("align", "done"),
+    ("prove-workout_plans", "started"),
+    ("hold", "progress"),
+    ("delta", "started"),
+]
+
+
+@pytest.mark.parametrize(("step", "state"), KILLS)
+async def test_killed(step: str, state: str, make_database: MakeDatabase, connect: Connect) -> None:
+    """Taken up again by the next one; and, once more killed, cleaned up without a trace."""
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+    catalog, rows = await catalog_fingerprint(conn), await v1_rows(conn)
+    await killed_at(database, step, state)
+    found = await state_of(database)
+    if found.state is not State.MIGRATED:
+        assert found.state is (State.READY if step == "hold" else State.BUILDING)
+        assert found.interrupted
+        assert await v1_rows(conn) == rows
+        cleaned = await do_abandon(database)
+        assert cleaned.result.ok
+        assert (await state_of(database)).state is State.V1
+        assert changes(catalog, await catalog_fingerprint(conn)) == []
+        await killed_at(database, step, state)
+    # Written while nobody was at work: capture must have seen it.
+    if (await state_of(database)).state is not State.MIGRATED:
+        await conn.execute("update exercises set name = 'meanwhile', day_label = 'Elsewhere'")
+        await conn.execute("delete from workout_sessions where id in (select id from workout_sessions limit 3)")
+        await migrated(database)
+        assert await conn.fetchval("select bool_and(name = 'meanwhile') from exercises")
+    assert await v2_differences(conn) == []
+    await rolled_back(database)
+    assert changes(catalog, await catalog_fingerprint(conn)) == []
+
+
+async def test_killed_after_the_commit(make_database: MakeDatabase, connect: Connect) -> None:
+    """v2 is in place; what was owed, validation and statistics and the flag, is done by the next run."""
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+    catalog, rows = await catalog_fingerprint(conn), await v1_rows(conn)
+    await killed_at(database, "repoint", "done")
+    found = await state_of(database)
+    assert found.state is State.MIGRATED
+    await conn.execute("alter table plan_favourites drop constraint plan_favourites_plan_id_fkey")
+    await conn.execute(
+        "alter table plan_favourites add constraint plan_favourites_plan_id_fkey foreign key (plan_id) "
+        "references workout_plans (id) on delete cascade not valid"
+    )
+    await conn.execute("delete from vagus_migration.steps where phase = 'settle'")
+    await conn.execute("update vagus_migration.runs set status = 'running', phase = 'settle'")
+    await conn.execute("update public.system_maintenance set enabled = true")
+    ran = await do_migrate(database)
+    assert ran.result.ok and ran.result.state == "migrated", ran.result
+    assert await conn.fetchval("select convalidated from pg_constraint where conname = 'plan_favourites_plan_id_fkey'")
+    assert not await conn.fetchval("select exists(select from public.system_maintenance where enabled)")
+    assert await v2_differences(conn) == []
+    await rolled_back(database)
+    assert changes(catalog, await catalog_fingerprint(conn)) == []
+    assert changes(rows, await v1_rows(conn)) == []
+
+
+@pytest.mark.parametrize(("step", "ready"), [("build-workout_days", False), ("prove-exercises", False), ("hold", True)])
+async def test_disconnected(step: str, ready: bool, make_database: MakeDatabase, connect: Connect) -> None:
+    """An administrator ends our sessions: said so, and resumable."""
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+    cut = False
+
+    async def disconnect(event: Event, _: Control) -> None:
+        nonlocal cut
+        if not cut and isinstance(event, StepEvent) and event.id == step and event.state is not StepState.DONE:
+            cut = True
+            async with database.as_admin() as admin:
+                await admin.fetch(
+                    "select pg_terminate_backend(pid) from pg_stat_activity "
+                    "where datname = current_database() and application_name like 'vagus-tui%'"
+                )
+
+    ran = await do_migrate(database, hold=True, on_event=disconnect)
+    assert not ran.result.ok and ran.result.exit_status in (3, 4), ran.result
+    state = await state_of(database)
+    if ran.result.exit_status == 4:
+        assert state.state is (State.READY if ready else State.BUILDING) and state.interrupted
+    else:
+        assert state.state is State.V1
+    await migrated(database)
+    assert await v2_differences(conn) == []
+
+
+async def test_a_planted_difference_stops_it(make_database: MakeDatabase, connect: Connect) -> None:
+    """Rows changed in staging behind everybody's back, found by the proof and shown."""
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+    catalog = await catalog_fingerprint(conn)
+    await killed_at(database, "hold", "progress")
+    planted = await conn.fetchval(
+        "update workout_v2.exercises set sets = sets + 1 where id = (select min(id::text)::uuid from exercises) "
+        "returning id"
+    )
+    extra = await conn.fetchval(
+        "insert into workout_v2.workout_weeks (plan_id, week_number) select id, 53 from workout_v2.workout_plans "
+        "limit 1 returning id"
+    )
+    lost = await conn.fetchval(
+        "delete from workout_v2.exercise_logs where id = (select min(id::text)::uuid from exercise_logs) returning id"
+    )
+    ran = await do_migrate(database)
+    assert not ran.result.ok and ran.result.exit_status == 3
+    shown = {note.message: note.detail for note in ran.notes if note.level == "error"}
+    assert f"exercises {planted}: differs" in shown
+    detail = shown[f"exercises {planted}: differs"]
+    assert detail is not None and set(detail["expected"]) == {"sets"}
+    assert detail["found"]["sets"] == detail["expected"]["sets"] + 1
+    assert f"workout_weeks {extra}: not in v1" in shown
+    assert f"exercise_logs {lost}: missing in v2" in shown
+    assert json.dumps(ran.result.to_json())
+    assert (await state_of(database)).state is State.V1
+    assert changes(catalog, await catalog_fingerprint(conn)) == []

@@ -1,0 +1,408 @@
+"""What users wrote to v2 comes back into v1; what v1 cannot hold is kept and said; the untouched stays to the byte."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from tests.conftest import Connect, MakeDatabase
+from tests.databases import TestDatabase
+from tests.migration.support import as_user, do_roll_back, migrated, rolled_back, state_of
+from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
+from vagus_tui.database.connection import Connection
+from vagus_tui.journal.state import State, read_state
+from vagus_tui.rollback.quick import preview
+from vagus_tui.sandbox.options import SandboxOptions
+
+
+@pytest.fixture
+async def moved(make_database: MakeDatabase) -> TestDatabase:
+    """A small database; each test migrates it."""
+    return await make_database(SandboxOptions(plans=20, clean=True))
+
+
+async def _athlete(conn: Connection) -> Any:
+    """A user who has a plan with exercises and sessions with logs of it: user, plan, exercise, session, log."""
+    row = await conn.fetchrow(
+        "select p.user_id as user, p.id as plan, e.id as exercise, s.id as session, l.id as log "
+        "from workout_plans p join exercises e on e.plan_id = p.id "
+        "join exercise_logs l on l.exercise_id = e.id join workout_sessions s on s.id = l.session_id "
+        "where s.user_id = p.user_id and s.plan_id = p.id and p.is_active and p.duration_weeks > 2 "
+        "order by p.id, e.id, s.id, l.id limit 1"
+    )
+    assert row is not None
+    return row
+
+
+async def test_what_is_new_and_changed_comes_back(moved: TestDatabase, connect: Connect) -> None:
+    conn = await connect(moved.url)
+    who = await _athlete(conn)
+    before, catalog = await v1_rows(conn), await catalog_fingerprint(conn)
+    await migrated(moved)
+    async with as_user(moved, who["user"]) as app:
+        plan = await app.fetchval(
+            "insert into workout_plans (user_id, name, goal, total_weeks, status) values ($1, 'New', 'strength', 3, "
+            "'draft') returning id",
+            who["user"],
+        )
+        week = await app.fetchval(
+            "insert into workout_weeks (plan_id, week_number, start_date) values ($1, 1, '2026-05-04') returning id",
+            plan,
+        )
+        day = await app.fetchval(
+            "insert into workout_days (week_id, day_label, day_number) values ($1, 'Monday', 1) returning id", week
+        )
+        exercise = await app.fetchval(
+            "insert into exercises (day_id, name, muscle_group, sets, target_reps_min, target_reps_max, target_weight, "
+            "target_rpe_min, order_index) values ($1, 'Squat', 'quads', 5, 3, 6, 102.5, 8, 1) returning id",
+            day,
+        )
+        session = await app.fetchval(
+            "insert into workout_sessions (user_id, day_id, started_at, energy_level) values ($1, $2, now(), 4) "
+            "returning id",
+            who["user"],
+            day,
+        )
+        log = await app.fetchval(
+            "insert into exercise_logs (session_id, exercise_id, set_number, reps, weight, rpe, form_rating) "
+            "values ($1, $2, 1, 5, 100, 8.5, 3) returning id",
+            session,
+            exercise,
+        )
+        await app.execute(
+            "update workout_plans set name = 'Renamed', status = 'completed', total_weeks = 2 where id = $1",
+            who["plan"],
+        )
+        await app.execute("update exercises set name = 'Changed', target_weight = 77.25 where id = $1", who["exercise"])
+        await app.execute("update exercise_logs set reps = 99 where id = $1", who["log"])
+        await app.execute("update workout_sessions set notes = 'later' where id = $1", who["session"])
+    ran = await rolled_back(moved)
+    after = await v1_rows(conn)
+    touched = {
+        "workout_plans": {str(plan), str(who["plan"])},
+        "exercises": {str(exercise), str(who["exercise"])},
+        "workout_sessions": {str(session), str(who["session"])},
+        "exercise_logs": {str(log), str(who["log"])},
+    }
+    for table, ids in touched.items():
+        differing = {k for k in {*before[table], *after[table]} if before[table].get(k) != after[table].get(k)}
+        assert differing == ids, table
+    assert ran.result.figures is not None
+    assert ran.result.figures["carried_back"] == {
+        table: {"new": 1, "changed": 1} for table in ("workout_plans", "exercises", "workout_sessions", "exercise_logs")
+    }
+    row = await conn.fetchrow("select * from workout_plans where id = $1", plan)
+    assert row is not None
+    assert (row["name"], row["duration_weeks"], row["is_active"]) == ("New", 3, None)
+    assert str(row["start_date"]) == "2026-05-04"
+    row = await conn.fetchrow("select * from exercises where id = $1", exercise)
+    assert row is not None
+    assert (row["plan_id"], row["reps_min"], row["reps_max"], row["weight"]) == (plan, 3, 6, 102.5)
+    assert (row["day_label"], row["day_of_week"], row["rest_seconds"]) == ("Monday", "1", 90)
+    assert await conn.fetchval("select plan_id from workout_sessions where id = $1", session) == plan
+    assert await conn.fetchval("select rpe from exercise_logs where id = $1", log) == 8.5
+    row = await conn.fetchrow("select * from workout_plans where id = $1", who["plan"])
+    assert row is not None and (row["name"], row["is_active"], row["duration_weeks"]) == ("Renamed", False, 2)
+    assert changes(catalog, await catalog_fingerprint(conn)) == []
+    # And over again: what came back is v1's now.
+    await migrated(moved)
+    assert await v2_differences(conn) == []
+    await rolled_back(moved)
+    assert changes(after, await v1_rows(conn)) == []
+
+
+async def test_a_new_label_and_a_moved_exercise(moved: TestDatabase, connect: Connect) -> None:
+    conn = await connect(moved.url)
+    who = await _athlete(conn)
+    before = await v1_rows(conn)
+    await migrated(moved)
+    day = await conn.fetchval("select day_id from exercises where id = $1", who["exercise"])
+    siblings = {str(r[0]) for r in await conn.fetch("select id from exercises where day_id = $1", day)}
+    async with as_user(moved, who["user"]) as app:
+        week = await app.fetchval("select week_id from workout_days where id = $1", day)
+        target = await app.fetchval(
+            "insert into workout_days (week_id, day_label) values ($1, 'Elsewhere') returning id", week
+        )
+        await app.execute("update workout_days set day_label = 'Nice day' where id = $1", day)
+        await app.execute("update exercises set day_id = $2 where id = $1", who["exercise"], target)
+    await rolled_back(moved)
+    after = await v1_rows(conn)
+    labels = {str(r["id"]): r["day_label"] for r in await conn.fetch("select id, day_label from exercises")}
+    assert labels.pop(str(who["exercise"])) == "Elsewhere"
+    assert {labels[key] for key in siblings - {str(who["exercise"])}} <= {"Nice day"}
+    differing = {k for k in before["exercises"] if before["exercises"][k] != after["exercises"][k]}
+    assert differing == siblings
+    for table in ("workout_plans", "workout_sessions", "exercise_logs"):
+        assert before[table] == after[table]
+    await migrated(moved)
+    assert await v2_differences(conn) == []
+    label = "select d.day_label from exercises e join workout_days d on d.id = e.day_id where e.id = $1"
+    assert await conn.fetchval(label, who["exercise"]) == "Elsewhere"
+
+
+@pytest.mark.parametrize("applied", [False, True])
+async def test_deletions_are_a_choice(applied: bool, moved: TestDatabase, connect: Connect) -> None:
+    conn = await connect(moved.url)
+    who = await _athlete(conn)
+    before = await v1_rows(conn)
+    below = {
+        "exercises": "select id::text from exercises where plan_id = $1",
+        "exercise_logs": "select l.id::text from exercise_logs l join exercises e on e.id = l.exercise_id "
+        "where e.plan_id = $1",
+        "workout_sessions": "select id::text from workout_sessions where plan_id = $1",
+    }
+    gone = {table: {row[0] for row in await conn.fetch(query, who["plan"])} for table, query in below.items()}
+    await migrated(moved)
+    async with as_user(moved, who["user"]) as app:
+        assert await app.execute("delete from workout_plans where id = $1", who["plan"]) == "DELETE 1"
+    seen = await preview(conn, await read_state(conn))
+    assert {item.table: item.deleted for item in seen.carried}["workout_plans"] == 1
+    ran = await rolled_back(moved, apply_deletions=applied)
+    assert ran.result.figures is not None
+    assert ran.result.figures["deleted_in_v2"]["exercises"] == len(gone["exercises"])
+    after = await v1_rows(conn)
+    if not applied:
+        assert changes(before, after) == []
+        return
+    assert before["workout_plans"].keys() - after["workout_plans"].keys() == {str(who["plan"])}
+    for table, ids in gone.items():
+        assert ids <= before[table].keys() - after[table].keys(), table
+    assert before["workout_sessions"].keys() - after["workout_sessions"].keys() == gone["workout_sessions"]
+
+
+async def test_values_that_were_only_normalised_stay(make_database: MakeDatabase, connect: Connect) -> None:
+    """Goal, week count, rest and label as v1 spelled them, though the rows were changed otherwise."""
+    database = await make_database(SandboxOptions(plans=20, clean=True))
+    conn = await connect(database.url)
+    await conn.execute("alter table workout_plans disable trigger user; alter table exercises disable trigger user")
+    await conn.execute("update workout_plans set goal = 'Get  BIG', duration_weeks = null, is_template = null")
+    await conn.execute(
+        "update exercises set rest_seconds = null, weight = 20.125, day_label = '  legs ', day_of_week = ''"
+    )
+    await conn.execute("alter table workout_plans enable trigger user; alter table exercises enable trigger user")
+    stamps = {r["id"]: r["updated_at"] for r in await conn.fetch("select id, updated_at from workout_plans")}
+    await migrated(database)
+    await conn.execute("update workout_plans set name = 'new name', updated_at = '2026-01-02'")
+    await conn.execute("update exercises set notes = 'noted'")
+    await rolled_back(database)
+    rows = await conn.fetch("select distinct name, goal, duration_weeks, is_template from workout_plans")
+    assert [tuple(row) for row in rows] == [("new name", "Get  BIG", None, None)]
+    rows = await conn.fetch("select distinct notes, rest_seconds, weight::text, day_label, day_of_week from exercises")
+    assert [tuple(row) for row in rows] == [("noted", None, "20.125", "  legs ", "")]
+    assert stamps
+
+
+async def test_v1s_own_triggers_do_not_touch_what_comes_back(moved: TestDatabase, connect: Connect) -> None:
+    conn = await connect(moved.url)
+    await conn.execute(
+        "create function shout() returns trigger language plpgsql as "
+        "$$ begin new.name := upper(new.name) || '!'; return new; end $$;"
+        "create trigger shout before insert or update on exercises for each row execute function shout();"
+        "create trigger silent before insert or update on exercises for each row execute function shout();"
+        "create trigger late before update on exercise_logs for each row execute function shout();"
+        "alter table exercises disable trigger silent; alter table exercises enable always trigger shout"
+    )
+    who = await _athlete(conn)
+    catalog = await catalog_fingerprint(conn)
+    await migrated(moved)
+    async with as_user(moved, who["user"]) as app:
+        await app.execute("update exercises set name = 'quiet' where id = $1", who["exercise"])
+        await app.execute("update exercise_logs set reps = 7 where id = $1", who["log"])
+        stamp = await app.fetchval("select updated_at from exercises where id = $1", who["exercise"])
+    await rolled_back(moved)
+    row = await conn.fetchrow("select name, updated_at from exercises where id = $1", who["exercise"])
+    assert row is not None and tuple(row) == ("quiet", stamp)
+    assert changes(catalog, await catalog_fingerprint(conn)) == []
+
+
+async def test_what_v1_cannot_hold_is_kept_and_said(moved: TestDatabase, connect: Connect) -> None:
+    conn = await connect(moved.url)
+    # The view would hold the columns' types.
+    await conn.execute("drop view active_plans; update workout_plans set name = left(name, 30)")
+    await conn.execute(
+        "alter table workout_sessions add constraint planned check (plan_id is not null) not valid;"
+        "alter table workout_plans alter column name type varchar(30);"
+        "alter table workout_plans add constraint short check (duration_weeks < 20);"
+        "alter table workout_plans alter column is_active set default true, alter column is_active set not null;"
+        "update exercises set notes = '' where notes is null;"
+        "alter table exercises alter column notes set default '', alter column notes set not null;"
+        "alter table exercises alter column weight type numeric(5,2)"
+    )
+    who = await _athlete(conn)
+    before = await v1_rows(conn)
+    await migrated(moved)
+    long_name = "a name that is longer than v1 has room for"
+    async with as_user(moved, who["user"]) as app:
+        await app.execute("insert into workout_sessions (user_id, started_at) values ($1, now())", who["user"])
+        await app.execute(
+            "update workout_plans set name = $2, total_weeks = 40, status = 'draft' where id = $1",
+            who["plan"],
+            long_name,
+        )
+        await app.execute(
+            "update exercises set notes = null, target_weight = 5000, sets = 9 where id = $1", who["exercise"]
+        )
+        await app.execute(
+            "insert into workout_plans (user_id, name, total_weeks, status) values ($1, $2, 3, 'draft'), "
+            "($1, 'ok', 50, 'active'), ($1, 'fits', 5, 'draft')",
+            who["user"],
+            long_name,
+        )
+        week = await app.fetchval("select id from workout_weeks where plan_id = $1 limit 1", who["plan"])
+        await app.execute("update workout_weeks set deload = true, notes = 'easy' where id = $1", week)
+        await app.execute(
+            "insert into exercise_groups (day_id, type, order_index) select id, 'superset', 1 from workout_days "
+            "where week_id = $1 limit 1",
+            week,
+        )
+    ran = await rolled_back(moved)
+    figures = ran.result.figures
+    assert figures is not None
+    # The free session; the plan of too long a name and that of too many weeks.
+    assert figures["not_expressible"] == 3
+    assert figures["only_in_archive"] == {"workout_weeks": 1, "exercise_groups": 1}
+    # A changed plan (name, weeks) and a changed exercise (weight, notes): the values that v1 refuses stay behind.
+    assert figures["kept_values"] == 4
+    assert any("archive" in note.message for note in ran.notes if note.level == "warning")
+    after = await v1_rows(conn)
+    assert len(after["workout_plans"]) == len(before["workout_plans"]) + 1
+    assert before["workout_sessions"] == after["workout_sessions"]
+    row = await conn.fetchrow("select * from workout_plans where name = 'fits'")
+    assert row is not None and row["duration_weeks"] == 5 and row["is_active"] is False
+    row = await conn.fetchrow("select sets, weight < 1000 as old, notes from exercises where id = $1", who["exercise"])
+    assert row is not None and (row["sets"], row["notes"]) == (9, "") and row["old"] is not False
+    archive = figures["archive"]
+    assert await conn.fetchval(f"select count(*) from {archive}.workout_plans where name = $1", long_name) == 2
+    assert await conn.fetchval(f"select count(*) from {archive}.exercise_groups") == 1
+
+
+async def test_the_archive_is_out_of_the_apps_reach(moved: TestDatabase, connect: Connect) -> None:
+    conn = await connect(moved.url)
+    await migrated(moved)
+    ran = await rolled_back(moved)
+    assert ran.result.figures is not None
+    archive = ran.result.figures["archive"]
+    for role in ("anon", "authenticated", "service_role"):
+        assert not await conn.fetchval("select has_schema_privilege($1, $2, 'usage')", role, archive)
+        assert not await conn.fetchval("select has_schema_privilege($1, 'vagus_migration', 'usage')", role)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            async with as_user(moved, UUID(int=1), role) as app:
+                await app.fetch(f"select * from {archive}.workout_plans")
+    assert await conn.fetchval(f"select count(*) from {archive}.workout_weeks") > 0
+
+
+async def test_somebody_in_the_way_of_a_rollback_is_named(moved: TestDatabase, connect: Connect) -> None:
+    conn = await connect(moved.url)
+    await migrated(moved)
+    catalog = await catalog_fingerprint(conn)
+    async with moved.connect() as other, other.transaction():
+        await other.fetchval("select count(*) from exercises")
+        pid = await other.fetchval("select pg_backend_pid()")
+        ran = await do_roll_back(moved, lock_attempts=2)
+        assert not ran.result.ok and f"PID {pid}" in ran.result.message
+        assert (await state_of(moved)).state is State.MIGRATED
+        assert not await conn.fetchval("select exists(select from system_maintenance where enabled)")
+    assert changes(catalog, await catalog_fingerprint(conn)) == []
+    await rolled_back(moved)
+
+
+async def test_changes_to_repeated_exercises_are_said(moved: TestDatabase, connect: Connect) -> None:
+    """A copy in a later week has no row in v1: what was changed in it stays in the archive, and is counted."""
+    conn = await connect(moved.url)
+    rows = await v1_rows(conn)
+    await migrated(moved, repeat_exercises=True)
+    copy = await conn.fetchval("select id from exercises where id not in (select id from exercises_v1) limit 1")
+    await conn.execute("update exercises set name = 'only here' where id = $1", copy)
+    log = await conn.fetchrow(
+        "insert into exercise_logs (session_id, exercise_id, set_number, reps, weight) "
+        "select s.id, $1, 77, 5, 20 from workout_sessions s limit 1 returning id, "
+        "(select e.id from exercises_v1 e join workout_days d on true join workout_weeks w on w.id = d.week_id "
+        " join exercises x on x.day_id = d.id where x.id = $1 "
+        " and md5(e.id::text || ':' || w.week_number)::uuid = $1 limit 1) as original",
+        copy,
+    )
+    assert log is not None and log["original"] is not None
+    ran = await rolled_back(moved)
+    assert ran.result.figures is not None and ran.result.figures["not_expressible"] == 1
+    assert await conn.fetchval("select exercise_id from exercise_logs where id = $1", log["id"]) == log["original"]
+    await conn.execute("delete from exercise_logs where id = $1", log["id"])
+    assert changes(rows, await v1_rows(conn)) == []
+
+
+async def test_below_what_v1_cannot_hold(moved: TestDatabase, connect: Connect) -> None:
+    """A plan that v1 refuses takes what hangs on it along into the archive; the rollback itself goes through."""
+    conn = await connect(moved.url)
+    await conn.execute("alter table workout_plans add constraint short check (duration_weeks < 20)")
+    rows = await v1_rows(conn)
+    user = await conn.fetchval("select user_id from workout_plans limit 1")
+    await migrated(moved)
+    await conn.execute(
+        "with p as (insert into workout_plans (user_id, name, total_weeks) values ($1, 'long', 50) returning id), "
+        "w as (insert into workout_weeks (plan_id, week_number) select id, 1 from p returning id), "
+        "d as (insert into workout_days (week_id, day_label) select id, 'A' from w returning id), "
+        "e as (insert into exercises (day_id, name, muscle_group, sets, order_index) "
+        "  select id, 'x', 'back', 3, 1 from d returning id), "
+        "s as (insert into workout_sessions (user_id, day_id, started_at) select $1, id, now() from d returning id) "
+        "insert into exercise_logs (session_id, exercise_id, set_number, reps, weight) select s.id, e.id, 1, 5, 5 "
+        "from s, e",
+        user,
+    )
+    ran = await rolled_back(moved)
+    assert ran.result.figures is not None and ran.result.figures["not_expressible"] == 4
+    assert changes(rows, await v1_rows(conn)) == []
+
+
+async def test_an_enum_of_v1s(moved: TestDatabase, connect: Connect) -> None:
+    """v1's goal is an enum that does not know v2's goals: views go on, and the rollback keeps what was."""
+    conn = await connect(moved.url)
+    await conn.execute("drop view active_plans; update workout_plans set goal = 'Strength'")
+    await conn.execute(
+        "create type aim as enum ('Strength', 'hypertrophy'); "
+        "alter table workout_plans alter column goal type aim using goal::aim; "
+        "create view goals as select id, goal from workout_plans"
+    )
+    rows, catalog = await v1_rows(conn), await catalog_fingerprint(conn)
+    first, second = (row[0] for row in await conn.fetch("select id from workout_plans order by id limit 2"))
+    await migrated(moved)
+    assert await v2_differences(conn) == []
+    await conn.fetch("select * from goals")
+    await conn.execute("update workout_plans set goal = 'endurance' where id = $1", first)
+    await conn.execute("update workout_plans set goal = 'hypertrophy' where id = $1", second)
+    await rolled_back(moved)
+    goals = {row[0]: row[1] for row in await conn.fetch("select id, goal::text from workout_plans")}
+    assert (goals.pop(first), goals.pop(second)) == ("Strength", "hypertrophy")
+    assert set(goals.values()) == {"Strength"}
+    assert changes(catalog, await catalog_fingerprint(conn)) == []
+    assert len(rows["workout_plans"]) == len(goals) + 2
+
+
+async def test_chosen_preferences_come_back(make_database: MakeDatabase, connect: Connect) -> None:
+    """Rows per category: what users chose in v2 is not undone by the rollback."""
+    database = await make_database(SandboxOptions(plans=20, clean=True, notification_preferences="rows"))
+    conn = await connect(database.url)
+    await conn.execute(
+        "insert into notification_preferences (user_id, category, enabled) "
+        "select u.id, c, md5(u.id::text || c) < '8' from auth.users u, unnest(array['prs', 'weekly']) c "
+        "where u.id::text < 'a'"
+    )
+    row = await conn.fetchrow("select * from notification_preferences order by id limit 1")
+    assert row is not None
+    others = await conn.fetch("select * from notification_preferences where id <> $1 order by id", row["id"])
+    await migrated(database)
+    async with as_user(database, row["user_id"]) as app:
+        await app.execute(
+            "update notification_preferences set preferences = preferences || "
+            "jsonb_build_object($1::text, $2::boolean, 'brand new', true) where user_id = $3",
+            row["category"],
+            not row["enabled"],
+            row["user_id"],
+        )
+    await rolled_back(database)
+    found = await conn.fetch("select * from notification_preferences where category <> 'brand new' order by id")
+    assert [r for r in found if r["id"] != row["id"]] == others
+    assert [r["enabled"] for r in found if r["id"] == row["id"]] == [not row["enabled"]]
+    new = await conn.fetch("select user_id, enabled from notification_preferences where category = 'brand new'")
+    assert [tuple(r) for r in new] == [(row["user_id"], True)]

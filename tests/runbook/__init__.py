@@ -1,0 +1,1 @@
+"""Tests of the runbook: complete, precise, and right about dates."""

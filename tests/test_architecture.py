@@ -1,0 +1,69 @@
+"""The arrows between the folders point one way, and only the faces know Textual."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import vagus_tui
+
+ROOT = Path(vagus_tui.__file__).parent
+
+CAPABILITIES = {"checks", "migration", "rollback", "backup", "remedies", "journal", "sandbox"}
+GROUND = {"errors", "events", "settings", "control", "jobs"}
+"""Modules of the top level that everybody may use."""
+
+ALLOWED: dict[str, set[str]] = {
+    "runbook": set(),
+    "schema": GROUND,
+    "database": GROUND | {"schema", "runbook"},
+    **{name: GROUND | CAPABILITIES | {"database", "schema", "runbook"} for name in CAPABILITIES},
+}
+FACES = {"screens", "widgets", "app"}
+
+
+def imported(path: Path) -> set[str]:
+    """The names of every module that a file imports, wherever in the file."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def files(folder: str) -> list[Path]:
+    """The Python files of one folder of the package."""
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("folder", sorted(ALLOWED))
+def test_arrows_point_one_way(folder: str) -> None:
+    found = files(folder)
+    assert found
+    for path in found:
+        for name in imported(path):
+            parts = name.split(".")
+            if parts[0] != "vagus_tui" or len(parts) < 2:
+                continue
+            target = parts[1]
+            if target in ("__version__", folder):
+                continue
+            assert target in ALLOWED[folder], f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_only_the_faces_know_textual() -> None:
+    for path in sorted(ROOT.rglob("*.py")):
+        place = path.relative_to(ROOT).parts[0].removesuffix(".py")
+        if place not in FACES:
+            assert not any(name.split(".")[0] == "textual" for name in imported(path)), path
+
+
+def test_no_file_is_larger_than_a_sitting() -> None:
+    sizes = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in ROOT.rglob("*.py")}
+    assert sizes
+    assert {path.name: size for path, size in sizes.items() if size > 700} == {}

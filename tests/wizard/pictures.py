@@ -1,0 +1,114 @@
+"""Takes the README's pictures from the running wizard: `python -m tests.wizard.pictures FOLDER`.
+
+Not a test: it walks the real screens on two sandboxes, one with data-quality faults and one without.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.wizard.walk import LARGE, Walk, settings_for, until, until_text, walking, wizard
+from vagus_tui.sandbox.options import SandboxOptions
+from vagus_tui.sandbox.sandbox import start_sandbox
+
+PLANS = 2_000
+LONG = 120.0
+
+
+def keep(pilot: Walk, folder: Path, name: str) -> None:
+    """Export the screen as it is; the fonts that the export would fetch from the network are left out."""
+    drawing = pilot.app.export_screenshot(title="vagus-tui")
+    drawing = re.sub(r"@font-face\s*{.*?}", "", drawing, flags=re.DOTALL)
+    (folder / f"{name}.svg").write_text(drawing, encoding="utf-8")
+    print(name, flush=True)
+
+
+async def job_over(pilot: Walk) -> None:
+    """Wait until the job that runs has ended."""
+    session = wizard(pilot).session
+    await until(pilot, lambda: session.job is not None and not session.job.running, patience=LONG)
+
+
+async def faulty(folder: Path) -> None:
+    """What the wizard shows of a database as real ones are."""
+    sandbox = await start_sandbox(SandboxOptions(plans=PLANS))
+    try:
+        async with walking(settings_for(sandbox.url), size=LARGE) as pilot:
+            await until_text(pilot, "Exercises")
+            await pilot.pause(1)
+            keep(pilot, folder, "overview")
+            await pilot.press("2")
+            await until_text(pilot, "59 of 59")
+            keep(pilot, folder, "prerequisites")
+            await pilot.press("F")
+            await pilot.pause(1.5)
+            keep(pilot, folder, "fixes")
+    finally:
+        await sandbox.stop()
+
+
+async def sound(folder: Path) -> None:
+    """The way through: backup, migration, verification, and the way back."""
+    sandbox = await start_sandbox(SandboxOptions(plans=PLANS, clean=True))
+    with tempfile.TemporaryDirectory() as backups:
+        try:
+            settings = settings_for(sandbox.url, backup_dir=backups)
+            async with walking(settings, size=LARGE) as pilot:
+                await pilot.press("2")
+                await pilot.pause(6)
+                await pilot.press("3")
+                await pilot.pause(1)
+                keep(pilot, folder, "communications")
+                await pilot.press("4")
+                await pilot.pause(1)
+                await pilot.press("b")
+                await pilot.pause(1)
+                if wizard(pilot).session.job is None:
+                    await pilot.press("tab", "enter")
+                await job_over(pilot)
+                await pilot.pause(1)
+                keep(pilot, folder, "backup")
+                await pilot.press("5")
+                await pilot.pause(1)
+                keep(pilot, folder, "plan")
+                await pilot.press("m")
+                await pilot.pause(4)
+                await pilot.press("tab", "enter")
+                await until_text(pilot, "Ready to cut over")
+                await pilot.pause(1.5)
+                keep(pilot, folder, "hold")
+                await pilot.press("c")
+                await pilot.pause(1)
+                keep(pilot, folder, "cut-over")
+                await pilot.press("tab", "enter")
+                await job_over(pilot)
+                await pilot.pause(1)
+                keep(pilot, folder, "migrated")
+                await pilot.press("6")
+                await until_text(pilot, "17 of 17")
+                keep(pilot, folder, "verification")
+                await pilot.press("8")
+                await pilot.pause(3)
+                keep(pilot, folder, "rollback")
+                await pilot.press("v", "b")
+                await pilot.pause(2)
+                await pilot.press("tab", "enter")
+                await job_over(pilot)
+                await pilot.pause(1)
+                keep(pilot, folder, "rolled-back")
+        finally:
+            await sandbox.stop()
+
+
+async def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    await faulty(folder)
+    await sound(folder)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

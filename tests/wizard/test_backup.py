@@ -1,0 +1,88 @@
+"""Backup: take one, see what it holds, read it back, restore it as a test; and a damaged one is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.databases import TestDatabase
+from tests.wizard.moved import ended
+from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
+from vagus_tui.backup.listing import list_backups
+from vagus_tui.events import Status
+from vagus_tui.runbook.model import Screen as Step
+
+
+async def test_one_is_taken_and_can_be_relied_on(clean_database: TestDatabase, tmp_path: Path) -> None:
+    settings = settings_for(clean_database.url, backup_dir=tmp_path)
+    async with walking(settings, size=SMALL) as pilot:
+        wizard(pilot).action_go("backup")
+        await until_text(pilot, "No backup yet")
+        await pilot.press("b")
+        await until_text(pilot, "Backed up and read back", "parts compared and equal", patience=60)
+        await pilot.press("enter")
+        await until_text(pilot, "1 backup", "verified", "Rows by table")
+        await until(pilot, lambda: wizard(pilot).session.standings[Step.BACKUP].word == "just now")
+        await pilot.press("t")
+        await until_text(pilot, "Restored and compared", patience=60)
+        await pilot.press("escape")
+        await until_text(pilot, "restored")
+        await until(pilot, lambda: wizard(pilot).session.standings[Step.BACKUP].status is Status.PASS)
+    (info,) = list_backups(settings)
+    assert info.usable and info.restored
+
+
+async def test_only_the_chosen_kinds_are_taken(clean_database: TestDatabase, tmp_path: Path) -> None:
+    settings = settings_for(clean_database.url, backup_dir=tmp_path)
+    async with walking(settings, size=LARGE) as pilot:
+        wizard(pilot).action_go("backup")
+        await until_text(pilot, "No backup yet")
+        pilot.app.screen.query_one("#kind-full").focus()
+        await pilot.press("enter")
+        pilot.app.screen.query_one("#kind-tables").focus()
+        await pilot.press("enter", "b")
+        await until_text(pilot, "Backed up and read back", patience=60)
+    (info,) = list_backups(settings)
+    assert [kind.value for kind in info.kinds] == ["csv"]
+
+
+async def test_nothing_chosen_is_said(clean_database: TestDatabase, tmp_path: Path) -> None:
+    async with walking(settings_for(clean_database.url, backup_dir=tmp_path)) as pilot:
+        wizard(pilot).action_go("backup")
+        await until_text(pilot, "No backup yet")
+        for kind in ("tables", "csv", "full"):
+            pilot.app.screen.query_one(f"#kind-{kind}").focus()
+            await pilot.press("enter")
+        await pilot.press("b")
+        await until_text(pilot, "Tick at least one kind")
+
+
+async def test_a_damaged_one_is_named(clean_database: TestDatabase, tmp_path: Path) -> None:
+    settings = settings_for(clean_database.url, backup_dir=tmp_path)
+    async with walking(settings, size=LARGE) as pilot:
+        wizard(pilot).action_go("backup")
+        await until_text(pilot, "No backup yet")
+        await pilot.press("b")
+        await until_text(pilot, "Backed up and read back", patience=60)
+        (info,) = list_backups(settings)
+        victim = next(path for path in info.path.rglob("*.csv*") if path.stat().st_size > 100)
+        content = bytearray(victim.read_bytes())
+        content[len(content) // 2] ^= 1
+        victim.write_bytes(bytes(content))
+        await pilot.press("enter")
+        await until_text(pilot, "1 backup")
+        await pilot.press("v")
+        await until_text(pilot, "The backup is damaged", victim.name, patience=60)
+        assert "Traceback" not in screen_text(pilot)
+
+
+async def test_a_folder_that_cannot_be_written_is_explained(clean_database: TestDatabase, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    async with walking(settings_for(clean_database.url, backup_dir=blocked / "deep")) as pilot:
+        wizard(pilot).action_go("backup")
+        await until_text(pilot, "No backup yet")
+        await pilot.press("b")
+        await until(pilot, lambda: ended(pilot))
+        await until_text(pilot, "Backup ended")
+        await pilot.press("enter")
+        await until_text(pilot, "No backup yet")

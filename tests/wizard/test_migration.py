@@ -1,0 +1,182 @@
+"""Migration: the plan and its SQL, the gates, the run with its hold, and every way out of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+from tests.databases import TestDatabase
+from tests.wizard.moved import ended, migrated
+from tests.wizard.walk import LARGE, Walk, screen_text, settings_for, until, until_text, walking, wizard
+from vagus_tui.control import Control
+from vagus_tui.database.connection import Connection, Database
+from vagus_tui.errors import VagusError
+from vagus_tui.events import Status
+from vagus_tui.migration.runner import migrate
+from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.text_view import TextView
+from vagus_tui.settings import Settings
+
+
+def _settings(url: str, tmp_path: Path, **values: object) -> Settings:
+    return settings_for(url, backup_dir=tmp_path, **values)
+
+
+async def _start(pilot: Walk) -> None:
+    """From the plan into the run, past gates and question."""
+    wizard(pilot).action_go("migration")
+    await until_text(pilot, "m starts")
+    await pilot.press("m")
+    await until_text(pilot, "Start, hold before the cut-over")
+    await pilot.press("tab", "enter")
+
+
+async def test_the_plan_is_shown_with_its_sql(clean_database: TestDatabase, tmp_path: Path) -> None:
+    async with walking(_settings(clean_database.url, tmp_path), size=LARGE) as pilot:
+        wizard(pilot).action_go("migration")
+        await until_text(pilot, "m starts", "workout_plans", "Undo:", "prepare")
+        pilot.app.screen.query_one("#plan").focus()
+        await pilot.press("down", "down", "s")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextView))
+        await pilot.press("escape", "a")
+        await until_text(pilot, "The whole plan")
+
+
+async def test_unchecked_prerequisites_lock_the_screen(clean_database: TestDatabase, tmp_path: Path) -> None:
+    async with walking(_settings(clean_database.url, tmp_path)) as pilot:
+        wizard(pilot).action_go("migration")
+        await until_text(pilot, "Locked by 1 gate", "Prerequisites are")
+
+
+async def test_a_gate_that_fails_refuses_the_start(database: TestDatabase, conn: Connection, tmp_path: Path) -> None:
+    async with walking(_settings(database.url, tmp_path), size=LARGE) as pilot:
+        wizard(pilot).action_go("migration")
+        await until_text(pilot, "m starts")
+        await pilot.press("m")
+        await until_text(pilot, "Not yet", "orphaned-exercises")
+        await pilot.press("enter")
+        assert wizard(pilot).session.job is None
+    assert await conn.fetchval("select to_regnamespace('workout_v2')") is None
+
+
+async def test_it_holds_and_cuts_over_when_told(
+    clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path
+) -> None:
+    async with walking(_settings(clean_database.url, tmp_path), size=LARGE) as pilot:
+        await _start(pilot)
+        await until_text(pilot, "Ready to cut over", "no differences", "in the way", "nobody")
+        assert pilot.app.focused is not None and pilot.app.focused.id == "hold-keep"
+        assert await clean_conn.fetchval("select to_regclass('public.workout_weeks')") is None
+        await pilot.press("enter")
+        await until(pilot, lambda: "Ready to cut over" not in screen_text(pilot))
+        await pilot.press("c")
+        await until_text(pilot, "Migrated: v2 is in place", "Next: Verification")
+        assert wizard(pilot).session.standings[Step.MIGRATION].status is Status.PASS
+    assert await clean_conn.fetchval("select count(*) from workout_weeks") > 0
+
+
+async def test_it_goes_on_when_the_screen_is_left(clean_database: TestDatabase, tmp_path: Path) -> None:
+    async with walking(_settings(clean_database.url, tmp_path), size=LARGE) as pilot:
+        await _start(pilot)
+        await until(pilot, lambda: wizard(pilot).session.job is not None)
+        await pilot.press("1")
+        await until(pilot, lambda: wizard(pilot).session.standings[Step.MIGRATION].word == "holding")
+        await pilot.press("5")
+        await until_text(pilot, "Ready to cut over")
+
+
+async def test_stopping_leaves_v1(clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path) -> None:
+    async with walking(_settings(clean_database.url, tmp_path), size=LARGE) as pilot:
+        await _start(pilot)
+        await until_text(pilot, "Ready to cut over")
+        await pilot.press("x")
+        await until_text(pilot, "Stop the migration")
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: ended(pilot))
+        await until_text(pilot, "v1 is in place", "starts again")
+    assert await clean_conn.fetchval("select to_regnamespace('workout_v2')") is None
+
+
+async def test_pause_and_throttle_reach_the_run(clean_database: TestDatabase, tmp_path: Path) -> None:
+    async with walking(_settings(clean_database.url, tmp_path), size=LARGE) as pilot:
+        await _start(pilot)
+        await until_text(pilot, "Ready to cut over")
+        job = wizard(pilot).session.job
+        assert job is not None
+        pilot.app.set_focus(None)
+        await pilot.press("space")
+        assert job.control.paused
+        await until_text(pilot, "paused")
+        await pilot.press("space", "t")
+        assert not job.control.paused and job.control.throttle == 0.5
+
+
+async def test_production_types_the_projects_name_to_cut_over(
+    clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path
+) -> None:
+    settings = _settings(clean_database.url, tmp_path, environment="production", project="vagus-prod")
+    async with walking(settings, size=LARGE) as pilot:
+        session = wizard(pilot).session
+        for gate in ("backup-verified", "communications-signed", "tls"):
+            await session.override(gate, "a test")
+        await _start(pilot)
+        await until_text(pilot, "Ready to cut over", "PRODUCTION")
+        await pilot.press("c")
+        await until_text(pilot, "Type vagus-prod to go on")
+        await pilot.press(*"vagus", "enter")
+        await pilot.pause(0.3)
+        assert session.job is not None and not session.job.control.decided
+        await pilot.press(*"-prod", "enter", "enter")
+        await until_text(pilot, "Migrated: v2 is in place")
+
+
+async def test_an_interrupted_run_can_be_cleaned_up(
+    clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path
+) -> None:
+    settings = _settings(clean_database.url, tmp_path)
+    await _interrupted(settings, clean_conn)
+    async with walking(settings, size=LARGE) as pilot:
+        wizard(pilot).action_go("migration")
+        await until_text(pilot, "A run was interrupted", "goes on from where it stood", "drops what was built")
+        await pilot.press("d")
+        await until_text(pilot, "Clean up the interrupted run")
+        await pilot.press("tab", "enter")
+        await until_text(pilot, "cleaned up, v1 is as it was", patience=30)
+    assert await clean_conn.fetchval("select to_regnamespace('workout_v2')") is None
+
+
+async def test_an_interrupted_run_goes_on(clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path) -> None:
+    settings = _settings(clean_database.url, tmp_path)
+    await _interrupted(settings, clean_conn)
+    async with walking(settings, size=LARGE) as pilot:
+        wizard(pilot).action_go("migration")
+        await until_text(pilot, "A run was interrupted")
+        await pilot.press("u")
+        await until_text(pilot, "Go on with it")
+        await pilot.press("tab", "enter")
+        await until_text(pilot, "Ready to cut over")
+
+
+async def _interrupted(settings: Settings, conn: Connection) -> None:
+    """A run whose connection the server has ended while it held."""
+
+    async def run() -> None:
+        async for event in migrate(Database(settings), settings, Control(), hold=True):
+            if getattr(event, "id", "") == "hold":
+                await conn.fetch(
+                    "select pg_terminate_backend(pid) from pg_stat_activity "
+                    "where datname = current_database() and application_name like 'vagus-tui %'"
+                )
+
+    with contextlib.suppress(VagusError):
+        await asyncio.wait_for(run(), 30)
+
+
+async def test_a_migrated_database_shows_its_run(clean_database: TestDatabase, tmp_path: Path) -> None:
+    settings = _settings(clean_database.url, tmp_path)
+    await migrated(settings)
+    async with walking(settings, size=LARGE) as pilot:
+        assert wizard(pilot).session.standings[Step.MIGRATION].status is Status.PASS
+        wizard(pilot).action_go("migration")
+        await until_text(pilot, "v2 is in place; v1 is kept", "Next: Verification", "migrate by")

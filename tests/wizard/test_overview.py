@@ -1,0 +1,114 @@
+"""The overview, on every kind of database that it may be opened on."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import MakeDatabase
+from tests.databases import TestDatabase
+from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
+from vagus_tui.sandbox.options import SandboxOptions
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_v1_is_shown_with_its_counts_and_the_next_step(database: TestDatabase, size: tuple[int, int]) -> None:
+    async with walking(settings_for(database.url), size=size) as pilot:
+        await until_text(pilot, "v1 is in place", "40 plans", "Next: Prerequisites", "? help")
+        text = screen_text(pilot)
+        assert "development" in text
+        assert "check · backup · migrate" in text
+        assert pilot.app.focused is not None and pilot.app.focused.id == "go"
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.current_mode == "prerequisites")
+
+
+async def test_renamed_tables_are_recognised(make_database: MakeDatabase) -> None:
+    renamed = await make_database(SandboxOptions(plans=40, renamed=True))
+    async with walking(settings_for(renamed.url)) as pilot:
+        await until_text(pilot, "v1 is in place under *_v1 names", "v1-renamed")
+
+
+async def test_an_empty_database_says_so(database: TestDatabase) -> None:
+    async with database.as_admin() as admin:
+        await admin.execute("drop table exercise_logs, workout_sessions, exercises, workout_plans cascade")
+    async with walking(settings_for(database.url)) as pilot:
+        await until_text(pilot, "The database is empty.", "Try again")
+
+
+async def test_another_shape_is_refused_with_reasons(database: TestDatabase) -> None:
+    async with database.as_admin() as admin:
+        await admin.execute("alter table exercises rename column plan_id to workout_id")
+    async with walking(settings_for(database.url)) as pilot:
+        await until_text(pilot, "not a v1 database", "exercises has no column plan_id")
+
+
+async def test_a_wrong_password_is_explained_and_can_be_tried_again(database: TestDatabase) -> None:
+    wrong = settings_for(database.url.replace("@", "x@"))
+    async with walking(wrong, connected=False) as pilot:
+        await until_text(pilot, "wrong user", "no connection", "Try again")
+        assert database.url.split(":")[2].split("@")[0] not in screen_text(pilot)
+        wizard(pilot).session.settings = settings_for(database.url)
+        await pilot.press("r")
+        await until_text(pilot, "v1 is in place")
+
+
+async def test_nobody_listening_is_explained() -> None:
+    async with walking(settings_for("postgresql://u:p@127.0.0.1:1/postgres"), connected=False) as pilot:
+        await until_text(pilot, "No connection to 127.0.0.1:1", "Check the host and port")
+
+
+async def test_no_address_is_explained() -> None:
+    async with walking(settings_for(""), connected=False) as pilot:
+        await until_text(pilot, "No database address is set.", "vagus-tui demo")
+
+
+async def test_what_happens_elsewhere_shows_within_seconds(clean_database: TestDatabase) -> None:
+    async with walking(settings_for(clean_database.url)) as pilot:
+        await until_text(pilot, "v1 is in place;")
+        async with clean_database.as_admin() as admin:
+            for table in ("workout_plans", "exercises", "workout_sessions", "exercise_logs"):
+                await admin.execute(f"alter table {table} rename to {table}_v1")
+        await until(pilot, lambda: "v1-renamed" in screen_text(pilot), patience=4)
+
+
+async def test_a_lost_connection_is_said_and_comes_back_by_itself(database: TestDatabase) -> None:
+    async with walking(settings_for(database.url)) as pilot:
+        await until_text(pilot, "v1 is in place")
+        async with database.as_admin() as admin:
+            await admin.execute(
+                "alter role postgres nologin; "
+                "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'vagus-tui%'"
+            )
+            try:
+                await until_text(pilot, "no connection")
+            finally:
+                await admin.execute("alter role postgres login")
+        await until_text(pilot, "v1 is in place", "40 plans")
+
+
+async def test_production_is_said_in_words(database: TestDatabase) -> None:
+    async with walking(settings_for(database.url, environment="production")) as pilot:
+        await until_text(pilot, "PRODUCTION")
+
+
+async def test_the_planned_start_is_set_and_counted_down(clean_database: TestDatabase) -> None:
+    async with walking(settings_for(clean_database.url, timezone="Europe/Oslo")) as pilot:
+        await until_text(pilot, "v1 is in place")
+        await pilot.press("t")
+        await until_text(pilot, "Set T−0")
+        await pilot.press(*"yesterday", "enter")
+        await until_text(pilot, "Write it as")
+        for _ in range(20):
+            await pilot.press("backspace")
+        await pilot.press(*"2099-03-01 22:00", "enter")
+        await until_text(pilot, "T−0 in")
+    async with clean_database.connect() as conn:
+        body = await conn.fetchval("select body from vagus_migration.notes where topic = 'planned_at'")
+    assert body == '"2099-03-01T22:00:00+01:00"'
+
+
+async def test_the_address_is_never_shown(database: TestDatabase) -> None:
+    async with walking(settings_for(database.url), size=LARGE) as pilot:
+        await until_text(pilot, "v1 is in place")
+        password = database.url.split(":")[2].split("@")[0]
+        assert password not in screen_text(pilot)

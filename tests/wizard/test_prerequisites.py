@@ -1,0 +1,177 @@
+"""Prerequisites: live rows, details, fixes and undoing them, overrides."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.databases import TestDatabase
+from tests.wizard.walk import LARGE, SMALL, Walk, screen_text, settings_for, until, until_text, walking, wizard
+from vagus_tui.checks.base import Group
+from vagus_tui.checks.registry import checks_for
+from vagus_tui.events import Status
+from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.check_detail import CheckDetail
+from vagus_tui.screens.fixes import FixScreen
+from vagus_tui.screens.prerequisites import PrerequisitesScreen
+from vagus_tui.widgets.check_table import CheckTable
+
+CHECKS = (*checks_for(Group.PREREQUISITES), *checks_for(Group.DATA_QUALITY))
+
+
+def table(pilot: Walk) -> CheckTable:
+    """The table, wherever the walk is."""
+    screen = next(one for one in pilot.app.screen_stack if isinstance(one, PrerequisitesScreen))
+    return screen.table
+
+
+def status_of(pilot: Walk, check_id: str) -> Status:
+    """How a check stands on the screen."""
+    return next(event.status for event in table(pilot).events if event.id == check_id)
+
+
+async def enter(pilot: Walk) -> None:
+    """Go to the screen and wait until all checks have run."""
+    await pilot.press("2")
+    await until_done(pilot)
+
+
+async def until_done(pilot: Walk) -> None:
+    """Wait until no check is pending or running."""
+    await until(pilot, lambda: isinstance(pilot.app.screen, PrerequisitesScreen))
+    session = wizard(pilot).session
+    await until(pilot, lambda: len(session.outcomes(CHECKS)) == len(CHECKS) and not session.checking("prerequisites"))
+    await until(
+        pilot,
+        lambda: all(event.status not in (Status.PENDING, Status.RUNNING) for event in table(pilot).events),
+    )
+
+
+async def select(pilot: Walk, check_id: str) -> None:
+    """Put the cursor on a check."""
+    table(pilot).select(check_id)
+    await pilot.pause()
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_every_check_runs_on_entry_and_the_rail_says_so(database: TestDatabase, size: tuple[int, int]) -> None:
+    async with walking(settings_for(database.url), size=size) as pilot:
+        await enter(pilot)
+        total = len(CHECKS)
+        await until_text(pilot, f"{total} of {total}", "fail", "Server version", "14 or later")
+        assert pilot.app.focused is table(pilot)
+        await until(pilot, lambda: wizard(pilot).session.standings[Step.PREREQUISITES].status is Status.FAIL)
+
+
+async def test_rows_never_move_when_they_turn(database: TestDatabase) -> None:
+    async with walking(settings_for(database.url)) as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PrerequisitesScreen))
+        await until_text(pilot, "Server version")
+        before = [line.index("Server version") for line in screen_text(pilot).splitlines() if "Server version" in line]
+        await until_done(pilot)
+        after = [line.index("Server version") for line in screen_text(pilot).splitlines() if "Server version" in line]
+        assert before[0] == after[0]
+
+
+async def test_enter_shows_the_rows_and_escape_leads_back_to_the_same_row(database: TestDatabase) -> None:
+    async with walking(settings_for(database.url)) as pilot:
+        await enter(pilot)
+        await select(pilot, "plans-null-owner")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CheckDetail))
+        await until_text(pilot, "Rows 1 to", "user_id", "NULL")
+        await pilot.press("s")
+        await until_text(pilot, "select", "copy")
+        await pilot.press("c")
+        assert "select" in pilot.app.clipboard.lower()
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PrerequisitesScreen))
+        assert table(pilot).selected_key == "plans-null-owner"
+
+
+async def test_a_fix_is_previewed_asked_applied_and_put_back(database: TestDatabase) -> None:
+    async with walking(settings_for(database.url)) as pilot:
+        await enter(pilot)
+        await select(pilot, "plans-null-owner")
+        assert status_of(pilot, "plans-null-owner") is Status.FAIL
+        await pilot.press("f")
+        await until(pilot, lambda: isinstance(pilot.app.screen, FixScreen))
+        await until_text(pilot, "Set aside", "Give to whoever trained by it")
+        await pilot.press("end", "enter")
+        await until_text(pilot, "Cancel", "Set aside")
+        # The focus is on Cancel: Enter changes nothing.
+        assert pilot.app.focused is not None and pilot.app.focused.id == "cancel"
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, FixScreen))
+        async with database.connect() as conn:
+            nobody = await conn.fetchval("select count(*) from workout_plans where user_id is null")
+            assert nobody > 0
+            await pilot.press("enter")
+            await until_text(pilot, "Cancel")
+            await pilot.press("right", "enter")
+            await until_done(pilot)
+            await until(pilot, lambda: status_of(pilot, "plans-null-owner") is Status.PASS)
+            assert await conn.fetchval("select count(*) from workout_plans where user_id is null") == 0
+            await pilot.press("u")
+            await until_text(pilot, "1 of 1 in place", "Ada")
+            await pilot.press("enter")
+            await until_text(pilot, "Every row becomes what it was")
+            await pilot.press("right", "enter")
+            await until_text(pilot, "put back", "0 of 1 in place")
+            assert await conn.fetchval("select count(*) from workout_plans where user_id is null") == nobody
+
+
+async def test_all_safe_fixes_after_one_question(database: TestDatabase) -> None:
+    async with walking(settings_for(database.url), size=LARGE) as pilot:
+        await enter(pilot)
+        failing = len(wizard(pilot).session.blocking(CHECKS))
+        await pilot.press("F")
+        await until_text(pilot, "Fix all safe", "Cancel", "No row leaves")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: wizard(pilot).session.checking("prerequisites"))
+        await until_done(pilot)
+        assert len(wizard(pilot).session.blocking(CHECKS)) < failing
+
+
+async def test_an_override_needs_a_reason_and_can_be_taken_back(database: TestDatabase) -> None:
+    async with walking(settings_for(database.url, environment="production")) as pilot:
+        await enter(pilot)
+        await select(pilot, "tls")
+        assert status_of(pilot, "tls") is Status.FAIL
+        await pilot.press("o")
+        await until_text(pilot, "Override a check")
+        await pilot.press("enter")
+        await until_text(pilot, "Please give a reason.")
+        await pilot.press(*"lab [/b]", "enter")
+        await until_text(pilot, "overridden")
+        async with database.connect() as conn:
+            row = await conn.fetchrow("select check_id, reason, operator from vagus_migration.overrides")
+        assert row is not None and tuple(row) == ("tls", "lab [/b]", "Ada")
+        assert not any(event.id == "tls" for event in wizard(pilot).session.blocking(CHECKS))
+        await pilot.press("o")
+        await until_text(pilot, "lab [/b]", "Take the override back")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: any(event.id == "tls" for event in wizard(pilot).session.blocking(CHECKS)))
+
+
+async def test_what_would_lose_data_cannot_be_overridden(database: TestDatabase) -> None:
+    async with walking(settings_for(database.url)) as pilot:
+        await enter(pilot)
+        await select(pilot, "orphaned-exercises")
+        await pilot.press("o")
+        await until_text(pilot, "cannot be overridden")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PrerequisitesScreen))
+
+
+async def test_running_again_sees_what_has_changed(database: TestDatabase) -> None:
+    async with walking(settings_for(database.url)) as pilot:
+        await enter(pilot)
+        assert status_of(pilot, "plans-null-owner") is Status.FAIL
+        async with database.planting() as admin:
+            await admin.execute(
+                "update workout_plans set user_id = (select id from auth.users limit 1) where user_id is null"
+            )
+        await pilot.press("r")
+        await until_done(pilot)
+        assert status_of(pilot, "plans-null-owner") is Status.PASS

@@ -1,0 +1,61 @@
+"""Report: the journal as it was written, read on screen and written to a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.databases import TestDatabase
+from tests.wizard.moved import migrated
+from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until_text, walking, wizard
+from vagus_tui.database.connection import Connection
+from vagus_tui.journal import store
+
+HOSTILE = "[/bold] [red]x\x1b[31m"
+
+
+async def test_nothing_yet(clean_database: TestDatabase) -> None:
+    async with walking(settings_for(clean_database.url)) as pilot:
+        wizard(pilot).action_go("report")
+        await until_text(pilot, "Runs 0", "Nothing has been run.")
+
+
+async def test_runs_steps_and_overrides(clean_database: TestDatabase, clean_conn: Connection) -> None:
+    settings = settings_for(clean_database.url)
+    await migrated(settings)
+    await store.override(clean_conn, "tls", HOSTILE, operator="ada")
+    async with walking(settings, size=LARGE) as pilot:
+        wizard(pilot).action_go("report")
+        await until_text(pilot, "Runs 1", "Overrides 1", "migrate", "done")
+        await pilot.press("down")
+        await until_text(pilot, "cut-over")
+        await pilot.press("down", "down")
+        await until_text(pilot, "tls", "[/bold] [red]x")
+        assert "\x1b" not in screen_text(pilot)
+        await pilot.press("t")
+        await until_text(pilot, "Workout v1 → v2: what was done")
+
+
+async def test_it_is_written_to_a_file(clean_database: TestDatabase, tmp_path: Path) -> None:
+    settings = settings_for(clean_database.url, backup_dir=tmp_path / "kept")
+    await migrated(settings)
+    async with walking(settings, size=SMALL) as pilot:
+        wizard(pilot).action_go("report")
+        await until_text(pilot, "Runs 1")
+        await pilot.press("w")
+        await until_text(pilot, "Write the report")
+        await pilot.press("enter")
+        await pilot.pause(0.5)
+    (page,) = (tmp_path / "kept").glob("vagus_report_*.html")
+    assert "<h2>Runs</h2>" in page.read_text()
+
+
+async def test_a_place_that_cannot_be_written_is_explained(clean_database: TestDatabase, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    async with walking(settings_for(clean_database.url, backup_dir=blocked / "deep"), size=LARGE) as pilot:
+        wizard(pilot).action_go("report")
+        await until_text(pilot, "Nothing has been run.")
+        await pilot.press("w")
+        await until_text(pilot, "Write the report")
+        await pilot.press("enter")
+        await until_text(pilot, "could not be written", "Name another file")

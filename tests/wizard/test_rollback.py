@@ -1,0 +1,127 @@
+"""Rollback: the advisor's questions, what would be carried back, the act itself, and what comes after it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.databases import TestDatabase
+from tests.wizard.moved import migrated
+from tests.wizard.walk import LARGE, SMALL, settings_for, until, until_text, walking, wizard
+from vagus_tui.database.connection import Connection
+from vagus_tui.events import CheckEvent, Status
+from vagus_tui.journal import store
+from vagus_tui.rollback.advice import Recommendation, advise
+from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.runbook.rollback_advice import CRITERIA, Weight
+
+NO_TO_ALL = {criterion.id: False for criterion in CRITERIA}
+
+
+def _result(check: str, status: Status, overridden: str | None = None) -> CheckEvent:
+    return CheckEvent(id=check, group="verification", title=check, status=status, measured=1, overridden=overridden)
+
+
+def _passing(*criteria: str) -> dict[str, CheckEvent]:
+    return {
+        check: _result(check, Status.PASS)
+        for criterion in CRITERIA
+        if criterion.id in criteria
+        for check in criterion.checks
+    }
+
+
+def test_nothing_is_recommended_while_critical_answers_are_missing() -> None:
+    assert advise({}, {}).recommendation is Recommendation.FIND_OUT
+
+
+def test_all_no_means_stay() -> None:
+    assert advise({}, NO_TO_ALL).recommendation is Recommendation.STAY
+
+
+@pytest.mark.parametrize("criterion", [one.id for one in CRITERIA if one.weight is Weight.CRITICAL])
+def test_one_critical_yes_is_enough(criterion: str) -> None:
+    advice = advise({}, {**NO_TO_ALL, criterion: True})
+    assert advice.recommendation is Recommendation.ROLL_BACK
+    assert len(advice.reasons) == 1
+
+
+@pytest.mark.parametrize("criterion", [one.id for one in CRITERIA if one.weight is Weight.FIX_FORWARD])
+def test_a_minor_yes_is_fixed_forward(criterion: str) -> None:
+    assert advise({}, {**NO_TO_ALL, criterion: True}).recommendation is Recommendation.FIX_FORWARD
+
+
+def test_a_measurement_counts_before_an_answer() -> None:
+    results = {"row-proof": _result("row-proof", Status.FAIL)}
+    assert advise(results, NO_TO_ALL).recommendation is Recommendation.ROLL_BACK
+    passing = _passing("advice.data-loss")
+    assert advise(passing, {**NO_TO_ALL, "advice.data-loss": True}).recommendation is Recommendation.STAY
+
+
+def test_an_overridden_failure_is_still_a_yes() -> None:
+    results = {"row-proof": _result("row-proof", Status.FAIL, overridden="known")}
+    assert advise(results, NO_TO_ALL).recommendation is Recommendation.ROLL_BACK
+
+
+def test_a_check_that_could_not_run_answers_nothing() -> None:
+    results = _passing("advice.data-loss") | {"row-proof": _result("row-proof", Status.ERROR)}
+    answered = {name: yes for name, yes in NO_TO_ALL.items() if name != "advice.data-loss"}
+    assert advise(results, answered).recommendation is Recommendation.FIND_OUT
+
+
+async def test_before_the_migration_it_is_locked(clean_database: TestDatabase) -> None:
+    async with walking(settings_for(clean_database.url)) as pilot:
+        wizard(pilot).action_go("rollback")
+        await until_text(pilot, "Locked by 1 gate")
+
+
+async def test_questions_are_answered_and_kept(clean_database: TestDatabase, clean_conn: Connection) -> None:
+    settings = settings_for(clean_database.url)
+    await migrated(settings)
+    async with walking(settings, size=LARGE) as pilot:
+        wizard(pilot).action_go("rollback")
+        await until_text(pilot, "Find out first")
+        await pilot.press("r")
+        await until_text(pilot, "5 checks pass")
+        await pilot.press("down", "down", "y")
+        await until_text(pilot, "Roll back", "Stop the staged release")
+        assert wizard(pilot).session.standings[Step.ROLLBACK].status is Status.FAIL
+        await pilot.press("o", "down", "o")
+        await until_text(pilot, "Stay")
+    signed = await store.sign_offs(clean_conn)
+    assert signed["advice.app-crashes"].ticked is False
+
+
+async def test_later_writes_are_shown_and_carried_back(clean_database: TestDatabase, clean_conn: Connection) -> None:
+    settings = settings_for(clean_database.url)
+    await migrated(settings)
+    await clean_conn.execute(
+        "update workout_plans set name = 'written later' where id = (select min(id::text)::uuid from workout_plans)"
+    )
+    async with walking(settings, size=SMALL) as pilot:
+        wizard(pilot).action_go("rollback")
+        await until_text(pilot, "Whether to go back")
+        await pilot.press("v")
+        await until_text(pilot, "1 row written since the cut-over", "workout_plans")
+        await pilot.press("b")
+        await until_text(pilot, "Stay on v2")
+        await pilot.press("tab", "enter")
+        await until_text(pilot, "Rolled back: v1 is in place")
+        await until(pilot, lambda: wizard(pilot).session.standings[Step.ROLLBACK].status is Status.WARN)
+        await pilot.press("v")
+        await until_text(pilot, "Send the rollback notice")
+    assert await clean_conn.fetchval("select count(*) from workout_plans where name = 'written later'") == 1
+
+
+async def test_the_harmless_answer_comes_first(clean_database: TestDatabase, clean_conn: Connection) -> None:
+    settings = settings_for(clean_database.url, environment="production", project="vagus-prod")
+    await migrated(settings)
+    async with walking(settings, size=LARGE) as pilot:
+        wizard(pilot).action_go("rollback")
+        await pilot.press("v")
+        await until_text(pilot, "Nothing was written since")
+        await pilot.press("b")
+        await until_text(pilot, "Type vagus-prod to go on")
+        await pilot.press("enter", "escape")
+        await pilot.pause(0.2)
+        assert wizard(pilot).session.job is None
+    assert await clean_conn.fetchval("select to_regclass('public.workout_weeks')") is not None

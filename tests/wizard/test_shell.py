@@ -1,0 +1,170 @@
+"""The shell: moving, help, palette, quitting, hostile text, small windows, the look of production, the demo."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.databases import TestDatabase
+from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
+from vagus_tui.app import STEPS, VagusApp
+from vagus_tui.control import Control
+from vagus_tui.events import Event, NoteEvent, ResultEvent
+from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.sandbox.options import SandboxOptions
+from vagus_tui.screens.dialogs import ConfirmDialog, TypedConfirmDialog
+from vagus_tui.screens.help import HelpScreen
+from vagus_tui.settings import Settings
+
+HOSTILE = "[/red]\"x';DROP"
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_number_keys_reach_all_ten_screens(clean_database: TestDatabase, size: tuple[int, int]) -> None:
+    async with walking(settings_for(clean_database.url), size=size) as pilot:
+        for number, step in enumerate(STEPS, start=1):
+            await pilot.press(str(number % 10))
+            await until(pilot, lambda step=step: pilot.app.current_mode == step.value)  # type: ignore[misc]
+            await until_text(pilot, step.label, "? help", "^p palette")
+
+
+async def test_n_and_p_turn_and_escape_leads_to_the_overview(clean_database: TestDatabase) -> None:
+    async with walking(settings_for(clean_database.url)) as pilot:
+        await pilot.press("n")
+        await until(pilot, lambda: pilot.app.current_mode == Step.PREREQUISITES.value)
+        await pilot.press("ctrl+down")
+        await until(pilot, lambda: pilot.app.current_mode == Step.COMMUNICATIONS.value)
+        await pilot.press("p")
+        await until(pilot, lambda: pilot.app.current_mode == Step.PREREQUISITES.value)
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.current_mode == Step.OVERVIEW.value)
+
+
+async def test_a_click_on_the_rail_goes_there(clean_database: TestDatabase) -> None:
+    async with walking(settings_for(clean_database.url)) as pilot:
+        await until_text(pilot, "Communications")
+        await pilot.click("Rail", offset=(5, 3))
+        await until(pilot, lambda: pilot.app.current_mode == Step.COMMUNICATIONS.value)
+
+
+async def test_help_explains_the_screen_and_its_keys(clean_database: TestDatabase) -> None:
+    async with walking(settings_for(clean_database.url), size=LARGE) as pilot:
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen))
+        await until_text(pilot, "Which database this is", "Keys here", "set T−0", "Everywhere")
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, HelpScreen))
+
+
+async def test_the_palette_finds_actions_and_screens(clean_database: TestDatabase) -> None:
+    async with walking(settings_for(clean_database.url)) as pilot:
+        await until_text(pilot, "v1 is in place")
+        await pilot.press("ctrl+p")
+        await until_text(pilot, "Set T−0", "Go to Prerequisites")
+        await pilot.press(*"go to comm")
+        await until_text(pilot, "Go to Communications")
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.current_mode == Step.COMMUNICATIONS.value)
+
+
+async def test_q_quits_at_once_when_nothing_runs(clean_database: TestDatabase) -> None:
+    async with walking(settings_for(clean_database.url)) as pilot:
+        await pilot.press("q")
+        await until(pilot, lambda: pilot.app.return_code == 0 and not pilot.app.is_running)
+
+
+async def test_q_asks_when_a_job_runs_and_quitting_stops_it(clean_database: TestDatabase) -> None:
+    ended: list[bool] = []
+
+    async def job(control: Control) -> AsyncIterator[Event]:
+        yield NoteEvent(message=HOSTILE)
+        await control.wait_cancelled()
+        ended.append(control.cancelled)
+        yield ResultEvent(ok=False, message="stopped")
+
+    async with walking(settings_for(clean_database.url)) as pilot:
+        app = wizard(pilot)
+        app.session.start_job("migration", job, title="Migration", on_quit="v1 stays as it is.")
+        await pilot.press("q")
+        await until_text(pilot, "Migration is running", "v1 stays as it is.")
+        assert pilot.app.focused is not None and pilot.app.focused.id == "cancel"
+        await pilot.press("enter")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, ConfirmDialog))
+        assert app.session.job is not None and app.session.job.running
+        await pilot.press("3", "1", "q")
+        await until_text(pilot, "Migration is running")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: not pilot.app.is_running)
+    assert ended == [True]
+
+
+async def test_a_job_outlives_its_screen_and_keeps_what_it_said(clean_database: TestDatabase) -> None:
+    go_on = asyncio.Event()
+
+    async def job(control: Control) -> AsyncIterator[Event]:
+        yield NoteEvent(message="first")
+        await go_on.wait()
+        yield ResultEvent(ok=True, message="done")
+
+    async with walking(settings_for(clean_database.url)) as pilot:
+        running = wizard(pilot).session.start_job("backup", job)
+        await pilot.press("2", "3", "1")
+        assert running.running and [note.message for note in running.notes] == ["first"]
+        go_on.set()
+        await until(pilot, lambda: running.ok)
+
+
+async def test_hostile_names_show_as_themselves(database: TestDatabase) -> None:
+    async with database.as_admin() as admin:
+        await admin.execute(f'alter table workout_plans add column "{HOSTILE.replace(chr(34), chr(34) * 2)}" text')
+        await admin.execute("update workout_plans set name = $1 where user_id is null", f"{HOSTILE}\x1b[31m\u202e")
+    async with walking(settings_for(database.url, operator=HOSTILE), size=LARGE) as pilot:
+        await until_text(pilot, "carried over as they are: cover_color", HOSTILE)
+        await pilot.press("2")
+        session = wizard(pilot).session
+        await until(pilot, lambda: "plans-null-owner" in session.results and not session.checking("prerequisites"))
+        pilot.app.screen.query_one("#checks").select("plans-null-owner")  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await until_text(pilot, f"{HOSTILE}␛[31m\\u202e")
+        await pilot.press("escape")
+
+
+async def test_a_small_window_says_so_and_still_works(clean_database: TestDatabase) -> None:
+    async with walking(settings_for(clean_database.url), size=(60, 16)) as pilot:
+        await until_text(pilot, "60×16 is small", "v1 is in place")
+        await pilot.press("2")
+        await until_text(pilot, "Server version")
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: "is small" not in screen_text(pilot))
+
+
+async def test_production_asks_for_the_projects_name(clean_database: TestDatabase) -> None:
+    settings = settings_for(clean_database.url, environment="production", project="vagus-live")
+    async with walking(settings) as pilot:
+        answers: list[bool | None] = []
+        dialog = TypedConfirmDialog("Drop it", "All of it.", expected="vagus-live", yes="Drop it all")
+        pilot.app.push_screen(dialog, answers.append)
+        await until_text(pilot, "Type vagus-live to go on", "PRODUCTION")
+        await pilot.press(*"vagus", "enter", "tab", "enter")
+        await until(pilot, lambda: answers == [False])
+
+
+async def test_no_color_keeps_marks_and_words(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with walking(settings_for(database.url, environment="production")) as pilot:
+        assert pilot.app.no_color
+        await until_text(pilot, "PRODUCTION", "✓ v1 is in place", "▸✓ Overview")
+
+
+async def test_the_demo_starts_its_database_and_stops_it() -> None:
+    app = VagusApp(Settings(_env_file=None, operator="Ada"), sandbox=SandboxOptions(plans=5))  # type: ignore[call-arg]
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: "Starting" in screen_text(pilot))
+        await until(pilot, lambda: "v1 is in place" in screen_text(pilot), patience=60)
+        assert app.sandbox is not None
+        url = app.sandbox.url
+        await pilot.press("q")
+    async with VagusApp(settings_for(url)).run_test() as pilot:
+        await until(pilot, lambda: "No connection to" in screen_text(pilot))

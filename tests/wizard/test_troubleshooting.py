@@ -1,0 +1,174 @@
+"""Troubleshooting: each trouble planted, found, repaired; nothing is changed that was not shown."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.conftest import Connect
+from tests.databases import TestDatabase
+from tests.wizard.moved import migrated
+from tests.wizard.walk import LARGE, settings_for, until, until_text, walking, wizard
+from vagus_tui.checks.base import Context
+from vagus_tui.database.connection import Connection, Database
+from vagus_tui.errors import RefusedError
+from vagus_tui.journal import store
+from vagus_tui.journal.state import read_state
+from vagus_tui.remedies.repairs import REPAIRS, apply, look
+from vagus_tui.remedies.sessions import cancel, in_the_way
+
+BY_ID = {repair.id: repair for repair in REPAIRS}
+
+
+async def _context(url: str, conn: Connection) -> Context:
+    settings = settings_for(url)
+    return Context(Database(settings), conn, settings, await read_state(conn))
+
+
+async def test_before_the_migration_there_is_nothing_to_repair(
+    clean_database: TestDatabase, clean_conn: Connection
+) -> None:
+    context = await _context(clean_database.url, clean_conn)
+    for repair in REPAIRS:
+        with pytest.raises(RefusedError):
+            await look(repair, context)
+
+
+async def test_a_healthy_database_needs_no_repair(clean_database: TestDatabase, clean_conn: Connection) -> None:
+    await migrated(settings_for(clean_database.url))
+    context = await _context(clean_database.url, clean_conn)
+    for name in ("exercises-to-their-day", "missing-indexes", "quiet-preferences"):
+        assert (await look(BY_ID[name], context)).count == 0
+        with pytest.raises(RefusedError):
+            await apply(BY_ID[name], context)
+
+
+async def test_a_missing_index_is_created(clean_database: TestDatabase, clean_conn: Connection) -> None:
+    await migrated(settings_for(clean_database.url))
+    index = "select to_regclass('public.idx_exercises_day_id') is not null"
+    assert await clean_conn.fetchval(index)
+    await clean_conn.execute("drop index idx_exercises_day_id")
+    context = await _context(clean_database.url, clean_conn)
+    found = await look(BY_ID["missing-indexes"], context)
+    assert found.count == 1 and "concurrently" in found.statements[0]
+    await apply(BY_ID["missing-indexes"], context)
+    assert await clean_conn.fetchval(index)
+
+
+async def test_an_exercise_in_another_plan_comes_back(
+    clean_database: TestDatabase, clean_conn: Connection, connect: Connect
+) -> None:
+    await migrated(settings_for(clean_database.url))
+    row = await clean_conn.fetchrow(
+        "select e.id, e.day_id, (select d.id from workout_days d join workout_weeks w on w.id = d.week_id "
+        "where w.plan_id <> o.plan_id order by d.id limit 1) as elsewhere "
+        "from exercises e join exercises_v1 o on o.id = e.id order by e.id limit 1"
+    )
+    assert row is not None
+    await clean_conn.execute("update exercises set day_id = $1 where id = $2", row["elsewhere"], row["id"])
+    context = await _context(clean_database.url, clean_conn)
+    assert (await look(BY_ID["exercises-to-their-day"], context)).count == 1
+    await apply(BY_ID["exercises-to-their-day"], context)
+    assert await clean_conn.fetchval("select day_id from exercises where id = $1", row["id"]) == row["day_id"]
+    note = await store.latest_note(clean_conn, "repair")
+    assert note["before"] == [{"id": str(row["id"]), "day_id": str(row["elsewhere"])}]
+
+
+async def test_a_day_within_the_same_plan_is_the_users_own_choice(
+    clean_database: TestDatabase, clean_conn: Connection
+) -> None:
+    await migrated(settings_for(clean_database.url))
+    moved = await clean_conn.execute(
+        "update exercises e set day_id = t.other from (select x.id, (select d2.id from workout_days d2 "
+        "join workout_weeks w2 on w2.id = d2.week_id where w2.plan_id = w.plan_id and d2.id <> x.day_id limit 1) "
+        "as other from exercises x join workout_days d on d.id = x.day_id join workout_weeks w on w.id = d.week_id "
+        "order by x.id limit 5) t where e.id = t.id and t.other is not null"
+    )
+    assert moved != "UPDATE 0"
+    context = await _context(clean_database.url, clean_conn)
+    assert (await look(BY_ID["exercises-to-their-day"], context)).count == 0
+
+
+async def test_policies_come_back_as_defined(clean_database: TestDatabase, clean_conn: Connection) -> None:
+    await migrated(settings_for(clean_database.url))
+    query = (
+        "select tablename, policyname, cmd, roles, qual, with_check from pg_policies where schemaname = 'public' "
+        "and tablename in ('workout_plans', 'workout_weeks', 'exercises') order by 1, 2"
+    )
+    before = [tuple(row) for row in await clean_conn.fetch(query)]
+    name = before[0][1]
+    await clean_conn.execute(f'drop policy "{name}" on {before[0][0]}')
+    await clean_conn.execute("create policy everybody on workout_plans for select using (true)")
+    await clean_conn.execute("alter table workout_weeks disable row level security")
+    context = await _context(clean_database.url, clean_conn)
+    found = await look(BY_ID["policies-as-defined"], context)
+    assert any("workout_weeks" in line for line in found.lines)
+    await apply(BY_ID["policies-as-defined"], context)
+    assert [tuple(row) for row in await clean_conn.fetch(query)] == before
+    assert await clean_conn.fetchval("select relrowsecurity from pg_class where oid = 'workout_weeks'::regclass")
+    note = await store.latest_note(clean_conn, "repair")
+    assert "everybody" in {policy["name"] for policy in note["before"]}
+
+
+async def test_users_without_preferences_get_quiet_ones(
+    clean_database: TestDatabase, clean_conn: Connection, connect: Connect
+) -> None:
+    await migrated(settings_for(clean_database.url))
+    total = await clean_conn.fetchval("select count(*) from notification_preferences")
+    await clean_conn.execute(
+        "delete from notification_preferences where user_id in (select user_id from notification_preferences limit 3)"
+    )
+    context = await _context(clean_database.url, clean_conn)
+    assert (await look(BY_ID["quiet-preferences"], context)).count == 3
+    await apply(BY_ID["quiet-preferences"], context)
+    assert await clean_conn.fetchval("select count(*) from notification_preferences") == total
+    loud = await clean_conn.fetchval(
+        "select count(*) from notification_preferences where preferences::text like '%true%'"
+    )
+    assert loud == 0
+
+
+async def test_a_session_in_the_way_is_cancelled_by_its_id(
+    clean_database: TestDatabase, clean_conn: Connection, connect: Connect
+) -> None:
+    other = await connect(clean_database.url)
+    await other.execute("begin")
+    await other.execute("lock table exercise_logs in share mode")
+    context = await _context(clean_database.url, clean_conn)
+    (found,) = await in_the_way(context)
+    assert await cancel(context, found)
+    for _ in range(50):
+        if not await in_the_way(context):
+            break
+        await asyncio.sleep(0.05)
+    assert await in_the_way(context) == []
+    with pytest.raises(RefusedError):
+        await cancel(context, found)
+
+
+async def test_the_screen_finds_and_repairs(clean_database: TestDatabase, clean_conn: Connection) -> None:
+    settings = settings_for(clean_database.url)
+    await migrated(settings)
+    await clean_conn.execute("drop index idx_workout_days_week_id")
+    async with walking(settings, size=LARGE) as pilot:
+        wizard(pilot).action_go("troubleshooting")
+        await until_text(pilot, "The migration stopped midway", "r looks for all five")
+        await pilot.press("r", "down", "down")
+        await until_text(pilot, "idx_workout_days_week_id on workout_days: missing")
+        await pilot.press("f")
+        await until_text(pilot, "Which repair")
+        await pilot.press("tab", "tab", "enter")
+        await until_text(pilot, "Do it")
+        await pilot.press("tab", "enter")
+        await until_text(pilot, "Create missing indexes without blocking writes: nothing to do")
+    assert await clean_conn.fetchval("select to_regclass('public.idx_workout_days_week_id') is not null")
+
+
+async def test_before_the_migration_the_screen_says_so(clean_database: TestDatabase) -> None:
+    async with walking(settings_for(clean_database.url), size=LARGE) as pilot:
+        wizard(pilot).action_go("troubleshooting")
+        await until_text(pilot, "The migration stopped midway")
+        await pilot.press("down", "down", "r")
+        await until_text(pilot, "for a migrated database")
+        await until(pilot, lambda: "0 troubles" in str(pilot.app.screen.query_one("TitleLine").render()))

@@ -1,0 +1,280 @@
+"""The wizard: one app, ten screens, one session that outlives them all.
+
+Started by `run_wizard` on the database of the settings, or by `run_demo` on an embedded one that it starts and,
+however it ends, stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import SecretStr
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from vagus_tui.events import Event, Status
+from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.dialogs import ConfirmDialog, MessageDialog
+from vagus_tui.screens.messages import SessionChanged
+from vagus_tui.screens.palette import WizardCommands
+from vagus_tui.screens.session import Session, Topic
+from vagus_tui.settings import Settings
+from vagus_tui.widgets.theme import DARK, LIGHT
+
+if TYPE_CHECKING:
+    from vagus_tui.sandbox import Sandbox, SandboxOptions
+    from vagus_tui.sandbox.traffic import Traffic
+    from vagus_tui.screens.base import StepScreen
+
+STEPS: tuple[Step, ...] = tuple(Step)
+
+
+def _stylesheet() -> Path:
+    """`screens.css`: beside the package in the source tree, inside it once installed."""
+    here = Path(__file__).parent
+    inside = here / "screens.css"
+    return inside if inside.exists() else here.parent / "screens.css"
+
+
+def make_screen(step: Step) -> StepScreen:
+    """The screen of a step, imported when it is first visited, so that the first window comes up at once."""
+    module = importlib.import_module(f"vagus_tui.screens.{step.value}")
+    screen: StepScreen = getattr(module, f"{step.value.capitalize()}Screen")()
+    return screen
+
+
+class VagusApp(App[int]):
+    """The wizard as a Textual app.
+
+    Args:
+        settings: the operator's settings; in a demo the address comes from the sandbox.
+        sandbox: start an embedded database and work on that.
+        traffic: let made-up users work on the sandbox meanwhile.
+    """
+
+    TITLE = "vagus-tui"
+    CSS_PATH = _stylesheet()
+    COMMANDS: ClassVar[set[Any]] = {WizardCommands}
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    MODES: ClassVar[dict[str, Any]] = {step.value: partial(make_screen, step) for step in STEPS}
+    ENABLE_COMMAND_PALETTE = True
+    NOTIFICATION_TIMEOUT = 4
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(str((number + 1) % 10), f"go('{step.value}')", step.label, show=False)
+            for number, step in enumerate(STEPS)
+        ),
+        Binding("n,ctrl+down", "turn(1)", "Next screen", show=False),
+        Binding("p,ctrl+up", "turn(-1)", "Previous screen", show=False),
+        Binding("question_mark", "help", "help", key_display="?"),
+        Binding("ctrl+p", "command_palette", "palette", key_display="^p"),
+        Binding("q,ctrl+q", "quit", "Quit", show=False),
+        Binding("ctrl+c", "quit", "Quit", show=False, system=True),
+    ]
+
+    def __init__(self, settings: Settings, *, sandbox: SandboxOptions | None = None, traffic: bool = False) -> None:
+        super().__init__()
+        self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (70, "-normal"), (110, "-wide")]
+        self.VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-medium"), (32, "-tall")]
+        self.settings = settings
+        self.sandbox_options = sandbox
+        self.traffic_wanted = traffic
+        self.sandbox: Sandbox | None = None
+        self.sandbox_lines: list[str] = []
+        self.session = Session(settings, self._session_changed)
+        self.traffic: Traffic | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._ending = False
+        self._ended = False
+        self._end_lock = asyncio.Lock()
+        self.register_theme(DARK)
+        self.register_theme(LIGHT)
+        self.theme = DARK.name
+
+    def get_default_screen(self) -> Screen[Any]:
+        """The demo opens with the sandbox starting; the wizard goes straight to its overview."""
+        from vagus_tui.screens.starting import StartingScreen
+
+        return StartingScreen()
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our own colours, so that the stylesheet parses under any theme."""
+        return {"production": "#b3383f", "production-text": "#ffffff", "rule": "#333c45"}
+
+    def on_mount(self) -> None:
+        """Start what is to be worked on."""
+        self.session.set_standing(Step.OVERVIEW, Status.RUNNING, "reading")
+        if self.sandbox_options is not None:
+            self.start_sandbox()
+        else:
+            self.session.connect()
+            self.switch_mode(Step.OVERVIEW.value)
+
+    # The sandbox
+
+    def start_sandbox(self) -> None:
+        """Start the embedded database in the background; the starting screen shows how it goes."""
+        if self._starting is None or self._starting.done():
+            self.sandbox_lines.clear()
+            self._starting = asyncio.create_task(self._start_sandbox(), name="start sandbox")
+
+    async def _start_sandbox(self) -> None:
+        from vagus_tui.sandbox import start_sandbox
+        from vagus_tui.screens.starting import SandboxNews
+
+        assert self.sandbox_options is not None
+        screen = self.screen_stack[0]
+
+        def tell(line: str) -> None:
+            self.sandbox_lines.append(line)
+            screen.post_message(SandboxNews())
+
+        try:
+            self.sandbox = await start_sandbox(self.sandbox_options, tell)
+        except Exception as error:
+            screen.post_message(SandboxNews(error))
+            return
+        address = SecretStr(self.sandbox.url)
+        self.session.connect(self.settings.model_copy(update={"database_url": address, "ssl_root_cert": None}))
+        if self.traffic_wanted:
+            await self._start_traffic()
+        self.switch_mode(Step.OVERVIEW.value)
+
+    async def _start_traffic(self) -> None:
+        from vagus_tui.sandbox.traffic import Traffic
+
+        assert self.sandbox is not None
+        self.traffic = Traffic(self.sandbox.authenticator_url)
+        await self.traffic.start()
+
+    # The session
+
+    def _session_changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
+        if not self.is_running or self._ending:
+            return
+        for screen in self.screen_stack:
+            screen.post_message(SessionChanged(topics, events))
+
+    def show_error(self, error: BaseException) -> None:
+        """What happened, what state it left, what to do next."""
+        from vagus_tui.screens.base import error_text
+
+        self.push_screen(MessageDialog("That did not work", error_text(error), danger=True))
+        self.session.wake()
+
+    # Moving
+
+    def action_go(self, step: str) -> None:
+        """To one of the ten screens; on the same screen, back to its first view."""
+        if self.sandbox_options is not None and self.session.database is None:
+            # Nothing to look at before there is a database.
+            self.bell()
+            return
+        if self.current_mode == step:
+            while len(self.screen_stack) > 1:
+                self.pop_screen()
+            return
+        self.switch_mode(step)
+
+    def action_turn(self, direction: int) -> None:
+        """To the next or previous screen on the rail."""
+        if self.current_mode in self.MODES:
+            here = STEPS.index(Step(self.current_mode))
+            self.action_go(STEPS[(here + direction) % len(STEPS)].value)
+
+    def action_help(self) -> None:
+        """What the screen is for and what its keys do."""
+        from vagus_tui.screens.help import HelpScreen, keys_of
+
+        step = Step(self.current_mode) if self.current_mode in self.MODES else None
+        self.push_screen(HelpScreen(step, keys_of(self.screen)))
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """None of the toolkit's own: the palette shows what the wizard can do."""
+        yield from ()
+
+    def action_light(self) -> None:
+        """For terminals with a light background, and back."""
+        self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
+
+    def action_picture(self) -> None:
+        """Save the window as an SVG picture beside the backups, for a ticket or a hand-over."""
+        folder = self.session.settings.backup_dir
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            saved = self.save_screenshot(path=str(folder))
+        except OSError as error:
+            self.notify(f"Not saved: {error.strerror}.", severity="error", markup=False)
+            return
+        self.notify(f"Saved {saved}", markup=False)
+
+    # The end
+
+    async def action_quit(self) -> None:
+        """Quit; where a job runs, say first what happens to it."""
+        job = self.session.job
+        if any(isinstance(screen, ConfirmDialog) and screen.id == "quit" for screen in self.screen_stack):
+            return
+        if job is None or not job.running:
+            self.exit(0)
+            return
+
+        def answered(quit_now: bool | None) -> None:
+            if quit_now:
+                self.exit(0)
+
+        dialog = ConfirmDialog(
+            f"{job.title} is running",
+            job.on_quit or "It is stopped at the next point where it can stop cleanly.",
+            yes="Stop it and quit",
+            no="Stay",
+            danger=True,
+        )
+        dialog.id = "quit"
+        self.push_screen(dialog, answered)
+
+    async def on_unmount(self) -> None:
+        """The app has ended, in whatever way."""
+        await self.close_everything()
+
+    async def close_everything(self) -> None:
+        """Stop the job, the session and the sandbox. Whoever calls second waits until the first is through."""
+        self._ending = True
+        async with self._end_lock:
+            if self._ended:
+                return
+            if self._starting is not None and not self._starting.done():
+                self._starting.cancel()
+                await asyncio.gather(self._starting, return_exceptions=True)
+            try:
+                await self.session.close()
+                if self.traffic is not None:
+                    await self.traffic.stop()
+            finally:
+                if self.sandbox is not None:
+                    await self.sandbox.stop()
+                self._ended = True
+
+
+async def _run(app: VagusApp) -> int:
+    try:
+        return await app.run_async() or app.return_code or 0
+    finally:
+        await app.close_everything()
+
+
+def run_wizard(settings: Settings) -> int:
+    """Run the wizard on the database of the settings; returns the exit status."""
+    return asyncio.run(_run(VagusApp(settings)))
+
+
+def run_demo(settings: Settings, options: SandboxOptions, *, traffic: bool = False) -> int:
+    """Run the wizard on an embedded PostgreSQL filled with sample data; returns the exit status."""
+    return asyncio.run(_run(VagusApp(settings, sandbox=options, traffic=traffic)))

@@ -1,0 +1,127 @@
+"""The gate before a migration: is there a verified backup of this database, and how much has changed since."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from vagus_tui.backup.identity import read_fingerprint
+from vagus_tui.backup.listing import BackupInfo, list_backups
+from vagus_tui.backup.manifest import Fingerprint, Manifest
+from vagus_tui.backup.options import Kind
+from vagus_tui.backup.tables import select_tables, workout_names
+from vagus_tui.checks.base import Context, Outcome
+from vagus_tui.events import Status
+from vagus_tui.journal import store
+
+OLDEST = timedelta(hours=24)
+
+
+def age_text(age: timedelta) -> str:
+    """An age as people say it: 26 min, 3 h 05 m, 4 days."""
+    minutes = max(0, int(age.total_seconds() // 60))
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d} m"
+    return f"{minutes // (24 * 60)} days"
+
+
+async def writes_since(context: Context, manifest: Manifest) -> int | None:
+    """Rows written to the backed-up workout tables since the backup, by the server's own counters.
+
+    None where that cannot be known: tables were renamed, or the server's statistics began anew.
+    """
+    known = {table.key: table.writes for table in manifest.tables}
+    writes = 0
+    for table in await select_tables(context.connection, workout_names(context.state)):
+        before = known.get(table.key)
+        if before is None or table.writes < before:
+            return None
+        writes += table.writes - before
+    return writes
+
+
+async def backup_outcome(context: Context) -> Outcome:
+    """Whether a backup can be relied on: verified, of this database, whole, at most a day old.
+
+    It fails without one. It warns when the backup was never restored as a test, holds CSV alone, lies on another
+    machine, or is older than a day though nothing was written since.
+    """
+    found = await asyncio.to_thread(list_backups, context.settings)
+    fingerprint = await read_fingerprint(context.connection, context.database.label)
+    own = [info for info in found if info.manifest and info.manifest.fingerprint.same_database(fingerprint)]
+    usable = next((info for info in own if info.usable), None)
+    if usable is not None:
+        return await _judged(context, usable)
+    if (elsewhere := await _elsewhere(context, fingerprint)) is not None:
+        return elsewhere
+    return Outcome(Status.FAIL, "none", _why_none(context, found, own))
+
+
+def _why_none(context: Context, found: list[BackupInfo], own: list[BackupInfo]) -> str:
+    where = context.settings.backup_dir
+    if own and own[0].problems:
+        return f"The newest backup of this database is damaged: {own[0].problems[0]} Make a new one."
+    if own:
+        return "The newest backup of this database was never read back. Verify it, or make a new one."
+    if found:
+        return f"{where} holds no backup of this database, only of others. Make one."
+    return f"There is no backup in {where}. Make one."
+
+
+async def _judged(context: Context, info: BackupInfo) -> Outcome:
+    assert info.manifest is not None
+    age = datetime.now(UTC) - info.created
+    writes = await writes_since(context, info.manifest)
+    since = (
+        "How much was written since is not known."
+        if writes is None
+        else f"{writes:,} row changes since."
+        if writes
+        else "Nothing was written since."
+    )
+    measured = f"{age_text(age)} old, verified" + (", restored" if info.restored else "")
+    message = f"{info.path}\n{since}"
+    if age > OLDEST and writes != 0:
+        return Outcome(Status.FAIL, measured, f"{message}\nIt is older than a day. Make a new one.")
+    hints = []
+    if age > OLDEST:
+        hints.append("It is older than a day.")
+    if not info.restored:
+        hints.append("It was not restored as a test yet.")
+    if set(info.kinds) == {Kind.CSV}:
+        hints.append("It is CSV alone: keys, indexes, policies and grants are not in it.")
+    return Outcome(Status.WARN if hints else Status.PASS, measured, "\n".join((message, *hints)))
+
+
+async def _elsewhere(context: Context, fingerprint: Fingerprint) -> Outcome | None:
+    """A fresh verified backup that the journal knows of and that does not lie here."""
+    for record in await store.backups(context.connection):
+        if record.verified_at is None:
+            continue
+        age = datetime.now(UTC) - record.at
+        if age > OLDEST:
+            return None
+        if await asyncio.to_thread(_exists, record.path):
+            # It lies here, and was found wanting.
+            return None
+        try:
+            recorded = Fingerprint.model_validate(record.manifest.get("fingerprint"))
+        except ValidationError:
+            continue
+        if not recorded.same_database(fingerprint):
+            continue
+        return Outcome(
+            Status.WARN,
+            f"{age_text(age)} old, elsewhere",
+            f"{record.operator} made a verified backup at {record.path}, which is not on this machine.",
+        )
+    return None
+
+
+def _exists(path: str) -> bool:
+    return Path(path).exists()

@@ -1,0 +1,202 @@
+"""Making a backup: every part from one snapshot, verified before it gets its name (guide, "Backup Procedures")."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+
+from vagus_tui.backup.address import database_address
+from vagus_tui.backup.describe import write_manifest
+from vagus_tui.backup.folder import REMOVED, RESERVE_BYTES, STOPPED, BackupFolder, disk_error, free_bytes, local_now
+from vagus_tui.backup.identity import journal_id
+from vagus_tui.backup.job import BackupJob, estimated_bytes
+from vagus_tui.backup.manifest import Manifest
+from vagus_tui.backup.options import BackupOptions, Compression, Kind
+from vagus_tui.backup.parts import checksums, digests, dump_full, dump_tables, export
+from vagus_tui.backup.progress import Progress
+from vagus_tui.backup.snapshot import Snapshot, exported_snapshot
+from vagus_tui.backup.tables import left_out, select_tables, workout_names
+from vagus_tui.backup.verify import keep_proof, some, verify_contents
+from vagus_tui.control import Control
+from vagus_tui.database.connection import Database
+from vagus_tui.database.tools import MissingTools, tools_for
+from vagus_tui.errors import CancelledByOperatorError, RefusedError, UndoneError, VagusError
+from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent
+from vagus_tui.journal import store
+from vagus_tui.journal.state import DatabaseState, read_state
+from vagus_tui.settings import Settings
+
+_DUMPS = frozenset({Kind.TABLES, Kind.FULL})
+
+
+async def make_backup(
+    database: Database, settings: Settings, options: BackupOptions, control: Control
+) -> AsyncGenerator[Event, None]:
+    """Back up the database into a new folder of `settings.backup_dir`.
+
+    The folder is called `*.partial` until all parts are written, read back and found whole; whatever stops it before
+    removes it. The last event is a `ResultEvent` with the path, bytes and rows.
+
+    Raises:
+        RefusedError: it cannot begin: no fitting pg_dump, no space, no workout tables, a folder that cannot be made.
+        CancelledByOperatorError, UndoneError: it was stopped or failed, and what was written was removed.
+        ConnectionLostError: the database went away; what was written was removed.
+    """
+    begun = time.perf_counter()
+    async with database.connection("backup", statement_timeout="0") as connection:
+        state = await read_state(connection)
+        _refuse_without_tables(state, options)
+        uses_tls = bool(await connection.fetchval("select ssl from pg_stat_ssl where pid = pg_backend_pid()"))
+        tools = await tools_for(connection) if options.kinds & _DUMPS else None
+        if isinstance(tools, MissingTools):
+            raise RefusedError(
+                tools.reason, next_step=f"Install {tools.package}, or make a CSV backup, which needs no pg_dump."
+            )
+        await journal_id(connection, operator=settings.operator)
+    compression = options.compression
+    if compression is Compression.ZSTD and tools is not None and not tools.zstd:
+        compression = Compression.GZIP
+        yield NoteEvent(message="This pg_dump was built without zstd: gzip is used.", level="warning")
+    folder = await asyncio.to_thread(
+        BackupFolder.create, settings.backup_dir, state.state.value, local_now(settings.timezone)
+    )
+    job = BackupJob(
+        database=database,
+        settings=settings,
+        options=options,
+        control=control,
+        state=state,
+        tools=tools,
+        address=database_address(database, purpose="pg_dump", tls=uses_tls),
+        folder=folder,
+        started=datetime.now(UTC),
+        compression=compression,
+    )
+    try:
+        async with exported_snapshot(database) as snapshot:
+            async for event in _write(job, snapshot):
+                yield event
+            manifest = await write_manifest(job, snapshot)
+        problems: list[str] = []
+        async for event in verify_contents(job.path, manifest, control, problems):
+            yield event
+        if problems:
+            raise UndoneError(
+                f"The backup was written but could not be read back: {some(problems)}",
+                state=REMOVED,
+                next_step="Check the disk, then make the backup again.",
+            )
+        await asyncio.to_thread(keep_proof, job.path, verified=True)
+        final = await asyncio.to_thread(folder.finish)
+    except asyncpg.PostgresError as error:
+        raise UndoneError(
+            f"The server refused: {error.args[0] if error.args else error.sqlstate}.",
+            state=REMOVED,
+            next_step="Mend what it says, then make the backup again.",
+        ) from None
+    except CancelledByOperatorError:
+        raise CancelledByOperatorError(STOPPED, state=REMOVED) from None
+    except OSError as error:
+        if isinstance(error, ConnectionError):
+            raise
+        raise disk_error(error) from None
+    finally:
+        # After the rename there is nothing under the unfinished name.
+        await asyncio.to_thread(folder.discard)
+    async for event in _record(job, manifest, final):
+        yield event
+    yield ResultEvent(
+        ok=True,
+        message=f"Backed up and read back: {manifest.rows:,} rows.",
+        state=state.state.value,
+        next_step="Restore it as a test: a backup is what has been restored.",
+        seconds=round(time.perf_counter() - begun, 3),
+        figures={
+            "path": str(final),
+            "id": manifest.id,
+            "bytes": manifest.bytes,
+            "rows": manifest.rows,
+            "files": len(manifest.files),
+            "kinds": [kind.value for kind in manifest.kinds],
+            "tables": {table.key: table.rows for table in manifest.tables},
+        },
+    )
+
+
+def _refuse_without_tables(state: DatabaseState, options: BackupOptions) -> None:
+    if options.kinds == {Kind.FULL} or workout_names(state):
+        return
+    raise RefusedError(
+        "There are no workout tables to back up.",
+        next_step=" ".join(state.reasons) or "A full backup is still possible.",
+    )
+
+
+async def _write(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
+    """Write all parts from the snapshot."""
+    kinds = job.options.kinds
+    step = Progress("snapshot", Phase.BACKUP, "One snapshot for every part", 0)
+    yield step.started()
+    names = workout_names(job.state)
+    job.selected = await select_tables(snapshot.connection, names)
+    job.left_out = await left_out(snapshot.connection)
+    if Kind.FULL in kinds:
+        job.everything = await select_tables(snapshot.connection, names, everything=True)
+    yield step.finished(message=f"snapshot {snapshot.id}, {len(job.tables)} tables")
+    if Kind.FULL in kinds and (job.left_out.unreadable_schemas or job.left_out.unreadable_tables):
+        unreadable = [*job.left_out.unreadable_schemas, *(".".join(key) for key in job.left_out.unreadable_tables)]
+        yield NoteEvent(
+            level="warning",
+            message=f"The full dump leaves out what this user may not read: {some(unreadable)}.",
+            detail={"left_out": unreadable},
+        )
+    _refuse_without_space(job)
+    async for event in digests(job, snapshot):
+        yield event
+    if Kind.TABLES in kinds:
+        async for event in dump_tables(job, snapshot):
+            yield event
+    if Kind.FULL in kinds:
+        async for event in dump_full(job, snapshot):
+            yield event
+    if Kind.CSV in kinds:
+        async for event in export(job, snapshot):
+            yield event
+    async for event in checksums(job):
+        yield event
+
+
+def _refuse_without_space(job: BackupJob) -> None:
+    """Stop before anything is written when the disk cannot hold it."""
+    needed = estimated_bytes(job.selected, job.everything, job.options) + RESERVE_BYTES
+    free = free_bytes(job.path)
+    if free is not None and free < needed:
+        raise RefusedError(
+            f"The backup needs about {needed / 1e6:,.0f} MB; {job.settings.backup_dir} has {free / 1e6:,.0f} MB free.",
+            next_step="Free space or set VAGUS_BACKUP_DIR to a roomier place.",
+        )
+
+
+async def _record(job: BackupJob, manifest: Manifest, final: Path) -> AsyncIterator[Event]:
+    """Write the backup into the journal; a backup that cannot be recorded is still one."""
+    step = Progress("record", Phase.BACKUP, "Record it in the journal", 0)
+    yield step.started()
+    try:
+        async with job.database.connection("backup") as connection:
+            await store.record_backup(
+                connection, str(final), json.loads(manifest.text()), operator=job.settings.operator, verified=True
+            )
+    except (VagusError, asyncpg.PostgresError, OSError) as error:
+        yield step.failed("The journal could not be written.")
+        yield NoteEvent(
+            level="warning",
+            message=f"The backup is whole, but the journal does not know of it: {type(error).__name__}.",
+        )
+        return
+    yield step.finished()

@@ -1,0 +1,141 @@
+"""The parts of a backup, each read from the one snapshot: digests, dumps, CSV, checksums."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from vagus_tui.backup import dump
+from vagus_tui.backup.csv_files import export_csv
+from vagus_tui.backup.digest import table_content
+from vagus_tui.backup.folder import REMOVED, STOPPED, content_files
+from vagus_tui.backup.hashing import FileHash
+from vagus_tui.backup.job import CSV_SHARE, BackupJob, or_stopped
+from vagus_tui.backup.manifest import ArchiveEntry, CsvEntry, FileEntry
+from vagus_tui.backup.options import ArchiveFormat, Compression
+from vagus_tui.backup.progress import Progress
+from vagus_tui.backup.snapshot import Snapshot
+from vagus_tui.backup.tables import BackupTable
+from vagus_tui.database.connection import Connection
+from vagus_tui.errors import CancelledByOperatorError
+from vagus_tui.events import Event, Phase
+
+
+async def digests(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
+    """Count and digest every table in the snapshot."""
+    step = Progress("digest", Phase.BACKUP, "Count and digest every table", sum(table.bytes for table in job.tables))
+    yield step.started()
+    for table in job.tables:
+        job.contents[table.key] = await or_stopped(table_content(snapshot.connection, table), job.control)
+        if event := step.add(table.bytes):
+            yield event
+    rows = sum(job.contents[table.key].rows for table in job.tables if not table.partitioned)
+    yield step.finished(message=f"{rows:,} rows")
+
+
+def _target(job: BackupJob, name: str) -> Path:
+    return job.path / (name if job.options.format is ArchiveFormat.DIRECTORY else f"{name}.dump")
+
+
+async def _dump(job: BackupJob, step: Progress, arguments: Sequence[str], target: Path) -> AsyncIterator[Event]:
+    """Run one pg_dump and tell how far it is."""
+    assert job.tools is not None
+    yield step.started()
+    try:
+        async for size in dump.run_dump(job.tools, arguments, job.address, target, job.control):
+            if event := step.at(size):
+                yield event
+    except Exception as error:
+        yield step.failed(getattr(error, "happened", "failed"))
+        raise
+    yield step.finished()
+
+
+async def dump_tables(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
+    """The workout tables, and beside them the definitions (types, functions) that they use."""
+    assert job.tools is not None
+    target = job.path / "definitions.dump"
+    step = Progress("dump-definitions", Phase.BACKUP, "Dump the definitions", 0)
+    arguments = dump.definitions_arguments(job.tools, snapshot.id, target, job.left_out)
+    async for event in _dump(job, step, arguments, target):
+        yield event
+    job.archives.append(
+        ArchiveEntry(name=target.name, content="definitions", format=ArchiveFormat.CUSTOM, compression=Compression.GZIP)
+    )
+    target = _target(job, "workout-tables")
+    total = int(dump.COMPRESSED_SHARE * sum(table.bytes for table in job.selected))
+    step = Progress("dump-tables", Phase.BACKUP, "Dump the workout tables", total)
+    arguments = dump.tables_arguments(job.tools, job.options, job.compression, snapshot.id, target, job.selected)
+    async for event in _dump(job, step, arguments, target):
+        yield event
+    job.archives.append(_archive(job, target, "tables", job.selected))
+
+
+async def dump_full(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
+    """The guide's full dump."""
+    assert job.tools is not None
+    target = _target(job, "full")
+    total = int(dump.COMPRESSED_SHARE * sum(table.bytes for table in job.everything))
+    step = Progress("dump-full", Phase.BACKUP, "Dump the whole database", total)
+    arguments = dump.full_arguments(job.tools, job.options, job.compression, snapshot.id, target, job.left_out)
+    async for event in _dump(job, step, arguments, target):
+        yield event
+    job.archives.append(_archive(job, target, "full", job.everything))
+
+
+def _archive(job: BackupJob, target: Path, content: str, tables: Sequence[BackupTable]) -> ArchiveEntry:
+    return ArchiveEntry.model_validate(
+        {
+            "name": target.name,
+            "content": content,
+            "format": job.options.format,
+            "compression": job.compression,
+            "tables": tuple(table.key for table in tables),
+        }
+    )
+
+
+async def export(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
+    """The workout tables as CSV."""
+    await asyncio.to_thread((job.path / "csv").mkdir, 0o700)
+    async with snapshot.reader("backup csv") as connection:
+        for table in job.workout:
+            async for event in _export_one(job, connection, table):
+                yield event
+
+
+async def _export_one(job: BackupJob, connection: Connection, table: BackupTable) -> AsyncIterator[Event]:
+    name = f"csv/{table.name}.csv"
+    step = Progress(f"csv-{table.name}", Phase.BACKUP, f"Export {table.name}", int(CSV_SHARE * table.bytes))
+    yield step.started()
+    size, checksum, rows = 0, "", 0
+    try:
+        async for written in export_csv(connection, table, job.path / name, job.control):
+            size, checksum, rows = written
+            if event := step.at(size):
+                yield event
+    except Exception as error:
+        yield step.failed(getattr(error, "happened", "failed"))
+        raise
+    job.hashed[name] = FileEntry(name=name, bytes=size, sha256=checksum)
+    columns = tuple(column.name for column in table.stored_columns)
+    job.csv.append(CsvEntry(name=name, table=table.key, columns=columns, rows=rows))
+    yield step.finished(size, f"{rows:,} rows")
+
+
+async def checksums(job: BackupJob) -> AsyncIterator[Event]:
+    """Checksums of what pg_dump wrote; the CSV files were hashed on their way."""
+    present = await asyncio.to_thread(content_files, job.path)
+    new = {name: file for name, file in present.items() if name not in job.hashed}
+    step = Progress("checksums", Phase.BACKUP, "Checksums", sum(file.stat().st_size for file in new.values()))
+    yield step.started()
+    for name, file in new.items():
+        reading = FileHash(file)
+        async for size in reading.read():
+            if event := step.add(size):
+                yield event
+            if job.control.cancelled:
+                raise CancelledByOperatorError(STOPPED, state=REMOVED)
+        job.hashed[name] = FileEntry(name=name, bytes=reading.bytes, sha256=reading.sha256)
+    yield step.finished()

@@ -1,0 +1,309 @@
+"""The restore test: a backup is what has been restored (guide, "Backup Verification", step 3).
+
+Restored into a local embedded PostgreSQL, every table is counted and digested again, and what hangs on it (keys,
+indexes, policies, row security, grants, triggers, sequences) is compared with the manifest's inventory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
+
+import asyncpg
+
+from vagus_tui.backup.copy import RestoredCopy
+from vagus_tui.backup.csv_files import import_csv
+from vagus_tui.backup.digest import content, hashed_as_it_is, table_content
+from vagus_tui.backup.folder import STOPPED
+from vagus_tui.backup.inventory import Difference, Inventory, differences, read_inventory
+from vagus_tui.backup.manifest import ArchiveEntry, CsvEntry, DamagedBackupError, Manifest, TableEntry, read_manifest
+from vagus_tui.backup.snapshot import SESSION
+from vagus_tui.backup.verify import GROUP, keep_proof, some
+from vagus_tui.control import Control
+from vagus_tui.database.connection import Connection, Database
+from vagus_tui.database.identifiers import qualified, quote
+from vagus_tui.errors import CancelledByOperatorError, VagusError
+from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
+from vagus_tui.journal.schema import journal_exists
+from vagus_tui.settings import Settings
+
+_CSV_DATABASE = "restored_csv"
+_KEPT_DIFFERENCES = 50
+
+
+async def restore_test(path: Path, settings: Settings, control: Control) -> AsyncGenerator[Event, None]:
+    """Restore a backup into a local embedded PostgreSQL and compare it with its manifest.
+
+    Yields steps, a check per table and archive, and last a `ResultEvent` whose `ok` says whether everything came
+    back. The result is kept beside the manifest and, where the settings name the database, in its journal.
+
+    Raises:
+        DamagedBackupError: there is no manifest to compare with.
+        RefusedError: too little space for the copy. SandboxError: the embedded PostgreSQL did not start.
+        CancelledByOperatorError: a stop was asked for; the copy is gone.
+    """
+    started = time.perf_counter()
+    manifest = await asyncio.to_thread(read_manifest, path)
+    begun = time.perf_counter()
+    yield _step("restore-server", "Start a local PostgreSQL", StepState.STARTED, 0)
+    copy = await RestoredCopy.start(path, manifest)
+    failed: list[str] = []
+    compared = 0
+    try:
+        yield _step("restore-server", "Start a local PostgreSQL", StepState.DONE, time.perf_counter() - begun)
+        async for event in _restore_all(copy, control):
+            if isinstance(event, CheckEvent) and event.status is not Status.RUNNING:
+                compared += 1
+                if event.status.blocks:
+                    failed.append(f"{event.title}: {(event.message or 'failed').partition(chr(10))[0]}")
+            yield event
+    except CancelledByOperatorError:
+        raise CancelledByOperatorError(STOPPED, state="The local copy was removed; the backup is as it was.") from None
+    finally:
+        await copy.stop()
+    if copy.complaints:
+        yield NoteEvent(
+            level="info",
+            message=f"{len(copy.complaints)} statements outside the compared tables did not run here: "
+            f"{some(copy.complaints)}",
+            detail={"said": copy.complaints[:_KEPT_DIFFERENCES]},
+        )
+    ok = not failed and compared > 0
+    if ok:
+        async for event in _keep(path, settings):
+            yield event
+    yield ResultEvent(
+        ok=ok,
+        message=f"Restored and compared: {compared} tables and files as in the manifest."
+        if ok
+        else f"The restored copy is not what was backed up: {some(failed)}"
+        if failed
+        else "The backup holds nothing that can be restored.",
+        next_step=None if ok else "Make a new backup; do not rely on this one.",
+        exit_status=0 if ok else 1,
+        seconds=round(time.perf_counter() - started, 3),
+        figures={"path": str(path), "rows": manifest.rows, "compared": compared, "failed": failed[:_KEPT_DIFFERENCES]},
+    )
+
+
+def _step(id: str, title: str, state: StepState, seconds: float) -> StepEvent:
+    return StepEvent(id=id, phase=Phase.VERIFY, title=title, state=state, seconds=round(seconds, 3))
+
+
+async def _restore_all(copy: RestoredCopy, control: Control) -> AsyncIterator[Event]:
+    """Restore and compare every archive that holds rows, and every CSV file."""
+    for archive in copy.manifest.archives:
+        if archive.content == "definitions":
+            continue
+        database = f"restored_{archive.content}"
+        try:
+            async for event in copy.restore(archive, database, control):
+                yield event
+        except (DamagedBackupError, asyncpg.PostgresError) as error:
+            yield CheckEvent(
+                id=f"restore-{archive.content}",
+                group=GROUP,
+                title=archive.name,
+                status=Status.FAIL,
+                measured="not restored",
+                expected="restored",
+                overridable=False,
+                message=error.happened if isinstance(error, DamagedBackupError) else str(error.args[0]),
+            )
+            continue
+        async for event in _compare(copy, archive, database, control):
+            yield event
+    if copy.manifest.csv:
+        async for event in _compare_csv(copy, control):
+            yield event
+
+
+def _check(id: str, title: str, expected: str) -> CheckEvent:
+    return CheckEvent(id=id, group=GROUP, title=title, status=Status.RUNNING, expected=expected, overridable=False)
+
+
+async def _compare(copy: RestoredCopy, archive: ArchiveEntry, database: str, control: Control) -> AsyncIterator[Event]:
+    """Compare every restored table with the manifest."""
+    connection = await copy.admin(database)
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            await connection.execute(SESSION)
+            same_major = connection.get_server_version().major == copy.manifest.server_major
+            tables = [entry for key in archive.tables if (entry := copy.manifest.table(key))]
+            found = await read_inventory(connection, [entry.as_table() for entry in tables])
+            for entry in tables:
+                if control.cancelled:
+                    raise CancelledByOperatorError(STOPPED)
+                yield _check(f"restore-{archive.content}-{entry.key}", entry.key, f"{entry.rows:,} rows")
+                yield await _compare_table(connection, copy.manifest, archive, entry, found, same_major)
+    finally:
+        await connection.close()
+
+
+async def _compare_table(
+    connection: Connection,
+    manifest: Manifest,
+    archive: ArchiveEntry,
+    entry: TableEntry,
+    found: Inventory,
+    same_major: bool,
+) -> CheckEvent:
+    started = time.perf_counter()
+    id, expected = f"restore-{archive.content}-{entry.key}", f"{entry.rows:,} rows"
+    try:
+        async with connection.transaction():
+            now = await table_content(connection, entry.as_table())
+    except asyncpg.PostgresError as error:
+        return CheckEvent(
+            id=id,
+            group=GROUP,
+            title=entry.key,
+            status=Status.FAIL,
+            measured="not there",
+            expected=expected,
+            overridable=False,
+            message=f"It was not restored: {error.args[0] if error.args else error.sqlstate}",
+        )
+    problems = []
+    if now.rows != entry.rows:
+        problems.append(f"{now.rows:,} rows came back instead of {entry.rows:,}.")
+    if now.digest != entry.digest:
+        problems.append("The rows are not those that were backed up: their digest differs.")
+    hanging = list(
+        differences(
+            _without_positions(manifest.inventory.get(entry.key, {})),
+            _without_positions(found.get(entry.key, {})),
+            same_major=same_major,
+        )
+    )
+    problems += [str(difference) for difference in hanging if not difference.worded]
+    problems += _sequence_problems(manifest.inventory.get(entry.key, {}), found.get(entry.key, {}))
+    worded = [difference for difference in hanging if difference.worded]
+    objects = sum(len(names) for kind, names in found.get(entry.key, {}).items() if kind != "columns")
+    return CheckEvent(
+        id=id,
+        group=GROUP,
+        title=entry.key,
+        status=Status.FAIL if problems else Status.WARN if worded else Status.PASS,
+        measured=f"{now.rows:,} rows, {objects} objects",
+        expected=expected,
+        overridable=False,
+        seconds=round(time.perf_counter() - started, 3),
+        rows=len(problems) or None,
+        message="\n".join(problems[:_KEPT_DIFFERENCES] or _wording(worded)) or None,
+    )
+
+
+def _wording(worded: list[Difference]) -> list[str]:
+    return [
+        f"{difference.kind}: this server's version words {difference.name} otherwise; it means the same."
+        for difference in worded
+    ]
+
+
+_POSITION = re.compile(r" last (\d+|none)\Z")
+
+
+def _without_positions(inventory: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """The inventory without how far sequences have come, which no snapshot holds still."""
+    if "sequences" not in inventory:
+        return inventory
+    sequences = {name: _POSITION.sub("", body) for name, body in inventory["sequences"].items()}
+    return {**inventory, "sequences": sequences}
+
+
+def _position(body: str) -> int:
+    match = _POSITION.search(body)
+    return int(match[1]) if match and match[1] != "none" else 0
+
+
+def _sequence_problems(before: dict[str, dict[str, str]], after: dict[str, dict[str, str]]) -> list[str]:
+    """A sequence may come back further on than the manifest has it, never further back."""
+    now = after.get("sequences", {})
+    return [
+        f"sequences: {name} stands at {_position(now[name]):,}, which gives numbers a second time."
+        for name, body in before.get("sequences", {}).items()
+        if name in now and _position(now[name]) < _position(body)
+    ]
+
+
+async def _compare_csv(copy: RestoredCopy, control: Control) -> AsyncIterator[Event]:
+    """Read every CSV file into a table and digest it: what people get to read is what was there."""
+    await copy.create_database(_CSV_DATABASE)
+    connection = await copy.admin(_CSV_DATABASE)
+    try:
+        for entry in copy.manifest.csv:
+            if control.cancelled:
+                raise CancelledByOperatorError(STOPPED)
+            table = copy.manifest.table(entry.table)
+            if table is None:
+                continue
+            yield _check(f"restore-csv-{entry.table}", entry.name, f"{table.rows:,} rows")
+            yield await _compare_one_csv(connection, copy.path, entry, table)
+    finally:
+        await connection.close()
+
+
+async def _compare_one_csv(connection: Connection, path: Path, entry: CsvEntry, table: TableEntry) -> CheckEvent:
+    started = time.perf_counter()
+    problems = []
+    rows = 0
+    columns = [column.as_column() for column in table.columns if column.name in entry.columns]
+    # Types of the project's own are digested as text, so a column of text serves for them.
+    definition = ", ".join(
+        f"{quote(column.name)} {column.type if hashed_as_it_is(column) else 'text'}" for column in columns
+    )
+    try:
+        async with connection.transaction():
+            await connection.execute(SESSION)
+            await connection.execute(f"create table {qualified('public', table.name)} ({definition})")
+            rows = await import_csv(connection, path / entry.name, "public", table.name, entry.columns)
+            now = await content(connection, "public", table.name, columns)
+            if now.rows != table.rows:
+                problems.append(f"{now.rows:,} rows came back instead of {table.rows:,}.")
+            if now.digest != table.digest:
+                problems.append("The rows are not those that were backed up: their digest differs.")
+    except VagusError as error:
+        problems.append(error.happened)
+    except (asyncpg.PostgresError, OSError) as error:
+        problems.append(f"It cannot be read: {error.args[0] if error.args else type(error).__name__}")
+    return CheckEvent(
+        id=f"restore-csv-{entry.table}",
+        group=GROUP,
+        title=entry.name,
+        status=Status.FAIL if problems else Status.PASS,
+        measured=f"{rows:,} rows",
+        expected=f"{table.rows:,} rows",
+        overridable=False,
+        seconds=round(time.perf_counter() - started, 3),
+        rows=len(problems) or None,
+        message="\n".join(problems) or None,
+    )
+
+
+async def mark_restored(connection: Connection, path: Path) -> bool:
+    """Note in the journal that a backup was restored as a test; False when the journal does not know it."""
+    if not await journal_exists(connection):
+        return False
+    status = await connection.execute(
+        "update vagus_migration.backups set restored_at = clock_timestamp() where path = $1", str(path)
+    )
+    return not status.endswith(" 0")
+
+
+async def _keep(path: Path, settings: Settings) -> AsyncIterator[Event]:
+    """Keep the result beside the manifest and in the journal."""
+    try:
+        await asyncio.to_thread(keep_proof, path, restored=True)
+    except OSError as error:
+        yield NoteEvent(level="warning", message=f"The proof could not be kept: {error.strerror or 'no access'}.")
+    if settings.database_url is None:
+        return
+    try:
+        async with Database(settings).connection("restore test") as connection:
+            await mark_restored(connection, path)
+    except (VagusError, asyncpg.PostgresError):
+        yield NoteEvent(level="warning", message="The journal could not be told that the backup was restored.")

@@ -1,0 +1,283 @@
+"""Reading a backup back: every byte of every file, every row of every archive (guide, "Backup Verification")."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import stat
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from vagus_tui.backup.archive import RowCounter, read_archive
+from vagus_tui.backup.csv_files import CsvCheck
+from vagus_tui.backup.folder import PARTIAL, STOPPED, content_files, sums_text
+from vagus_tui.backup.hashing import FileHash
+from vagus_tui.backup.manifest import (
+    MANIFEST,
+    SUMS,
+    ArchiveEntry,
+    CsvEntry,
+    DamagedBackupError,
+    Manifest,
+    Proof,
+    read_manifest,
+    read_proof,
+    write_proof,
+)
+from vagus_tui.backup.options import Compression
+from vagus_tui.backup.progress import Progress
+from vagus_tui.control import Control
+from vagus_tui.database.tools import ClientTools, MissingTools, find_tools
+from vagus_tui.errors import CancelledByOperatorError, VagusError
+from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status
+
+GROUP = "backup"
+_SHOWN = 5
+
+
+def some(names: list[str]) -> str:
+    """The first few of a list, and how many more there are."""
+    shown = ", ".join(names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
+
+
+def check(id: str, title: str, problems: list[str], measured: str, expected: str, seconds: float) -> CheckEvent:
+    """The outcome of one part of a verification."""
+    return CheckEvent(
+        id=id,
+        group=GROUP,
+        title=title,
+        status=Status.FAIL if problems else Status.PASS,
+        measured=f"{len(problems)} problems" if len(problems) > 1 else "1 problem" if problems else measured,
+        expected=expected,
+        overridable=False,
+        seconds=round(seconds, 3),
+        rows=len(problems) or None,
+        message="\n".join(problems[:50]) or None,
+    )
+
+
+async def verify_backup(path: Path, control: Control) -> AsyncGenerator[Event, None]:
+    """Read the whole backup back; whatever is damaged, cut off, missing or too much is named.
+
+    Yields steps with their progress in bytes, a check per part, and last a `ResultEvent` whose `ok` says whether
+    the backup can be relied on. The result is kept beside the manifest (`proof.json`).
+
+    Raises:
+        DamagedBackupError: there is no manifest to compare with.
+        CancelledByOperatorError: a stop was asked for.
+    """
+    started = time.perf_counter()
+    manifest = await asyncio.to_thread(read_manifest, path)
+    problems: list[str] = []
+    async for event in verify_contents(path, manifest, control, problems):
+        yield event
+    if path.name.endswith(PARTIAL):
+        problems.append(f"{path.name} was never finished.")
+    ok = not problems
+    if ok:
+        try:
+            await asyncio.to_thread(keep_proof, path, verified=True)
+        except OSError as error:
+            yield NoteEvent(level="warning", message=f"The proof could not be kept: {error.strerror or 'no access'}.")
+    yield ResultEvent(
+        ok=ok,
+        message=f"The backup is whole: {len(manifest.files)} files, {manifest.rows:,} rows."
+        if ok
+        else f"The backup is damaged: {some(problems)}",
+        next_step=None if ok else "Make a new backup; do not rely on this one.",
+        exit_status=0 if ok else 1,
+        seconds=round(time.perf_counter() - started, 3),
+        figures={
+            "path": str(path),
+            "files": len(manifest.files),
+            "bytes": manifest.bytes,
+            "rows": manifest.rows,
+            "problems": problems[:50],
+        },
+    )
+
+
+async def verify_contents(
+    path: Path, manifest: Manifest, control: Control, problems: list[str]
+) -> AsyncIterator[Event]:
+    """Compare a folder with its manifest; what is wrong is added to `problems`."""
+    async for event in _verify_files(path, manifest, control, problems):
+        yield event
+    for archive in manifest.archives:
+        async for event in _verify_archive(path, manifest, archive, control, problems):
+            yield event
+    for table in manifest.csv:
+        async for event in _verify_csv(path, table, control, problems):
+            yield event
+
+
+async def _verify_files(path: Path, manifest: Manifest, control: Control, problems: list[str]) -> AsyncIterator[Event]:
+    """Every file that should be there is, with its bytes; no other is."""
+    step = Progress("verify-files", Phase.VERIFY, "Read every file", manifest.bytes)
+    found: list[str] = []
+    yield step.started()
+    present = await asyncio.to_thread(content_files, path)
+    expected = {entry.name: entry for entry in manifest.files}
+    found += [f"{name} is missing." for name in expected if name not in present]
+    found += [f"{name} does not belong to the backup." for name in sorted(present.keys() - expected.keys())]
+    found += await asyncio.to_thread(_sums_problems, path, manifest)
+    for name, entry in expected.items():
+        if name not in present:
+            continue
+        file = present[name]
+        try:
+            information = await asyncio.to_thread(file.lstat)
+            if not stat.S_ISREG(information.st_mode):
+                found.append(f"{name} is not a plain file.")
+                continue
+            if information.st_size != entry.bytes:
+                found.append(f"{name} has {information.st_size:,} bytes instead of {entry.bytes:,}.")
+                step.done += entry.bytes
+                continue
+            reading = FileHash(file)
+            async for size in reading.read():
+                if event := step.add(size):
+                    yield event
+                if control.cancelled:
+                    raise CancelledByOperatorError(STOPPED, state="The backup is as it was.")
+            if reading.sha256 != entry.sha256:
+                found.append(f"{name} was changed: its checksum differs.")
+        except OSError as error:
+            found.append(f"{name} cannot be read: {error.strerror or type(error).__name__}.")
+    problems += found
+    yield step.finished()
+    yield check(
+        "backup-files",
+        "Files and checksums",
+        found,
+        f"{len(manifest.files)} files",
+        "as in the manifest",
+        step.seconds,
+    )
+
+
+def _sums_problems(path: Path, manifest: Manifest) -> list[str]:
+    """The manifest's own checksum, in the file that `sha256sum -c` reads too."""
+    try:
+        sums = (path / SUMS).read_bytes()[: 64 << 20]
+        text = (path / MANIFEST).read_bytes()
+    except OSError as error:
+        return [f"{SUMS} cannot be read: {error.strerror or type(error).__name__}."]
+    expected = sums_text(text, manifest.files).encode()
+    if sums == expected:
+        return []
+    if sums.partition(b"\n")[2] != expected.partition(b"\n")[2]:
+        return [f"{SUMS} or {MANIFEST} was changed: they do not list the same files."]
+    return [f"{MANIFEST} was changed: its checksum in {SUMS} differs."]
+
+
+def reading_tools(manifest: Manifest, archives: tuple[ArchiveEntry, ...]) -> ClientTools | MissingTools:
+    """A pg_restore that can read these archives; blocks for some tens of milliseconds."""
+    zstd = any(archive.compression is Compression.ZSTD for archive in archives)
+    return find_tools(manifest.tools_major or manifest.server_major, needs_tls=False, needs_zstd=zstd)
+
+
+async def _verify_archive(
+    path: Path, manifest: Manifest, archive: ArchiveEntry, control: Control, problems: list[str]
+) -> AsyncIterator[Event]:
+    """Unpack an archive to its end and count its rows."""
+    # The text is about as large as the rows on the server; definitions are a few kilobytes.
+    total = sum(table.bytes for table in manifest.tables if table.key in archive.tables)
+    step = Progress(f"verify-{archive.content}", Phase.VERIFY, f"Read back {archive.name}", total)
+    found: list[str] = []
+    yield step.started()
+    counter = RowCounter() if archive.content != "definitions" else None
+    try:
+        tools = await asyncio.to_thread(reading_tools, manifest, (archive,))
+        if isinstance(tools, MissingTools):
+            raise DamagedBackupError(f"{archive.name} cannot be read here: {tools.reason} Install {tools.package}.")
+        async for size in read_archive(tools, path / archive.name, counter, control):
+            if event := step.add(size):
+                yield event
+    except CancelledByOperatorError:
+        raise CancelledByOperatorError(STOPPED, state="The backup is as it was.") from None
+    except VagusError as error:
+        found.append(error.happened)
+    if counter is not None and not found:
+        for key in archive.tables:
+            table = manifest.table(key)
+            if table is None or table.partitioned:
+                continue
+            rows = counter.rows.get(key)
+            if rows is None:
+                found.append(f"{archive.name} holds no rows of {key}; {table.rows:,} are expected.")
+            elif rows != table.rows:
+                found.append(f"{archive.name} holds {rows:,} rows of {key}; {table.rows:,} are expected.")
+    problems += found
+    yield step.finished()
+    rows = sum(counter.rows.get(key, 0) for key in archive.tables) if counter else 0
+    yield check(
+        f"backup-archive-{archive.content}",
+        f"Archive {archive.name}",
+        found,
+        f"{rows:,} rows" if counter else "read to its end",
+        "as in the manifest",
+        step.seconds,
+    )
+
+
+async def _verify_csv(path: Path, table: CsvEntry, control: Control, problems: list[str]) -> AsyncIterator[Event]:
+    """Parse a CSV file to its end and count its rows."""
+    file = path / table.name
+    size = await asyncio.to_thread(lambda: file.stat().st_size if file.exists() else 0)
+    step = Progress(f"verify-{Path(table.name).name}", Phase.VERIFY, f"Read back {table.name}", size)
+    found: list[str] = []
+    yield step.started()
+    reading = CsvCheck(file)
+    try:
+        async for piece in reading.read():
+            if event := step.add(piece):
+                yield event
+            if control.cancelled:
+                raise CancelledByOperatorError(STOPPED, state="The backup is as it was.")
+        if reading.columns != table.columns:
+            found.append(f"{table.name} has other columns than the manifest.")
+        if reading.rows != table.rows:
+            found.append(f"{table.name} holds {reading.rows:,} rows; {table.rows:,} are expected.")
+    except DamagedBackupError as error:
+        found.append(error.happened)
+    except OSError as error:
+        found.append(f"{table.name} cannot be read: {error.strerror or type(error).__name__}.")
+    problems += found
+    yield step.finished()
+    yield check(
+        f"backup-{Path(table.name).stem}-csv",
+        f"CSV {table.table}",
+        found,
+        f"{reading.rows:,} rows",
+        f"{table.rows:,} rows",
+        step.seconds,
+    )
+
+
+def manifest_checksum(path: Path) -> str:
+    """The checksum of a backup's manifest, which a proof is bound to."""
+    return hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest()
+
+
+def keep_proof(path: Path, *, verified: bool = False, restored: bool = False) -> None:
+    """Note beside the manifest that the backup was verified or restored just now.
+
+    Raises:
+        OSError: it cannot be written there.
+    """
+    checksum, now = manifest_checksum(path), datetime.now(UTC)
+    known = read_proof(path)
+    if known is None or known.manifest_sha256 != checksum:
+        known = Proof(manifest_sha256=checksum)
+    write_proof(
+        path,
+        Proof(
+            manifest_sha256=checksum,
+            verified_at=now if verified else known.verified_at,
+            restored_at=now if restored else known.restored_at,
+        ),
+    )

@@ -1,0 +1,204 @@
+"""What a check is, and the one runner that streams the outcomes of any group of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import asyncpg
+
+from vagus_tui.database.connection import Connection, Database
+from vagus_tui.database.identifiers import quote
+from vagus_tui.errors import VagusError
+from vagus_tui.events import CheckEvent, Status
+from vagus_tui.journal.state import DatabaseState
+from vagus_tui.schema.v1 import V1Shape
+from vagus_tui.settings import Settings
+
+CELL_CHARACTERS = 500
+"""How much of one value a page of rows holds."""
+
+
+class Group(StrEnum):
+    """The groups that checks come in; the first three are also the command line's words."""
+
+    PREREQUISITES = "prerequisites"
+    DATA_QUALITY = "data-quality"
+    VERIFICATION = "verification"
+    ACCESS = "access"
+    PERFORMANCE = "performance"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a check may look at. `connection` is the check runner's own and idle between checks.
+
+    `cache` holds what several checks of one run share (one scan of a table answers many of them); it is emptied
+    before every run, so nothing in it is older than the run.
+    """
+
+    database: Database
+    connection: Connection
+    settings: Settings
+    state: DatabaseState
+    cache: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> V1Shape:
+        """v1 as found.
+
+        Raises:
+            VagusError: no v1 tables were recognised, so a check of them cannot run.
+        """
+        if self.state.shape is None:
+            raise VagusError("No v1 tables were recognised.", next_step="See the overview for what was found.")
+        return self.state.shape
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one check found. `rows` counts offending rows; `detail` is further lines for the detail view."""
+
+    status: Status
+    measured: str | int | float
+    message: str = ""
+    rows: int | None = None
+    detail: tuple[str, ...] = ()
+    expected: str | int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RowPage:
+    """One page of offending rows, as the server writes them, for people to look at. NULL is None."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+    offset: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that is measured against what is expected.
+
+    Args:
+        id: kebab-case, unique over all groups; overrides and scripts name it.
+        why: why it matters, in one or two sentences for the detail view.
+        guide: the guide's section that asks for it, or "" where the guide forgot it.
+        expected: what is expected, in a word or two.
+        probe: measures; raises nothing for a bad finding, only when it cannot measure.
+        sql: the statement behind it, to be read and copied, if there is one.
+        rows_sql: a query for the offending rows (no ORDER BY/LIMIT; it is paged from outside), if there are such.
+        overridable: whether an operator may let it pass, by name and with a reason.
+        needs_v1: it looks at v1's tables, so it is skipped where there are none.
+        remedies: ids of the guided fixes that help.
+    """
+
+    id: str
+    group: Group
+    title: str
+    why: str
+    expected: str
+    probe: Callable[[Context], Awaitable[Outcome]]
+    guide: str = ""
+    sql: Callable[[Context], str] | None = None
+    rows_sql: Callable[[Context], str] | None = None
+    overridable: bool = True
+    needs_v1: bool = False
+    remedies: tuple[str, ...] = field(default=())
+
+    def event(self, status: Status, **values: Any) -> CheckEvent:
+        """An event about this check."""
+        return CheckEvent(
+            id=self.id,
+            group=self.group.value,
+            title=self.title,
+            status=status,
+            overridable=self.overridable,
+            **{"expected": self.expected, **values},
+        )
+
+
+async def run_check(check: Check, context: Context) -> CheckEvent:
+    """Run one check. Whatever stops it from measuring becomes an `error` outcome, which counts as failing.
+
+    Raises:
+        ConnectionLostError: by way of the caller's connection block; a lost connection is no finding.
+    """
+    context.cache.clear()
+    return await _run(check, context)
+
+
+async def _run(check: Check, context: Context) -> CheckEvent:
+    if check.needs_v1 and context.state.shape is None:
+        return check.event(Status.SKIP, measured="–", message="There are no v1 tables to look at.")
+    started = time.perf_counter()
+    try:
+        outcome = await check.probe(context)
+    except asyncpg.PostgresError as error:
+        if context.connection.is_closed():
+            raise
+        return check.event(
+            Status.ERROR,
+            measured="could not be measured",
+            seconds=time.perf_counter() - started,
+            message=f"The server said: {error.args[0] if error.args else error.sqlstate}",
+        )
+    except VagusError as error:
+        return check.event(
+            Status.ERROR,
+            measured="could not be measured",
+            seconds=time.perf_counter() - started,
+            message=str(error),
+        )
+    return check.event(
+        outcome.status,
+        measured=outcome.measured,
+        expected=check.expected if outcome.expected is None else outcome.expected,
+        rows=outcome.rows,
+        seconds=time.perf_counter() - started,
+        message="\n".join((outcome.message, *outcome.detail)).strip() or None,
+    )
+
+
+async def run_checks(checks: Sequence[Check], context: Context) -> AsyncIterator[CheckEvent]:
+    """Run checks in order: first all as pending, then each as running and with its outcome."""
+    context.cache.clear()
+    for check in checks:
+        yield check.event(Status.PENDING)
+    for check in checks:
+        yield check.event(Status.RUNNING)
+        yield await _run(check, context)
+
+
+async def offending_rows(check: Check, context: Context, *, offset: int = 0, limit: int = 200) -> RowPage:
+    """One page of the rows that a check objects to, in the order of their first column.
+
+    Empty for a check that has none to show. Values are the server's own text, as long as `CELL_CHARACTERS` at most:
+    a date that Python cannot hold or a name of some megabytes is shown like any other.
+    """
+    if check.rows_sql is None:
+        return RowPage((), (), offset, more=False)
+    return await read_page(context.connection, check.rows_sql(context), offset=offset, limit=limit)
+
+
+async def read_page(connection: Connection, query: str, *, offset: int = 0, limit: int = 200) -> RowPage:
+    """One page of a query's rows as text, in the order of its first column."""
+    columns = tuple(attribute.name for attribute in (await connection.prepare(query)).get_attributes())
+    cells = ", ".join(f"left(offending.{quote(name)}::text, {CELL_CHARACTERS})" for name in columns)
+    records = await connection.fetch(
+        # Materialized: with so few rows wanted, the planner would rather walk a whole index in the order of the ids.
+        f"with offending as materialized (\n{query}\n) "
+        f"select {cells} from offending order by offending.{quote(columns[0])} offset $1 limit $2",
+        offset,
+        limit + 1,
+    )
+    return RowPage(columns, tuple(tuple(record) for record in records[:limit]), offset, more=len(records) > limit)
+
+
+def blocking(events: Iterable[CheckEvent]) -> list[CheckEvent]:
+    """The outcomes that hold up what depends on them: failed or in error, and not overridden."""
+    return [event for event in events if event.status.blocks and not event.overridden]

@@ -1,0 +1,14 @@
+"""Data quality: whether every row of v1 fits v2, and what the mapping would change."""
+
+from __future__ import annotations
+
+from vagus_tui.checks.base import Check
+from vagus_tui.checks.data_quality import exercises, logs, plans, sessions
+from vagus_tui.checks.data_quality.identity import COLUMN_TYPES, ID_RULES
+from vagus_tui.checks.data_quality.rule import Rule, as_checks
+
+RULES: tuple[Rule, ...] = (*ID_RULES, *plans.RULES, *exercises.RULES, *sessions.RULES, *logs.RULES)
+
+CHECKS: tuple[Check, ...] = (COLUMN_TYPES, *as_checks(RULES))
+
+BY_ID: dict[str, Rule] = {rule.id: rule for rule in RULES}

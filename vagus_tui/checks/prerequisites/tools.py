@@ -1,0 +1,87 @@
+"""Programs on the operator's machine: pg_dump and pg_restore, and the Supabase command line."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import subprocess
+
+from vagus_tui.checks.base import Check, Context, Group, Outcome
+from vagus_tui.database.tls import link_security
+from vagus_tui.database.tools import MissingTools, find_tools
+from vagus_tui.events import Status
+
+TECHNICAL = "Pre-Migration Checklist · Technical Prerequisites"
+CLI_TIMEOUT_SECONDS = 20
+
+
+async def _pg_dump(context: Context) -> Outcome:
+    major = await context.connection.fetchval("select current_setting('server_version_num')::int / 10000")
+    encrypted = link_security(context.connection).encrypted
+    found = await asyncio.to_thread(find_tools, major, encrypted)
+    if isinstance(found, MissingTools):
+        return Outcome(
+            Status.FAIL,
+            "none that fits",
+            f"{found.reason} Install {found.package}. Until then, the CSV backup works without it.",
+            expected=f"{major} or later",
+        )
+    detail = (str(found.pg_dump), str(found.pg_restore))
+    return Outcome(Status.PASS, found.version_text, found.reason, detail=detail, expected=f"{major} or later")
+
+
+def _cli_version() -> str | None:
+    program = shutil.which("supabase")
+    if program is None:
+        return None
+    try:
+        done = subprocess.run(
+            [program, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=CLI_TIMEOUT_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    found = re.search(r"\d+\.\d+\.\d+\S*", done.stdout)
+    return found.group() if found and done.returncode == 0 else ""
+
+
+async def _supabase_cli(context: Context) -> Outcome:
+    version = await asyncio.to_thread(_cli_version)
+    if version:
+        return Outcome(Status.PASS, version)
+    if version == "":
+        return Outcome(Status.WARN, "does not run", "supabase is on PATH, but does not say its version.")
+    return Outcome(
+        Status.WARN,
+        "not found",
+        "Nothing here needs it; the guide's other steps do. Install it with: npm install -g supabase",
+    )
+
+
+CHECKS = (
+    Check(
+        id="pg-dump",
+        group=Group.PREREQUISITES,
+        title="pg_dump and pg_restore",
+        why="A dump is only as good as the program that made it: it must not be older than the server, and must speak "
+        "TLS where the server is reached through it.",
+        expected="not older than the server",
+        probe=_pg_dump,
+        guide="Backup Procedures",
+    ),
+    Check(
+        id="supabase-cli",
+        group=Group.PREREQUISITES,
+        title="Supabase CLI",
+        why="The guide lists it. The migration itself does without.",
+        expected="installed",
+        probe=_supabase_cli,
+        guide=TECHNICAL,
+    ),
+)

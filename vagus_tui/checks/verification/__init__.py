@@ -1,0 +1,14 @@
+"""Verification: whether v2 holds what v1 held, hangs together, and shows everybody their own rows only."""
+
+from __future__ import annotations
+
+from vagus_tui.checks.base import Check
+from vagus_tui.checks.verification import access, cascade, catalog, rows, structure
+
+CHECKS: tuple[Check, ...] = (
+    *rows.CHECKS,
+    *structure.CHECKS,
+    *catalog.CHECKS,
+    *access.CHECKS,
+    *cascade.CHECKS,
+)

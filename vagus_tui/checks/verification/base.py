@@ -1,0 +1,88 @@
+"""What the checks of v2 share: where v2 is, what was written to it since the cut-over, and when they are skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
+
+from vagus_tui.checks.base import Context, Outcome
+from vagus_tui.database.identifiers import literal, qualified
+from vagus_tui.events import Status
+from vagus_tui.journal.state import State
+from vagus_tui.migration.capture import V2_CHANGES
+from vagus_tui.schema import v2
+from vagus_tui.schema.mapping import MappingOptions, WorkoutMapping
+
+Probe = Callable[[Context], Awaitable[Outcome]]
+
+SCHEMA = "public"
+
+WORDS: Mapping[str, tuple[str, str]] = {
+    v2.PLANS: ("plan", "plans"),
+    v2.WEEKS: ("week", "weeks"),
+    v2.DAYS: ("day", "days"),
+    v2.GROUPS: ("group", "groups"),
+    v2.EXERCISES: ("exercise", "exercises"),
+    v2.SESSIONS: ("session", "sessions"),
+    v2.LOGS: ("logged set", "logged sets"),
+}
+"""What a row of each v2 table is called."""
+
+
+def words(number: int, table: str) -> str:
+    """A number of rows in words."""
+    one, many = WORDS[table]
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def relation(table: str) -> str:
+    """The quoted name of a v2 table in its place."""
+    return qualified(SCHEMA, table)
+
+
+def on_v2(probe: Probe) -> Probe:
+    """Skip the check where v2 is not in place."""
+
+    @wraps(probe)
+    async def skipping(context: Context) -> Outcome:
+        if context.state.state not in (State.MIGRATED, State.CLEANED):
+            return Outcome(Status.SKIP, "–", "v2 is not in place yet.")
+        return await probe(context)
+
+    return skipping
+
+
+def against_v1(probe: Probe) -> Probe:
+    """Skip the check where v2 is not in place, or v1 is no longer there to compare it with."""
+
+    @wraps(probe)
+    async def skipping(context: Context) -> Outcome:
+        if context.state.state is State.CLEANED:
+            return Outcome(Status.SKIP, "–", "v1 was removed, so there is nothing to compare v2 with.")
+        return await probe(context)
+
+    return on_v2(skipping)
+
+
+def mapping(context: Context) -> WorkoutMapping:
+    """The mapping by which v2 was made, with the options of that run."""
+    run = context.state.run
+    repeated = (
+        bool(run.options.get("repeat_exercises"))
+        if run is not None and run.kind == "migrate"
+        else context.settings.repeat_exercises
+    )
+    return WorkoutMapping(context.shape, MappingOptions(repeat_exercises=repeated))
+
+
+async def captured(context: Context) -> bool:
+    """Whether there is a record of what was written to v2 since the cut-over."""
+    return bool(await context.connection.fetchval("select to_regclass($1) is not null", V2_CHANGES))
+
+
+async def later(context: Context, table: str, row_id: str) -> str:
+    """A condition: the row of that id (an expression of text) was written to since the cut-over."""
+    if not await captured(context):
+        return "false"
+    name = literal(table).strip()
+    return f"{row_id} in (select c.row_id from {V2_CHANGES} c where c.table_name = {name})"

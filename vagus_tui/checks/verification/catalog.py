@@ -1,0 +1,184 @@
+"""Whether v2's keys, checks, indexes and grants are all there and in force."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vagus_tui.checks.base import Check, Context, Group, Outcome
+from vagus_tui.checks.verification.base import SCHEMA, against_v1, on_v2, relation
+from vagus_tui.database.privileges import read_grants
+from vagus_tui.events import Status
+from vagus_tui.schema import v2
+
+REPORT = "Post-Migration Verification"
+
+_CONSTRAINTS = """
+select c.relname::text as table_name, k.conname::text as name, k.contype::text as kind, k.convalidated as valid,
+  array(select a.attname::text from unnest(k.conkey) with ordinality x(attnum, place)
+        join pg_attribute a on a.attrelid = k.conrelid and a.attnum = x.attnum order by x.place) as columns,
+  case when k.confrelid <> 0 then (select format('%s.%s', fn.nspname, f.relname) from pg_class f
+    join pg_namespace fn on fn.oid = f.relnamespace where f.oid = k.confrelid) end as target,
+  k.confdeltype::text as on_delete
+from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = 'public' and c.relname = any($1::text[])
+"""
+
+_NOT_NULL = """
+select c.relname::text as table_name, a.attname::text as column_name
+from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = 'public' and c.relname = any($1::text[]) and a.attnum > 0 and a.attnotnull and not a.attisdropped
+"""
+
+_INDEXES = """
+select c.relname::text as table_name, ic.relname::text as name, i.indisvalid and i.indisready as usable,
+  i.indisunique as is_unique, am.amname::text as method, i.indpred is not null as partial,
+  array(select a.attname::text from unnest(i.indkey) with ordinality x(attnum, place)
+        join pg_attribute a on a.attrelid = i.indrelid and a.attnum = x.attnum order by x.place) as columns
+from pg_index i join pg_class c on c.oid = i.indrelid join pg_class ic on ic.oid = i.indexrelid
+join pg_am am on am.oid = ic.relam join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = 'public' and c.relname = any($1::text[])
+"""
+
+_ON_DELETE = {"cascade": "c", "set null": "n"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Constraint:
+    """One constraint, told apart by what it does and not by its name, which may have had to step aside."""
+
+    table: str
+    kind: str
+    what: str
+
+    def __str__(self) -> str:
+        kinds = {"p": "primary key", "u": "unique", "f": "foreign key", "c": "check", "n": "not null"}
+        return f"{self.table}: {kinds[self.kind]} {self.what}"
+
+
+def _expected_constraints() -> Iterator[_Constraint]:
+    for table in v2.TABLES:
+        model = v2.MODEL[table]
+        yield _Constraint(table, "p", f"({model.primary_key})")
+        for columns in model.unique:
+            yield _Constraint(table, "u", f"({', '.join(columns)})")
+        for name in model.checks:
+            yield _Constraint(table, "c", name)
+        for key in model.foreign_keys:
+            target = key.references if "." in key.references else f"{SCHEMA}.{key.references}"
+            yield _Constraint(table, "f", f"({key.column}) to {target} on delete {key.on_delete}")
+        for column in model.columns:
+            if column.rest.startswith("not null"):
+                yield _Constraint(table, "n", column.name)
+
+
+async def _constraints(context: Context) -> Outcome:
+    tables = list(v2.TABLES)
+    actions = {short: name for name, short in _ON_DELETE.items()}
+    there: set[_Constraint] = set()
+    unproved: list[str] = []
+    for row in await context.connection.fetch(_CONSTRAINTS, tables):
+        columns = f"({', '.join(row['columns'])})"
+        what = {
+            "f": f"{columns} to {row['target']} on delete {actions.get(row['on_delete'], 'no action')}",
+            "c": row["name"],
+        }.get(row["kind"], columns)
+        there.add(_Constraint(row["table_name"], row["kind"], what))
+        if not row["valid"]:
+            unproved.append(f"{row['table_name']}.{row['name']}")
+    for row in await context.connection.fetch(_NOT_NULL, tables):
+        there.add(_Constraint(row["table_name"], "n", row["column_name"]))
+    expected = list(_expected_constraints())
+    missing = [str(constraint) for constraint in expected if constraint not in there]
+    measured = f"{len(expected) - len(missing)} of {len(expected)}"
+    problems = []
+    if missing:
+        problems.append(f"Missing: {'; '.join(missing)}.")
+    if unproved:
+        problems.append(f"Not validated: {', '.join(sorted(unproved))}.")
+    if problems:
+        return Outcome(
+            Status.FAIL, measured, " ".join(problems), rows=len(missing) + len(unproved), expected=len(expected)
+        )
+    return Outcome(Status.PASS, measured, expected=len(expected))
+
+
+async def _indexes(context: Context) -> Outcome:
+    rows = await context.connection.fetch(_INDEXES, list(v2.TABLES))
+    there = {(row["table_name"], row["method"], tuple(row["columns"]), row["partial"]) for row in rows if row["usable"]}
+    expected, missing = 0, []
+    for table in v2.TABLES:
+        for index in v2.MODEL[table].indexes:
+            expected += 1
+            method = found.group(1) if (found := re.match(r"using (\w+)", index.body)) else "btree"
+            listed = re.search(r"\(([^)]*)\)", index.body)
+            columns = tuple(name.strip() for name in listed.group(1).split(",")) if listed else ()
+            if (table, method, columns, " where " in index.body) not in there:
+                missing.append(f"{index.name} on {table}")
+    broken = [row["name"] for row in rows if not row["usable"]]
+    measured = f"{expected - len(missing)} of {expected}"
+    if missing or broken:
+        text = f"Missing: {', '.join(missing)}." if missing else ""
+        text += f" Not usable: {', '.join(broken)}." if broken else ""
+        return Outcome(Status.FAIL, measured, text.strip(), rows=len(missing) + len(broken), expected=expected)
+    return Outcome(Status.PASS, measured, expected=expected)
+
+
+async def _grants(context: Context) -> Outcome:
+    shape = context.shape
+    old = await read_grants(context.connection, shape.schema, [table.name for table in shape.tables.values()])
+    new = await read_grants(context.connection, SCHEMA, list(v2.TABLES))
+    wrong = []
+    for table in v2.TABLES:
+        source = shape.tables[v2.MODEL[table].grants_like].name
+        had = {grant.grantee: set(grant.privileges) - {"MAINTAIN"} for grant in old if grant.table == source}
+        has = {grant.grantee: set(grant.privileges) - {"MAINTAIN"} for grant in new if grant.table == table}
+        for role in sorted({*had, *has} & {*v2.API_ROLES, "public"}):
+            if lost := had.get(role, set()) - has.get(role, set()):
+                wrong.append(f"{role} may not {', '.join(sorted(lost)).lower()} {table}, but could {source}")
+            if gained := has.get(role, set()) - had.get(role, set()):
+                wrong.append(f"{role} may {', '.join(sorted(gained)).lower()} {table}, but could not {source}")
+    if wrong:
+        return Outcome(Status.FAIL, len(wrong), f"{'; '.join(wrong)}.", rows=len(wrong))
+    return Outcome(Status.PASS, 0)
+
+
+def _grants_sql(_: Context) -> str:
+    listed = ", ".join(f"'{relation(table)}'::regclass" for table in v2.TABLES)
+    return f"select oid::regclass, relacl from pg_class where oid in ({listed})"
+
+
+CHECKS = (
+    Check(
+        id="v2-constraints",
+        group=Group.VERIFICATION,
+        title="Keys and rules of v2",
+        why="Keys, unique and check constraints and required columns hold the structure together from now on; one that "
+        "is missing or was never validated holds nothing.",
+        expected="all, validated",
+        probe=on_v2(_constraints),
+        guide=REPORT,
+        sql=lambda _: _CONSTRAINTS.strip(),
+    ),
+    Check(
+        id="v2-indexes",
+        group=Group.VERIFICATION,
+        title="Indexes of v2",
+        why="A missing index is what makes the app slow after a migration.",
+        expected="all, usable",
+        probe=on_v2(_indexes),
+        guide="Troubleshooting · Performance Degradation",
+        sql=lambda _: _INDEXES.strip(),
+    ),
+    Check(
+        id="grants",
+        group=Group.VERIFICATION,
+        title="Grants of v2",
+        why="The app's roles may do with v2 exactly what they might do with v1: less breaks the app, more opens data.",
+        expected="as v1's",
+        probe=against_v1(_grants),
+        sql=_grants_sql,
+        needs_v1=True,
+    ),
+)

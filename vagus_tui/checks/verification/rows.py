@@ -1,0 +1,147 @@
+"""Whether every row of v1 arrived in v2, and nothing else did (guide, Step 4)."""
+
+from __future__ import annotations
+
+from vagus_tui.checks.base import Check, Context, Group, Outcome
+from vagus_tui.checks.verification.base import against_v1, later, mapping, relation, words
+from vagus_tui.database.identifiers import qualified
+from vagus_tui.events import Status
+from vagus_tui.migration.capture import V2_CHANGES
+from vagus_tui.migration.catch_up import MAPPED
+from vagus_tui.migration.proof import count_sql, proof_sql, prove_table
+from vagus_tui.schema import v2
+
+VERIFY = "Migration Steps · Step 4"
+REPORT = "Post-Migration Verification"
+LISTED_IDS = 5
+
+
+def _source(context: Context, table: str) -> str:
+    shape = context.shape
+    return qualified(shape.schema, shape.tables[v2.V1_BASES[table]].name)
+
+
+def _arrived_ids(context: Context, table: str) -> str:
+    """The ids that v2 holds, without the copies that REPEAT_EXERCISES makes in later weeks."""
+    made = mapping(context)
+    if table == v2.EXERCISES and made.options.repeat_exercises:
+        copies = (
+            f"select {made.copy_id('e.id', 'n')} from {_source(context, table)} e cross join generate_series(1, 52) n"
+        )
+        return f"(select t.id from {relation(table)} t where t.id not in ({copies}))"
+    return relation(table)
+
+
+def _mismatches(context: Context, table: str) -> str:
+    """Ids that only one of the two sides has."""
+    id_type = v2.id_types(context.shape)[v2.ID_PLACEHOLDERS[v2.V1_BASES[table]]]
+    return (
+        "select coalesce(o.id, t.id)::text as id,\n"
+        "  case when t.id is null then 'missing in v2' else 'not in v1' end as difference\n"
+        f"from (select id::{id_type} as id from {_source(context, table)}) o\n"
+        f"full join {_arrived_ids(context, table)} t on t.id = o.id\nwhere o.id is null or t.id is null"
+    )
+
+
+def _migrated(table: str, check_id: str) -> Check:
+    @against_v1
+    async def probe(context: Context) -> Outcome:
+        touched = await later(context, table, "d.id")
+        async with context.connection.transaction(isolation="repeatable_read", readonly=True):
+            old = await context.connection.fetchval(f"select count(*) from {_source(context, table)}")
+            new = await context.connection.fetchval(f"select count(*) from {_arrived_ids(context, table)} t")
+            rows = await context.connection.fetch(
+                f"select d.difference, {touched} as later, count(*) as rows, "
+                f"(array_agg(d.id order by d.id))[1:{LISTED_IDS}] as ids\n"
+                f"from (\n{_mismatches(context, table)}\n) d group by 1, 2 order by 1, 2"
+            )
+        wrong = [row for row in rows if not row["later"]]
+        since = [
+            f"{words(row['rows'], table)} {'removed' if row['difference'] == 'missing in v2' else 'added'}"
+            for row in rows
+            if row["later"]
+        ]
+        note = f"Since the cut-over: {', '.join(since)}." if since else ""
+        if wrong:
+            told = "; ".join(
+                f"{words(row['rows'], table)} {row['difference']}: {', '.join(row['ids'])}" for row in wrong
+            )
+            return Outcome(
+                Status.FAIL, new, f"{told}. {note}".strip(), rows=sum(row["rows"] for row in wrong), expected=old
+            )
+        return Outcome(Status.PASS, new, note, expected=old)
+
+    return Check(
+        id=check_id,
+        group=Group.VERIFICATION,
+        title=f"All {words(2, table).removeprefix('2 ')} arrived",
+        why="Every id of v1 must be in v2 and every id of v2 in v1, but for what users added or removed since. Equal "
+        "counts alone would hide a row lost for a row made up.",
+        expected="every row of v1",
+        probe=probe,
+        guide=VERIFY,
+        sql=lambda context: _mismatches(context, table),
+        rows_sql=lambda context: _mismatches(context, table),
+        overridable=False,
+        needs_v1=True,
+    )
+
+
+@against_v1
+async def _row_proof(context: Context) -> Outcome:
+    made = mapping(context)
+    compared, found, later_rows, told = 0, 0, 0, []
+    async with context.connection.transaction(isolation="repeatable_read", readonly=True):
+        await context.connection.execute("set local timezone = 'UTC'; set local work_mem = '96MB'")
+        for table in MAPPED:
+            proof = await prove_table(context.connection, made, "public", table)
+            compared += proof.compared
+            if not proof.differences:
+                continue
+            touched = await later(context, table, "d.id")
+            differing = f"from (\n{proof_sql(made, 'public', table)}\n) d where not ({touched})"
+            unexplained = await context.connection.fetch(
+                f"select d.id, d.difference, count(*) over () as all_rows {differing} order by d.id limit {LISTED_IDS}"
+            )
+            wrong = unexplained[0]["all_rows"] if unexplained else 0
+            later_rows += proof.differences - wrong
+            found += wrong
+            if wrong:
+                listed = ", ".join(f"{row['id']} {row['difference']}" for row in unexplained)
+                told.append(f"{words(wrong, table)}: {listed}")
+    note = f"{later_rows:,} rows were written to since the cut-over and are not compared." if later_rows else ""
+    if found:
+        return Outcome(Status.FAIL, found, f"{'; '.join(told)}. {note}".strip(), rows=found, expected=0)
+    return Outcome(Status.PASS, 0, f"{compared:,} rows compared, every mapped column, both ways. {note}".strip())
+
+
+def _proof_rows(context: Context) -> str:
+    made = mapping(context)
+    parts = (
+        f"select '{table}:' || d.id as id, d.difference, d.expected, d.found\n"
+        f"from (\n{proof_sql(made, 'public', table)}\n) d\n"
+        f"where not exists (select from {V2_CHANGES} c where c.table_name = '{table}' and c.row_id = d.id)"
+        for table in MAPPED
+    )
+    return "\nunion all\n".join(parts)
+
+
+CHECKS = (
+    _migrated(v2.PLANS, "plans-migrated"),
+    _migrated(v2.EXERCISES, "exercises-migrated"),
+    _migrated(v2.SESSIONS, "sessions-migrated"),
+    _migrated(v2.LOGS, "logs-migrated"),
+    Check(
+        id="row-proof",
+        group=Group.VERIFICATION,
+        title="Every row as it must be",
+        why="The proof before the cut-over, done again: every mapped column of every row, v1 against v2, both ways.",
+        expected="0",
+        probe=_row_proof,
+        guide=REPORT,
+        sql=lambda context: ";\n\n".join(count_sql(mapping(context), "public", table) for table in MAPPED),
+        rows_sql=_proof_rows,
+        overridable=False,
+        needs_v1=True,
+    ),
+)

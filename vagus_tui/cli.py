@@ -1,0 +1,195 @@
+"""The command line: what can be typed, and which command each word runs.
+
+The contract that scripts depend on (options, JSON lines, exit statuses) is kept here and in `commands/`.
+Everything heavy is imported by the command that needs it, so that help, version and demo answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import inspect
+import io
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    CliApp,
+    CliSettingsSource,
+    CliSubCommand,
+    CliToggleFlag,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from vagus_tui import __version__
+from vagus_tui.commands.keep import BackupCommand
+from vagus_tui.commands.look import CheckCommand, SqlCommand, StatusCommand
+from vagus_tui.commands.move import MigrateCommand, RollbackCommand
+from vagus_tui.commands.outcome import UNDONE, USAGE, Finished
+from vagus_tui.commands.play import DemoCommand, SandboxCommand, wizard
+from vagus_tui.commands.record import ReportCommand
+
+
+class VagusTui(BaseSettings):
+    """Moves a live VAGUS workout database from v1 to v2 and back, with nothing lost and everything proved.
+
+    Without a command, the wizard starts on VAGUS_DATABASE_URL. Settings come from the environment (VAGUS_*)
+    and the file .env; .env.example explains each.
+
+    Exit status: 0 done, or all checks pass; 1 a check failed or a gate refused, nothing was changed;
+    2 wrong usage or configuration; 3 it failed or was stopped, and was undone; 4 it failed and needs you.
+    """
+
+    model_config = SettingsConfigDict(
+        cli_prog_name="vagus-tui",
+        cli_kebab_case=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+        cli_enforce_required=True,
+    )
+
+    version: CliToggleFlag[bool] = Field(default=False, description="show the version and stop")
+    demo: CliSubCommand[DemoCommand] = Field(
+        description="the wizard, on an embedded PostgreSQL filled with sample v1 data"
+    )
+    sandbox: CliSubCommand[SandboxCommand] = Field(description="that embedded database alone, until Ctrl-C")
+    status: CliSubCommand[StatusCommand] = Field(description="state, v1's shape, counts and the open run")
+    check: CliSubCommand[CheckCommand] = Field(description="measure the database against what is expected of it")
+    sql: CliSubCommand[SqlCommand] = Field(description="print the SQL that a migration or rollback would run")
+    backup: CliSubCommand[BackupCommand] = Field(description="make, verify or list backups")
+    migrate: CliSubCommand[MigrateCommand] = Field(description="move v1 to v2: build aside, prove, swap")
+    rollback: CliSubCommand[RollbackCommand] = Field(description="bring v1 back, with what was written since")
+    report: CliSubCommand[ReportCommand] = Field(description="what was done, by whom, with which result")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Words on the command line only: a variable named CHECK in somebody's shell is no command."""
+        return (init_settings,)
+
+    def cli_cmd(self) -> None:
+        """Run the command that was typed, or the wizard."""
+        if self.version:
+            print(f"vagus-tui {__version__}")
+        elif all(getattr(self, name) is None for name in type(self).model_fields if name != "version"):
+            raise Finished(wizard())
+        else:
+            CliApp.run_subcommand(self)
+
+
+_METAVARS = {
+    "--override": "CHECK=REASON",
+    "--plans": "N",
+    "--verify": "PATH",
+    "--kind": "KIND",
+    "--from": "BACKUP",
+    "--backup": "PATH",
+    "--output": "FILE",
+    "--format": "FORMAT",
+}
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Help whose text keeps its line breaks and loses the indentation of the source."""
+
+    def add_text(self, text: str | None) -> None:
+        """Add a paragraph of help."""
+        super().add_text(inspect.cleandoc(text) if text and text is not argparse.SUPPRESS else text)
+
+
+def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line. What is wrong goes to stderr for people, into the result line for scripts."""
+    if "--json" not in arguments:
+        return parser.parse_args(arguments)
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return parser.parse_args(arguments)
+    except SystemExit as stop:
+        if stop.code:
+            _wrong_usage([complaint.getvalue().strip().rpartition("error: ")[2].rstrip(".") + "."], as_json=True)
+        raise
+
+
+def _add_argument(parser: Any, *names: str, **options: Any) -> Any:
+    """Add one argument, its help without Python's type names and empty defaults."""
+    for name in names:
+        if name in _METAVARS:
+            options["metavar"] = _METAVARS[name]
+    if isinstance(text := options.get("help"), str):
+        for empty in (" (default: None)", " (default: [])", " (default: null)", " (default: False)"):
+            text = text.replace(empty, "")
+        options["help"] = text
+    return argparse.ArgumentParser.add_argument(parser, *names, **options)
+
+
+def _whole_values(arguments: Sequence[str]) -> list[str]:
+    """Wrap every override as a JSON array of one: a bare list value would be split at the commas of a reason."""
+    wrapped: list[str] = []
+    previous = ""
+    for argument in arguments:
+        if previous == "--override" and not argument.startswith("-"):
+            wrapped.append(json.dumps([argument]))
+        elif argument.startswith("--override="):
+            wrapped.append("--override=" + json.dumps([argument.removeprefix("--override=")]))
+        else:
+            wrapped.append(argument)
+        previous = argument
+    return wrapped
+
+
+def _wrong_usage(problems: Sequence[str], *, as_json: bool) -> int:
+    """Say what is wrong with the command line, in the form that was asked for."""
+    message = " ".join(problems)
+    if as_json:
+        line = {"event": "result", "ok": False, "message": message, "exit_status": USAGE}
+        print(json.dumps({**line, "next_step": "vagus-tui --help shows what can be typed."}))
+    else:
+        print(f"vagus-tui: {message}\nvagus-tui --help shows what can be typed.", file=sys.stderr)
+    return USAGE
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit status (see the contract in the class above)."""
+    as_json = "--json" in arguments
+    source: CliSettingsSource[VagusTui] = CliSettingsSource(
+        VagusTui,
+        parse_args_method=_parse,
+        add_argument_method=_add_argument,
+        formatter_class=_HelpFormatter,
+    )
+    try:
+        CliApp.run(VagusTui, cli_args=_whole_values(arguments), cli_settings_source=source)
+    except Finished as end:
+        return int(str(end.code))
+    except SystemExit as stop:
+        return USAGE if stop.code else 0
+    except SettingsError:
+        return _wrong_usage(["The command line cannot be read."], as_json=as_json)
+    except ValidationError as error:
+        problems = []
+        for item in error.errors(include_input=False, include_url=False):
+            where = ".".join(str(part) for part in item["loc"][1:])
+            words = item["msg"].removeprefix("Value error, ")
+            problems.append(f"{where}: {words}." if where else f"{words}.")
+        return _wrong_usage(problems, as_json=as_json)
+    except KeyboardInterrupt:
+        return UNDONE
+    return 0
+
+
+def main() -> None:
+    """The entry point of the `vagus-tui` command."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,176 @@
+"""Commands that move the database: migrate and rollback. Without --yes they only show what would happen."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+from pydantic_settings import CliToggleFlag
+
+from vagus_tui.commands.look import plan_for, sql_events
+from vagus_tui.commands.options import Command
+from vagus_tui.commands.outcome import REFUSED, USAGE, finish
+from vagus_tui.commands.session import opened
+from vagus_tui.control import Control
+from vagus_tui.errors import ConfigurationError
+from vagus_tui.events import CheckEvent, Event, NoteEvent, ResultEvent, Status
+
+if TYPE_CHECKING:
+    from vagus_tui.migration.steps import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarriedEvent(Event):
+    """What a rollback would carry back into one v1 table.
+
+    `not_expressible` rows stay in the archive alone; of `kept_values` rows v1 keeps its own value somewhere, because
+    it could not hold v2's.
+    """
+
+    kind: ClassVar[str] = "carried"
+
+    table: str
+    new: int
+    changed: int
+    deleted: int
+    not_expressible: int
+    kept_values: int
+
+
+_YES = "do it; without this, the plan and the gates are shown and nothing is done"
+
+
+class MigrateCommand(Command):
+    """Moves v1 to v2: builds aside, proves every row, swaps. Resumes an interrupted run. Ctrl-C stops and undoes.
+
+    Every gate (see `vagus-tui check` and the list it prints) must hold, or be overridden by name with a reason,
+    which is recorded. In development a missing backup or message to users only warns; in staging and production:
+    --override backup-verified="restored from last night's snapshot" --override communications-signed="internal"
+    """
+
+    yes: CliToggleFlag[bool] = Field(default=False, description=_YES)
+    override: list[str] = Field(default=[], description="let a gate pass, by name and with a reason; repeatable")
+
+    def cli_cmd(self) -> None:
+        """Run the command."""
+        yes, overrides = self.yes, self.override
+
+        async def job(control: Control) -> AsyncGenerator[Event, None]:
+            async for event in _migrate(control, yes=yes, overrides=overrides):
+                yield event
+
+        finish(job, as_json=self.as_json, graceful=True)
+
+
+class RollbackCommand(Command):
+    """Brings v1 back in one short transaction and carries over what was written since the cut-over."""
+
+    yes: CliToggleFlag[bool] = Field(default=False, description=_YES)
+    apply_deletions: CliToggleFlag[bool] = Field(
+        default=False, description="delete in v1 too what was deleted in v2 since the cut-over"
+    )
+
+    def cli_cmd(self) -> None:
+        """Run the command."""
+        yes, apply_deletions = self.yes, self.apply_deletions
+
+        async def job(control: Control) -> AsyncGenerator[Event, None]:
+            async for event in _rollback(control, yes=yes, apply_deletions=apply_deletions):
+                yield event
+
+        finish(job, as_json=self.as_json, graceful=True)
+
+
+def parse_overrides(items: list[str]) -> dict[str, str]:
+    """`CHECK=REASON` items as a mapping; a name given twice keeps its last reason.
+
+    Raises:
+        ConfigurationError: an item has no `=`.
+    """
+    reasons: dict[str, str] = {}
+    for item in items:
+        name, separator, reason = item.partition("=")
+        if not separator:
+            raise ConfigurationError(
+                f"--override {name} gives no reason.", next_step="Write --override CHECK=REASON; the reason is kept."
+            )
+        reasons[name.strip()] = reason
+    return reasons
+
+
+async def _migrate(control: Control, *, yes: bool, overrides: list[str]) -> AsyncGenerator[Event, None]:
+    from vagus_tui.journal import store
+    from vagus_tui.migration.gates import gates, override_gates, refusal
+    from vagus_tui.migration.runner import migrate
+
+    reasons = parse_overrides(overrides)
+    async with opened("migrate") as context:
+        settings = context.settings
+        if yes and reasons:
+            await override_gates(context.connection, reasons, operator=settings.operator)
+            for name, reason in reasons.items():
+                yield NoteEvent(message=f"Override recorded: {name}, because: {reason.strip()}", level="warning")
+        outcomes: list[CheckEvent] = []
+        async for event in gates(context):
+            yield event
+            if event.status not in (Status.PENDING, Status.RUNNING):
+                outcomes.append(event)
+        held = refusal(outcomes)
+        if not yes:
+            async for shown in _preview("migrate", await plan_for("migrate", context), held):
+                yield shown
+            return
+        await store.record_checks(context.connection, outcomes, operator=settings.operator)
+        if held:
+            yield ResultEvent(
+                ok=False,
+                message=held,
+                state="Nothing was changed.",
+                next_step="Mend what they name, or let one pass by name: --override CHECK=REASON.",
+                exit_status=REFUSED,
+            )
+            return
+        database = context.database
+    async for step in migrate(database, settings, control, hold=False):
+        yield step
+
+
+async def _rollback(control: Control, *, yes: bool, apply_deletions: bool) -> AsyncGenerator[Event, None]:
+    from vagus_tui.rollback.quick import preview, roll_back
+
+    async with opened("rollback") as context:
+        if not yes:
+            plan = await plan_for("rollback", context)
+            found = await preview(context.connection, context.state)
+            for item in found.carried:
+                yield CarriedEvent(
+                    table=item.table,
+                    new=item.new,
+                    changed=item.changed,
+                    deleted=item.deleted,
+                    not_expressible=item.not_expressible,
+                    kept_values=item.kept_values,
+                )
+            async for shown in _preview("rollback", plan, None):
+                yield shown
+            return
+        database, settings = context.database, context.settings
+    async for event in roll_back(database, settings, control, apply_deletions=apply_deletions):
+        yield event
+
+
+async def _preview(name: str, plan: Plan, held: str | None) -> AsyncGenerator[Event, None]:
+    """What the command would do with --yes; ends as wrong usage, because nothing was done."""
+    for event in sql_events(plan):
+        yield event
+    for note in plan.notes:
+        yield NoteEvent(message=note)
+    yield ResultEvent(
+        ok=False,
+        message=" ".join(filter(None, (f"This is what {name} would do.", held))),
+        state="Nothing was changed.",
+        next_step=f"vagus-tui {name} --yes does it; vagus-tui sql {name} prints the SQL.",
+        exit_status=USAGE,
+    )

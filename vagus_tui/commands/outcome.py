@@ -1,0 +1,156 @@
+"""Running a command's job: its events to the output, its end to an exit status, Ctrl-C to a graceful stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import traceback
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
+
+from vagus_tui.control import Control
+from vagus_tui.errors import VagusError
+from vagus_tui.events import Event, NoteEvent, ResultEvent
+
+if TYPE_CHECKING:
+    from vagus_tui.commands.output import Output
+
+DONE, REFUSED, USAGE, UNDONE, NEEDS_OPERATOR = range(5)
+"""The exit statuses of every command."""
+
+Job: TypeAlias = Callable[[Control], AsyncGenerator[Event, None]]
+
+
+class Finished(SystemExit):
+    """A command is over and has said everything; carries its exit status."""
+
+
+def finish(job: Job, *, as_json: bool, graceful: bool = False) -> NoReturn:
+    """Run a job to its end and leave with its exit status.
+
+    Args:
+        job: yields events, the last of them a `ResultEvent`; or raises a `VagusError`.
+        as_json: JSON lines instead of text for people.
+        graceful: the job heeds `Control.cancel()`, so Ctrl-C asks it to stop and undo; otherwise it is broken off.
+
+    Raises:
+        Finished: always.
+    """
+    from vagus_tui.commands.output import HumanOutput, JsonOutput
+
+    output: Output = JsonOutput() if as_json else HumanOutput()
+    try:
+        status = asyncio.run(_drive(job, output, graceful))
+    except KeyboardInterrupt:
+        status = UNDONE
+    finally:
+        output.close()
+    raise Finished(status)
+
+
+async def _drive(job: Job, output: Output, graceful: bool) -> int:
+    """Consume the job's events; returns the exit status."""
+    control = Control()
+    work = asyncio.ensure_future(_consume(job, control, output))
+
+    def interrupted() -> None:
+        if graceful and not control.cancelled:
+            control.cancel()
+            output.show(NoteEvent(message="Stopping and undoing; Ctrl-C again breaks off at once.", level="warning"))
+        else:
+            work.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError, RuntimeError):
+            loop.add_signal_handler(number, interrupted)
+    try:
+        result = await work
+    except asyncio.CancelledError:
+        result = ResultEvent(
+            ok=False,
+            message="Broken off by the operator.",
+            state="The server undoes what was under way." if graceful else "Nothing was changed.",
+            next_step="vagus-tui status reads where things stand." if graceful else None,
+            exit_status=UNDONE,
+        )
+    output.show(result)
+    return _status(result)
+
+
+async def _consume(job: Job, control: Control, output: Output) -> ResultEvent:
+    """Show the job's events and return its result, whatever way it ended."""
+    result: ResultEvent | None = None
+    try:
+        async with contextlib.aclosing(job(control)) as events:
+            async for event in events:
+                if isinstance(event, ResultEvent):
+                    result = event
+                else:
+                    output.show(event)
+    except VagusError as error:
+        return explained(error)
+    except Exception as error:
+        return unexpected(error)
+    return result or ResultEvent(ok=True, message="Done.")
+
+
+def _status(result: ResultEvent) -> int:
+    if result.exit_status is not None:
+        return result.exit_status
+    return DONE if result.ok else NEEDS_OPERATOR
+
+
+def explained(error: VagusError) -> ResultEvent:
+    """An error of ours as the job's result: what happened, the state, what to do."""
+    return ResultEvent(
+        ok=False,
+        message=error.happened,
+        state=error.state or None,
+        next_step=error.next_step or None,
+        exit_status=error.exit_status,
+    )
+
+
+def unexpected(error: Exception) -> ResultEvent:
+    """A failure that nobody foresaw, without traceback and without text that could hold an address.
+
+    The server's own words are shown: they hold no address. Of a defect of ours, its kind and place.
+    """
+    import asyncpg
+
+    if isinstance(error, asyncpg.PostgresError):
+        words = str(error.args[0]) if error.args else ""
+        message = f"The server refused a statement: {words} (SQLSTATE {error.sqlstate})."
+    elif isinstance(error, OSError) and error.strerror:
+        name = f" ({error.filename})" if isinstance(error.filename, str) else ""
+        message = f"The system refused: {error.strerror}{name}."
+    else:
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
+        message = f"vagus-tui itself failed: {type(error).__name__} at {place}."
+    return ResultEvent(
+        ok=False,
+        message=message,
+        state="What was under way in a transaction was undone by the server.",
+        next_step="vagus-tui status reads where things stand.",
+        exit_status=NEEDS_OPERATOR,
+    )
+
+
+def say(error: VagusError, *, as_json: bool) -> NoReturn:
+    """End a command with an error that came before any job.
+
+    Raises:
+        Finished: always.
+    """
+    from vagus_tui.commands.output import HumanOutput, JsonOutput
+
+    output: Output = JsonOutput() if as_json else HumanOutput()
+    output.show(explained(error))
+    output.close()
+    sys.stdout.flush()
+    raise Finished(error.exit_status)

@@ -1,0 +1,294 @@
+"""The two forms of output: JSON lines for scripts, and text through rich for people."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.status import Status as Spinner
+from rich.table import Table
+from rich.text import Text
+
+from vagus_tui.commands.keep import BackupEvent
+from vagus_tui.commands.move import CarriedEvent
+from vagus_tui.events import (
+    CheckEvent,
+    Event,
+    NoteEvent,
+    ResultEvent,
+    SqlEvent,
+    Status,
+    StatusEvent,
+    StepEvent,
+    StepState,
+)
+from vagus_tui.widgets.format import duration, milliseconds, number, size
+from vagus_tui.widgets.text import BLOCK_LIMIT, safe_str
+
+MARKS = {
+    Status.PASS: ("✓ pass", "green"),
+    Status.WARN: ("! warn", "yellow"),
+    Status.FAIL: ("✗ fail", "red"),
+    Status.SKIP: ("– skip", "dim"),
+    Status.ERROR: ("✗ error", "red"),
+}
+"""The mark, the word and the colour of a check's outcome; the word is always there."""
+
+
+def one_line(value: object, *, most: int = 300) -> str:
+    """Outside text on one line."""
+    return safe_str(value, limit=most)
+
+
+def block(value: object) -> str:
+    """Outside text of several lines."""
+    return safe_str(value, limit=BLOCK_LIMIT, lines=True)
+
+
+def measured(value: object) -> str:
+    """A check's figure: numbers with thousands separators, everything else as text."""
+    return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else one_line(value or "")
+
+
+def amount(count: int, unit: str | None) -> str:
+    """An amount of rows, or of what the unit says."""
+    return size(count) if unit == "bytes" else f"{count:,} {unit or 'rows'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextEvent(Event):
+    """Text that is the command's product (SQL, a report), written as it is."""
+
+    kind: ClassVar[str] = "text"
+
+    text: str
+
+
+class Output(Protocol):
+    """Where a job's events go."""
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+
+    def close(self) -> None:
+        """Finish what is shown, such as a progress bar."""
+
+
+def _mute() -> None:
+    """The reader went away (`| head`): go on without writing, so that no job is cut off half-way."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - lives as long as the process
+
+
+class JsonOutput:
+    """One JSON object per line on stdout; checks once, with their outcome."""
+
+    def show(self, event: Event) -> None:
+        """Write the event's line, at once."""
+        if isinstance(event, CheckEvent) and event.status in (Status.PENDING, Status.RUNNING):
+            return
+        try:
+            print(json.dumps(event.to_json(), ensure_ascii=True), flush=True)
+        except BrokenPipeError:
+            _mute()
+
+    def close(self) -> None:
+        """Nothing is left open."""
+
+
+class HumanOutput:
+    """Text for people: tables of checks, a line per step, progress bars on a terminal only."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+        self._errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self._checks: list[CheckEvent] = []
+        self._spinner: Spinner | None = None
+        self._progress: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._product = False
+
+    def show(self, event: Event) -> None:
+        """Show one event in its own form."""
+        try:
+            self._show(event)
+        except BrokenPipeError:
+            _mute()
+
+    def _show(self, event: Event) -> None:
+        if isinstance(event, CheckEvent):
+            self._check(event)
+            return
+        self._flush_checks()
+        if isinstance(event, StepEvent):
+            self._step(event)
+            return
+        if isinstance(event, ResultEvent):
+            self._end_progress()
+            self._result(event)
+        elif isinstance(event, NoteEvent):
+            style = {"warning": "yellow", "error": "red"}.get(event.level, "dim")
+            (self._errors if self._product else self._console).print(Text(block(event.message), style))
+        elif isinstance(event, StatusEvent):
+            self._status(event)
+        elif isinstance(event, SqlEvent):
+            self._console.print(Text(f"{event.phase.value}  {one_line(event.title)}"))
+        elif isinstance(event, CarriedEvent):
+            self._console.print(
+                Text(
+                    f"{one_line(event.table)}: {event.new:,} new and {event.changed:,} changed rows are carried back, "
+                )
+                + Text(f"{event.deleted:,} were deleted since, {event.not_expressible:,} have no place in v1")
+            )
+        elif isinstance(event, BackupEvent):
+            self._backup(event)
+        elif isinstance(event, TextEvent):
+            self._product = True
+            sys.stdout.write(event.text if event.text.endswith("\n") else event.text + "\n")
+            sys.stdout.flush()
+
+    def close(self) -> None:
+        """Print what is still held and end the progress bars."""
+        try:
+            self._flush_checks()
+            self._end_progress()
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _mute()
+
+    def _check(self, event: CheckEvent) -> None:
+        if event.status is Status.PENDING:
+            return
+        if event.status is not Status.RUNNING:
+            self._checks.append(event)
+        elif self._console.is_terminal:
+            words = Text(f"{len(self._checks) + 1}  {one_line(event.title)}")
+            if self._spinner is None:
+                self._spinner = self._console.status(words)
+                self._spinner.start()
+            else:
+                self._spinner.update(words)
+
+    def _flush_checks(self) -> None:
+        if self._spinner is not None:
+            self._spinner.stop()
+            self._spinner = None
+        if not self._checks:
+            return
+        checks, self._checks = self._checks, []
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        table.add_column("Status", no_wrap=True)
+        table.add_column("Check", overflow="fold")
+        table.add_column("Measured", overflow="fold")
+        table.add_column("Expected", overflow="fold")
+        table.add_column("ms", justify="right", no_wrap=True)
+        for event in checks:
+            word, colour = MARKS[event.status]
+            if event.overridden:
+                word, colour = f"{word}, overridden", "yellow"
+            table.add_row(
+                Text(word, colour),
+                Text(f"{one_line(event.title)}\n{event.id}" if event.status.blocks else one_line(event.title)),
+                Text(measured(event.measured)),
+                Text(measured(event.expected)),
+                Text(milliseconds(event.seconds)),
+            )
+        self._console.print(table)
+        for event in checks:
+            if event.status in (Status.WARN, Status.FAIL, Status.ERROR) and (event.message or event.overridden):
+                word, colour = MARKS[event.status]
+                self._console.print()
+                self._console.print(Text(f"{word}  {one_line(event.title)} ({event.id})", colour))
+                if event.overridden:
+                    self._console.print(Text(f"  overridden: {one_line(event.overridden, most=500)}"))
+                if event.message:
+                    self._console.print(Padding(Text(block(event.message)), (0, 0, 0, 2)))
+
+    def _step(self, event: StepEvent) -> None:
+        if event.state in (StepState.DONE, StepState.FAILED):
+            if (task := self._tasks.pop(event.id, None)) is not None and self._progress is not None:
+                self._progress.remove_task(task)
+            word, colour = ("✓ done", "green") if event.state is StepState.DONE else ("✗ failed", "red")
+            parts = [f"{event.phase.value:<9}", one_line(event.title)]
+            if event.rows is not None:
+                parts.append(amount(event.rows, event.unit))
+            if event.seconds is not None:
+                parts.append(duration(event.seconds))
+            if event.message:
+                parts.append(one_line(event.message, most=500))
+            line = Text(f"{word:<9} ", colour).append("  ".join(parts), "default")
+            self._console.print(line)
+        elif self._console.is_terminal:
+            if self._progress is None:
+                self._progress = Progress(
+                    TextColumn("{task.description}", markup=False),
+                    BarColumn(bar_width=None),
+                    TextColumn("{task.fields[amount]}", markup=False, justify="right"),
+                    TimeRemainingColumn(compact=True),
+                    console=self._console,
+                    transient=True,
+                )
+                self._progress.start()
+            done = "" if event.rows is None else amount(event.rows, event.unit)
+            if event.id not in self._tasks:
+                self._tasks[event.id] = self._progress.add_task(
+                    f"{event.phase.value}  {one_line(event.title)}", total=event.total, amount=done
+                )
+            self._progress.update(self._tasks[event.id], completed=event.rows or 0, total=event.total, amount=done)
+
+    def _backup(self, event: BackupEvent) -> None:
+        word, colour = ("✓ usable", "green") if event.usable else ("! not usable", "yellow")
+        proved = "restored" if event.restored else "verified" if event.verified else "not verified"
+        figures = f"{', '.join(event.kinds)}  {event.rows:,} rows  {size(event.bytes)}  {proved}"
+        self._console.print(Text(f"{word:<13}", colour).append(f"{event.created:%Y-%m-%d %H:%M}  {figures}", "default"))
+        for line in (str(event.path), *event.problems):
+            self._console.print(Text(f"             {one_line(line, most=500)}", "dim"))
+
+    def _end_progress(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress, self._tasks = None, {}
+
+    def _status(self, event: StatusEvent) -> None:
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(overflow="fold")
+        table.add_row("State", Text(f"{event.state}: {block(event.message or '')}"))
+        if event.database:
+            table.add_row("Database", Text(one_line(event.database)))
+        if event.server:
+            table.add_row("Server", Text(one_line(event.server)))
+        if event.environment:
+            table.add_row("Environment", Text(event.environment))
+        for name, count in event.counts.items():
+            table.add_row(Text(one_line(name)), Text(f"{count:,} rows"))
+        if event.shape:
+            for line in event.shape.get("notes", ()):
+                table.add_row("Shape", Text(one_line(line)))
+        if event.run:
+            run = event.run
+            table.add_row(
+                "Last run", Text(one_line(f"{run['kind']}, {run['status']} in {run['phase']}, by {run['operator']}"))
+            )
+        if event.possible:
+            table.add_row("Possible", Text(", ".join(event.possible)))
+        self._console.print(table)
+
+    def _result(self, event: ResultEvent) -> None:
+        if event.ok:
+            line = Text(block(event.message))
+            if event.seconds is not None:
+                line.append(f"  {duration(event.seconds)}", "dim")
+            (self._errors if self._product else self._console).print(line)
+            if event.next_step:
+                self._console.print(Text(block(event.next_step), "dim"))
+            return
+        self._errors.print(Text(block(event.message), "red"))
+        for words in (event.state, event.next_step):
+            if words:
+                self._errors.print(Text(block(words)))

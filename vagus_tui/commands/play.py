@@ -1,0 +1,113 @@
+"""The wizard and its playgrounds, demo and sandbox. These have no JSON form."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic_settings import CliToggleFlag
+
+from vagus_tui.commands.outcome import DONE, Finished, say
+from vagus_tui.commands.session import load_settings
+from vagus_tui.errors import ConfigurationError, VagusError
+from vagus_tui.events import Event, ResultEvent
+
+PLANS = 200
+MOST_PLANS = 200_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxEvent(Event):
+    """The sandbox answers. Its address is the one secret that is printed: whoever asks for a sandbox needs it."""
+
+    kind: ClassVar[str] = "sandbox"
+
+    url: str
+
+
+class _Playground(BaseModel):
+    """Options of everything that runs on an embedded database."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    plans: int = Field(default=PLANS, ge=1, le=MOST_PLANS, description="how many sample plans")
+    clean: CliToggleFlag[bool] = Field(default=False, description="sample data without the usual faults")
+
+
+class DemoCommand(_Playground):
+    """Starts the wizard on an embedded PostgreSQL filled with sample v1 data. Nothing outside it is touched."""
+
+    traffic: CliToggleFlag[bool] = Field(default=False, description="an app writes and reads while you migrate")
+    keep: CliToggleFlag[bool] = Field(default=False, description="keep the database's files afterwards")
+
+    def cli_cmd(self) -> None:
+        """Run the command."""
+        try:
+            _need_terminal()
+            from vagus_tui.app import run_demo
+            from vagus_tui.sandbox.options import SandboxOptions
+
+            options = SandboxOptions(plans=self.plans, clean=self.clean, keep=self.keep)
+            status = run_demo(load_settings(), options, traffic=self.traffic)
+        except VagusError as error:
+            say(error, as_json=False)
+        raise Finished(status)
+
+
+class SandboxCommand(_Playground):
+    """Runs the embedded database alone: its address is the first line on stdout. Ends on Ctrl-C."""
+
+    empty: CliToggleFlag[bool] = Field(default=False, description="the v1 tables without a row")
+    as_json: CliToggleFlag[bool] = Field(
+        default=False, validation_alias=AliasChoices("json"), description="the address as a JSON object, then a result"
+    )
+
+    def cli_cmd(self) -> None:
+        """Run the command."""
+        from vagus_tui.commands.output import JsonOutput
+        from vagus_tui.sandbox.command import run_sandbox
+        from vagus_tui.sandbox.options import SandboxOptions
+
+        options = SandboxOptions(plans=self.plans, clean=self.clean, empty=self.empty)
+        try:
+            if not self.as_json:
+                asyncio.run(run_sandbox(options))
+                raise Finished(DONE)
+            output = JsonOutput()
+            asyncio.run(run_sandbox(options, announce=lambda url: output.show(SandboxEvent(url=url))))
+            output.show(ResultEvent(ok=True, message="Stopped, and nothing is left of it.", exit_status=DONE))
+        except VagusError as error:
+            say(error, as_json=self.as_json)
+        raise Finished(DONE)
+
+
+def _need_terminal() -> None:
+    """Refuse to paint a wizard into a pipe.
+
+    Raises:
+        ConfigurationError: standard input or output is no terminal.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise ConfigurationError(
+            "The wizard needs a terminal.",
+            next_step="In scripts use the commands, such as vagus-tui status --json; see vagus-tui --help.",
+        )
+
+
+def wizard() -> int:
+    """Start the wizard on the database that the settings name; returns the exit status."""
+    try:
+        settings = load_settings()
+        from vagus_tui.database.connection import Database
+
+        # The address is looked at first: a wizard that opens only to say that none is set helps nobody.
+        Database(settings)
+        _need_terminal()
+        from vagus_tui.app import run_wizard
+
+        return run_wizard(settings)
+    except VagusError as error:
+        say(error, as_json=False)

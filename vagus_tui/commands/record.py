@@ -1,0 +1,63 @@
+"""The command that writes the record: report."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from vagus_tui.commands.options import Command
+from vagus_tui.commands.outcome import finish
+from vagus_tui.commands.session import opened
+from vagus_tui.control import Control
+from vagus_tui.events import Event, ResultEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportEvent(Event):
+    """The whole report as one object."""
+
+    kind: ClassVar[str] = "report"
+
+    report: Mapping[str, Any]
+
+
+class ReportCommand(Command):
+    """Writes what was done, by whom, when and with which result, from the journal. It holds no secrets."""
+
+    output: Path | None = Field(default=None, description="the file to write; without it, text on stdout")
+    format: Literal["html", "json", "text"] | None = Field(
+        default=None, description="html, json or text; without it, what the file's name asks for"
+    )
+
+    def cli_cmd(self) -> None:
+        """Run the command."""
+        output, form, as_json = self.output, self.format, self.as_json
+
+        async def job(control: Control) -> AsyncGenerator[Event, None]:
+            async for event in _report(output, form, as_json=as_json):
+                yield event
+
+        finish(job, as_json=as_json)
+
+
+async def _report(output: Path | None, form: str | None, *, as_json: bool) -> AsyncGenerator[Event, None]:
+    from vagus_tui.commands.output import TextEvent
+    from vagus_tui.journal.report import make_report
+    from vagus_tui.journal.report_text import FORMATS, save
+
+    async with opened("report") as context:
+        report = await make_report(context.connection, context.database, context.settings, context.state)
+    if output is not None:
+        path = save(report, output.expanduser(), form)
+        yield ResultEvent(ok=True, message=f"Written to {path}.", figures={"path": path}, state=report.state)
+        return
+    if as_json:
+        yield ReportEvent(report=report.to_json())
+    else:
+        yield TextEvent(text=FORMATS[form or "text"](report))
+    entries = sum(len(section.rows) for section in report.sections)
+    yield ResultEvent(ok=True, message=f"{entries:,} entries in the journal.", state=report.state)

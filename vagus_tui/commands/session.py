@@ -1,0 +1,57 @@
+"""What nearly every command begins with: the settings, a connection and the state read through it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from vagus_tui.errors import ConfigurationError
+from vagus_tui.settings import Settings
+
+if TYPE_CHECKING:
+    from vagus_tui.checks.base import Context
+
+
+def load_settings() -> Settings:
+    """The settings from the environment and `.env`.
+
+    Raises:
+        ConfigurationError: a setting has a value that cannot be used; names each, and no value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = " ".join(
+            f"VAGUS_{str(item['loc'][0]).upper()}: {item['msg']}."
+            for item in error.errors(include_input=False, include_url=False, include_context=False)
+        )
+        raise ConfigurationError(problems, next_step=".env.example explains each setting.") from None
+    except SettingsError:
+        raise ConfigurationError(
+            "A VAGUS_* setting cannot be read.", next_step=".env.example explains each setting."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ConfigurationError(f"The file .env cannot be read: {reason}.", next_step="Mend or remove it.") from None
+
+
+@contextlib.asynccontextmanager
+async def opened(purpose: str) -> AsyncIterator[Context]:
+    """A connection to the database that the settings name, and its state.
+
+    Raises:
+        ConfigurationError, ConnectionFailedError: with the reason and what to do.
+        ConnectionLostError: the connection broke inside the block.
+    """
+    from vagus_tui.checks.base import Context
+    from vagus_tui.database.connection import Database
+    from vagus_tui.journal.state import read_state
+
+    settings = load_settings()
+    database = Database(settings)
+    async with database.connection(purpose) as connection:
+        yield Context(database, connection, settings, await read_state(connection))

@@ -1,0 +1,79 @@
+"""Reading what is there from the system catalogs: relations, their columns, and what hangs on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vagus_tui.database.connection import Connection
+from vagus_tui.schema.v1 import Column
+
+_COLUMNS = """
+select c.relname as relation, a.attname as name, format_type(a.atttypid, a.atttypmod) as type,
+       a.attnotnull as not_null, pg_get_expr(d.adbin, d.adrelid) as default,
+       a.attgenerated <> '' as generated, a.attidentity::text as identity
+from pg_class c
+join pg_namespace n on n.oid = c.relnamespace
+join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
+where n.nspname = $1 and c.relkind in ('r', 'p', 'v', 'm')
+order by c.relname, a.attnum
+"""
+
+
+async def read_columns(connection: Connection, schema: str = "public") -> dict[str, dict[str, Column]]:
+    """The columns of every table and view of a schema, by relation and column name, in their order."""
+    found: dict[str, dict[str, Column]] = {}
+    for row in await connection.fetch(_COLUMNS, schema):
+        column = Column(
+            name=row["name"],
+            type=row["type"],
+            not_null=row["not_null"],
+            default=row["default"],
+            generated=row["generated"],
+            identity=row["identity"],
+        )
+        found.setdefault(row["relation"], {})[column.name] = column
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class TableNames:
+    """Every name that a table brings along and that lives in the schema's own name space.
+
+    `constraints` are those whose name is not also an index's (checks, foreign keys); `indexes` include
+    the ones behind primary keys and unique constraints.
+    """
+
+    table: str
+    indexes: tuple[str, ...]
+    constraints: tuple[str, ...]
+    sequences: tuple[str, ...]
+
+
+_NAMES = """
+select c.relname as table_name,
+  array(select i.relname::text from pg_index x join pg_class i on i.oid = x.indexrelid
+        where x.indrelid = c.oid order by 1) as indexes,
+  array(select k.conname::text from pg_constraint k
+        where k.conrelid = c.oid and k.contype in ('c', 'f') and k.conislocal order by 1) as constraints,
+  array(select s.relname::text from pg_depend d join pg_class s on s.oid = d.objid and s.relkind = 'S'
+        where d.refobjid = c.oid and d.refclassid = 'pg_class'::regclass and d.classid = 'pg_class'::regclass
+          and d.deptype in ('a', 'i') order by 1) as sequences
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = $1 and c.relname = any($2::text[]) and c.relkind in ('r', 'p')
+"""
+
+
+async def read_names(connection: Connection, schema: str, tables: list[str]) -> dict[str, TableNames]:
+    """The names of indexes, constraints and owned sequences of tables, by table name."""
+    return {
+        row["table_name"]: TableNames(
+            row["table_name"], tuple(row["indexes"]), tuple(row["constraints"]), tuple(row["sequences"])
+        )
+        for row in await connection.fetch(_NAMES, schema, tables)
+    }
+
+
+async def schema_exists(connection: Connection, schema: str) -> bool:
+    """Whether the schema is there."""
+    return bool(await connection.fetchval("select exists(select from pg_namespace where nspname = $1)", schema))

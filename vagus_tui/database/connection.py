@@ -1,0 +1,210 @@
+"""Opening connections to the one database that is being moved, and saying plainly why one failed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import asyncpg
+
+from vagus_tui.errors import ConfigurationError, ConnectionFailedError, ConnectionLostError
+from vagus_tui.settings import Settings
+
+if TYPE_CHECKING:
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+
+APPLICATION_NAME = "vagus-tui"
+CONNECT_TIMEOUT_SECONDS = 10.0
+
+LOST = (
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.ConnectionFailureError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InterfaceError,
+    # A statement sent just as the server says goodbye: the driver trips over its own state.
+    asyncpg.InternalClientError,
+    ConnectionError,
+)
+"""What asyncpg raises when a connection breaks under a statement."""
+
+
+@contextlib.contextmanager
+def lost_connections_explained() -> Iterator[None]:
+    """Turn a broken connection into `ConnectionLostError`. Nothing is ever executed again by itself.
+
+    Raises:
+        ConnectionLostError: the connection broke inside the block.
+    """
+    try:
+        yield
+    except LOST as error:
+        if isinstance(error, asyncpg.InterfaceError) and "clos" not in str(error):
+            # A misuse of the driver, not a lost connection: that is a defect to be seen.
+            raise
+        raise ConnectionLostError(
+            "The connection to the database was lost.",
+            state="What was under way in it was undone by the server; nothing was repeated.",
+            next_step="Connect again: the state is read from the database.",
+        ) from error
+
+
+class Database:
+    """The database that the settings name: opens connections, one per concurrent job.
+
+    It holds the address; nothing else should. `label` is what may be shown of it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.database_url is None:
+            raise ConfigurationError(
+                "No database address is set.",
+                next_step="Set VAGUS_DATABASE_URL in the environment or in .env, or try: vagus-tui demo",
+            )
+        self.settings = settings
+        self._url = settings.database_url.get_secret_value()
+        try:
+            parts = urlsplit(self._url)
+            self.host = parts.hostname or parse_qs(parts.query).get("host", ["localhost"])[0]
+            self.port = parts.port or 5432
+        except ValueError:
+            raise ConfigurationError(
+                "VAGUS_DATABASE_URL is not an address that can be read.",
+                next_step="It has the form postgresql://user:password@host:5432/database; "
+                "characters such as @ / # in the password are written as %40 %2F %23.",
+            ) from None
+        if parts.scheme not in ("postgresql", "postgres"):
+            raise ConfigurationError(
+                "VAGUS_DATABASE_URL does not start with postgresql://",
+                next_step="It has the form postgresql://user:password@host:5432/database",
+            )
+        self.user = unquote(parts.username) if parts.username else ""
+        self.name = unquote(parts.path.lstrip("/")) or self.user or "postgres"
+        self.sslmode = parse_qs(parts.query).get("sslmode", [""])[0]
+
+    @property
+    def url(self) -> str:
+        """The whole address with its password: for drivers and tools only, never to be shown."""
+        return self._url
+
+    @property
+    def label(self) -> str:
+        """Host and database: the part of the address that may be shown."""
+        return f"{self.host}/{self.name}"
+
+    def _ssl(self) -> ssl.SSLContext | None:
+        """Verify server and host name as soon as a CA file is set, whatever the address says."""
+        if self.settings.ssl_root_cert is None or self.sslmode == "disable":
+            return None
+        try:
+            return ssl.create_default_context(cafile=str(self.settings.ssl_root_cert))
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(
+                "The CA file that VAGUS_SSL_ROOT_CERT names cannot be used: "
+                f"{error.strerror or error.__class__.__name__}.",
+                next_step="Download the CA certificate from the project's database settings and name it here.",
+            ) from error
+
+    async def connect(self, purpose: str = "", **server_settings: str) -> Connection:
+        """Open one connection, named so that operators find us in pg_stat_activity.
+
+        Args:
+            purpose: a word or two after the application's name, such as "build exercises".
+            server_settings: session settings, such as `statement_timeout="0"`.
+
+        Raises:
+            ConnectionFailedError: with the reason and what to do about it.
+        """
+        name = f"{APPLICATION_NAME} {purpose}".strip()[:63]
+        arguments: dict[str, Any] = {}
+        if (context := self._ssl()) is not None:
+            arguments["ssl"] = context
+        try:
+            connection: Connection = await asyncpg.connect(
+                self._url,
+                timeout=CONNECT_TIMEOUT_SECONDS,
+                server_settings={"application_name": name, **server_settings},
+                **arguments,
+            )
+        except Exception as error:
+            raise self._explained(error) from None
+        return connection
+
+    @contextlib.asynccontextmanager
+    async def connection(self, purpose: str = "", **server_settings: str) -> AsyncIterator[Connection]:
+        """A connection for the length of a block; a break inside it becomes `ConnectionLostError`."""
+        connection = await self.connect(purpose, **server_settings)
+        try:
+            with lost_connections_explained():
+                yield connection
+        finally:
+            await close(connection)
+
+    def _explained(self, error: Exception) -> Exception:
+        """The plain account of a failed connection. The driver's text may hold the address: it is not used."""
+        where = f"{self.host}:{self.port}"
+        if isinstance(error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError):
+            return ConnectionFailedError(
+                f"{where} refused the user “{self.user}”: wrong user or password.",
+                next_step="Check VAGUS_DATABASE_URL; the password is in the project's database settings. "
+                "Through the session pooler the user is postgres.<project-ref>.",
+            )
+        if isinstance(error, asyncpg.InvalidCatalogNameError):
+            return ConnectionFailedError(
+                f"{where} has no database named “{self.name}”.",
+                next_step="Check the last part of VAGUS_DATABASE_URL; on Supabase it is postgres.",
+            )
+        if isinstance(error, ssl.SSLError):
+            return ConnectionFailedError(
+                f"TLS with {where} failed: {getattr(error, 'reason', None) or 'handshake refused'}.",
+                next_step="Check that VAGUS_SSL_ROOT_CERT is this server's CA file and the host name is the real one.",
+            )
+        if isinstance(error, TimeoutError | asyncio.TimeoutError):
+            return ConnectionFailedError(
+                f"{where} did not answer within {CONNECT_TIMEOUT_SECONDS:.0f} s.",
+                next_step="Check the network, the port, and whether the address needs IPv6 "
+                "(a direct Supabase address does; the session pooler's does not).",
+            )
+        if isinstance(error, asyncpg.TooManyConnectionsError):
+            return ConnectionFailedError(
+                f"{where} has no connection left to give.", next_step="Close other clients, then try again."
+            )
+        if isinstance(error, asyncpg.CannotConnectNowError):
+            return ConnectionFailedError(
+                f"{where} is starting up or shutting down.", next_step="Wait a little, then try again."
+            )
+        if isinstance(error, OSError):
+            reason = error.strerror or "the host is unknown or nothing listens there"
+            return ConnectionFailedError(
+                f"No connection to {where}: {reason}.",
+                next_step="Check the host and port in VAGUS_DATABASE_URL and that the server runs.",
+            )
+        if isinstance(error, asyncpg.PostgresError):
+            return ConnectionFailedError(
+                f"{where} refused the connection (SQLSTATE {error.sqlstate}).",
+                next_step="Check VAGUS_DATABASE_URL.",
+            )
+        if isinstance(error, ValueError | asyncpg.InterfaceError):
+            return ConfigurationError(
+                "VAGUS_DATABASE_URL is not an address that can be used.",
+                next_step="It has the form postgresql://user:password@host:5432/database",
+            )
+        return error
+
+
+async def close(connection: Connection) -> None:
+    """Close a connection that may already be broken; wait a moment for a clean end, no longer."""
+    try:
+        await asyncio.wait_for(connection.close(), timeout=2)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        connection.terminate()
+    except asyncio.CancelledError:
+        connection.terminate()
+        raise

@@ -1,0 +1,58 @@
+"""The one family of errors the program shows: what happened, what state things are in, what to do next."""
+
+from __future__ import annotations
+
+
+class VagusError(Exception):
+    """An error with the three things an operator needs to know.
+
+    Args:
+        happened: what went wrong, in one sentence, free of secrets.
+        state: what state the database and the files are in because of it.
+        next_step: what the operator can do about it.
+    """
+
+    exit_status = 4
+
+    def __init__(self, happened: str, *, state: str = "Nothing was changed.", next_step: str = "") -> None:
+        super().__init__(happened)
+        self.happened = happened
+        self.state = state
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.happened, self.state, self.next_step) if part)
+
+
+class ConfigurationError(VagusError):
+    """The settings or the command line cannot be used as given (exit status 2)."""
+
+    exit_status = 2
+
+
+class ConnectionFailedError(VagusError):
+    """No connection: wrong address, wrong password, TLS refused, server down (exit status 2)."""
+
+    exit_status = 2
+
+
+class ConnectionLostError(VagusError):
+    """The connection broke during work. What was under way is not repeated; the state is read again."""
+
+    exit_status = 4
+
+
+class RefusedError(VagusError):
+    """A check or gate refused; nothing was changed (exit status 1)."""
+
+    exit_status = 1
+
+
+class UndoneError(VagusError):
+    """It failed, and everything was undone (exit status 3)."""
+
+    exit_status = 3
+
+
+class CancelledByOperatorError(UndoneError):
+    """The operator stopped it, and everything was undone."""

@@ -1,0 +1,52 @@
+"""Turns a job that reports by calling into a stream of events that both faces can consume."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from vagus_tui.errors import VagusError
+from vagus_tui.events import Event, ResultEvent
+
+Emit = Callable[[Event], None]
+
+
+def failure(error: VagusError, **values: object) -> ResultEvent:
+    """The last event of a job that failed in a way that is understood."""
+    state = values.get("state")
+    return ResultEvent(
+        ok=False,
+        message=f"{error.happened} {error.state}".strip(),
+        next_step=error.next_step or None,
+        exit_status=error.exit_status,
+        state=str(state) if state is not None else None,
+    )
+
+
+async def streamed(job: Callable[[Emit], Awaitable[ResultEvent]]) -> AsyncIterator[Event]:
+    """Run a job and yield what it emits, its result last.
+
+    An understood failure becomes a failed result; anything else is raised. Closing the stream cancels the job and
+    waits until it has cleaned up.
+    """
+    queue: asyncio.Queue[Event | None] = asyncio.Queue()
+
+    async def run() -> ResultEvent:
+        try:
+            return await job(queue.put_nowait)
+        except VagusError as error:
+            return failure(error)
+        finally:
+            queue.put_nowait(None)
+
+    task = asyncio.create_task(run())
+    try:
+        while (event := await queue.get()) is not None:
+            yield event
+        yield await task
+    finally:
+        if not task.done():
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task

@@ -1,0 +1,62 @@
+"""The operator's lock: a session advisory lock that keeps a second run out of the same database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from vagus_tui.database.connection import Connection
+from vagus_tui.errors import RefusedError
+from vagus_tui.journal.state import LOCK_KEY
+
+
+@dataclass(frozen=True, slots=True)
+class LockHolder:
+    """Who holds the operator's lock, as the server shows them."""
+
+    pid: int
+    user: str
+    application: str
+    address: str
+    since: datetime | None
+
+
+_HOLDER = """
+select a.pid, coalesce(a.usename, '') as user, coalesce(a.application_name, '') as application,
+       coalesce(host(a.client_addr), 'local') as address, a.backend_start as since
+from pg_locks l join pg_stat_activity a on a.pid = l.pid
+where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+  and l.database = (select oid from pg_database where datname = current_database())
+  and (l.classid::bigint << 32) + l.objid::bigint = $1
+"""
+
+
+async def lock_holder(connection: Connection) -> LockHolder | None:
+    """Who holds the lock, or None when it is free."""
+    row = await connection.fetchrow(_HOLDER, LOCK_KEY)
+    return LockHolder(**dict(row)) if row else None
+
+
+async def take_lock(connection: Connection) -> None:
+    """Take the lock for as long as this connection lives.
+
+    Raises:
+        RefusedError: somebody else holds it; says who and since when.
+    """
+    if await connection.fetchval("select pg_try_advisory_lock($1)", LOCK_KEY):
+        return
+    holder = await lock_holder(connection)
+    who = (
+        f"{holder.application or holder.user} from {holder.address}, PID {holder.pid}, since {holder.since:%H:%M:%S}"
+        if holder
+        else "another session"
+    )
+    raise RefusedError(
+        f"Another operator is at work on this database: {who}.",
+        next_step="Wait until they are done, or watch their run here.",
+    )
+
+
+async def release_lock(connection: Connection) -> None:
+    """Give the lock back; closing the connection does the same."""
+    await connection.execute("select pg_advisory_unlock($1)", LOCK_KEY)

@@ -1,0 +1,130 @@
+"""What state the database is in, read from its catalog and journal, never remembered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vagus_tui.database.catalog import read_columns, schema_exists
+from vagus_tui.database.connection import Connection
+from vagus_tui.journal import store
+from vagus_tui.schema import v1
+from vagus_tui.schema.v1 import NotV1, V1Shape, recognise
+
+STAGING = "workout_v2"
+ARCHIVE_PREFIX = "workout_v2_archive_"
+
+
+class State(StrEnum):
+    """Where the database stands between v1 and v2."""
+
+    V1 = "v1"
+    V1_RENAMED = "v1-renamed"
+    BUILDING = "building"
+    READY = "ready"
+    MIGRATED = "migrated"
+    ROLLED_BACK = "rolled-back"
+    CLEANED = "cleaned"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseState:
+    """The state, what it was concluded from, and what can be done from there.
+
+    `shape` is v1 wherever v1's tables are: under their own names before, as `*_v1` after the cut-over.
+    `reasons` says why an unknown state is unknown. `interrupted` is set when a run is open and nobody runs it.
+    """
+
+    state: State
+    shape: V1Shape | None = None
+    reasons: tuple[str, ...] = ()
+    empty: bool = False
+    run: store.Run | None = None
+    interrupted: bool = False
+    possible: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """The state in one plain sentence."""
+        sentences = {
+            State.V1: "v1 is in place; nothing has been moved.",
+            State.V1_RENAMED: "v1 is in place under *_v1 names; nothing has been moved.",
+            State.BUILDING: "v2 is being built aside; v1 is in place and untouched.",
+            State.READY: "v2 is built and proved; v1 is in place until you cut over.",
+            State.MIGRATED: "v2 is in place; v1 is kept as *_v1 and a rollback is possible.",
+            State.ROLLED_BACK: "v1 is in place again; what v2 held is archived.",
+            State.CLEANED: "v2 is in place; v1 was removed, so only a backup leads back.",
+            State.UNKNOWN: "This is not a database that can be moved from here.",
+        }
+        text = sentences[self.state]
+        if self.interrupted:
+            text = "A run was interrupted. " + text
+        return text
+
+
+_POSSIBLE: dict[State, tuple[str, ...]] = {
+    State.V1: ("check", "backup", "migrate"),
+    State.V1_RENAMED: ("check", "backup", "migrate"),
+    State.BUILDING: ("resume", "clean up"),
+    State.READY: ("cut over", "resume", "clean up"),
+    State.MIGRATED: ("check", "rollback", "clean up v1"),
+    State.ROLLED_BACK: ("check", "backup", "migrate"),
+    State.CLEANED: ("check",),
+    State.UNKNOWN: (),
+}
+
+
+async def read_state(connection: Connection) -> DatabaseState:
+    """Read the state of the database: one look at the catalog, one at the journal."""
+    found = await read_columns(connection)
+    # What cannot be read must not crash the reading of the state: a foreign journal reads as none.
+    run = await store.latest_run(connection, "migrate", "rollback", "restore", "clean-up")
+    own, renamed = recognise(found), recognise(found, suffix=v1.SUFFIX)
+    v2_in_place = "total_weeks" in found.get(v1.PLANS, {}) and all(name in found for name in v1.HIERARCHY)
+    staged = await schema_exists(connection, STAGING)
+
+    def conclude(state: State, shape: V1Shape | None = None, **more: object) -> DatabaseState:
+        return DatabaseState(
+            state=state,
+            shape=shape,
+            run=run,
+            interrupted=bool(more.get("interrupted", False)),
+            reasons=tuple(more.get("reasons", ())),  # type: ignore[arg-type]
+            empty=bool(more.get("empty", False)),
+            possible=_POSSIBLE[state],
+        )
+
+    if v2_in_place:
+        if isinstance(renamed, V1Shape):
+            return conclude(State.MIGRATED, renamed)
+        if renamed.empty and run is not None and run.kind in ("migrate", "clean-up"):
+            return conclude(State.CLEANED)
+        if renamed.empty:
+            return conclude(State.CLEANED, reasons=("v2 is here, and no journal says how it came.",))
+        return conclude(State.UNKNOWN, reasons=("v2 is in place, but v1's kept tables are damaged.", *renamed.reasons))
+    shape = own if isinstance(own, V1Shape) else renamed if isinstance(renamed, V1Shape) else None
+    if shape is None:
+        assert isinstance(own, NotV1) and isinstance(renamed, NotV1)
+        empty = own.empty and renamed.empty
+        reasons = renamed.reasons if own.empty and not renamed.empty else own.reasons
+        return conclude(State.UNKNOWN, reasons=reasons, empty=empty)
+    if staged or (run is not None and run.kind == "migrate" and run.status in ("running", "ready", "interrupted")):
+        held = bool(await connection.fetchval(_LOCK_HELD, LOCK_KEY))
+        state = State.READY if run is not None and run.status == "ready" else State.BUILDING
+        return conclude(state, shape, interrupted=not held)
+    if run is not None and run.kind in ("rollback", "restore") and run.status == "done":
+        return conclude(State.ROLLED_BACK, shape)
+    return conclude(State.V1_RENAMED if shape.renamed else State.V1, shape)
+
+
+LOCK_KEY = 7_364_182_251
+"""The session advisory lock that keeps a second operator out; any number that nobody else uses."""
+
+_LOCK_HELD = """
+select exists(
+  select from pg_locks
+  where locktype = 'advisory' and granted
+    and database = (select oid from pg_database where datname = current_database())
+    and (classid::bigint << 32) + objid::bigint = $1 and objsubid = 1)
+"""

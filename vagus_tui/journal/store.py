@@ -1,0 +1,286 @@
+"""Reading and writing the journal: runs, steps, checks, sign-offs, overrides, backups, notes.
+
+Every function takes a connection, makes the journal where it writes, and reads an absent journal as empty.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from vagus_tui.database.connection import Connection
+from vagus_tui.events import CheckEvent, StepEvent, jsonable
+from vagus_tui.journal.schema import ensure_journal, journal_exists
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One migration or rollback as the journal has it."""
+
+    id: UUID
+    kind: str
+    status: str
+    phase: str
+    operator: str
+    environment: str
+    client: str
+    options: Mapping[str, Any]
+    catalog: Mapping[str, Any]
+    figures: Mapping[str, Any]
+    error: str | None
+    started_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignOff:
+    """The latest word on one checklist item."""
+
+    item: str
+    ticked: bool
+    operator: str
+    note: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """A gate that somebody let pass, by name and with a reason."""
+
+    check_id: str
+    reason: str
+    operator: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BackupRecord:
+    """A backup that was made of this database."""
+
+    path: str
+    manifest: Mapping[str, Any]
+    verified_at: datetime | None
+    restored_at: datetime | None
+    operator: str
+    at: datetime
+
+
+def _json(value: object) -> str:
+    return json.dumps(jsonable(value), ensure_ascii=False)
+
+
+def _run(row: Any) -> Run:
+    values = dict(row)
+    for name in ("options", "catalog", "figures"):
+        values[name] = json.loads(values[name])
+    return Run(**values)
+
+
+_RUN_COLUMNS = (
+    "id, kind, status, phase, operator, environment, client, options, catalog, figures, error, started_at, finished_at"
+)
+
+
+async def start_run(
+    connection: Connection, kind: str, *, operator: str, environment: str, options: Mapping[str, Any]
+) -> UUID:
+    """Open a run and return its id."""
+    await ensure_journal(connection)
+    run_id: UUID = await connection.fetchval(
+        "insert into vagus_migration.runs (kind, operator, environment, client, options) "
+        "values ($1, $2, $3, $4, $5::jsonb) returning id",
+        kind,
+        operator,
+        environment,
+        platform.node(),
+        _json(options),
+    )
+    return run_id
+
+
+async def update_run(connection: Connection, run_id: UUID, **values: Any) -> None:
+    """Set columns of a run: status, phase, error, finished_at; `catalog` and `figures` are merged in."""
+    columns = {"status", "phase", "error", "finished_at", "catalog", "figures"}
+    if not values.keys() <= columns:
+        raise ValueError(f"runs have no {', '.join(sorted(values.keys() - columns))}")
+    sets, arguments = [], []
+    for number, (name, value) in enumerate(values.items(), start=2):
+        if name in ("catalog", "figures"):
+            sets.append(f"{name} = {name} || ${number}::jsonb")
+            arguments.append(_json(value))
+        else:
+            sets.append(f"{name} = ${number}")
+            arguments.append(value)
+    await connection.execute(f"update vagus_migration.runs set {', '.join(sets)} where id = $1", run_id, *arguments)
+
+
+async def latest_run(connection: Connection, *kinds: str) -> Run | None:
+    """The newest run, of the given kinds if any are given."""
+    if not await journal_exists(connection):
+        return None
+    row = await connection.fetchrow(
+        f"select {_RUN_COLUMNS} from vagus_migration.runs "
+        "where cardinality($1::text[]) = 0 or kind = any($1) order by started_at desc limit 1",
+        list(kinds),
+    )
+    return _run(row) if row else None
+
+
+async def runs(connection: Connection) -> list[Run]:
+    """Every run, oldest first."""
+    if not await journal_exists(connection):
+        return []
+    rows = await connection.fetch(f"select {_RUN_COLUMNS} from vagus_migration.runs order by started_at")
+    return [_run(row) for row in rows]
+
+
+async def record_step(connection: Connection, run_id: UUID, event: StepEvent) -> None:
+    """Append one step's outcome."""
+    await connection.execute(
+        "insert into vagus_migration.steps (run_id, step, phase, state, seconds, rows, message) "
+        "values ($1, $2, $3, $4, $5, $6, $7)",
+        run_id,
+        event.id,
+        event.phase.value,
+        event.state.value,
+        event.seconds,
+        event.rows,
+        event.message,
+    )
+
+
+async def steps_done(connection: Connection, run_id: UUID) -> set[str]:
+    """The steps of a run whose latest word is that they are done, so that a resumed run need not repeat them."""
+    rows = await connection.fetch(
+        "select step from (select distinct on (step) step, state from vagus_migration.steps "
+        "where run_id = $1 order by step, at desc) latest where state = 'done'",
+        run_id,
+    )
+    return {row["step"] for row in rows}
+
+
+async def record_checks(
+    connection: Connection, events: Iterable[CheckEvent], *, operator: str, run_id: UUID | None = None
+) -> None:
+    """Append the outcome of checks."""
+    await ensure_journal(connection)
+    await connection.executemany(
+        "insert into vagus_migration.checks "
+        "(check_id, check_group, status, measured, expected, seconds, operator, run_id) "
+        "values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        [
+            (
+                event.id,
+                event.group,
+                event.status.value,
+                None if event.measured is None else str(event.measured),
+                None if event.expected is None else str(event.expected),
+                event.seconds,
+                operator,
+                run_id,
+            )
+            for event in events
+        ],
+    )
+
+
+async def sign(connection: Connection, item: str, *, ticked: bool, operator: str, note: str = "") -> None:
+    """Tick or untick a checklist item; earlier ticks stay on record."""
+    await ensure_journal(connection)
+    await connection.execute(
+        "insert into vagus_migration.sign_offs (item, ticked, operator, note) values ($1, $2, $3, $4)",
+        item,
+        ticked,
+        operator,
+        note,
+    )
+
+
+async def sign_offs(connection: Connection) -> dict[str, SignOff]:
+    """The latest word on every item that anybody ever ticked, by item."""
+    if not await journal_exists(connection):
+        return {}
+    rows = await connection.fetch(
+        "select distinct on (item) item, ticked, operator, note, at "
+        "from vagus_migration.sign_offs order by item, id desc"
+    )
+    return {row["item"]: SignOff(**dict(row)) for row in rows}
+
+
+async def override(connection: Connection, check_id: str, reason: str, *, operator: str) -> None:
+    """Record that a gate is let pass, and why. An empty reason is refused by the database too."""
+    await ensure_journal(connection)
+    await connection.execute(
+        "insert into vagus_migration.overrides (check_id, reason, operator) values ($1, $2, $3)",
+        check_id,
+        reason,
+        operator,
+    )
+
+
+async def withdraw_override(connection: Connection, check_id: str) -> None:
+    """Let a gate count again."""
+    if await journal_exists(connection):
+        await connection.execute("update vagus_migration.overrides set withdrawn = true where check_id = $1", check_id)
+
+
+async def overrides(connection: Connection) -> dict[str, Override]:
+    """The overrides in force, by check."""
+    if not await journal_exists(connection):
+        return {}
+    rows = await connection.fetch(
+        "select distinct on (check_id) check_id, reason, operator, at "
+        "from vagus_migration.overrides where not withdrawn order by check_id, id desc"
+    )
+    return {row["check_id"]: Override(**dict(row)) for row in rows}
+
+
+async def record_backup(
+    connection: Connection, path: str, manifest: Mapping[str, Any], *, operator: str, verified: bool
+) -> None:
+    """Record a backup that was made, and whether it was read back."""
+    await ensure_journal(connection)
+    await connection.execute(
+        "insert into vagus_migration.backups (path, manifest, verified_at, operator) "
+        "values ($1, $2::jsonb, case when $3 then clock_timestamp() end, $4)",
+        path,
+        _json(manifest),
+        verified,
+        operator,
+    )
+
+
+async def backups(connection: Connection) -> list[BackupRecord]:
+    """Every backup that was made of this database, newest first."""
+    if not await journal_exists(connection):
+        return []
+    rows = await connection.fetch(
+        "select path, manifest, verified_at, restored_at, operator, at from vagus_migration.backups order by id desc"
+    )
+    return [BackupRecord(**{**dict(row), "manifest": json.loads(row["manifest"])}) for row in rows]
+
+
+async def note(connection: Connection, topic: str, body: object, *, operator: str) -> None:
+    """Keep something under a topic; the latest counts."""
+    await ensure_journal(connection)
+    await connection.execute(
+        "insert into vagus_migration.notes (topic, body, operator) values ($1, $2::jsonb, $3)",
+        topic,
+        _json(body),
+        operator,
+    )
+
+
+async def latest_note(connection: Connection, topic: str) -> Any:
+    """The latest thing kept under a topic, or None."""
+    if not await journal_exists(connection):
+        return None
+    body = await connection.fetchval(
+        "select body from vagus_migration.notes where topic = $1 order by id desc limit 1", topic
+    )
+    return None if body is None else json.loads(body)

@@ -1,0 +1,327 @@
+"""The steps that make v2 aside: capture, bare tables, rows, indexes, keys, references, behaviour."""
+
+from __future__ import annotations
+
+from vagus_tui.events import Phase
+from vagus_tui.journal.schema import DDL as JOURNAL
+from vagus_tui.journal.state import STAGING
+from vagus_tui.migration import capture, catch_up, maintenance
+from vagus_tui.migration.catch_up import MAPPED
+from vagus_tui.migration.compat import COMPAT, compat_statements
+from vagus_tui.migration.steps import PlanStep
+from vagus_tui.migration.survey import PREFERENCES, Survey
+from vagus_tui.schema import v1, v2
+from vagus_tui.schema.ddl import V2Ddl
+from vagus_tui.schema.identifiers import literal, qualified, quote
+from vagus_tui.schema.mapping import QUIET_PREFERENCES, WorkoutMapping
+
+ROWS_PER_PART = 250_000
+MAX_PARTS = 40
+
+ALIGN, ALIGN_USERS = "align", "align-users"
+"""The rounds of catching up within the build: notes and rows of one moment, so REPEATABLE READ."""
+
+
+def prepare_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
+    """Journal, change capture on each v1 table, and the bare v2 tables in the staging schema."""
+    steps = [
+        PlanStep(
+            "prepare-capture",
+            Phase.PREPARE,
+            "journal, change log, trigger functions, write fence (down)",
+            (JOURNAL.strip().rstrip(";"), capture.install_functions(), maintenance.FENCE_SQL.strip().rstrip(";")),
+            lock="none",
+            undo="instant",
+        )
+    ]
+    for base in v1.TABLES:
+        name = survey.shape.tables[base].name
+        relation = qualified(survey.shape.schema, name)
+        steps.append(
+            PlanStep(
+                f"prepare-capture-{base}",
+                Phase.PREPARE,
+                f"change capture on {name}",
+                (*capture.install_triggers(survey.shape, base), maintenance.fence_trigger(relation)),
+                lock=f"SHARE ROW EXCLUSIVE on {name}, for an instant; tried again when somebody is in the way",
+                undo="drop triggers",
+                needs=("prepare-capture",),
+                tables=(name,),
+            )
+        )
+    statements = [f"create schema {quote(STAGING)}", f"revoke all on schema {quote(STAGING)} from public"]
+    for table in ddl.tables:
+        statements.append(ddl.create_table(table))
+        source = v2.V1_BASES.get(table)
+        origin = f"from {survey.shape.tables[source].name} of workout v1" if source else "new with workout v2"
+        statements.append(ddl.comment(table, f"Workout v2, {origin}; made by vagus-tui."))
+    steps.append(
+        PlanStep(
+            "prepare-staging",
+            Phase.PREPARE,
+            f"{len(ddl.tables)} bare tables in schema {STAGING}",
+            tuple(statements),
+            needs=tuple(f"prepare-capture-{base}" for base in v1.TABLES),
+        )
+    )
+    return steps
+
+
+def log_parts(blocks: int, rows: int) -> list[str]:
+    """Conditions that cut the logs table into parts of about equal size, by place in the file.
+
+    A part reads only its own blocks. The last part is open-ended, for rows that came since.
+    """
+    parts = max(1, min(MAX_PARTS, rows // ROWS_PER_PART))
+    bounds = [blocks * number // parts for number in range(parts)]
+    conditions = []
+    for number, start in enumerate(bounds):
+        clause = [f"l.ctid >= '({start},0)'::tid"] if start else []
+        if number + 1 < parts:
+            clause.append(f"l.ctid < '({bounds[number + 1]},0)'::tid")
+        conditions.append(" and ".join(clause))
+    return conditions
+
+
+def build_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[PlanStep]:
+    """Rows, then indexes and keys, table by table and side by side."""
+    steps: list[PlanStep] = []
+    rows = {**survey.rows}
+    for table in MAPPED:
+        columns = ", ".join(quote(name) for name in mapping.columns(table))
+        target = f"insert into {ddl.relation(table)} ({columns})\n"
+        if table == v2.LOGS:
+            conditions = log_parts(survey.log_blocks, rows[v1.LOGS])
+            for number, condition in enumerate(conditions, start=1):
+                steps.append(
+                    PlanStep(
+                        f"build-{table}-{number}",
+                        Phase.BUILD,
+                        f"{table}, part {number} of {len(conditions)}" if len(conditions) > 1 else table,
+                        (target + mapping.select(table, where=condition),),
+                        rows=rows[table] // len(conditions),
+                        needs=("prepare-staging",),
+                        snapshot=True,
+                        unit=table,
+                        table=table,
+                    )
+                )
+            continue
+        steps.append(
+            PlanStep(
+                f"build-{table}",
+                Phase.BUILD,
+                table,
+                (target + mapping.select(table),),
+                rows=rows[table],
+                needs=("prepare-staging",),
+                snapshot=True,
+                unit=table,
+                table=table,
+            )
+        )
+    if ddl.preferences:
+        steps.append(
+            PlanStep(
+                f"build-{PREFERENCES}",
+                Phase.BUILD,
+                PREFERENCES,
+                (preferences_upsert(survey, ddl.relation(PREFERENCES), into_empty=True),),
+                rows=rows[PREFERENCES],
+                needs=("prepare-staging",),
+                snapshot=True,
+                unit=PREFERENCES,
+                table=PREFERENCES,
+            )
+        )
+    for table in ddl.tables:
+        filled = tuple(step.id for step in steps if step.table == table) or ("prepare-staging",)
+        wanted = [*ddl.unique_indexes(table), *ddl.indexes(table)]
+        for index in wanted:
+            steps.append(
+                PlanStep(
+                    f"index-{index.name}",
+                    Phase.BUILD,
+                    f"index {index.name}",
+                    (index.sql,),
+                    rows=rows.get(table, 0),
+                    needs=filled,
+                    unit=f"{table} indexes",
+                )
+            )
+        steps.append(
+            PlanStep(
+                f"keys-{table}",
+                Phase.BUILD,
+                f"keys of {table}",
+                tuple(ddl.key_constraints(table)),
+                needs=tuple(f"index-{index.name}" for index in wanted),
+                tables=(table,),
+            )
+        )
+    return steps
+
+
+def preferences_upsert(survey: Survey, relation: str, *, into_empty: bool = False) -> str:
+    """Fill v2's notification preferences: what users had, quiet defaults for those who had none.
+
+    Run again it brings what changed meanwhile and overwrites nothing that v2's users set. `into_empty` is for the
+    first time, when the table has no key yet that a conflict could be told by.
+    """
+    quiet = f"{literal(QUIET_PREFERENCES).strip()}::jsonb"
+    if survey.preferences == "rows":
+        old = qualified(survey.shape.schema, PREFERENCES)
+        chosen = (
+            f"coalesce((select jsonb_object_agg(o.category, o.enabled) from {old} o "
+            f"where o.user_id = u.id and o.category is not null), {quiet})"
+        )
+        filled = f"insert into {relation} as t (user_id, preferences)\nselect u.id, {chosen} from auth.users u"
+        if into_empty:
+            return filled
+        return (
+            f"{filled}\non conflict (user_id) do update set preferences = excluded.preferences\n"
+            "where t.preferences is distinct from excluded.preferences"
+        )
+    return (
+        f"insert into {relation} (user_id, preferences)\nselect u.id, {quiet} from auth.users u\n"
+        f"where not exists (select from {relation} t where t.user_id = u.id)"
+    )
+
+
+def link_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[PlanStep]:
+    """References, then who may do what. Runs after the first round of catching up, when the rows agree."""
+    steps: list[PlanStep] = []
+    needs = ("align",)
+    validations: list[PlanStep] = []
+    align_users = align_users_step(mapping, ddl)
+    inner = [(table, key) for table in ddl.tables for key in ddl.foreign_keys(table, users=False)]
+    steps.append(
+        PlanStep(
+            "link-keys",
+            Phase.BUILD,
+            "references within v2",
+            tuple(key.sql for _, key in inner),
+            needs=needs,
+            tables=ddl.tables,
+        )
+    )
+    for table in ddl.tables:
+        outer = ddl.foreign_keys(table, users=True)
+        if outer:
+            steps.append(
+                PlanStep(
+                    f"link-users-{table}",
+                    Phase.BUILD,
+                    f"references from {table} to auth.users",
+                    tuple(key.sql for key in outer),
+                    lock="SHARE ROW EXCLUSIVE on auth.users, for an instant: in a transaction of its own",
+                    needs=("link-keys",),
+                    tables=(table, "auth.users"),
+                )
+            )
+        linked = ["link-keys"] + ([align_users.id] if outer else [])
+        for key in (*ddl.foreign_keys(table, users=False), *outer):
+            validations.append(
+                PlanStep(
+                    f"validate-{key.name}",
+                    Phase.BUILD,
+                    f"check {key.name}",
+                    (ddl.validate(table, key.name),),
+                    rows=survey.rows.get(table, 0),
+                    needs=tuple(linked),
+                    tables=(table,),
+                    unit=f"{table} references",
+                )
+            )
+    steps.append(align_users)
+    steps.extend(validations)
+    checked = tuple(step.id for step in validations)
+    behaviour = [ddl.touch_function(), *(function.sql for function in ddl.functions())]
+    for table in ddl.tables:
+        behaviour.extend(ddl.policies(table))
+    behaviour.extend(grant_statements(survey, ddl))
+    behaviour.extend(
+        f"alter table {ddl.relation(table)} replica identity full"
+        for table, base in v2.V1_BASES.items()
+        if base in survey.whole_rows
+    )
+    steps.append(
+        PlanStep(
+            "behaviour",
+            Phase.BUILD,
+            "functions, row level security, grants",
+            tuple(behaviour),
+            needs=checked,
+            tables=ddl.tables,
+        )
+    )
+    compat = compat_statements(survey)
+    if compat:
+        steps.append(
+            PlanStep(
+                "compat",
+                Phase.BUILD,
+                f"schema {COMPAT}: v1's columns over v2's tables, for the views that need them",
+                tuple(compat),
+                needs=("behaviour",),
+                undo=f"drop schema {COMPAT}",
+            )
+        )
+    steps.append(
+        PlanStep(
+            "analyze",
+            Phase.BUILD,
+            "statistics",
+            tuple(f"analyze {ddl.relation(table)}" for table in ddl.tables),
+            needs=("compat",) if compat else ("behaviour",),
+        )
+    )
+    return steps
+
+
+def align_users_step(mapping: WorkoutMapping, ddl: V2Ddl) -> PlanStep:
+    """One more round once v2 refers to auth.users: whoever left before that is still in staging.
+
+    Whoever leaves later takes their rows along through the references.
+    """
+    statements = [*catch_up.collect(mapping, STAGING), *catch_up.apply(mapping, STAGING)]
+    if ddl.preferences:
+        statements.append(
+            f"delete from {ddl.relation(PREFERENCES)} p where not exists "
+            "(select from auth.users u where u.id = p.user_id)"
+        )
+    return PlanStep(
+        ALIGN_USERS,
+        Phase.BUILD,
+        "second round of catching up",
+        tuple(statements),
+        needs=tuple(f"link-users-{table}" for table in ddl.tables if ddl.foreign_keys(table, users=True)),
+        tables=ddl.tables,
+    )
+
+
+def grant_statements(survey: Survey, ddl: V2Ddl) -> list[str]:
+    """Explicit grants, from what v1's tables had, whatever the project's default privileges are; and the owner."""
+    statements = []
+    for table in ddl.tables:
+        relation = ddl.relation(table)
+        source = survey.shape.tables[v2.MODEL[table].grants_like].name
+        roles = sorted({grant.grantee for grant in survey.grants if grant.table == source})
+        statements.append(f"revoke all on {relation} from public")
+        for grant in survey.grants:
+            if grant.table != source:
+                continue
+            # MAINTAIN came with PostgreSQL 17 and means nothing to an app; a sequence has no rows of its own here.
+            privileges = [name.lower() for name in grant.privileges if name != "MAINTAIN"]
+            if privileges:
+                grantee = "public" if grant.grantee == "public" else quote(grant.grantee)
+                option = " with grant option" if grant.grantable else ""
+                statements.append(f"grant {', '.join(privileges)} on {relation} to {grantee}{option}")
+        base = v2.V1_BASES.get(table)
+        if base and ddl.types[v2.ID_PLACEHOLDERS[base]] != "uuid" and roles:
+            listed = ", ".join("public" if role == "public" else quote(role) for role in roles)
+            statements.append(f"grant usage, select on sequence {qualified(STAGING, f'{table}_id_seq')} to {listed}")
+        owner = survey.owners.get(source, survey.me)
+        if owner != survey.me:
+            statements.append(f"alter table {relation} owner to {quote(owner)}")
+    return statements

@@ -1,0 +1,103 @@
+"""Change capture: row triggers that note which plans and sessions were touched, on v1 before and on v2 after.
+
+Only ids are noted, in the writer's own transaction. What a touched plan or session must look like is worked out anew
+from the tables themselves, so the order of the notes does not matter and a note too many does no harm.
+"""
+
+from __future__ import annotations
+
+from vagus_tui.schema import v1, v2
+from vagus_tui.schema.identifiers import literal, qualified, quote
+from vagus_tui.schema.v1 import V1Shape
+
+CHANGE_LOG = "vagus_migration.change_log"
+V2_CHANGES = "vagus_migration.v2_changes"
+CAPTURE_TRIGGER = "vagus_capture"
+
+PLAN, SESSION, STRUCTURE = "p", "s", "d"
+"""Units of change: a plan with all its sessions, a session with its logs, a plan's days alone."""
+
+_TOUCHED: dict[str, tuple[tuple[str, str], ...]] = {
+    v1.PLANS: ((PLAN, "id"),),
+    v1.EXERCISES: ((PLAN, "plan_id"),),
+    v1.SESSIONS: ((SESSION, "id"), (STRUCTURE, "plan_id")),
+    v1.LOGS: ((SESSION, "session_id"),),
+}
+"""Per v1 table: which unit a row belongs to, and the column that names it.
+
+A session touches its plan's days too: a plan without exercises has its days only while it has sessions.
+"""
+
+
+def _note(table: str, row: str, units: tuple[tuple[str, str], ...]) -> str:
+    values = ", ".join(f"({literal(unit).strip()}, {row}.{quote(column)}::text)" for unit, column in units)
+    return f"insert into {table} (unit, id) select u, i from (values {values}) as touched (u, i) where i is not null;"
+
+
+def install_functions() -> str:
+    """The change log and the trigger functions. SECURITY DEFINER, since API roles may not write the journal."""
+    functions = []
+    for base, units in _TOUCHED.items():
+        functions.append(
+            f"create or replace function vagus_migration.capture_{base}() returns trigger\n"
+            "language plpgsql security definer set search_path = '' as $$\n"
+            "begin\n"
+            f"  if tg_op <> 'INSERT' then {_note(CHANGE_LOG, 'old', units)} end if;\n"
+            f"  if tg_op <> 'DELETE' then {_note(CHANGE_LOG, 'new', units)} end if;\n"
+            "  return null;\n"
+            "end $$"
+        )
+    return ";\n".join(
+        [
+            f'create table if not exists {CHANGE_LOG} (unit "char" not null, id text not null)',
+            # Where a publication carries all tables, rows can be deleted only from tables that can tell them apart.
+            f"alter table {CHANGE_LOG} replica identity full",
+            f"create table if not exists {V2_CHANGES} (table_name text not null, row_id text not null)",
+            *functions,
+            "create or replace function vagus_migration.capture_truncate() returns trigger\n"
+            "language plpgsql set search_path = '' as $$\n"
+            "begin\n"
+            "  raise exception 'workout data is being upgraded: TRUNCATE of % is not possible now', tg_table_name\n"
+            "    using hint = 'Stop the migration first, or delete the rows.';\n"
+            "end $$",
+            "create or replace function vagus_migration.capture_v2() returns trigger\n"
+            "language plpgsql security definer set search_path = '' as $$\n"
+            "begin\n"
+            "  if tg_op <> 'INSERT' then\n"
+            f"    insert into {V2_CHANGES} values (tg_table_name, old.id::text);\n"
+            "  end if;\n"
+            "  if tg_op = 'INSERT' or (tg_op = 'UPDATE' and new.id is distinct from old.id) then\n"
+            f"    insert into {V2_CHANGES} values (tg_table_name, new.id::text);\n"
+            "  end if;\n"
+            "  return null;\n"
+            "end $$",
+        ]
+    )
+
+
+def install_triggers(shape: V1Shape, base: str) -> list[str]:
+    """The capture triggers of one v1 table: SHARE ROW EXCLUSIVE on it, for an instant."""
+    relation = qualified(shape.schema, shape.tables[base].name)
+    return [
+        f"create or replace trigger {CAPTURE_TRIGGER} after insert or update or delete on {relation} "
+        f"for each row execute function vagus_migration.capture_{base}()",
+        f"create or replace trigger {CAPTURE_TRIGGER}_truncate before truncate on {relation} "
+        "for each statement execute function vagus_migration.capture_truncate()",
+    ]
+
+
+def remove_triggers(relation: str) -> list[str]:
+    """Take the capture triggers off a v1 table: ACCESS EXCLUSIVE on it, for an instant."""
+    return [
+        f"drop trigger if exists {CAPTURE_TRIGGER} on {relation}",
+        f"drop trigger if exists {CAPTURE_TRIGGER}_truncate on {relation}",
+    ]
+
+
+def install_v2_triggers(schema: str) -> list[str]:
+    """The triggers that note what is written to v2 after the cut-over, so that a rollback can carry it back."""
+    return [
+        f"create trigger {CAPTURE_TRIGGER} after insert or update or delete on {qualified(schema, table)} "
+        "for each row execute function vagus_migration.capture_v2()"
+        for table in v2.TABLES
+    ]

@@ -1,0 +1,143 @@
+"""Bringing captured changes over: what the touched plans and sessions must look like is worked out anew and put in.
+
+Everything happens in one REPEATABLE READ transaction: the notes taken and the v1 rows read are of the same moment, so
+no change can fall between two rounds, whatever order the writers committed in.
+"""
+
+from __future__ import annotations
+
+from vagus_tui.migration.capture import CHANGE_LOG, PLAN, SESSION, STRUCTURE
+from vagus_tui.schema import v1, v2
+from vagus_tui.schema.identifiers import qualified, quote
+from vagus_tui.schema.mapping import Scope, WorkoutMapping
+
+DELTA = Scope(plans="pg_temp.vagus_delta_plans", sessions="pg_temp.vagus_delta_sessions")
+
+MAPPED = (v2.PLANS, v2.WEEKS, v2.DAYS, v2.EXERCISES, v2.SESSIONS, v2.LOGS)
+"""The tables that the mapping fills, parents before children."""
+
+
+def expected(table: str) -> str:
+    """The temporary table that holds what the touched rows of a v2 table must be."""
+    return f"pg_temp.{quote(f'vagus_x_{table}')}"
+
+
+def peek(mapping: WorkoutMapping, schema: str) -> list[str]:
+    """Name the plans and sessions that waiting notes touch, and leave the notes."""
+    return _collect(mapping, schema, f"select distinct unit, id from {CHANGE_LOG}")
+
+
+def collect(mapping: WorkoutMapping, schema: str) -> list[str]:
+    """Take the notes and name the plans and sessions they touch."""
+    taken = f"with taken as (delete from {CHANGE_LOG} returning unit, id) select distinct unit, id from taken"
+    return _collect(mapping, schema, taken)
+
+
+def excused_ids(mapping: WorkoutMapping, schema: str, table: str) -> str:
+    """The ids of one table's rows, as they are or must be, that waiting notes touch (after `peek`)."""
+    return (
+        f"select x.id::text from (\n{mapping.select(table, DELTA)}\n) x "
+        f"union select t.id::text from {_scoped(schema, table)}"
+    )
+
+
+def _collect(mapping: WorkoutMapping, schema: str, touched: str) -> list[str]:
+    types = v2.id_types(mapping.shape)
+    plan, session = types["plan_id"], types["session_id"]
+    weeks, days, sessions = (qualified(schema, name) for name in (v2.WEEKS, v2.DAYS, v2.SESSIONS))
+    whole_plans = f"(select id::{plan} from pg_temp.vagus_touched where unit = '{PLAN}')"
+    return [
+        f"create temporary table vagus_touched on commit drop as\n{touched}",
+        "create temporary table vagus_delta_plans on commit drop as\n"
+        f"select distinct id::{plan} as id from pg_temp.vagus_touched where unit in ('{PLAN}', '{STRUCTURE}')",
+        "create temporary table vagus_delta_sessions on commit drop as\n"
+        f"select id::{session} as id from pg_temp.vagus_touched where unit = '{SESSION}'\n"
+        f"union select s.id::{session} from {mapping.source(v1.SESSIONS)} s where s.plan_id in {whole_plans}\n"
+        f"union select s.id from {sessions} s join {days} d on d.id = s.day_id join {weeks} w on w.id = d.week_id\n"
+        f"  where w.plan_id in {whole_plans}",
+        "analyze pg_temp.vagus_delta_plans",
+        "analyze pg_temp.vagus_delta_sessions",
+    ]
+
+
+def _upsert(mapping: WorkoutMapping, schema: str, table: str) -> str:
+    columns = mapping.columns(table)
+    listed = ", ".join(quote(name) for name in columns)
+    sets = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in columns if name != "id")
+    return (
+        f"insert into {qualified(schema, table)} as t ({listed})\n"
+        f"select {listed} from {expected(table)}\n"
+        f"on conflict (id) do update set {sets}\n"
+        f"where {mapping.compared(table, 't')} is distinct from {mapping.compared(table, 'excluded')}"
+    )
+
+
+def _scoped(schema: str, table: str) -> str:
+    """FROM and WHERE that give the v2 rows (t) of the touched plans and sessions."""
+    weeks, days = qualified(schema, v2.WEEKS), qualified(schema, v2.DAYS)
+    plans = f"in (select id from {DELTA.plans})"
+    sessions = f"in (select id from {DELTA.sessions})"
+    of_plans = f"(select w.id from {weeks} w where w.plan_id {plans})"
+    conditions = {
+        v2.PLANS: f"t.id {plans}",
+        v2.WEEKS: f"t.plan_id {plans}",
+        v2.DAYS: f"t.week_id in {of_plans}",
+        v2.EXERCISES: f"t.day_id in (select d.id from {days} d where d.week_id in {of_plans})",
+        v2.SESSIONS: f"t.id {sessions}",
+        v2.LOGS: f"t.session_id {sessions}",
+    }
+    return f"{qualified(schema, table)} t where {conditions[table]}"
+
+
+def expect(mapping: WorkoutMapping) -> list[str]:
+    """Work out what the touched rows of every v2 table must be."""
+    statements = []
+    for table in MAPPED:
+        statements.append(
+            f"create temporary table {quote(f'vagus_x_{table}')} on commit drop as\n{mapping.select(table, DELTA)}"
+        )
+        statements.append(f"analyze {expected(table)}")
+    return statements
+
+
+def apply(mapping: WorkoutMapping, schema: str) -> list[str]:
+    """Make v2's rows of the touched plans and sessions what they must be: changed, added and taken away."""
+    statements = expect(mapping)
+    logs = qualified(schema, v2.LOGS)
+    listed = ", ".join(quote(name) for name in mapping.columns(v2.LOGS))
+    # Logs that changed are taken out first and put in last: two sets may have swapped their numbers.
+    statements.append(
+        f"delete from {_scoped(schema, v2.LOGS)}\nand not exists (select from {expected(v2.LOGS)} x where x.id = t.id "
+        f"and {mapping.compared(v2.LOGS, 'x')} is not distinct from {mapping.compared(v2.LOGS, 't')})"
+    )
+    statements.extend(_upsert(mapping, schema, table) for table in MAPPED if table != v2.LOGS)
+    statements.append(
+        f"insert into {logs} ({listed})\nselect {listed} from {expected(v2.LOGS)} x\n"
+        f"where not exists (select from {logs} t where t.id = x.id)"
+    )
+    statements.extend(
+        f"delete from {_scoped(schema, table)}\nand not exists (select from {expected(table)} x where x.id = t.id)"
+        for table in (v2.SESSIONS, v2.EXERCISES, v2.DAYS, v2.WEEKS, v2.PLANS)
+    )
+    return statements
+
+
+def delta_differences(mapping: WorkoutMapping, schema: str) -> dict[str, str]:
+    """Per table, the query for what still differs among the touched plans and sessions; it must find nothing."""
+    return {
+        table: differences(mapping, table, mapping.select(table, DELTA), f"select t.* from {_scoped(schema, table)}")
+        for table in MAPPED
+    }
+
+
+def differences(mapping: WorkoutMapping, table: str, wanted: str, found: str) -> str:
+    """The two-way diff of what must be (a SELECT) and what is (a SELECT): one row per difference."""
+    return (
+        f"select coalesce(x.id, t.id)::text as id,\n"
+        "  case when t.id is null then 'missing in v2' when x.id is null then 'not in v1' else 'differs' end\n"
+        "    as difference,\n"
+        "  to_jsonb(x) as expected, to_jsonb(t) as found\n"
+        f"from (\n{wanted}\n) x full join (\n{found}\n) t on t.id = x.id\n"
+        f"where x.id is null or t.id is null or {mapping.compared(table, 'x')} is distinct from "
+        f"{mapping.compared(table, 't')}"
+    )

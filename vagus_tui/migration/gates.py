@@ -1,0 +1,183 @@
+"""The gates before a migration: every check that must hold, by name, each overridable only by name and with a reason.
+
+A gate is a check (`CheckEvent`): all prerequisites and data-quality checks, and three of its own. In development a
+missing backup or sign-off only warns, so that a trial run needs no paperwork; staging and production insist.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator, Iterable, Mapping
+from enum import StrEnum
+
+from vagus_tui.backup.gate import backup_outcome
+from vagus_tui.checks.base import Check, Context, Group, Outcome, blocking, run_checks
+from vagus_tui.checks.registry import checks_for
+from vagus_tui.database.connection import Connection
+from vagus_tui.errors import ConfigurationError
+from vagus_tui.events import CheckEvent, Status
+from vagus_tui.journal import store
+from vagus_tui.journal.state import DatabaseState, State
+from vagus_tui.migration.runner import owes_settling
+from vagus_tui.runbook.communications import GROUPS as COMMUNICATIONS
+from vagus_tui.runbook.model import T_ZERO, Item
+from vagus_tui.settings import Environment
+
+MOVABLE = frozenset({State.V1, State.V1_RENAMED, State.ROLLED_BACK, State.BUILDING, State.READY})
+"""The states from which a migration can be started or taken up again."""
+
+GATES = "gates"
+"""The group that the gates of their own carry in their events."""
+
+
+class GateId(StrEnum):
+    """The gates that are no check of another group."""
+
+    STATE = "state-allows"
+    BACKUP = "backup-verified"
+    COMMUNICATIONS = "communications-signed"
+
+
+def due_before_start() -> tuple[Item, ...]:
+    """The messages to users that must be out before T-0 (guide, User Communication)."""
+    return tuple(item for group in COMMUNICATIONS for item in group.items if item.due is not None and item.due < T_ZERO)
+
+
+def movable(state: DatabaseState) -> bool:
+    """Whether a migration can be started, taken up again or finished from here."""
+    if state.run is not None and state.state is State.MIGRATED and owes_settling(state.run):
+        return True
+    return state.state in MOVABLE and state.shape is not None
+
+
+async def _state_allows(context: Context) -> Outcome:
+    state = context.state
+    allowed = movable(state)
+    return Outcome(
+        Status.PASS if allowed else Status.FAIL, state.state.value, " ".join((state.summary, *state.reasons))
+    )
+
+
+def _insists(context: Context) -> bool:
+    return context.settings.environment is not Environment.DEVELOPMENT
+
+
+async def _backup_verified(context: Context) -> Outcome:
+    outcome = await backup_outcome(context)
+    if outcome.status is Status.FAIL and not _insists(context):
+        return dataclasses.replace(
+            outcome, status=Status.WARN, message=f"{outcome.message} Only a warning, because this is development."
+        )
+    return outcome
+
+
+async def _communications_signed(context: Context) -> Outcome:
+    signed = await store.sign_offs(context.connection)
+    items = due_before_start()
+    missing = [item for item in items if item.id not in signed or not signed[item.id].ticked]
+    measured = f"{len(items) - len(missing)} of {len(items)}"
+    if not missing:
+        return Outcome(Status.PASS, measured, "Every message that was due has been signed off.")
+    return Outcome(
+        Status.FAIL if _insists(context) else Status.WARN,
+        measured,
+        "Not signed off yet:",
+        detail=tuple(f"{item.title} ({item.owner})" for item in missing),
+        expected=f"{len(items)} of {len(items)}",
+    )
+
+
+OWN_GATES: tuple[Check, ...] = (
+    Check(
+        id=GateId.STATE,
+        group=Group.PREREQUISITES,
+        title="The database can be migrated",
+        why="A migration starts from v1, under its own names or renamed to *_v1, or takes up an interrupted run.",
+        expected="v1",
+        probe=_state_allows,
+        overridable=False,
+    ),
+    Check(
+        id=GateId.BACKUP,
+        group=Group.PREREQUISITES,
+        title="A backup is verified",
+        why="A backup is what has been read back. Without one, a mistake that nobody notices for a day has no remedy.",
+        expected="verified",
+        probe=_backup_verified,
+        guide="Backup Verification",
+    ),
+    Check(
+        id=GateId.COMMUNICATIONS,
+        group=Group.PREREQUISITES,
+        title="Users have been told",
+        why="Writes wait for a moment and the app changes afterwards: whoever was told does not call support.",
+        expected="all that is due before T-0",
+        probe=_communications_signed,
+        guide="User Communication",
+    ),
+)
+"""The gates that are no check of another group, as checks."""
+
+
+def before_migration() -> tuple[Check, ...]:
+    """The checks of other groups that are gates."""
+    return (*checks_for(Group.PREREQUISITES), *checks_for(Group.DATA_QUALITY))
+
+
+def gate_checks() -> tuple[Check, ...]:
+    """Every gate before a migration, in the order in which they are shown."""
+    return (*before_migration(), *OWN_GATES)
+
+
+async def gates(context: Context) -> AsyncIterator[CheckEvent]:
+    """Measure every gate: first all as pending, then each with its outcome and the override in force, if any.
+
+    A run that was interrupted after its cut-over only owes its last steps: then the state alone is a gate.
+    """
+    allowed = await store.overrides(context.connection)
+    finishing = context.state.state is State.MIGRATED
+    async for event in run_checks(OWN_GATES[:1] if finishing else gate_checks(), context):
+        event = overridden(event, allowed)
+        if event.id in set(GateId):
+            event = dataclasses.replace(event, group=GATES)
+        yield event
+
+
+def overridden(event: CheckEvent, allowed: Mapping[str, store.Override]) -> CheckEvent:
+    """The outcome with the reason for which it is let pass, where it holds something up and may be let pass."""
+    override = allowed.get(event.id)
+    if override is None or not event.overridable or not event.status.blocks:
+        return event
+    return dataclasses.replace(event, overridden=f"{override.reason} ({override.operator})")
+
+
+async def override_gates(connection: Connection, reasons: Mapping[str, str], *, operator: str) -> None:
+    """Record overrides by name, all or none.
+
+    Raises:
+        ConfigurationError: a name is no gate, the gate cannot be overridden, or a reason is empty; nothing is recorded.
+    """
+    known = {check.id: check for check in gate_checks()}
+    problems = []
+    for name, reason in reasons.items():
+        if name not in known:
+            problems.append(f"There is no gate named “{name}”.")
+        elif not known[name].overridable:
+            problems.append(f"The gate “{name}” cannot be overridden.")
+        elif not reason.strip():
+            problems.append(f"The override of “{name}” has no reason.")
+    if problems:
+        names = ", ".join(sorted(check.id for check in known.values() if check.overridable))
+        raise ConfigurationError(" ".join(problems), next_step=f"Gates that can be overridden: {names}.")
+    async with connection.transaction():
+        for name, reason in reasons.items():
+            await store.override(connection, name, reason.strip(), operator=operator)
+
+
+def refusal(outcomes: Iterable[CheckEvent]) -> str | None:
+    """Why the migration may not start, in one sentence; None when nothing is in the way."""
+    held = blocking(outcomes)
+    if not held:
+        return None
+    names = ", ".join(event.id for event in held)
+    return f"{len(held)} of the gates before a migration {'holds' if len(held) == 1 else 'hold'} it up: {names}."

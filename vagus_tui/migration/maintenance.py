@@ -1,0 +1,153 @@
+"""Maintenance: the guide's flag, which tells the app, and the write fence, which holds writes off for real.
+
+The fence is a statement trigger on the workout tables that refuses writes of the API's roles. It looks at who logged
+in (session_user), which nobody can set, and at one row in the journal, so switching it on or off takes no lock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from vagus_tui.database.connection import Connection
+from vagus_tui.journal.schema import ensure_journal
+
+FENCE_TRIGGER = "vagus_fence"
+
+FENCE_SQL = """
+create table if not exists vagus_migration.fence (
+  one boolean primary key default true check (one),
+  raised boolean not null default false,
+  operator text not null default '',
+  at timestamptz not null default clock_timestamp()
+);
+insert into vagus_migration.fence default values on conflict do nothing;
+create or replace function vagus_migration.fence() returns trigger
+language plpgsql security definer set search_path = '' as $$
+begin
+  if session_user in ('authenticator', 'anon', 'authenticated', 'service_role')
+     and (tg_argv[0] = 'always' or (select raised from vagus_migration.fence)) then
+    -- PostgREST turns SQLSTATE PTnnn into that HTTP status: 503 tells the app to come back.
+    raise sqlstate 'PT503' using
+      message = case when tg_argv[0] = 'always' then 'this workout table is an archive; it takes no writes'
+                     else 'workout data is under maintenance; please try again in a moment' end;
+  end if;
+  return null;
+end $$;
+"""
+
+FLAG_SQL = """
+create table if not exists public.system_maintenance (
+  id serial primary key,
+  enabled boolean default false,
+  message text,
+  started_at timestamptz,
+  estimated_completion timestamptz
+);
+alter table public.system_maintenance enable row level security;
+do $$ begin
+  if not exists (select from pg_policy where polrelid = 'public.system_maintenance'::regclass) then
+    create policy system_maintenance_read on public.system_maintenance for select using (true);
+  end if;
+  if exists (select from pg_roles where rolname = 'anon') then
+    revoke insert, update, delete, truncate on public.system_maintenance from anon, authenticated;
+    grant select on public.system_maintenance to anon, authenticated;
+    grant select, insert, update on public.system_maintenance to service_role;
+  end if;
+end $$;
+"""
+
+
+_UNPROTECTED = """
+select coalesce(bool_or(not c.relrowsecurity and pg_has_role(c.relowner, 'usage')), true)
+from pg_class c where c.oid = to_regclass('public.system_maintenance')
+"""
+"""True where the flag's table is missing, or is ours to protect and has no row level security."""
+
+
+@dataclass(frozen=True, slots=True)
+class Maintenance:
+    """How maintenance stands: the flag that the app reads, and the fence that the tables obey."""
+
+    flag: bool
+    fence: bool
+    message: str = ""
+    since: datetime | None = None
+
+
+def fence_trigger(relation: str, *, always: bool = False) -> str:
+    """Put the fence on a table: obeying the switch, or for good on an archived one."""
+    argument = "'always'" if always else "'switch'"
+    return (
+        f"create or replace trigger {FENCE_TRIGGER} before insert or update or delete or truncate on {relation} "
+        f"for each statement execute function vagus_migration.fence({argument})"
+    )
+
+
+def remove_fence(relation: str) -> str:
+    """Take the fence off a table."""
+    return f"drop trigger if exists {FENCE_TRIGGER} on {relation}"
+
+
+async def ensure_fence(connection: Connection) -> None:
+    """Make the fence's switch and function where they are missing."""
+    await ensure_journal(connection)
+    if not await connection.fetchval("select to_regprocedure('vagus_migration.fence()') is not null"):
+        await connection.execute(FENCE_SQL)
+
+
+async def switch_fence(connection: Connection, *, raised: bool, operator: str) -> None:
+    """Raise or lower the fence. One row is written; no lock on the workout tables is needed."""
+    await ensure_fence(connection)
+    await connection.execute(
+        "update vagus_migration.fence set raised = $1, operator = $2, at = clock_timestamp()", raised, operator
+    )
+
+
+async def switch_flag(
+    connection: Connection, *, enabled: bool, message: str = "", expected: timedelta = timedelta(minutes=15)
+) -> None:
+    """Set the maintenance flag. There is never more than one enabled row, whatever was there before.
+
+    A table that the guide's way left open to everybody is closed to all but the service on the way.
+    """
+    if not enabled and not await connection.fetchval("select to_regclass('public.system_maintenance') is not null"):
+        return
+    async with connection.transaction():
+        if enabled and await connection.fetchval(_UNPROTECTED):
+            await connection.execute("set local lock_timeout = '500ms'")
+            await connection.execute(FLAG_SQL)
+        await connection.execute("update public.system_maintenance set enabled = false where enabled")
+        if not enabled:
+            return
+        updated = await connection.fetchval(
+            "update public.system_maintenance set enabled = true, message = $1, started_at = now(), "
+            "estimated_completion = now() + $2 where id = (select max(id) from public.system_maintenance) returning id",
+            message,
+            expected,
+        )
+        if updated is None:
+            await connection.execute(
+                "insert into public.system_maintenance (enabled, message, started_at, estimated_completion) "
+                "values (true, $1, now(), now() + $2)",
+                message,
+                expected,
+            )
+
+
+async def read_maintenance(connection: Connection) -> Maintenance:
+    """How flag and fence stand now."""
+    row = None
+    if await connection.fetchval("select to_regclass('public.system_maintenance') is not null"):
+        row = await connection.fetchrow(
+            "select message, started_at from public.system_maintenance where enabled order by id desc limit 1"
+        )
+    fence = False
+    if await connection.fetchval("select to_regclass('vagus_migration.fence') is not null"):
+        fence = bool(await connection.fetchval("select raised from vagus_migration.fence"))
+    return Maintenance(
+        flag=row is not None,
+        fence=fence,
+        message=(row["message"] or "") if row else "",
+        since=row["started_at"] if row else None,
+    )

@@ -1,0 +1,146 @@
+"""The planner: what was found in the database, and the mapping, become a plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vagus_tui.database.connection import Connection
+from vagus_tui.database.dependents import Kind
+from vagus_tui.errors import RefusedError
+from vagus_tui.events import Phase
+from vagus_tui.journal.state import STAGING, DatabaseState, State
+from vagus_tui.migration import catch_up
+from vagus_tui.migration.build import ALIGN, build_steps, link_steps, prepare_steps
+from vagus_tui.migration.cut_over import cut_over_steps, publication_of_v2, settle_steps
+from vagus_tui.migration.proof import count_sql
+from vagus_tui.migration.steps import Plan, PlanStep, stop_unless_zero
+from vagus_tui.migration.survey import Survey, survey
+from vagus_tui.schema.ddl import V2Ddl
+from vagus_tui.schema.mapping import MappingOptions, WorkoutMapping
+from vagus_tui.settings import Settings
+
+SESSION_SETTINGS = (
+    "set statement_timeout = 0;",
+    "set timezone = 'UTC';",
+    "set search_path = public, pg_temp;",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationPlan:
+    """The plan together with what it was made from, for the runner."""
+
+    plan: Plan
+    survey: Survey
+    mapping: WorkoutMapping
+    ddl: V2Ddl
+
+
+def compose(found: Survey, settings: Settings) -> MigrationPlan:
+    """Make the plan from a survey. The same survey and settings always give the same plan."""
+    mapping = WorkoutMapping(found.shape, MappingOptions(repeat_exercises=settings.repeat_exercises))
+    ddl = V2Ddl(STAGING, found.shape, found.taken, preferences=found.preferences != "jsonb")
+    align = PlanStep(
+        ALIGN,
+        Phase.BUILD,
+        "first round of catching up",
+        (*catch_up.collect(mapping, STAGING), *catch_up.apply(mapping, STAGING)),
+    )
+    build = build_steps(found, mapping, ddl)
+    align = PlanStep(
+        align.id,
+        align.phase,
+        align.title,
+        align.statements,
+        needs=tuple(step.id for step in build if step.id.startswith("keys-")),
+        tables=ddl.tables,
+    )
+    rounds = PlanStep(
+        "catch-up",
+        Phase.CATCH_UP,
+        "rounds of catching up, until little is left",
+        (*catch_up.collect(mapping, STAGING), *catch_up.apply(mapping, STAGING)),
+    )
+    proofs = [
+        PlanStep(
+            f"prove-{table}",
+            Phase.PROVE,
+            f"every row and column of {table}, both ways",
+            (count_sql(mapping, STAGING, table),),
+            rows=found.rows[table],
+            undo="none needed: it only reads",
+            unit=table,
+            table=table,
+            printed=(
+                stop_unless_zero(
+                    f"select differences from (\n{count_sql(mapping, STAGING, table)}\n) proof",
+                    f"rows of {table} differ",
+                ),
+            ),
+        )
+        for table in catch_up.MAPPED
+    ]
+    steps = (
+        *prepare_steps(found, ddl),
+        *build,
+        align,
+        *link_steps(found, mapping, ddl),
+        rounds,
+        *proofs,
+        *cut_over_steps(found, mapping, ddl),
+        *settle_steps(found, ddl),
+    )
+    return MigrationPlan(Plan(steps, notes(found), SESSION_SETTINGS), found, mapping, ddl)
+
+
+def notes(found: Survey) -> tuple[str, ...]:
+    """What is worth knowing before the run: carried-over columns, and what happens to everything that points at v1."""
+    lines: list[str] = []
+    for table in found.shape.tables.values():
+        if table.carried:
+            listed = ", ".join(f"{column.name} ({column.type})" for column in table.carried)
+            lines.append(f"{table.name}: carried over as they are: {listed}")
+    fates = {
+        Kind.FOREIGN_KEY: "made again to v2 in the cut-over, its rows checked afterwards",
+        Kind.VIEW: "replaced in the cut-over: it reads v1's columns out of v2",
+        Kind.PUBLICATION: "carries the v2 table of that name instead",
+        Kind.TRIGGER: "stays on the kept v1 table; v2 has its own updated_at triggers",
+        Kind.FUNCTION: "finds tables by name and so will find v2: review it",
+        Kind.MATERIALIZED_VIEW: "stays on the kept v1 table: review it",
+        Kind.POLICY: "stays bound to the kept v1 table: review it",
+    }
+    for dependent in found.dependents:
+        place = f" on {dependent.on}" if dependent.on else ""
+        fate = fates[dependent.kind]
+        if dependent.kind is Kind.PUBLICATION and publication_of_v2(found, dependent) is None:
+            fate = "its filter needs columns that v2 has not: nothing of the table is published, review it"
+        lines.append(f"{dependent.kind.value} {dependent.name}{place}: {fate}")
+    lines.extend(
+        f"function {rename.old}({rename.table}) is in v2's way: it is kept as {rename.new}"
+        for rename in found.functions_in_the_way
+    )
+    return tuple(line.replace("\n", " ") for line in lines)
+
+
+async def plan_migration(connection: Connection, settings: Settings, state: DatabaseState) -> Plan:
+    """The plan for moving this database to v2.
+
+    Raises:
+        RefusedError: there is no v1 to move, or something stands where v2 must go.
+    """
+    return (await make_plan(connection, settings, state)).plan
+
+
+async def make_plan(connection: Connection, settings: Settings, state: DatabaseState) -> MigrationPlan:
+    """The plan with what it was made from.
+
+    Raises:
+        RefusedError: as for `plan_migration`.
+    """
+    movable = (State.V1, State.V1_RENAMED, State.ROLLED_BACK, State.BUILDING, State.READY)
+    if state.shape is None or state.state not in movable:
+        raise RefusedError(
+            " ".join((f"There is nothing to migrate here: {state.summary}", *state.reasons)),
+            next_step="vagus-tui status says what was found.",
+        )
+    return compose(await survey(connection, state.shape), settings)

@@ -1,0 +1,58 @@
+"""Runs steps side by side on several connections: what is ready, biggest first, never two on one table's keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from vagus_tui.migration.steps import PlanStep
+
+Run = Callable[[int, PlanStep], Awaitable[None]]
+
+
+async def run_graph(steps: Sequence[PlanStep], done: set[str], workers: int, run: Run) -> None:
+    """Run every step that is not done, on `workers` lanes, honouring what each needs and what it has for itself.
+
+    Args:
+        done: ids of finished steps; grows as steps finish. Needs that are not in `steps` count as done.
+        run: runs one step on a lane (0 … workers − 1).
+
+    Raises:
+        Whatever the first failing step raises; the others are cancelled and waited for.
+    """
+    known = {step.id for step in steps}
+    waiting = [step for step in steps if step.id not in done]
+    lanes = list(range(workers))
+    running: dict[asyncio.Task[None], tuple[PlanStep, int]] = {}
+
+    def ready(step: PlanStep) -> bool:
+        if any(need in known and need not in done for need in step.needs):
+            return False
+        taken = {table for other, _ in running.values() for table in other.tables}
+        return not taken.intersection(step.tables)
+
+    try:
+        while waiting or running:
+            # The longest first: it is what everything else waits for in the end.
+            for step in sorted((step for step in waiting if ready(step)), key=lambda step: -(step.rows or 0)):
+                if not lanes:
+                    break
+                if not ready(step):
+                    continue
+                waiting.remove(step)
+                lane = lanes.pop(0)
+                running[asyncio.create_task(_as_coroutine(run, lane, step))] = (step, lane)
+            finished, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in finished:
+                step, lane = running.pop(task)
+                lanes.append(lane)
+                task.result()
+                done.add(step.id)
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _as_coroutine(run: Run, lane: int, step: PlanStep) -> None:
+    await run(lane, step)

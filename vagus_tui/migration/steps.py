@@ -1,0 +1,101 @@
+"""The plan as data: an ordered list of steps, each with its SQL, its lock, its estimate and its undo.
+
+The same plan is shown in the wizard, printed for a DBA, run by the runner and rehearsed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from vagus_tui.events import Phase
+from vagus_tui.schema.identifiers import literal
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStep:
+    """One step.
+
+    Args:
+        id: kebab-case, unique within the plan; a resumed run goes by it.
+        statements: run in order, in one transaction.
+        lock: what it locks and for how long, in words.
+        undo: what takes it back, in words.
+        rows: how many rows it makes or looks at, where that is known beforehand.
+        needs: steps that must be done before.
+        tables: tables it needs for itself; no other step that names one of them runs beside it.
+        snapshot: it reads v1 in the run's exported snapshot.
+        unit: what `rows` counts and resuming treats as one: parts of one table share it.
+        table: the v2 table it fills, if it fills one.
+        printed: what a script has in place of the statements: a proof must stop psql by itself.
+    """
+
+    id: str
+    phase: Phase
+    title: str
+    statements: tuple[str, ...]
+    lock: str = "none on v1"
+    undo: str = "drop the staging schema"
+    rows: int | None = None
+    needs: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    snapshot: bool = False
+    unit: str = ""
+    table: str = ""
+    printed: tuple[str, ...] = ()
+
+    @property
+    def sql(self) -> str:
+        """The step's SQL as it would be run."""
+        return ";\n\n".join(self.statements) + ";"
+
+    @property
+    def script(self) -> str:
+        """The step's SQL for a script that nobody watches."""
+        return ";\n\n".join(self.printed or self.statements) + ";"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that will be run, in the order of its phases, and what is worth knowing beforehand."""
+
+    steps: tuple[PlanStep, ...]
+    notes: tuple[str, ...] = ()
+    settings: tuple[str, ...] = field(default=())
+
+    def of(self, phase: Phase) -> tuple[PlanStep, ...]:
+        """The steps of one phase."""
+        return tuple(step for step in self.steps if step.phase is phase)
+
+    def sql_text(self) -> str:
+        """The whole plan as a script that psql runs, stopping at the first error."""
+        parts = ["\\set ON_ERROR_STOP on", *self.settings]
+        parts.extend(f"-- {note}" for note in self.notes)
+        for phase in dict.fromkeys(step.phase for step in self.steps):
+            steps = self.of(phase)
+            one_transaction = phase in (Phase.CUT_OVER, Phase.ROLLBACK)
+            parts.append(f"\n-- ═══ {phase.value} " + "═" * 60)
+            if one_transaction:
+                parts.append("begin;")
+            for step in steps:
+                parts.append(f"\n-- {step.id}: {step.title}\n-- lock: {step.lock}\n-- undo: {step.undo}")
+                parts.append(step.script if one_transaction else f"begin;\n{step.script}\ncommit;")
+            if one_transaction:
+                parts.append("commit;")
+        return "\n".join(parts) + "\n"
+
+
+def stop_unless_zero(query: str, message: str) -> str:
+    """A statement that fails with a message and the number, unless a query of one number says 0."""
+    body = (
+        "declare found bigint;\nbegin\n"
+        f"found := (\n{query}\n);\n"
+        f"if found > 0 then raise exception '%: %', found, {literal(message)}; end if;\nend"
+    )
+    return f"do {literal(body)}"
+
+
+def unique_ids(steps: Iterable[PlanStep]) -> bool:
+    """Whether no two steps share an id."""
+    ids = [step.id for step in steps]
+    return len(ids) == len(set(ids))

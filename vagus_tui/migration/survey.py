@@ -1,0 +1,194 @@
+"""What the planner needs to know of the database, read in one go and kept so that a resumed run plans the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vagus_tui.database.catalog import TableNames, read_names
+from vagus_tui.database.connection import Connection
+from vagus_tui.database.dependents import Dependent, read_dependents
+from vagus_tui.database.privileges import Grant, read_grants, read_owners
+from vagus_tui.errors import RefusedError
+from vagus_tui.schema import v1, v2
+from vagus_tui.schema.v1 import V1Shape
+
+PREFERENCES = v2.PREFERENCES
+
+
+@dataclass(frozen=True, slots=True)
+class Rename:
+    """One thing of v1 that takes a `_v1` name. `kind` is table, index, constraint, sequence or function."""
+
+    kind: str
+    table: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Everything about the database that shapes the plan.
+
+    Args:
+        rows: exact rows per v1 table (by base name), and of v2's weeks, days and users to be.
+        log_blocks: blocks of the logs table, for cutting the copy into parts.
+        preferences: "none", "jsonb" or "rows": the shape of notification_preferences.
+        whole_rows: v1 tables (base names) with REPLICA IDENTITY FULL, which subscribers to old values need.
+    """
+
+    shape: V1Shape
+    rows: Mapping[str, int]
+    log_blocks: int
+    renames: tuple[Rename, ...]
+    taken: frozenset[str]
+    dependents: tuple[Dependent, ...]
+    grants: tuple[Grant, ...]
+    owners: Mapping[str, str]
+    me: str
+    preferences: str
+    functions_in_the_way: tuple[Rename, ...] = ()
+    server_version: int = 0
+    whole_rows: frozenset[str] = frozenset()
+
+
+def suffixed(name: str, taken: set[str]) -> str:
+    """A `_v1` name within 63 bytes that nothing else has."""
+    number = 1
+    while True:
+        tail = v1.SUFFIX if number == 1 else f"{v1.SUFFIX}_{number}"
+        candidate = name.encode()[: 63 - len(tail)].decode(errors="ignore") + tail
+        if candidate not in taken:
+            return candidate
+        number += 1
+
+
+def plan_renames(tables: Mapping[str, TableNames], shape: V1Shape, relations: set[str]) -> tuple[Rename, ...]:
+    """The `_v1` names of every table, index, constraint and sequence that has none yet."""
+    taken = set(relations)
+    renames: list[Rename] = []
+
+    def add(kind: str, table: str, old: str) -> None:
+        if v1.SUFFIX in old:
+            return
+        new = suffixed(old, taken)
+        taken.add(new)
+        renames.append(Rename(kind, table, old, new))
+
+    for base in (*v1.TABLES, PREFERENCES):
+        name = shape.tables[base].name if base in shape.tables else base
+        if name not in tables:
+            continue
+        found = tables[name]
+        add("table", name, name)
+        kept = renames[-1].new if renames and renames[-1].old == name else name
+        for index in found.indexes:
+            add("index", kept, index)
+        for constraint in found.constraints:
+            # Constraints of these kinds are named within their table, so they only need to be free there.
+            if v1.SUFFIX not in constraint:
+                renames.append(Rename("constraint", kept, constraint, suffixed(constraint, set(found.constraints))))
+        for sequence in found.sequences:
+            add("sequence", kept, sequence)
+    return tuple(renames)
+
+
+def preferences_shape(shape: V1Shape) -> str:
+    """Which of the three shapes notification_preferences has.
+
+    Raises:
+        RefusedError: it has a fourth one.
+    """
+    if shape.preferences is None:
+        return "none"
+    if {"user_id", "preferences"} <= shape.preferences.keys():
+        return "jsonb"
+    if {"id", "user_id", "category", "enabled"} <= shape.preferences.keys():
+        return "rows"
+    raise RefusedError(
+        "notification_preferences has a shape that is not known: " + ", ".join(shape.preferences) + ".",
+        next_step="Known are (user_id, preferences jsonb) and (id, user_id, category, enabled).",
+    )
+
+
+async def survey(connection: Connection, shape: V1Shape) -> Survey:
+    """Read everything that shapes the plan.
+
+    Raises:
+        RefusedError: something in the database stands where v2 must go, or is of a shape not known.
+    """
+    names = [table.name for table in shape.tables.values()]
+    preferences = preferences_shape(shape)
+    if preferences == "rows":
+        names.append(PREFERENCES)
+    relations = {
+        row["relname"]
+        for row in await connection.fetch(
+            "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1",
+            shape.schema,
+        )
+    }
+    tables = await read_names(connection, shape.schema, names)
+    renames = plan_renames(tables, shape, relations)
+    freed = {rename.old for rename in renames}
+    taken = frozenset(relations - freed)
+    in_the_way = [name for name in v2.TABLES if name in taken]
+    if preferences == "none" and PREFERENCES in taken:
+        in_the_way.append(PREFERENCES)
+    if in_the_way:
+        raise RefusedError(
+            f"There is something named {', '.join(in_the_way)} in schema {shape.schema} where v2 must go.",
+            next_step="Rename it or move it to another schema, then start again.",
+        )
+    functions = await connection.fetch(
+        "select p.proname as name, pg_get_function_identity_arguments(p.oid) as arguments from pg_proc p "
+        "join pg_namespace n on n.oid = p.pronamespace where n.nspname = $1 and p.proname = any($2::text[])",
+        shape.schema,
+        ["calculate_plan_volume", "detect_prs", "get_muscle_group_volume", "workout_touch_updated_at"],
+    )
+    blocks = await connection.fetchval(
+        "select (pg_relation_size(c.oid) / current_setting('block_size')::bigint)::integer "
+        "from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2",
+        shape.schema,
+        shape.logs.name,
+    )
+    return Survey(
+        shape=shape,
+        rows=await count_rows(connection, shape),
+        log_blocks=int(blocks),
+        renames=renames,
+        taken=taken,
+        dependents=tuple(await read_dependents(connection, shape)),
+        grants=tuple(await read_grants(connection, shape.schema, names)),
+        owners=await read_owners(connection, shape.schema, names),
+        me=await connection.fetchval("select current_user::text"),
+        preferences=preferences,
+        functions_in_the_way=tuple(
+            Rename("function", row["arguments"], row["name"], f"{row['name']}{v1.SUFFIX}") for row in functions
+        ),
+        server_version=connection.get_server_version().major,
+        whole_rows=await _whole_rows(connection, shape),
+    )
+
+
+async def _whole_rows(connection: Connection, shape: V1Shape) -> frozenset[str]:
+    bases = {table.name: base for base, table in shape.tables.items()}
+    rows = await connection.fetch(
+        "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+        "where n.nspname = $1 and c.relname = any($2::text[]) and c.relreplident = 'f'",
+        shape.schema,
+        list(bases),
+    )
+    return frozenset(bases[row["relname"]] for row in rows)
+
+
+async def count_rows(connection: Connection, shape: V1Shape) -> dict[str, int]:
+    """Exact rows per v1 table, and how many weeks, days and preference rows v2 will have."""
+    from vagus_tui.schema.mapping import WorkoutMapping
+
+    mapping = WorkoutMapping(shape)
+    rows = {base: int(await connection.fetchval(f"select count(*) from {mapping.source(base)}")) for base in v1.TABLES}
+    rows[v2.WEEKS] = int(await connection.fetchval(f"select count(*) from ({mapping.select(v2.WEEKS)}) w"))
+    rows[v2.DAYS] = int(await connection.fetchval(mapping.count_days()))
+    rows[PREFERENCES] = int(await connection.fetchval("select count(*) from auth.users"))
+    return rows

@@ -1,0 +1,99 @@
+"""What a rollback needs to know, written down in the cut-over; and what an interrupted run owes after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from vagus_tui.database.connection import Connection
+from vagus_tui.database.dependents import Dependent, Kind
+from vagus_tui.jobs import Emit
+from vagus_tui.journal import store
+from vagus_tui.journal.store import Run
+from vagus_tui.migration import maintenance
+from vagus_tui.migration.cut_over import settle_steps
+from vagus_tui.migration.survey import Rename, Survey
+from vagus_tui.migration.work import run_step
+from vagus_tui.schema.ddl import V2Ddl
+from vagus_tui.schema.v1 import Column, V1Shape, V1Table
+
+
+def undo_record(survey: Survey) -> dict[str, Any]:
+    """The survey as plain data: names before and after, what pointed at v1 and how."""
+    shape = survey.shape
+    return {
+        "survey": {
+            "shape": {
+                "schema": shape.schema,
+                "renamed": shape.renamed,
+                "tables": {
+                    base: {"name": table.name, "columns": [asdict(column) for column in table.columns.values()]}
+                    for base, table in shape.tables.items()
+                },
+                "coach_clients": _columns(shape.coach_clients),
+                "preferences": _columns(shape.preferences),
+            },
+            "renames": [asdict(rename) for rename in survey.renames],
+            "functions_in_the_way": [asdict(rename) for rename in survey.functions_in_the_way],
+            "dependents": [asdict(dependent) for dependent in survey.dependents],
+            "preferences": survey.preferences,
+            "taken": sorted(survey.taken),
+            "owners": dict(survey.owners),
+            "me": survey.me,
+            "server_version": survey.server_version,
+        }
+    }
+
+
+def _columns(columns: Mapping[str, Column] | None) -> list[dict[str, Any]] | None:
+    return None if columns is None else [asdict(column) for column in columns.values()]
+
+
+def _read_columns(data: list[dict[str, Any]] | None) -> dict[str, Column] | None:
+    return None if data is None else {item["name"]: Column(**item) for item in data}
+
+
+def read_record(catalog: Mapping[str, Any]) -> Survey:
+    """The survey that `undo_record` wrote down; counts are not kept."""
+    data = catalog["survey"]
+    shape = data["shape"]
+    return Survey(
+        shape=V1Shape(
+            tables={
+                base: V1Table(base, table["name"], _read_columns(table["columns"]) or {})
+                for base, table in shape["tables"].items()
+            },
+            renamed=shape["renamed"],
+            schema=shape["schema"],
+            coach_clients=_read_columns(shape["coach_clients"]),
+            preferences=_read_columns(shape["preferences"]),
+        ),
+        rows={},
+        log_blocks=0,
+        renames=tuple(Rename(**item) for item in data["renames"]),
+        taken=frozenset(data["taken"]),
+        dependents=tuple(
+            Dependent(**{**item, "kind": Kind(item["kind"]), "options": tuple(item["options"])})
+            for item in data["dependents"]
+        ),
+        grants=(),
+        owners=data["owners"],
+        me=data["me"],
+        preferences=data["preferences"],
+        functions_in_the_way=tuple(Rename(**item) for item in data["functions_in_the_way"]),
+        server_version=data["server_version"],
+    )
+
+
+async def settle_again(connection: Connection, run: Run, emit: Emit) -> None:
+    """Do the steps after the cut-over that an interrupted run still owes."""
+    survey = read_record(run.catalog)
+    ddl = V2Ddl(survey.shape.schema, survey.shape, survey.taken, preferences=survey.preferences != "jsonb")
+    done = await store.steps_done(connection, run.id)
+    for step in settle_steps(survey, ddl):
+        if step.id not in done:
+            await run_step(connection, step, run.id, emit)
+    await maintenance.switch_flag(connection, enabled=False)
+    await store.update_run(connection, run.id, status="done", finished_at=datetime.now(UTC))

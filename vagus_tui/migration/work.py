@@ -1,0 +1,121 @@
+"""How steps are run: in one transaction each, with short locks that are tried again, recorded where they happened."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Literal
+from uuid import UUID
+
+import asyncpg
+
+from vagus_tui.control import Control
+from vagus_tui.database.connection import Connection, Database
+from vagus_tui.errors import RefusedError
+from vagus_tui.events import NoteEvent, StepEvent, StepState
+from vagus_tui.jobs import Emit
+from vagus_tui.journal import store
+from vagus_tui.migration.blockers import blockers, describe
+from vagus_tui.migration.steps import PlanStep
+
+BUSY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+"""Somebody is in the way, or changed what we were about to (a user who leaves); trying again may help."""
+
+
+def open_session(database: Database, purpose: str) -> AbstractAsyncContextManager[Connection]:
+    """A connection fit for our SQL: no statement timeout, UTC, and memory for big joins and sorts."""
+    return database.connection(
+        purpose,
+        statement_timeout="0",
+        idle_in_transaction_session_timeout="0",
+        timezone="UTC",
+        search_path="public, pg_temp",
+        work_mem="128MB",
+        maintenance_work_mem="256MB",
+    )
+
+
+async def run_step(
+    connection: Connection,
+    step: PlanStep,
+    run_id: UUID,
+    emit: Emit,
+    *,
+    isolation: Literal["read_committed", "repeatable_read"] = "read_committed",
+    snapshot: str | None = None,
+    lock_timeout_ms: int | None = None,
+) -> None:
+    """Run one step in one transaction; that it is done is recorded in that same transaction."""
+    started = time.perf_counter()
+    emit(StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.STARTED, total=step.rows))
+    async with connection.transaction(isolation=isolation):
+        if snapshot is not None:
+            await connection.execute(f"set transaction snapshot '{snapshot}'")
+        if lock_timeout_ms is not None:
+            await connection.execute(f"set local lock_timeout = {int(lock_timeout_ms)}")
+        rows = step.rows
+        for statement in step.statements:
+            tag = await connection.execute(statement)
+            if step.table and tag.startswith("INSERT"):
+                rows = int(tag.rsplit(" ", 1)[1])
+        done = StepEvent(
+            id=step.id,
+            phase=step.phase,
+            title=step.title,
+            state=StepState.DONE,
+            seconds=time.perf_counter() - started,
+            rows=rows,
+            total=rows,
+        )
+        await store.record_step(connection, run_id, done)
+    emit(done)
+
+
+async def with_retries(
+    attempt: Callable[[], Awaitable[None]],
+    watch: Connection,
+    relations: list[str],
+    *,
+    attempts: int,
+    control: Control | None,
+    emit: Emit,
+    doing: str,
+    state: str,
+) -> None:
+    """Try something that needs a short lock, again with jittered back-off while somebody is in the way.
+
+    Args:
+        watch: a connection to ask who is in the way.
+        relations: quoted names of the tables that must be locked.
+        state: what state things are in if it never succeeds, for the error.
+
+    Raises:
+        RefusedError: somebody stayed in the way; names them.
+    """
+    for number in range(1, attempts + 1):
+        if control is not None:
+            await control.checkpoint()
+        try:
+            await attempt()
+            return
+        except BUSY:
+            found = await blockers(watch, relations)
+            who = describe(found)
+            emit(
+                NoteEvent(
+                    level="warning",
+                    message=f"{doing}: attempt {number} of {attempts}, in the way: {who}",
+                    detail={"blockers": [blocker.to_dict() for blocker in found], "attempt": number},
+                )
+            )
+            if number == attempts:
+                raise RefusedError(
+                    f"{doing} did not get its lock in {attempts} attempts. In the way: {who}.",
+                    state=state,
+                    next_step="Wait for them, or cancel them, then start again.",
+                ) from None
+            # Jitter, so that two who wait for each other do not keep in step.
+            await asyncio.sleep(min(0.1 * 2**number, 3.0) * random.uniform(0.5, 1.0))

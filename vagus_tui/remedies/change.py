@@ -1,0 +1,117 @@
+"""Changing rows: the originals into the journal, new values into the table, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from vagus_tui.checks.base import Context, read_page
+from vagus_tui.checks.data_quality.rule import Names
+from vagus_tui.database.connection import Connection
+from vagus_tui.database.identifiers import quote
+from vagus_tui.errors import RefusedError, VagusError
+from vagus_tui.remedies.locking import quieten
+from vagus_tui.remedies.model import Applied, Preview, Remedy
+from vagus_tui.remedies.originals import Relation, read_relation
+from vagus_tui.remedies.record import record, refuse_if_moved
+
+TARGETS = "pg_temp.vagus_targets"
+
+
+def new_values(remedy: Remedy, names: Names) -> Mapping[str, str]:
+    """The new values as expressions of their column's type, by column."""
+    assert remedy.changes is not None
+    columns = names.shape.tables[remedy.rule.table].columns
+    return {name: f"({expression})::{columns[name].type}" for name, expression in remedy.changes(names).items()}
+
+
+def targets_sql(remedy: Remedy, names: Names) -> str:
+    """The statement that finds the rows and works out their new values, before anything is changed."""
+    values = ", ".join(f"{value} as {quote(f'new {column}')}" for column, value in new_values(remedy, names).items())
+    return (
+        f"create temp table vagus_targets on commit drop as\nselect t.ctid as tid, {values}\n"
+        f"from {names.table(remedy.rule.table)} t\nwhere {remedy.condition(names)}"
+    )
+
+
+def update_sql(remedy: Remedy, names: Names) -> str:
+    """The statement that writes the new values."""
+    sets = ", ".join(f"{quote(column)} = n.{quote(f'new {column}')}" for column in new_values(remedy, names))
+    return f"update {names.table(remedy.rule.table)} t set {sets}\nfrom {TARGETS} n where t.ctid = n.tid"
+
+
+async def preview_change(remedy: Remedy, context: Context) -> Preview:
+    """What would change: how many rows, every value beside its new one, the statements."""
+    names = Names(context.shape)
+    table, condition = names.table(remedy.rule.table), remedy.condition(names)
+    pairs = ", ".join(
+        f"t.{quote(column)}, {value} as {quote(f'{column} →')}" for column, value in new_values(remedy, names).items()
+    )
+    # A reader knows rows by their names and times, not by their ids.
+    known = {
+        "workout_plans": ("name",),
+        "exercises": ("name",),
+        "workout_sessions": ("started_at",),
+        "exercise_logs": ("session_id",),
+    }[remedy.rule.table]
+    changed = new_values(remedy, names)
+    also = "".join(f", t.{quote(column)}" for column in known if column not in changed)
+    async with context.connection.transaction(readonly=True):
+        rows = await context.connection.fetchval(f"select count(*) from {table} t where {condition}")
+        page = await read_page(
+            context.connection, f"select t.id, {pairs}{also} from {table} t where {condition}", limit=50
+        )
+    relation = await read_relation(context.connection, names.shape.schema, names.shape.tables[remedy.rule.table].name)
+    sql = ";\n\n".join((targets_sql(remedy, names), _originals_sql(relation), update_sql(remedy, names)))
+    return Preview(rows, page, f"begin;\n\n{sql};\n\ncommit;")
+
+
+def _originals_sql(relation: Relation) -> str:
+    return (
+        "insert into vagus_migration.quarantine (batch, remedy, action, table_name, row_id, original, operator)\n"
+        f"select $1, $2, 'changed', $3, t.id::text, {relation.original('t')}, $4\n"
+        f"from {relation.sql} t join {TARGETS} n on n.tid = t.ctid"
+    )
+
+
+async def apply_change(
+    remedy: Remedy, connection: Connection, names: Names, batch: UUID, operator: str, expected: int | None
+) -> Applied:
+    """Change the rows. Runs inside the locked transaction.
+
+    Raises:
+        RefusedError: other rows than expected.
+        VagusError: a row could not be kept exactly, or not every row was changed.
+    """
+    base = remedy.rule.table
+    relation = await read_relation(connection, names.shape.schema, names.shape.tables[base].name, key=("id",))
+    await connection.execute(targets_sql(remedy, names))
+    rows = await connection.fetchval(f"select count(*) from {TARGETS}")
+    refuse_if_moved(rows, expected)
+    await _refuse_ambiguous(connection, relation, rows)
+    await record(connection, relation, TARGETS, batch, remedy.id, "changed", base, operator)
+    quiet = await quieten(connection, [relation.sql])
+    # The rows as they were left, straight from the update: nothing has to be looked for again.
+    done = await connection.execute(
+        f"with left_as as ({update_sql(remedy, names)} returning t as whole)\n"
+        "update vagus_migration.quarantine q set result = to_jsonb(l.whole) from left_as l "
+        f"where q.batch = $1 and q.row_id = {relation.row_id('(l.whole)')}",
+        batch,
+    )
+    if done != f"UPDATE {rows}":
+        raise VagusError("Not every row could be changed.", state="Everything was undone.")
+    await quiet.wake(connection)
+    return Applied(batch, rows)
+
+
+async def _refuse_ambiguous(connection: Connection, relation: Relation, rows: int) -> None:
+    """Undoing finds rows by their ids, so each must be there and be the only one."""
+    found = await connection.fetchval(
+        f"select count(*) from {relation.sql} where id in "
+        f"(select t.id from {relation.sql} t join {TARGETS} n on n.tid = t.ctid)"
+    )
+    if found != rows:
+        raise RefusedError(
+            f"Some of these rows of {relation.name} have no id, or one that another row has.",
+            next_step="Mend the ids first.",
+        )

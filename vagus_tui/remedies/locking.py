@@ -1,0 +1,139 @@
+"""A short transaction on v1's tables in which nobody else writes and no trigger of the app fires."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import asyncpg
+
+from vagus_tui.database.connection import Connection
+from vagus_tui.database.identifiers import quote
+from vagus_tui.errors import RefusedError, UndoneError
+from vagus_tui.journal.lock import lock_holder
+from vagus_tui.journal.state import DatabaseState, State, read_state
+from vagus_tui.settings import Settings
+
+T = TypeVar("T")
+
+FIXABLE = (State.V1, State.V1_RENAMED, State.ROLLED_BACK)
+"""While v2 is being built or is in place, a change to v1's rows would not reach it or would come as a surprise."""
+
+_BLOCKERS = """
+select distinct a.pid, coalesce(a.usename, '–')::text as usename, coalesce(a.application_name, '') as application
+from pg_locks l join pg_stat_activity a on a.pid = l.pid
+where l.locktype = 'relation' and l.granted and l.pid <> pg_backend_pid()
+  and l.relation = any(select t::regclass from unnest($1::text[]) t)
+  and l.mode not in ('AccessShareLock', 'RowShareLock')
+order by 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a lock is waited for, and how often it is tried."""
+
+    timeout_ms: int = 500
+    attempts: int = 10
+
+    @classmethod
+    def of(cls, settings: Settings) -> Patience:
+        """As the settings have it."""
+        return cls(settings.lock_timeout_ms, settings.lock_attempts)
+
+
+async def fixable_state(connection: Connection) -> DatabaseState:
+    """The state, read anew, if rows of v1 may be changed in it.
+
+    Raises:
+        RefusedError: a migration is under way or done, or another operator is at work.
+    """
+    state = await read_state(connection)
+    if state.state not in FIXABLE or state.shape is None:
+        raise RefusedError(
+            f"v1's rows cannot be changed now: {state.summary}",
+            next_step="Fixes belong before the build or after a rollback.",
+        )
+    holder = await lock_holder(connection)
+    if holder is not None and holder.pid != await connection.fetchval("select pg_backend_pid()"):
+        raise RefusedError(
+            f"Another operator is at work on this database: {holder.application or holder.user}, PID {holder.pid}.",
+            next_step="Wait until they are done.",
+        )
+    return state
+
+
+async def in_locked_transaction(
+    connection: Connection, tables: Sequence[str], patience: Patience, work: Callable[[], Awaitable[T]]
+) -> T:
+    """Do work in one transaction that keeps other writers off the tables; readers go on.
+
+    Args:
+        tables: quoted names, in the order in which they are locked.
+        work: runs inside; whatever it raises undoes everything.
+
+    Raises:
+        RefusedError: the locks could not be had; names who holds them.
+        UndoneError: the server refused something in between; everything was undone.
+    """
+    for attempt in range(patience.attempts):
+        try:
+            async with connection.transaction():
+                await connection.execute(
+                    f"set local lock_timeout = {patience.timeout_ms}; set local timezone = 'UTC'; "
+                    "set local datestyle = 'ISO'; set local intervalstyle = 'postgres'; "
+                    "set local extra_float_digits = 1; set local bytea_output = 'hex'; set local work_mem = '96MB'"
+                )
+                await connection.execute(f"lock table {', '.join(tables)} in share row exclusive mode")
+                return await work()
+        except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+            if attempt + 1 < patience.attempts:
+                await asyncio.sleep(random.uniform(0.05, 0.2) * (attempt + 1))
+        except asyncpg.PostgresError as error:
+            if connection.is_closed():
+                raise
+            raise UndoneError(
+                f"The server refused it: {error.args[0] if error.args else error.sqlstate}.",
+                state="Everything was undone.",
+                next_step="See who owns the tables and what hangs on them.",
+            ) from error
+    holders = await connection.fetch(_BLOCKERS, list(tables))
+    who = ", ".join(f"PID {row['pid']} ({row['usename']} {row['application']})".strip() for row in holders[:5])
+    raise RefusedError(
+        f"The tables are in use and were not to be had in {patience.attempts} tries. {who and f'In the way: {who}.'}",
+        next_step="Wait for their end, then try again.",
+    )
+
+
+_TRIGGERS = """
+select t.tgname::text as name, t.tgenabled = 'A' as always
+from pg_trigger t where t.tgrelid = $1::regclass and not t.tgisinternal and t.tgenabled in ('O', 'A')
+order by t.tgname
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class QuietTriggers:
+    """Triggers of the app that were switched off, to be switched on again as they were."""
+
+    statements: tuple[str, ...]
+
+    async def wake(self, connection: Connection) -> None:
+        """Switch them on again. Checks that were put off are made first, or the server refuses."""
+        await connection.execute("set constraints all immediate")
+        for statement in self.statements:
+            await connection.execute(statement)
+
+
+async def quieten(connection: Connection, tables: Sequence[str]) -> QuietTriggers:
+    """Switch the app's triggers off until the transaction wakes them: no updated_at moves, no notice goes out."""
+    statements = []
+    for table in tables:
+        for row in await connection.fetch(_TRIGGERS, table):
+            name = quote(row["name"])
+            await connection.execute(f"alter table {table} disable trigger {name}")
+            statements.append(f"alter table {table} enable {'always ' if row['always'] else ''}trigger {name}")
+    return QuietTriggers(tuple(statements))

@@ -1,0 +1,224 @@
+"""Putting back what a fix changed or set aside, exactly as it was, unless somebody has changed it since."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from vagus_tui.checks.data_quality.rule import Names
+from vagus_tui.database.connection import Connection
+from vagus_tui.database.identifiers import quote
+from vagus_tui.errors import RefusedError, VagusError
+from vagus_tui.journal.schema import journal_exists
+from vagus_tui.remedies.locking import Patience, fixable_state, in_locked_transaction, quieten
+from vagus_tui.remedies.model import Applied
+from vagus_tui.remedies.originals import Relation, listed, read_relation
+from vagus_tui.schema import v1
+
+_BATCH = """
+select q.table_name, q.action, count(*) as rows from vagus_migration.quarantine q
+where q.batch = $1 and q.restored_at is null group by 1, 2 order by q.action = 'changed', min(q.id)
+"""
+# What went comes back first, parents before children: then what was loosened can hang on it again.
+
+_UNPROVED = """
+select k.conname::text as name, pg_get_constraintdef(k.oid) as definition,
+  obj_description(k.oid, 'pg_constraint') as note
+from pg_constraint k where k.conrelid = $1::regclass and not k.convalidated and k.contype in ('f', 'c', 'n')
+order by k.conname
+"""
+"""Constraints that were made NOT VALID: older rows may break them, and exactly such rows are put back."""
+
+_SHOWN = 5
+
+
+async def undo(connection: Connection, batch: UUID, operator: str, patience: Patience | None = None) -> Applied:
+    """Undo one applied fix, in one transaction.
+
+    Raises:
+        RefusedError: there is nothing to undo, or rows have changed since; says which, and in what.
+        UndoneError: the server refused; nothing was changed.
+    """
+    state = await fixable_state(connection)
+    assert state.shape is not None
+    names = Names(state.shape)
+    parts = await connection.fetch(_BATCH, batch) if await journal_exists(connection) else []
+    if not parts:
+        raise RefusedError("There is no such fix, or it has been undone already.")
+    relations = {row["table_name"]: await _relation(connection, names, row["table_name"]) for row in parts}
+    tables = [relation.sql for relation in relations.values()]
+
+    async def work() -> Applied:
+        return await _put_back(connection, batch, operator, parts, relations)
+
+    return await in_locked_transaction(connection, tables, patience or Patience(), work)
+
+
+async def _relation(connection: Connection, names: Names, label: str) -> Relation:
+    if label in v1.TABLES:
+        return await read_relation(connection, names.shape.schema, names.shape.tables[label].name, key=("id",))
+    row = await connection.fetchrow(
+        "select n.nspname::text as schema, c.relname::text as name from pg_class c "
+        "join pg_namespace n on n.oid = c.relnamespace where c.oid = to_regclass($1)",
+        label,
+    )
+    if row is None:
+        raise RefusedError(f"The table {label} is gone, so its rows cannot be put back.")
+    return await read_relation(connection, row["schema"], row["name"])
+
+
+async def _put_back(
+    connection: Connection,
+    batch: UUID,
+    operator: str,
+    parts: Sequence[Any],
+    relations: dict[str, Relation],
+) -> Applied:
+    for part in parts:
+        label, relation = part["table_name"], relations[part["table_name"]]
+        if part["action"] == "changed":
+            await _refuse_changed(connection, batch, label, relation)
+        else:
+            await _refuse_returned(connection, batch, label, relation)
+    quiet = await quieten(connection, [relation.sql for relation in relations.values()])
+    rows: dict[str, int] = defaultdict(int)
+    for part in parts:
+        label, relation = part["table_name"], relations[part["table_name"]]
+        statement = _update_sql(relation) if part["action"] == "changed" else _insert_sql(relation)
+        await _past_unproved(connection, relation, statement, batch, label)
+        await _prove(connection, batch, part, relation)
+        rows[label] += part["rows"]
+    await quiet.wake(connection)
+    await connection.execute(
+        "update vagus_migration.quarantine set restored_at = clock_timestamp(), restored_by = $2 "
+        "where batch = $1 and restored_at is null",
+        batch,
+        operator,
+    )
+    first = parts[0]["table_name"]
+    return Applied(batch, rows[first], {label: count for label, count in rows.items() if label != first})
+
+
+def _mine(action: str) -> str:
+    return f"q.batch = $1 and q.table_name = $2 and q.action = '{action}' and q.restored_at is null"
+
+
+async def _refuse_changed(connection: Connection, batch: UUID, label: str, relation: Relation) -> None:
+    moved = await connection.fetch(
+        f"select q.row_id, q.result, to_jsonb(t) as now from vagus_migration.quarantine q "
+        f"left join {relation.sql} t on {relation.is_row('t', 'q.row_id')} "
+        f"where {_mine('changed')} and to_jsonb(t) is distinct from q.result order by q.id",
+        batch,
+        label,
+    )
+    if not moved:
+        return
+    told = []
+    for row in moved[:_SHOWN]:
+        if row["now"] is None:
+            told.append(f"{row['row_id']} is gone")
+        else:
+            left, now = json.loads(row["result"] or "{}"), json.loads(row["now"])
+            names = sorted(name for name in {*left, *now} if left.get(name) != now.get(name))
+            told.append(f"{row['row_id']} has another {', '.join(names)}")
+    raise RefusedError(
+        f"{len(moved):,} rows of {label} have changed since the fix: {'; '.join(told)}"
+        f"{' …' if len(moved) > _SHOWN else ''}.",
+        next_step="Their originals stay in the journal. Undo later fixes of the same rows first, or mend them by hand.",
+    )
+
+
+async def _refuse_returned(connection: Connection, batch: UUID, label: str, relation: Relation) -> None:
+    # Rows that were set aside because their id was there twice come back beside the other one.
+    if not relation.key or await connection.fetchval(
+        f"select bool_or(q.remedy ~ '-ids-set-aside$') from vagus_migration.quarantine q where {_mine('set-aside')}",
+        batch,
+        label,
+    ):
+        return
+    back = await connection.fetch(
+        f"select q.row_id from vagus_migration.quarantine q join {relation.sql} t "
+        f"on {relation.is_row('t', 'q.row_id')} where {_mine('set-aside')} order by q.id",
+        batch,
+        label,
+    )
+    if back:
+        raise RefusedError(
+            f"{len(back):,} rows of {label} are there again under the same key: "
+            f"{', '.join(row['row_id'] for row in back[:_SHOWN])}{' …' if len(back) > _SHOWN else ''}.",
+            next_step="Their originals stay in the journal.",
+        )
+
+
+def _insert_sql(relation: Relation) -> str:
+    values = relation.restored("q.original")
+    overriding = "overriding system value " if relation.identity else ""
+    return (
+        f"insert into {relation.sql} ({listed(values)}) {overriding}select {', '.join(values.values())} "
+        f"from vagus_migration.quarantine q where {_mine('set-aside')} order by q.id"
+    )
+
+
+def _update_sql(relation: Relation) -> str:
+    values = {name: value for name, value in relation.restored("q.original").items() if name not in relation.key}
+    sets = ", ".join(f"{quote(name)} = {value}" for name, value in values.items())
+    return (
+        f"update {relation.sql} t set {sets} from vagus_migration.quarantine q "
+        f"where {_mine('changed')} and {relation.is_row('t', 'q.row_id')}"
+    )
+
+
+async def _past_unproved(connection: Connection, relation: Relation, statement: str, batch: UUID, label: str) -> None:
+    """Run it; where rows break a NOT VALID constraint, as they did before, take that away for a moment."""
+    try:
+        async with connection.transaction():
+            await connection.execute(statement, batch, label)
+        return
+    except asyncpg.IntegrityConstraintViolationError as error:
+        unproved = await connection.fetch(_UNPROVED, relation.sql)
+        if not unproved:
+            raise _impossible(label, error) from error
+    for constraint in unproved:
+        await connection.execute(f"alter table {relation.sql} drop constraint {quote(constraint['name'])}")
+    try:
+        async with connection.transaction():
+            await connection.execute(statement, batch, label)
+    except asyncpg.IntegrityConstraintViolationError as error:
+        raise _impossible(label, error) from error
+    await connection.execute("set constraints all immediate")
+    for constraint in unproved:
+        name = quote(constraint["name"])
+        await connection.execute(f"alter table {relation.sql} add constraint {name} {constraint['definition']}")
+        if constraint["note"] is not None:
+            note = await connection.fetchval("select quote_literal($1::text)", constraint["note"])
+            await connection.execute(f"comment on constraint {name} on {relation.sql} is {note}")
+
+
+def _impossible(label: str, error: asyncpg.PostgresError) -> RefusedError:
+    constraint = getattr(error, "constraint_name", None) or "a constraint"
+    return RefusedError(
+        f"Rows of {label} cannot come back: {constraint} refuses them, so what they belong to has changed since.",
+        state="Nothing was changed; their originals stay in the journal.",
+        next_step="Undo later fixes first, or mend the rows they belong to.",
+    )
+
+
+async def _prove(connection: Connection, batch: UUID, part: Any, relation: Relation) -> None:
+    """Compare every row that was put back with its original, byte for byte."""
+    exact = await connection.fetchval(
+        f"select count(*) from vagus_migration.quarantine q join {relation.sql} t "
+        f"on {relation.is_row('t', 'q.row_id')} "
+        f"where {_mine(part['action'])} and not ({relation.differs('t', 'q.original')})",
+        batch,
+        part["table_name"],
+    )
+    if exact < part["rows"]:
+        raise VagusError(
+            f"{part['rows'] - exact:,} rows of {part['table_name']} did not come back as they were.",
+            state="Everything was undone: the fix is still in force.",
+        )

@@ -1,0 +1,311 @@
+"""Carrying back what was written to v2 after the cut-over: new and changed rows, through the inverse mapping.
+
+Change capture on v2 has the ids. For those rows, what v2 held at the cut-over is worked out again from the kept v1
+tables; a v1 value is replaced only where the v2 row says something else now than it did then. So a row that nobody
+changed, and a value that the mapping only normalised, stay byte for byte.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from vagus_tui.migration import catch_up
+from vagus_tui.migration.capture import V2_CHANGES
+from vagus_tui.migration.cut_over import new_name
+from vagus_tui.migration.survey import Survey
+from vagus_tui.rollback.kept import Kept
+from vagus_tui.schema import v1, v2
+from vagus_tui.schema.identifiers import literal, qualified, quote
+from vagus_tui.schema.inverse import InverseMapping
+from vagus_tui.schema.mapping import QUIET_PREFERENCES, MappingOptions, WorkoutMapping
+from vagus_tui.schema.v1 import Column, V1Shape, V1Table
+
+
+def kept_shape(survey: Survey) -> V1Shape:
+    """v1 as it stands after the cut-over, under its `*_v1` names."""
+    tables = {base: V1Table(base, new_name(survey, base), table.columns) for base, table in survey.shape.tables.items()}
+    return dataclasses.replace(survey.shape, tables=tables)
+
+
+UNFIT = "vagus_unfit"
+"""Names the columns of a row that v1 cannot hold as v2 has them: too long, out of range, against a check."""
+
+_PARENTS = (
+    (v1.EXERCISES, "plan_id", v1.PLANS),
+    (v1.SESSIONS, "plan_id", v1.PLANS),
+    (v1.LOGS, "session_id", v1.SESSIONS),
+    (v1.LOGS, "exercise_id", v1.EXERCISES),
+)
+
+
+class CarryBack:
+    """The SQL that carries writes back. `collect()` first; then count, apply and prove what it found."""
+
+    def __init__(self, survey: Survey, options: MappingOptions, kept: Kept) -> None:
+        self.survey = survey
+        self.kept = kept
+        self.shape = kept_shape(survey)
+        self.mapping = WorkoutMapping(self.shape, options)
+        self._now = InverseMapping(self.shape, lambda table: qualified(self.shape.schema, table))
+        self._before = InverseMapping(self.shape, catch_up.expected)
+
+    def _v1(self, base: str) -> str:
+        return self.mapping.source(base)
+
+    def _v2(self, table: str) -> str:
+        return qualified(self.shape.schema, table)
+
+    def _id_type(self, base: str) -> str:
+        return v2.id_types(self.shape)[v2.ID_PLACEHOLDERS[base]]
+
+    @staticmethod
+    def touched(base: str) -> str:
+        """The temporary table with the ids of touched rows of one v1 table."""
+        return f"pg_temp.{quote(f'vagus_a_{base}')}"
+
+    @staticmethod
+    def now(base: str) -> str:
+        """The temporary table with what v2 says of those rows now, in v1's columns."""
+        return f"pg_temp.{quote(f'vagus_now_{base}')}"
+
+    @staticmethod
+    def before(base: str) -> str:
+        """The temporary table with what v2 said of them at the cut-over, in v1's columns."""
+        return f"pg_temp.{quote(f'vagus_before_{base}')}"
+
+    def collect(self) -> list[str]:
+        """Name the touched rows, and lay what they were and what they are side by side."""
+        days, weeks = self._v2(v2.DAYS), self._v2(v2.WEEKS)
+        changed = "(select id from pg_temp.vagus_changed where table_name = '{}')"
+        moved_days = (
+            f"(select d.id from {days} d where d.id::text in {changed.format(v2.DAYS)} "
+            f"or d.week_id::text in {changed.format(v2.WEEKS)})"
+        )
+        ids = {
+            v1.PLANS: f"select w.plan_id from {weeks} w where w.id::text in {changed.format(v2.WEEKS)}",
+            v1.EXERCISES: f"select e.id from {self._v2(v2.EXERCISES)} e where e.day_id in {moved_days}",
+            v1.SESSIONS: f"select s.id from {self._v2(v2.SESSIONS)} s where s.day_id in {moved_days}",
+            v1.LOGS: "",
+        }
+        statements = [
+            "create temporary table vagus_changed on commit drop as\n"
+            f"select distinct table_name, row_id as id from {V2_CHANGES}",
+            "analyze pg_temp.vagus_changed",
+        ]
+        for base, further in ids.items():
+            own = f"select id::{self._id_type(base)} as id from pg_temp.vagus_changed where table_name = '{base}'"
+            body = f"{own}\nunion {further}" if further else own
+            statements.append(f"create temporary table {quote(f'vagus_a_{base}')} on commit drop as\n{body}")
+            statements.append(f"analyze {self.touched(base)}")
+        plan, session = self._id_type(v1.PLANS), self._id_type(v1.SESSIONS)
+        in_touched = {base: f"in (select id from {self.touched(base)})" for base in v1.TABLES}
+        statements += [
+            "create temporary table vagus_delta_plans on commit drop as\n"
+            f"select id from {self.touched(v1.PLANS)}\n"
+            f"union select e.plan_id::{plan} from {self._v1(v1.EXERCISES)} e where e.id {in_touched[v1.EXERCISES]}\n"
+            # Exercises that the mapping repeated are known by their plan in v2 alone.
+            f"union select w.plan_id from {self._v2(v2.EXERCISES)} x join {days} d on d.id = x.day_id\n"
+            f"  join {weeks} w on w.id = d.week_id where x.id {in_touched[v1.EXERCISES]}\n"
+            f"union select s.plan_id::{plan} from {self._v1(v1.SESSIONS)} s where s.id {in_touched[v1.SESSIONS]}",
+            "create temporary table vagus_delta_sessions on commit drop as\n"
+            f"select id from {self.touched(v1.SESSIONS)}\n"
+            f"union select l.session_id::{session} from {self._v1(v1.LOGS)} l where l.id {in_touched[v1.LOGS]}",
+            "analyze pg_temp.vagus_delta_plans",
+            "analyze pg_temp.vagus_delta_sessions",
+            *catch_up.expect(self.mapping),
+        ]
+        for base in v1.TABLES:
+            where = f"{InverseMapping.alias(base)}.id {in_touched[base]}"
+            for name, inverse in (("now", self._now), ("before", self._before)):
+                extra = {UNFIT: inverse.unfit(base)} if name == "now" else None
+                statements.append(
+                    f"create temporary table {quote(f'vagus_{name}_{base}')} on commit drop as\n"
+                    f"{inverse.select(base, where, extra)}"
+                )
+            statements += [f"analyze {self.now(base)}", f"analyze {self.before(base)}"]
+        if self.mapping.options.repeat_exercises:
+            statements.append(self._logs_of_copies())
+        for check in self.kept.checks:
+            named = ", ".join(literal(column).strip() for column in check.columns)
+            statements.append(
+                f"update {self.now(check.base)} n set {UNFIT} = {UNFIT} || array[{named}]::text[]\n"
+                f"where not coalesce((select ({check.condition}) from (select n.*) as candidate), true)"
+            )
+        for base, column, parent in _PARENTS:
+            statements.append(
+                f"update {self.now(base)} n set {UNFIT} = {UNFIT} || {literal(column).strip()}::text\n"
+                f"where n.{quote(column)} is not null\n"
+                f"and not exists (select from {self._v1(parent)} o where o.id = n.{quote(column)})\n"
+                f"and n.{quote(column)} not in (select n.id from {self._new(parent)} and ({self._expressible(parent)}))"
+            )
+        return statements
+
+    def _logs_of_copies(self) -> str:
+        """Sets logged on an exercise that was repeated in a later week belong to the one exercise that v1 has."""
+        copy = self.mapping.copy_id("e.id", "w.week_number")
+        return (
+            f"update {self.now(v1.LOGS)} n set exercise_id = e.id\n"
+            f"from {self._v2(v2.EXERCISES)} x join {self._v2(v2.DAYS)} d on d.id = x.day_id\n"
+            f"join {self._v2(v2.WEEKS)} w on w.id = d.week_id\n"
+            f"join {self._v1(v1.EXERCISES)} e on e.plan_id = w.plan_id\n"
+            f"where x.id = n.exercise_id and x.id = {copy}"
+        )
+
+    # ── what was found ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _columns(self, base: str) -> list[Column]:
+        made = self._now.expressions(base)
+        return [column for column in self.shape.tables[base].columns.values() if column.name in made]
+
+    @staticmethod
+    def _differs(column: Column, left: str, right: str) -> str:
+        text = "::text" if column.type.startswith(("json", "xml", "point")) else ""
+        name = quote(column.name)
+        return f"{left}.{name}{text} is distinct from {right}.{name}{text}"
+
+    def _expressible(self, base: str) -> str:
+        """The condition under which v1 can hold a new row: nothing is missing that v1 insists on."""
+        needed = [f"cardinality(n.{UNFIT}) = 0"]
+        needed += [
+            f"n.{quote(column.name)} is not null"
+            for column in self._columns(base)
+            if column.not_null and column.default is None and not column.identity
+        ]
+        return " and ".join(needed)
+
+    def _written(self, column: Column) -> str:
+        """The condition under which a changed value is put into a row that v1 has: it changed, and v1 can hold it."""
+        fits = f" and {literal(column.name).strip()} <> all(n.{UNFIT})"
+        given = f" and n.{quote(column.name)} is not null" if column.not_null else ""
+        return f"({self._differs(column, 'n', 'b')}{fits}{given})"
+
+    def _new(self, base: str) -> str:
+        """FROM and WHERE of rows that v1 does not have. Rows the mapping itself made (repeats) are not new."""
+        return (
+            f"{self.now(base)} n where not exists (select from {self._v1(base)} o where o.id = n.id)\n"
+            f"and not exists (select from {self.before(base)} b where b.id = n.id)"
+        )
+
+    def _changed(self, base: str) -> str:
+        """FROM and WHERE of rows that say something else now than at the cut-over."""
+        written = " or ".join(self._written(column) for column in self._columns(base) if column.name != "id")
+        return (
+            f"{self.now(base)} n join {self.before(base)} b on b.id = n.id\n"
+            f"where ({written}) and exists (select from {self._v1(base)} o where o.id = n.id)"
+        )
+
+    def _copies(self, base: str) -> str:
+        """FROM and WHERE of changed rows that the mapping itself had made (repeats): v1 has no row for them."""
+        differs = " or ".join(self._differs(column, "n", "b") for column in self._columns(base) if column.name != "id")
+        return (
+            f"{self.now(base)} n join {self.before(base)} b on b.id = n.id\n"
+            f"where ({differs}) and not exists (select from {self._v1(base)} o where o.id = n.id)"
+        )
+
+    def _kept_values(self, base: str) -> str:
+        """The number of changed values that stay as v1 has them, since it cannot hold the new ones."""
+        kept = " + ".join(
+            f"({self._differs(column, 'n', 'b')} and not {self._written(column)})::integer"
+            for column in self._columns(base)
+            if column.name != "id"
+        )
+        return (
+            f"select coalesce(sum({kept}), 0) from {self.now(base)} n join {self.before(base)} b on b.id = n.id\n"
+            f"where exists (select from {self._v1(base)} o where o.id = n.id)"
+        )
+
+    def _deleted(self, base: str) -> str:
+        """FROM and WHERE of v1 rows whose v2 row was deleted after the cut-over."""
+        return (
+            f"{self._v1(base)} o where o.id in (select id from {self.touched(base)})\n"
+            f"and not exists (select from {self._v2(base)} t where t.id = o.id)"
+        )
+
+    def counts(self, base: str) -> str:
+        """One row: how many rows are new, changed, deleted, and new but not expressible in v1."""
+        return (
+            f"select (select count(*) from {self._new(base)} and ({self._expressible(base)})) as new,\n"
+            f"(select count(*) from {self._changed(base)}) as changed,\n"
+            f"(select count(*) from {self._deleted(base)}) as deleted,\n"
+            f"(select count(*) from {self._new(base)} and not ({self._expressible(base)}))\n"
+            f"  + (select count(*) from {self._copies(base)}) as not_expressible,\n"
+            f"({self._kept_values(base)})::bigint as kept_values"
+        )
+
+    # ── applying and proving ─────────────────────────────────────────────────────────────────────────────────────
+
+    def apply(self, *, deletions: bool) -> list[str]:
+        """Write v1: changed columns, new rows, and deletions where the operator chose so."""
+        # v1's own triggers would put new times on rows that only come back.
+        statements = [trigger.off for trigger in self.kept.triggers]
+        for base in v1.TABLES:
+            columns = self._columns(base)
+            names = ", ".join(quote(column.name) for column in columns)
+            values = ", ".join(
+                f"coalesce(n.{quote(column.name)}, {column.default})"
+                if column.not_null and column.default is not None
+                else f"n.{quote(column.name)}"
+                for column in columns
+            )
+            sets = ", ".join(
+                f"{quote(column.name)} = case when {self._written(column)} then n.{quote(column.name)} "
+                f"else o.{quote(column.name)} end"
+                for column in columns
+                if column.name != "id"
+            )
+            written = " or ".join(self._written(column) for column in columns if column.name != "id")
+            statements.append(
+                f"update {self._v1(base)} o set {sets}\n"
+                f"from {self.now(base)} n join {self.before(base)} b on b.id = n.id\n"
+                f"where o.id = n.id and ({written})"
+            )
+            statements.append(
+                f"insert into {self._v1(base)} ({names}) overriding system value\nselect {values}\n"
+                f"from {self._new(base)} and ({self._expressible(base)})"
+            )
+        if self.survey.preferences == "rows":
+            statements.extend(self._preferences())
+        if deletions:
+            statements.extend(f"delete from {self._deleted(base)}" for base in reversed(v1.TABLES))
+        return [*statements, *(trigger.on for trigger in self.kept.triggers)]
+
+    def _preferences(self) -> list[str]:
+        """What users chose since in v2's preferences, back into v1's rows per category."""
+        now = self._v2(v2.PREFERENCES)
+        kept = next((r.new for r in self.survey.renames if r.kind == "table" and r.old == v2.PREFERENCES), None)
+        if kept is None:
+            return []
+        old = qualified(self.shape.schema, kept)
+        quiet = f"{literal(QUIET_PREFERENCES).strip()}::jsonb"
+        return [
+            "create temporary table vagus_chosen on commit drop as\n"
+            "select p.user_id, k.key as category, k.value::text::boolean as enabled\n"
+            f"from {now} p cross join lateral (\n"
+            f"  select coalesce(jsonb_object_agg(o.category, o.enabled), {quiet}) as was\n"
+            f"  from {old} o where o.user_id = p.user_id and o.category is not null) b\n"
+            "cross join lateral jsonb_each(case jsonb_typeof(p.preferences) when 'object' then p.preferences end) k\n"
+            "where p.preferences <> b.was and jsonb_typeof(k.value) = 'boolean'\n"
+            "  and b.was -> k.key is distinct from k.value",
+            f"update {old} o set enabled = c.enabled from pg_temp.vagus_chosen c\n"
+            "where c.user_id = o.user_id and c.category = o.category",
+            f"insert into {old} (user_id, category, enabled)\nselect c.user_id, c.category, c.enabled\n"
+            f"from pg_temp.vagus_chosen c where not exists (select from {old} o\n"
+            "  where o.user_id = c.user_id and o.category = c.category)",
+        ]
+
+    def proof(self, base: str) -> str:
+        """Counts touched rows of which v1 now says something else than v2 does; it must be none.
+
+        A column that did not change since the cut-over may differ: v1 keeps its own spelling of it.
+        """
+        disagree = " or ".join(
+            f"({self._differs(column, 'n', 'o')} and (b.id is null or {self._written(column)}))"
+            for column in self._columns(base)
+            if column.name != "id" and not (column.not_null and column.default is not None)
+        )
+        return (
+            f"select count(*) from {self.now(base)} n left join {self.before(base)} b on b.id = n.id\n"
+            f"left join {self._v1(base)} o on o.id = n.id\n"
+            f"where (o.id is null and b.id is null and ({self._expressible(base)}))\n"
+            f"   or (o.id is not null and ({disagree}))"
+        )

@@ -1,0 +1,68 @@
+"""What the kept v1 tables demand of rows that come back: their checks, and their triggers, which must keep still."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vagus_tui.database.connection import Connection
+from vagus_tui.migration.cut_over import new_name
+from vagus_tui.migration.survey import Survey
+from vagus_tui.schema import v1
+
+
+@dataclass(frozen=True, slots=True)
+class RowCheck:
+    """A CHECK constraint of a kept v1 table: the columns it looks at, and its condition."""
+
+    base: str
+    columns: tuple[str, ...]
+    condition: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuietTrigger:
+    """A trigger of a kept v1 table: the statements that switch it off, and on again in the mode it had."""
+
+    off: str
+    on: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Checks and triggers of the kept v1 tables."""
+
+    checks: tuple[RowCheck, ...]
+    triggers: tuple[QuietTrigger, ...]
+
+
+_CHECKS = """
+select c.relname, pg_get_expr(k.conbin, k.conrelid) as condition,
+  array(select a.attname::text from pg_attribute a where a.attrelid = k.conrelid and a.attnum = any(k.conkey)
+        order by 1) as columns
+from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
+where k.contype = 'c' and n.nspname = $1 and c.relname = any($2::text[]) order by 1, k.conname
+"""
+
+_TRIGGERS = """
+select format('alter table %I.%I', n.nspname, c.relname) as on_table, quote_ident(t.tgname) as name,
+  case t.tgenabled when 'A' then 'enable always' when 'R' then 'enable replica' else 'enable' end as enabling
+from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
+where not t.tgisinternal and t.tgenabled <> 'D' and n.nspname = $1 and c.relname = any($2::text[]) order by 1, 2
+"""
+
+
+async def read_kept(connection: Connection, survey: Survey) -> Kept:
+    """Read what the kept v1 tables demand."""
+    names = {new_name(survey, base): base for base in v1.TABLES}
+    checks = await connection.fetch(_CHECKS, survey.shape.schema, list(names))
+    triggers = await connection.fetch(_TRIGGERS, survey.shape.schema, list(names))
+    return Kept(
+        tuple(RowCheck(names[row["relname"]], tuple(row["columns"]), row["condition"]) for row in checks),
+        tuple(
+            QuietTrigger(
+                f"{row['on_table']} disable trigger {row['name']}",
+                f"{row['on_table']} {row['enabling']} trigger {row['name']}",
+            )
+            for row in triggers
+        ),
+    )

@@ -1,0 +1,114 @@
+"""The names change hands again: v2 into an archive that the API cannot reach, v1 back exactly as it was."""
+
+from __future__ import annotations
+
+from vagus_tui.database.dependents import Kind
+from vagus_tui.migration import capture, maintenance
+from vagus_tui.migration.compat import COMPAT, replace_view, views
+from vagus_tui.migration.cut_over import (
+    foreign_keys,
+    new_name,
+    publication_of_v2,
+    published,
+    rename_statement,
+    repointed,
+)
+from vagus_tui.migration.survey import PREFERENCES, Survey
+from vagus_tui.schema import v1, v2
+from vagus_tui.schema.ddl import V2Ddl
+from vagus_tui.schema.functions import moved, signatures
+from vagus_tui.schema.identifiers import literal, qualified, quote
+
+
+def v2_tables(survey: Survey) -> tuple[str, ...]:
+    """The tables that the migration brought."""
+    return v2.TABLES if survey.preferences == "jsonb" else (*v2.TABLES, PREFERENCES)
+
+
+def lock_statement(survey: Survey) -> str:
+    """Take every lock of the rollback: v2's tables, the kept v1 tables, and the tables that refer to them."""
+    schema = survey.shape.schema
+    relations = [qualified(schema, table) for table in v2_tables(survey)]
+    relations += [qualified(schema, new_name(survey, base)) for base in v1.TABLES]
+    relations += sorted({qualified(key.schema, key.on) for key in foreign_keys(survey)})
+    return f"lock table {', '.join(relations)} in access exclusive mode"
+
+
+def archive_statements(survey: Survey, archive: str) -> list[str]:
+    """Move v2 as it is into the archive schema: nothing of it is dropped, and nobody but us can reach it."""
+    schema = survey.shape.schema
+    ddl = V2Ddl(schema, survey.shape, survey.taken, preferences=survey.preferences != "jsonb")
+    statements = [f"create schema {quote(archive)}", f"revoke all on schema {quote(archive)} from public"]
+    for table in v2.TABLES:
+        relation = qualified(schema, table)
+        statements.append(f"drop trigger if exists {capture.CAPTURE_TRIGGER} on {relation}")
+        statements.append(maintenance.remove_fence(relation))
+    for publication in survey.dependents:
+        if publication.kind is Kind.PUBLICATION and publication_of_v2(survey, publication) is not None:
+            statements.append(
+                f"alter publication {quote(publication.name)} drop table {qualified(schema, publication.base)}"
+            )
+    statements.extend(
+        f"alter table {qualified(schema, table)} set schema {quote(archive)}" for table in v2_tables(survey)
+    )
+    statements.extend(moved(ddl, name, archive) for name in signatures(ddl))
+    statements.append(f"create table {qualified(archive, 'changes_after_cut_over')} as table {capture.V2_CHANGES}")
+    statements.append(f"truncate {capture.V2_CHANGES}")
+    return statements
+
+
+def restore_statements(survey: Survey) -> list[str]:
+    """v1's names, references, views and publications, exactly as the cut-over found them."""
+    schema = survey.shape.schema
+    statements = [maintenance.remove_fence(qualified(schema, new_name(survey, base))) for base in v1.TABLES]
+    statements.extend(rename_statement(schema, rename, back=True) for rename in reversed(survey.renames))
+    if survey.preferences == "rows":
+        statements.append(maintenance.remove_fence(qualified(schema, PREFERENCES)))
+    statements.extend(rename_statement(schema, rename, back=True) for rename in survey.functions_in_the_way)
+    statements.extend(_sequence_updates(survey))
+    for key in foreign_keys(survey):
+        statements.extend(repointed(schema, key, survey.shape.tables[key.base].name))
+    for view in views(survey):
+        statements.extend(replace_view(view, f"{schema}, pg_temp"))
+    statements.append(f"drop schema if exists {quote(COMPAT)} cascade")
+    for publication in survey.dependents:
+        if publication.kind is Kind.PUBLICATION:
+            table = survey.shape.tables[publication.base].name
+            statements.append(published(publication, qualified(schema, table), publication.options))
+    if survey.preferences == "jsonb":
+        relation = qualified(schema, PREFERENCES)
+        # Only defaults that nobody has touched since: what users chose stays.
+        statements.append(
+            "create table if not exists vagus_migration.preferences_added (user_id uuid primary key, preferences jsonb)"
+        )
+        statements.append(
+            f"delete from {relation} p using vagus_migration.preferences_added a\n"
+            "where a.user_id = p.user_id and a.preferences = p.preferences"
+        )
+        statements.append("truncate vagus_migration.preferences_added")
+    return statements
+
+
+def _sequence_updates(survey: Survey) -> list[str]:
+    """For bigint ids: v1's sequences past the rows that were carried back; never backwards."""
+    statements = []
+    for table in survey.shape.tables.values():
+        if table.id_type == "uuid":
+            continue
+        relation = qualified(survey.shape.schema, table.name)
+        statements.append(
+            "select setval(s.name, highest.id) from\n"
+            f"(select pg_get_serial_sequence({literal(relation).strip()}, 'id')::regclass as name) s,\n"
+            f"(select max(id) as id from {relation}) highest\n"
+            "where s.name is not null and highest.id > coalesce(pg_sequence_last_value(s.name), 0)"
+        )
+    return statements
+
+
+def settle_back_statements(survey: Survey) -> list[str]:
+    """The look at rows that references made again still owe."""
+    return [
+        f"alter table {qualified(key.schema, key.on)} validate constraint {quote(key.name)}"
+        for key in foreign_keys(survey)
+        if key.validated
+    ]

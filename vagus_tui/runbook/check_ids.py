@@ -1,0 +1,58 @@
+"""The ids of the checks that the runbook refers to, by group. The checks themselves live elsewhere."""
+
+from __future__ import annotations
+
+PREREQUISITES: frozenset[str] = frozenset(
+    {
+        "server-version",
+        "connection-kind",
+        "tls",
+        "rights",
+        "pg-dump",
+        "supabase-cli",
+        "disk-space",
+        "server-space",
+        "table-sizes",
+        "active-connections",
+        "long-transactions",
+        "idle-in-transaction",
+        "replication-slots",
+        "timeouts",
+        "migration-lock",
+        "default-privileges",
+        "upload-target",
+        "clock",
+        "v1-shape",
+    }
+)
+
+DATA_QUALITY: frozenset[str] = frozenset(
+    {
+        "plans-null-owner",
+        "plans-unknown-owner",
+        "orphaned-exercises",
+        "duplicate-plan-names",
+        "exercises-sets",
+        "exercises-reps",
+        "exercises-weight",
+        "abandoned-sessions",
+    }
+)
+
+VERIFICATION: frozenset[str] = frozenset(
+    {
+        "plans-migrated",
+        "exercises-migrated",
+        "sessions-migrated",
+        "logs-migrated",
+        "orphaned-weeks",
+        "orphaned-days",
+        "orphaned-exercises-v2",
+        "sessions-linked",
+        "row-proof",
+        "rls-enforced",
+        "cascade-deletes",
+    }
+)
+
+CHECK_IDS: frozenset[str] = PREREQUISITES | DATA_QUALITY | VERIFICATION

@@ -1,0 +1,32 @@
+"""The one place where names become SQL. Values never do: they travel as parameters."""
+
+from __future__ import annotations
+
+
+def quote(name: str) -> str:
+    """Quote one identifier, always, so that case, spaces and quotes in it survive.
+
+    Raises:
+        ValueError: the name is empty or holds a NUL, which PostgreSQL cannot store.
+    """
+    if not name or "\x00" in name:
+        raise ValueError("an identifier must not be empty or hold a NUL character")
+    return '"' + name.replace('"', '""') + '"'
+
+
+def qualified(schema: str, name: str) -> str:
+    """Quote a schema-qualified name."""
+    return f"{quote(schema)}.{quote(name)}"
+
+
+def literal(value: str) -> str:
+    """Quote a text constant, for the few statements (DDL, comments) that take no parameters.
+
+    The result reads the same whatever standard_conforming_strings says.
+    """
+    if "\x00" in value:
+        raise ValueError("a text constant must not hold a NUL character")
+    text = "'" + value.replace("'", "''") + "'"
+    if "\\" in text:
+        return " E" + text.replace("\\", "\\\\")
+    return text

@@ -1,0 +1,441 @@
+"""From v1 to v2: one SELECT per v2 table that yields exactly the rows v2 must hold.
+
+The same SELECTs fill v2, bring captured changes over, and are what the proof compares v2 with. They are total: no v1
+row makes them fail or vanish, except through a constraint of v2, and for each of those there is a data-fit check.
+
+Rules: schema mapping (plans, weeks, day keys, days, exercises, sessions, logs). Session time zone must be UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vagus_tui.schema import v1, v2
+from vagus_tui.schema.identifiers import literal, qualified, quote
+from vagus_tui.schema.v1 import V1Shape
+
+WHITESPACE = "".join(map(chr, (*range(9, 14), *range(28, 33), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B)))) + (
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+"""What is trimmed from labels: every blank that Unicode knows, since people paste them."""
+
+WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+
+DAY_BY_MUSCLE_GROUP: Mapping[str, tuple[str, ...]] = {
+    "Push Day": ("chest", "pectorals", "shoulders", "delts", "triceps"),
+    "Pull Day": ("back", "lats", "traps", "biceps", "forearms"),
+    "Leg Day": ("quads", "hamstrings", "glutes", "calves", "legs"),
+    "Full Body": ("core", "abs", "full_body", "cardio"),
+}
+"""Which day an exercise goes on by its muscle group when it has neither weekday nor label."""
+
+OTHER_GROUPS_DAY = "Upper Body"
+NO_GROUP_DAY = "Full Body"
+
+DEFAULT_WEEKS = 4
+DEFAULT_REST_SECONDS = 90
+
+_WITHOUT_EQUALITY = ("json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle")
+"""Types whose values are compared as text; jsonb among them does no harm."""
+
+QUIET_PREFERENCES = (
+    '{"workout_reminders_enabled": false, "workout_reminder_time": "18:00", '
+    '"pr_celebration_enabled": false, "weekly_summary_enabled": false}'
+)
+"""What a user without preferences gets: nobody is opted in to anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappingOptions:
+    """What the operator can choose about the mapping."""
+
+    repeat_exercises: bool = False
+    day_by_muscle_group: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(DAY_BY_MUSCLE_GROUP))
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Limits a SELECT to affected plans and sessions, by the names of one-column (id) relations."""
+
+    plans: str
+    sessions: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkoutMapping:
+    """The mapping for one database as found. `columns(table)` and `select(table)` agree in order."""
+
+    shape: V1Shape
+    options: MappingOptions = field(default_factory=MappingOptions)
+
+    # ── names ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def source(self, base: str) -> str:
+        """The quoted name of a v1 table as it is now."""
+        return qualified(self.shape.schema, self.shape.tables[base].name)
+
+    def columns(self, table: str) -> tuple[str, ...]:
+        """The v2 columns that the mapping sets; the others keep their defaults."""
+        return tuple(self._expressions(table))
+
+    def select(self, table: str, scope: Scope | None = None, where: str = "") -> str:
+        """The rows that a v2 table must hold.
+
+        Args:
+            table: a v2 table name.
+            scope: only rows of these plans and sessions.
+            where: a further condition on the v1 row, for working in parts (plans `p`, exercises `e`, logs `l`).
+        """
+        expressions = self._expressions(table)
+        listed = ",\n  ".join(f"{expression} as {quote(name)}" for name, expression in expressions.items())
+        prefix, source, condition = self._from(table, scope)
+        conditions = [text for text in (condition, where) if text]
+        tail = f"\nwhere {' and '.join(conditions)}" if conditions else ""
+        return f"{prefix}select\n  {listed}\nfrom {source}{tail}"
+
+    def count_days(self) -> str:
+        """How many days v2 will have, without making them."""
+        ctes = ", ".join((self._keyed(None), self._plan_days(None), self._plan_weeks(None)))
+        return f"with {ctes}\nselect coalesce(sum(total_weeks), 0) from plan_days d join plans on plans.id = d.plan_id"
+
+    def compared(self, table: str, alias: str) -> str:
+        """The mapped columns as a row constructor that can be compared, whatever types were carried over."""
+        types = {}
+        if table in v2.V1_BASES:
+            source = self.shape.tables[v2.V1_BASES[table]]
+            names = v2.carried_columns(table, source)
+            types = {names[column.name]: column.type for column in source.carried}
+        parts = []
+        for name in self.columns(table):
+            text = "::text" if types.get(name, "").startswith(_WITHOUT_EQUALITY) else ""
+            parts.append(f"{alias}.{quote(name)}{text}")
+        return f"row({', '.join(parts)})"
+
+    # ── rules ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _column(self, base: str, alias: str, column: str, missing: str = "null") -> str:
+        return f"{alias}.{quote(column)}" if self.shape.tables[base].has(column) else missing
+
+    @staticmethod
+    def trimmed(expression: str) -> str:
+        """An expression for a text without blanks around it; NULL when nothing is left."""
+        return f"nullif(btrim({expression}::text,{literal(WHITESPACE)}), '')"
+
+    def goal(self, alias: str = "p") -> str:
+        """The plan's goal when it fits v2's list, else general_fitness."""
+        if not self.shape.plans.has("goal"):
+            return "'general_fitness'"
+        fitted = f"regexp_replace(lower({self.trimmed(f'{alias}.goal')}), '\\s+', '_', 'g')"
+        allowed = ", ".join(repr(goal) for goal in v2.GOALS)
+        return f"case when {fitted} in ({allowed}) then {fitted} else 'general_fitness' end"
+
+    def weekday(self, alias: str = "e") -> str | None:
+        """The weekday's name from day_of_week (0 is Sunday, or a name); NULL when it is neither."""
+        if not self.shape.exercises.has("day_of_week"):
+            return None
+        value = f"lower({self.trimmed(f'{alias}.day_of_week')})"
+        cases = " ".join(
+            f"when '{number}' then '{name}' when '{name.lower()}' then '{name}' when '{name[:3].lower()}' then '{name}'"
+            for number, name in enumerate(WEEKDAYS)
+        )
+        return f"case {value} {cases} end"
+
+    def day_name(self, alias: str = "e") -> str:
+        """The day an exercise belongs on, spelled as its own row has it: weekday, label, or by muscle group."""
+        choices = []
+        if (weekday := self.weekday(alias)) is not None:
+            choices.append(weekday)
+        if self.shape.exercises.has("day_label"):
+            choices.append(self.trimmed(f"{alias}.day_label"))
+        if self.shape.exercises.has("muscle_group"):
+            group = f"lower({self.trimmed(f'{alias}.muscle_group')})"
+            cases = " ".join(
+                f"when {group} in ({', '.join(literal(name).strip() for name in groups)}) then {literal(day)}"
+                for day, groups in self.options.day_by_muscle_group.items()
+            )
+            choices.append(f"case when {group} is null then '{NO_GROUP_DAY}' {cases} else '{OTHER_GROUPS_DAY}' end")
+        else:
+            choices.append(f"'{NO_GROUP_DAY}'")
+        return f"coalesce({', '.join(choices)})"
+
+    @staticmethod
+    def week_id(plan: str, week: str) -> str:
+        """The id of a generated week, from plan id and week number."""
+        return f"md5({plan}::text || ':' || {week}::text)::uuid"
+
+    @staticmethod
+    def day_id(plan: str, week: str, key: str) -> str:
+        """The id of a generated day, from plan id, week number and day key (the case-folded name)."""
+        return f"md5({plan}::text || ':' || {week}::text || ':' || {key})::uuid"
+
+    def copy_id(self, exercise: str, week: str) -> str:
+        """The id of an exercise repeated in a later week; bigint ids count downwards from zero, where v1 has none."""
+        if v2.id_types(self.shape)["exercise_id"] == "uuid":
+            return f"md5({exercise}::text || ':' || {week}::text)::uuid"
+        return f"-({exercise}::bigint * 64 + {week})"
+
+    # ── parts of queries ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _keyed(self, scope: Scope | None) -> str:
+        """CTE `keyed`: every exercise with its day's name and key, its place and its week within the plan."""
+        exercises = self.shape.exercises
+        order = self._column(v1.EXERCISES, "e", "order_index")
+        week = self._column(v1.EXERCISES, "e", "week_number", "1")
+        limit = f"\n  where e.plan_id in (select id from {scope.plans})" if scope else ""
+        group = self._column(v1.EXERCISES, "e", "muscle_group")
+        arrived = "e.created_at nulls last, e.id" if exercises.has("created_at") else "e.id"
+        place = (
+            f"coalesce({order}::integer, coalesce(max({order}::integer) over (partition by e.plan_id), 0) + "
+            f"(row_number() over (partition by e.plan_id, ({order} is null) order by {arrived}))::integer)"
+        )
+        return (
+            "keyed as materialized (\n"
+            "  select k.*, lower(k.day_name) as day_key from (\n"
+            f"  select e.id, e.plan_id, {self.day_name()} as day_name,\n"
+            f"    {place} as place, {order}::integer as first_place, coalesce({week}::integer, 1) as week_number,\n"
+            f"    coalesce({group}::text, 'general') as muscle_group\n"
+            f"  from {self.source(v1.EXERCISES)} e{limit}) k)"
+        )
+
+    def _plan_days(self, scope: Scope | None) -> str:
+        """CTE `plan_days`: each plan's day keys with label, number and muscle groups; empty plans with sessions too."""
+        limit = f" and s.plan_id in (select id from {scope.plans})" if scope else ""
+        return (
+            "plan_days as materialized (\n"
+            "  select plan_id, day_key, label,\n"
+            "    (row_number() over (\n"
+            '      partition by plan_id order by first_place nulls last, label collate "C"))::integer\n'
+            "      as day_number, muscle_groups\n"
+            "  from (\n"
+            "    select plan_id, day_key, (array_agg(day_name order by first_place nulls last, id))[1] as label,\n"
+            "      min(first_place) as first_place,\n"
+            '      array_agg(distinct muscle_group collate "C" order by muscle_group collate "C") as muscle_groups\n'
+            "    from keyed where plan_id is not null group by plan_id, day_key\n"
+            "  ) grouped\n"
+            "  union all\n"
+            f"  select distinct s.plan_id, lower('{NO_GROUP_DAY}'), '{NO_GROUP_DAY}', 1, '{{}}'::text[]\n"
+            f"  from {self.source(v1.SESSIONS)} s\n"
+            f"  where s.plan_id is not null{limit}\n"
+            "    and not exists (select from keyed where keyed.plan_id = s.plan_id))"
+        )
+
+    def _plan_weeks(self, scope: Scope | None) -> str:
+        """CTE `plans`: each plan with its number of weeks and start date."""
+        start = self._column(v1.PLANS, "p", "start_date")
+        limit = f" where p.id in (select id from {scope.plans})" if scope else ""
+        highest = ""
+        weeks = ["p.duration_weeks::integer"] if self.shape.plans.has("duration_weeks") else []
+        if self.shape.exercises.has("week_number"):
+            inner = f" where x.plan_id in (select id from {scope.plans})" if scope else ""
+            highest = (
+                f" left join (select x.plan_id, max(x.week_number)::integer as highest "
+                f"from {self.source(v1.EXERCISES)} x{inner} group by x.plan_id) h on h.plan_id = p.id"
+            )
+            weeks.append("h.highest")
+        total = f"coalesce({', '.join([*weeks, str(DEFAULT_WEEKS)])})"
+        return (
+            f"plans as materialized (select p.id, {total} as total_weeks, {start}::date as start_date "
+            f"from {self.source(v1.PLANS)} p{highest}{limit})"
+        )
+
+    def _clamped(self, week: str) -> str:
+        return f"greatest(1, least({week}, plans.total_weeks))"
+
+    def _session_days(self, scope: Scope | None) -> str:
+        """CTEs `logged` and `favourite`: sets, volume and the most used day key per session."""
+        only = f"\n  where s.id in (select id from {scope.sessions})" if scope else ""
+        return (
+            "logged as materialized (\n"
+            "  select s.id as session_id, k.day_key, count(*) as sets, \n"
+            "    sum(l.reps::numeric * l.weight::numeric) as volume\n"
+            f"  from {self.source(v1.SESSIONS)} s\n"
+            f"  join {self.source(v1.LOGS)} l on l.session_id = s.id\n"
+            f"  left join keyed k on k.id = l.exercise_id and k.plan_id = s.plan_id{only}\n"
+            "  group by s.id, k.day_key),\n"
+            "totals as materialized (\n"
+            "  select session_id, sum(sets)::integer as total_sets, sum(volume) as total_volume\n"
+            "  from logged group by session_id),\n"
+            "favourite as materialized (\n"
+            "  select distinct on (g.session_id) g.session_id, g.day_key\n"
+            f"  from logged g join {self.source(v1.SESSIONS)} s on s.id = g.session_id\n"
+            "  join plan_days d on d.plan_id = s.plan_id and d.day_key = g.day_key\n"
+            "  order by g.session_id, g.sets desc, d.day_number)"
+        )
+
+    # ── per table ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _expressions(self, table: str) -> dict[str, str]:
+        """The mapped columns of a table and what each is made of."""
+        builders = {
+            v2.PLANS: self._plan_expressions,
+            v2.WEEKS: self._week_expressions,
+            v2.DAYS: self._day_expressions,
+            v2.EXERCISES: self._exercise_expressions,
+            v2.SESSIONS: self._session_expressions,
+            v2.LOGS: self._log_expressions,
+        }
+        expressions = builders[table]()
+        if table in v2.V1_BASES:
+            source = self.shape.tables[v2.V1_BASES[table]]
+            alias = {v2.PLANS: "p", v2.EXERCISES: "e", v2.SESSIONS: "s", v2.LOGS: "l"}[table]
+            for old, new in v2.carried_columns(table, source).items():
+                expressions[new] = f"{alias}.{quote(old)}"
+        return expressions
+
+    def _copied(self, base: str, alias: str, names: Mapping[str, str]) -> dict[str, str]:
+        """Columns copied with a cast where v1 has them, left to their defaults where it has not."""
+        table = self.shape.tables[base]
+        return {name: f"{alias}.{quote(name)}::{type_}" for name, type_ in names.items() if table.has(name)}
+
+    def _plan_expressions(self) -> dict[str, str]:
+        types = v2.id_types(self.shape)
+        active = self._column(v1.PLANS, "p", "is_active", "true")
+        expressions = {
+            "id": f"p.id::{types['plan_id']}",
+            "user_id": "p.user_id::uuid",
+            "name": "p.name::text",
+            **self._copied(v1.PLANS, "p", {"description": "text"}),
+            "goal": self.goal(),
+            "total_weeks": "plans.total_weeks",
+            "current_week": "1",
+            "status": f"case when {active} then 'active' when not {active} then 'completed' else 'draft' end",
+            **self._copied(v1.PLANS, "p", {"template_category": "text", "created_by": "uuid"}),
+            **self._copied(v1.PLANS, "p", {"created_at": "timestamptz", "updated_at": "timestamptz"}),
+        }
+        for flag in ("is_template", "ai_generated"):
+            if self.shape.plans.has(flag):
+                expressions[flag] = f"coalesce(p.{flag}, false)"
+        if self.shape.plans.has("metadata"):
+            expressions["metadata"] = "to_jsonb(p.metadata)"
+        return expressions
+
+    def _week_expressions(self) -> dict[str, str]:
+        return {
+            "id": self.week_id("plans.id", "n"),
+            "plan_id": f"plans.id::{v2.id_types(self.shape)['plan_id']}",
+            "week_number": "n",
+            "start_date": "plans.start_date + 7 * (n - 1)",
+            "end_date": "plans.start_date + 7 * (n - 1) + 6",
+        }
+
+    def _day_expressions(self) -> dict[str, str]:
+        return {
+            "id": self.day_id("d.plan_id", "n", "d.day_key"),
+            "week_id": self.week_id("d.plan_id", "n"),
+            "day_label": "d.label",
+            "day_number": "d.day_number",
+            "muscle_groups": "d.muscle_groups",
+        }
+
+    def _exercise_expressions(self) -> dict[str, str]:
+        exercise_id = f"e.id::{v2.id_types(self.shape)['exercise_id']}"
+        week = self._clamped("k.week_number")
+        if self.options.repeat_exercises:
+            exercise_id = f"case when n = {week} then {exercise_id} else {self.copy_id('e.id', 'n')} end"
+            week = "n"
+        return {
+            "id": exercise_id,
+            "day_id": self.day_id("k.plan_id", week, "k.day_key"),
+            "name": "e.name::text",
+            "muscle_group": "k.muscle_group",
+            **self._copied(v1.EXERCISES, "e", {"equipment": "text"}),
+            "sets": f"{self._column(v1.EXERCISES, 'e', 'sets', '1')}::integer",
+            "target_reps_min": f"{self._column(v1.EXERCISES, 'e', 'reps_min')}::integer",
+            "target_reps_max": f"{self._column(v1.EXERCISES, 'e', 'reps_max')}::integer",
+            "target_weight": f"{self._column(v1.EXERCISES, 'e', 'weight')}::numeric(6,2)",
+            "rest_seconds": (
+                f"coalesce({self._column(v1.EXERCISES, 'e', 'rest_seconds')}::integer, {DEFAULT_REST_SECONDS})"
+            ),
+            **self._copied(v1.EXERCISES, "e", {"tempo": "text", "notes": "text", "video_url": "text"}),
+            "order_index": "k.place",
+            **self._copied(v1.EXERCISES, "e", {"created_at": "timestamptz", "updated_at": "timestamptz"}),
+        }
+
+    def _session_expressions(self) -> dict[str, str]:
+        # Sessions before the start truncate to week 1 or below and are clamped; without a start date it is week 1.
+        week = self._clamped("coalesce((s.started_at::date - plans.start_date) / 7 + 1, 1)")
+        return {
+            "id": f"s.id::{v2.id_types(self.shape)['session_id']}",
+            "user_id": "s.user_id::uuid",
+            "day_id": (f"case when d.plan_id is not null then {self.day_id('d.plan_id', week, 'd.day_key')} end"),
+            "started_at": "s.started_at::timestamptz",
+            **self._copied(v1.SESSIONS, "s", {"completed_at": "timestamptz", "notes": "text"}),
+            "total_volume": "coalesce(t.total_volume, 0)::numeric(10,2)",
+            "total_sets": "coalesce(t.total_sets, 0)",
+            **self._copied(v1.SESSIONS, "s", {"created_at": "timestamptz"}),
+        }
+
+    def _log_expressions(self) -> dict[str, str]:
+        types = v2.id_types(self.shape)
+        return {
+            "id": f"l.id::{types['log_id']}",
+            "session_id": f"l.session_id::{types['session_id']}",
+            "exercise_id": f"l.exercise_id::{types['exercise_id']}",
+            "set_number": "l.set_number::integer",
+            "reps": "l.reps::integer",
+            "weight": "l.weight::numeric(6,2)",
+            **self._copied(
+                v1.LOGS,
+                "l",
+                {
+                    "rpe": "numeric(3,1)",
+                    "tempo": "text",
+                    "rest_seconds": "integer",
+                    "notes": "text",
+                    "completed_at": "timestamptz",
+                },
+            ),
+        }
+
+    def _from(self, table: str, scope: Scope | None) -> tuple[str, str, str]:
+        """WITH clause, FROM and WHERE of a table's SELECT."""
+        in_plans = f" in (select id from {scope.plans})" if scope else ""
+        if table == v2.PLANS:
+            source = f"{self.source(v1.PLANS)} p join plans on plans.id = p.id"
+            return f"with {self._plan_weeks(scope)}\n", source, f"p.id{in_plans}" if scope else ""
+        if table == v2.WEEKS:
+            return f"with {self._plan_weeks(scope)}\n", "plans, generate_series(1, plans.total_weeks) n", ""
+        if table == v2.DAYS:
+            ctes = ", ".join((self._keyed(scope), self._plan_days(scope), self._plan_weeks(scope)))
+            source = "plan_days d join plans on plans.id = d.plan_id, generate_series(1, plans.total_weeks) n"
+            return f"with {ctes}\n", source, ""
+        if table == v2.EXERCISES:
+            ctes = ", ".join((self._keyed(scope), self._plan_weeks(scope)))
+            source = (
+                f"{self.source(v1.EXERCISES)} e join keyed k on k.id = e.id left join plans on plans.id = e.plan_id"
+            )
+            if self.options.repeat_exercises:
+                source += f" cross join lateral generate_series({self._clamped('k.week_number')}, plans.total_weeks) n"
+            return f"with {ctes}\n", source, f"e.plan_id{in_plans}" if scope else ""
+        if table == v2.SESSIONS:
+            # Sessions in scope belong to plans that need not be in scope: their days are looked up among all
+            # days of those plans, so the scope of the keys is the plans of the sessions.
+            keys = (
+                Scope(
+                    f"(select plan_id as id from {self.source(v1.SESSIONS)} where id in "
+                    f"(select id from {scope.sessions})) q",
+                    scope.sessions,
+                )
+                if scope
+                else None
+            )
+            ctes = ", ".join(
+                (self._keyed(keys), self._plan_days(keys), self._plan_weeks(keys), self._session_days(scope))
+            )
+            source = (
+                f"{self.source(v1.SESSIONS)} s\n"
+                "left join totals t on t.session_id = s.id\n"
+                "left join favourite f on f.session_id = s.id\n"
+                "left join plans on plans.id = s.plan_id\n"
+                "left join plan_days d on d.plan_id = s.plan_id and "
+                "(d.day_key = f.day_key or (f.day_key is null and d.day_number = 1))"
+            )
+            return f"with {ctes}\n", source, f"s.id in (select id from {scope.sessions})" if scope else ""
+        if table == v2.LOGS:
+            return (
+                "",
+                f"{self.source(v1.LOGS)} l",
+                f"l.session_id in (select id from {scope.sessions})" if scope else "",
+            )
+        raise ValueError(f"v2 has no mapped table {table}")

@@ -1,0 +1,286 @@
+"""Backup: take one from one snapshot, read it back, restore it as a test; and those that there are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Button, Checkbox, ContentSwitcher, DataTable, Static
+
+from vagus_tui.backup.listing import BackupInfo, list_backups
+from vagus_tui.backup.make import make_backup
+from vagus_tui.backup.options import BackupOptions, Kind
+from vagus_tui.backup.restore import restore_test
+from vagus_tui.backup.verify import verify_backup
+from vagus_tui.events import CheckEvent, Event, Phase
+from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.backup_words import backup_text, checks_text
+from vagus_tui.screens.base import StepScreen
+from vagus_tui.screens.dialogs import ConfirmDialog
+from vagus_tui.screens.job import Job
+from vagus_tui.screens.migration_words import job_log
+from vagus_tui.screens.session import Topic
+from vagus_tui.screens.standings import BACKUP_JOBS, stand_by_state
+from vagus_tui.screens.text_view import TextView
+from vagus_tui.widgets.detail_panel import DetailPanel
+from vagus_tui.widgets.format import ago, clock, moment, plural, size
+from vagus_tui.widgets.job_view import JobView, PhaseLine
+from vagus_tui.widgets.outcome import job_outcome
+from vagus_tui.widgets.rows import Column, Row, Rows
+from vagus_tui.widgets.text import safe_str
+
+PHASES = (
+    PhaseLine(Phase.BACKUP, "from one snapshot, the app goes on", "undo: deleted"),
+    PhaseLine(Phase.VERIFY, "every byte read back"),
+)
+RESTORE_PHASES = (PhaseLine(Phase.VERIFY, "into a local database, compared with the manifest"),)
+COLUMNS = (
+    Column("", 1),
+    Column("Made", 16),
+    Column("Holds"),
+    Column("Size", 8, right=True),
+    Column("Rows", 11, right=True, wide_only=64),
+    Column("Proved", 8),
+)
+KINDS = (
+    (Kind.TABLES, "workout tables"),
+    (Kind.CSV, "CSV for people"),
+    (Kind.FULL, "everything"),
+)
+
+
+class BackupScreen(StepScreen):
+    """The choice and the list; while one runs, and until it has been read, its progress."""
+
+    STEP = Step.BACKUP
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("b", "back_up", "back up now"),
+        Binding("v", "verify", "verify", tooltip="read every byte of the selected backup back"),
+        Binding("t", "restore_test", "restore test", tooltip="restore the selected backup locally and compare"),
+        Binding("x", "stop", "stop"),
+        Binding("l", "log", "log"),
+        Binding("enter", "close", "back to the list"),
+        Binding("r", "reload", "look again"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.infos: dict[str, BackupInfo] = {}
+        self._read: Job | None = None
+
+    def compose_body(self) -> ComposeResult:
+        """The list with the choice above it, or the run."""
+        with ContentSwitcher(initial="list-pane", id="panes"):
+            with Vertical(id="list-pane"):
+                with Horizontal(id="kinds"):
+                    for kind, words in KINDS:
+                        yield Checkbox(Content(words), value=True, id=f"kind-{kind.value}", compact=True)
+                    yield Button(Content("Back up now"), id="back-up", compact=True)
+                with Vertical(classes="split"):
+                    yield Rows(COLUMNS, id="backups")
+                    yield DetailPanel(id="backup-detail")
+            with Vertical(id="run-pane"):
+                yield JobView(PHASES, id="run")
+                yield Static(id="ended")
+
+    def on_mount(self) -> None:
+        """Count the time while one runs."""
+        self.set_interval(1, self._tick)
+
+    # What is the case
+
+    @property
+    def job(self) -> Job | None:
+        """The job of this screen, running or ended."""
+        job = self.session.job
+        return job if job is not None and job.name in BACKUP_JOBS else None
+
+    @property
+    def running(self) -> bool:
+        """Whether one is at work."""
+        return self.job is not None and self.job.running
+
+    @property
+    def selected(self) -> BackupInfo | None:
+        """The backup under the cursor."""
+        return self.infos.get(self.query_one("#backups", Rows).selected or "")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only the keys that do something now."""
+        if not self.is_mounted:
+            return True
+        busy = self.session.job is not None and self.session.job.running
+        showing_run = self.query_one("#panes", ContentSwitcher).current == "run-pane"
+        if action == "stop":
+            return self.running
+        if action == "log":
+            return showing_run
+        if action == "close":
+            return showing_run and not self.running
+        if showing_run:
+            return action not in ("back_up", "verify", "restore_test", "reload")
+        if action == "back_up":
+            return None if busy else True
+        if action in ("verify", "restore_test"):
+            return True if not busy and self.selected is not None and self.selected.manifest else None
+        return True
+
+    # Showing it
+
+    def entered(self) -> None:
+        """Files come and go without us."""
+        self.action_reload()
+
+    def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
+        """Choose the pane and bring it up to date."""
+        job = self.job
+        if job is not None and (job.running or job is not self._read):
+            self._show_run(job)
+            if not job.running and Topic.JOB in topics:
+                self.action_reload()
+        else:
+            self.query_one("#panes", ContentSwitcher).current = "list-pane"
+            if topics & {Topic.BACKUPS, Topic.STATE}:
+                self.action_reload()
+        stand_by_state(self.session)
+
+    def _tick(self) -> None:
+        if self.running and self.is_current and self.job is not None:
+            self._show_run(self.job)
+
+    def _show_run(self, job: Job) -> None:
+        view = self.query_one("#run", JobView)
+        view.phases = {"backup": PHASES, "verify": PHASES[1:]}.get(job.name, RESTORE_PHASES)
+        view.show(job)
+        switcher = self.query_one("#panes", ContentSwitcher)
+        if switcher.current != "run-pane":
+            switcher.current = "run-pane"
+            self.set_focus(None)
+        checks = [event for event in job.events if isinstance(event, CheckEvent)]
+        parts = [part for part in (checks_text(checks), job_outcome(job, only=("path", "files"))) if part]
+        self.query_one("#ended", Static).update(Content("\n\n").join(parts))
+        self.say(f"{safe_str(job.title)} · {clock(job.elapsed)}")
+
+    def action_reload(self) -> None:
+        """Read the backup folder."""
+        self.attempt(self._load, group="list", exclusive=True)
+
+    async def _load(self) -> None:
+        found = await asyncio.to_thread(list_backups, self.session.settings)
+        self.infos = {str(info.path): info for info in found}
+        zone = self.session.settings.timezone
+        rows = []
+        for info in found:
+            mark, style = ("✓", "") if info.usable else ("✗", "") if info.problems else ("!", "")
+            proved = "restored" if info.restored else "verified" if info.verified else "not yet"
+            holds = ", ".join(kind.value for kind in info.kinds) or "unreadable"
+            proved = "damaged" if info.problems else proved
+            cells = (mark, moment(info.created, zone), holds, size(info.bytes), info.rows, proved)
+            rows.append(Row(str(info.path), cells, style))
+        self.query_one("#backups", Rows).set_rows(rows)
+        self._explain()
+        if not self.running and self.query_one("#panes", ContentSwitcher).current == "list-pane":
+            usable = next((info for info in found if info.usable), None)
+            newest = f" · newest {ago(usable.created)}" if usable else ""
+            self.say(f"{plural(len(found), 'backup')}{newest}")
+        stand_by_state(self.session)
+        self.refresh_bindings()
+
+    @on(DataTable.RowHighlighted, "#backups")
+    def _explain(self) -> None:
+        info = self.selected
+        folder = safe_str(self.session.settings.backup_dir, limit=200)
+        panel = self.query_one("#backup-detail", DetailPanel)
+        panel.show(
+            backup_text(info, self.session.settings.timezone)
+            if info is not None
+            else Content(f"No backup yet in {folder}. b makes one; the app goes on meanwhile.")
+        )
+        self.refresh_bindings()
+
+    def focus_first(self) -> None:
+        """The list where there is one, else the act."""
+        if self.query_one("#panes", ContentSwitcher).current == "list-pane":
+            self.query_one("#backups" if self.infos else "#back-up").focus()
+
+    # Acting
+
+    @on(Button.Pressed, "#back-up")
+    def action_back_up(self) -> None:
+        """Make one of the chosen kinds."""
+        self.attempt(self._back_up, group="start", exclusive=True)
+
+    async def _back_up(self) -> None:
+        session = self.session
+        kinds = frozenset(kind for kind, _ in KINDS if self.query_one(f"#kind-{kind.value}", Checkbox).value)
+        if not kinds:
+            await self.tell("Nothing chosen", "Tick at least one kind of backup.")
+            return
+        database = session.database
+        if database is None:
+            return
+        options = BackupOptions(kinds=kinds)
+        session.start_job(
+            "backup",
+            lambda control: make_backup(database, session.settings, options, control),
+            title="Backup",
+            on_quit="The unfinished backup is deleted. The database is not touched by it.",
+        )
+
+    def action_verify(self) -> None:
+        """Read the selected backup back."""
+        if (info := self.selected) is not None:
+            self.session.start_job(
+                "verify",
+                lambda control: verify_backup(info.path, control),
+                title="Verification of the backup",
+                on_quit="The reading is stopped; the backup stays as it is.",
+            )
+
+    def action_restore_test(self) -> None:
+        """Restore the selected backup into a local database and compare."""
+        if (info := self.selected) is not None:
+            settings = self.session.settings
+            self.session.start_job(
+                "restore-test",
+                lambda control: restore_test(info.path, settings, control),
+                title="Restore test",
+                on_quit="The local copy is removed; the backup stays as it is.",
+            )
+
+    def action_stop(self) -> None:
+        """Stop, after a question."""
+        self.attempt(self._stop, group="stop", exclusive=True)
+
+    async def _stop(self) -> None:
+        job = self.job
+        if job is None or not job.running:
+            return
+        if await self.ask(ConfirmDialog(f"Stop: {job.title}", job.on_quit, yes="Stop it", no="Go on")):
+            job.control.cancel()
+
+    def action_log(self) -> None:
+        """Everything it has said."""
+        if self.job is not None:
+            self.app.push_screen(TextView(f"Log: {self.job.title}", job_log(self.job)))
+
+    def action_close(self) -> None:
+        """What came of it has been read: back to the list."""
+        self._read = self.job
+        self.query_one("#panes", ContentSwitcher).current = "list-pane"
+        self.action_reload()
+        self.call_after_refresh(self.focus_first)
+        self.refresh_bindings()
+
+    def action_back(self) -> None:
+        """From an ended run to the list, from there to the overview."""
+        if self.query_one("#panes", ContentSwitcher).current == "run-pane" and not self.running:
+            self.action_close()
+        else:
+            super().action_back()

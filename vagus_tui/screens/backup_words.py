@@ -1,0 +1,75 @@
+"""What the Backup screen says about a backup and about the checks of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.content import Content
+
+from vagus_tui.backup.listing import BackupInfo
+from vagus_tui.events import CheckEvent, Status
+from vagus_tui.widgets.format import moment, number, size
+from vagus_tui.widgets.marks import MARKS, STYLES
+from vagus_tui.widgets.text import fitted, safe, safe_block, safe_str
+
+_NAME_WIDTH = 21
+
+
+def backup_text(info: BackupInfo, timezone: str) -> Content:
+    """A backup from its manifest: where, how it was proved, what is wrong, and rows and bytes by table."""
+    lines = [safe(str(info.path), "bold", limit=500)]
+    proved = "not read back yet: v reads it, t restores it as a test"
+    if info.verified:
+        proved = f"read back {moment(info.verified, timezone)}"
+    if info.restored:
+        proved += f", restored {moment(info.restored, timezone)}"
+    lines.append(safe(proved, "$text-muted"))
+    lines.extend(
+        Content.assemble((f"{MARKS[Status.FAIL]} ", STYLES[Status.FAIL]), safe_block(problem))
+        for problem in info.problems
+    )
+    manifest = info.manifest
+    if manifest is None:
+        return Content("\n").join(lines)
+    lines.append(
+        safe(
+            f"{manifest.fingerprint.database}, PostgreSQL {manifest.server_major}, state {manifest.state}, "
+            f"{len(manifest.files)} files, {size(info.bytes)}",
+            "$text-muted",
+        )
+    )
+    lines.append(Content.styled("Rows by table, as in the snapshot:", "$text-muted"))
+    tables = sorted(manifest.tables, key=lambda table: (not table.workout, table.key))
+    for table in tables:
+        lines.append(
+            Content.assemble(
+                "  ",
+                fitted(table.key.removeprefix("public."), _NAME_WIDTH),
+                fitted(number(table.rows), 10, right=True),
+            )
+        )
+    return Content("\n").join(lines)
+
+
+def checks_text(events: Sequence[CheckEvent]) -> Content:
+    """The checks of a verification or restore: how many are done, and each that is not a plain pass."""
+    latest = {event.id: event for event in events}
+    done = [event for event in latest.values() if event.status not in (Status.PENDING, Status.RUNNING)]
+    if not latest:
+        return Content("")
+    passed = sum(event.status is Status.PASS for event in done)
+    lines = [Content(f"{passed} of {len(latest)} parts compared and equal")]
+    for event in done:
+        if event.status is not Status.PASS:
+            lines.append(
+                Content.assemble(
+                    (f"{MARKS[event.status]} ", STYLES[event.status]),
+                    safe(event.title, "bold"),
+                    " ",
+                    safe(event.measured),
+                    f", expected {safe_str(event.expected)}",
+                )
+            )
+            if event.message:
+                lines.append(safe_block(event.message))
+    return Content("\n").join(lines)

@@ -1,0 +1,227 @@
+"""What every wizard screen has in common. How a screen is made:
+
+1. Put one class into `screens/<step>.py`: `class BackupScreen(StepScreen)`, with `STEP = Step.BACKUP`. The app finds
+   it by that name (`screens/backup.py`, `BackupScreen`) when it is first visited.
+2. Yield the content in `compose_body`: header, rail, title, lock panel and footer are there already. Everything from
+   outside passes `widgets.text.safe` (Content for Static, Label, Button), `safe_text` (DataTable cells) or `safe_str`.
+3. `changed(topics, events)` is called on the first visit, on every return (with every topic and no events) and whenever
+   the session has news: bring the widgets up to date there from `self.session`, never from memory of one's own.
+   `events` are CheckEvents (Topic.CHECKS) and the job's events (Topic.JOB). `entered()` is called on each visit.
+4. Keys are `Binding("b", "back_up", "back up")` on the class and `action_back_up`; the description goes into footer,
+   `?` and palette. `check_action` hides (False) or dims (None) them; call `self.refresh_bindings()` after a change.
+5. What awaits the database goes through `self.attempt(self._do_it())`: a worker of this screen whose errors become a
+   dialog. Inside it dialogs are asked with `await self.ask(ConfirmDialog(…))`, destructive ones in production with
+   `await self.confirm_destructive(…)`.
+6. What takes long is a job of the session: `self.session.start_job("backup", lambda control: make_backup(…, control),
+   title="Backup", on_quit="The unfinished backup is deleted.")`. Then read `self.session.job` (steps, notes, result,
+   error, elapsed, control) in `changed`. It goes on when the screen is left.
+7. `self.session.set_standing(Step.BACKUP, Status.PASS, "verified")` puts the mark and the word on the rail;
+   `self.say("26 min old")` fills the title line's right end. `self.session.locks(step)` are the gates in the way.
+8. Check tables: `widgets.check_table.CheckTable` with `widgets.detail_panel.DetailPanel`, or `CheckScreen` of
+   `screens/check_screen.py` for a whole screen of checks. Put the pair into a `Vertical(classes="split")`: it stands
+   side by side from 110 columns on and one above the other below that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import asyncpg
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import ModalScreen, Screen
+from textual.worker import Worker
+
+from vagus_tui.errors import VagusError
+from vagus_tui.events import Event
+from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.dialogs import ConfirmDialog, MessageDialog, TypedConfirmDialog
+from vagus_tui.screens.messages import SessionChanged
+from vagus_tui.screens.session import Session, Topic
+from vagus_tui.widgets.footer import KeyFooter
+from vagus_tui.widgets.header import HeaderLine
+from vagus_tui.widgets.lock_panel import LockPanel
+from vagus_tui.widgets.rail import Rail
+from vagus_tui.widgets.text import safe_block
+from vagus_tui.widgets.title import TitleLine
+from vagus_tui.widgets.too_small import TooSmall
+
+if TYPE_CHECKING:
+    from vagus_tui.app import VagusApp
+
+Answer = TypeVar("Answer")
+EVERYTHING = frozenset(Topic)
+
+
+def error_text(error: BaseException) -> Content:
+    """What happened, what state it left, what to do: one paragraph each."""
+    if isinstance(error, VagusError):
+        parts = [part for part in (error.happened, error.state, error.next_step) if part]
+        return Content("\n\n").join(safe_block(part) for part in parts)
+    if isinstance(error, asyncpg.PostgresError):
+        said = str(error.args[0]) if error.args else type(error).__name__
+        return safe_block(
+            f"The server said: {said}\n\nThe statement was undone by the server.\n\n"
+            "The overview shows the state as it is now."
+        )
+    return safe_block(
+        f"This should not have happened: {type(error).__name__}: {error}\n\n"
+        "What was under way in the database was undone by the server.\n\n"
+        "The overview shows the state as it is now; please report this."
+    )
+
+
+class WizardScreen(Screen[None]):
+    """A full window with the session at hand: header, content, footer. Steps and detail views build on it."""
+
+    @property
+    def wizard(self) -> VagusApp:
+        """The app, as what it is."""
+        from vagus_tui.app import VagusApp
+
+        assert isinstance(self.app, VagusApp)
+        return self.app
+
+    @property
+    def session(self) -> Session:
+        """What the wizard knows."""
+        return self.wizard.session
+
+    def attempt(
+        self,
+        work: Coroutine[Any, Any, None] | Callable[[], Coroutine[Any, Any, None]],
+        *,
+        group: str = "attempt",
+        exclusive: bool = False,
+    ) -> Worker[None]:
+        """Do something that may fail, without stopping the keys; a failure becomes a dialog.
+
+        With `exclusive`, give a function rather than a coroutine: what is replaced may not have begun yet, and a
+        coroutine that never begins is a fault.
+        """
+        return self.run_worker(partial(self._attempted, work), group=group, exclusive=exclusive, exit_on_error=False)
+
+    async def _attempted(self, work: Coroutine[Any, Any, None] | Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await (work() if callable(work) else work)
+        except Exception as error:
+            self.wizard.show_error(error)
+
+    async def ask(self, dialog: ModalScreen[Answer]) -> Answer:
+        """Show a dialog and wait for its answer; only inside `attempt`."""
+        return await self.app.push_screen_wait(dialog)
+
+    async def confirm_destructive(self, title: str, body: Content | str, *, yes: str, no: str = "Cancel") -> bool:
+        """Ask before an act that takes something away; in production the project's name has to be typed."""
+        if self.session.production:
+            return await self.ask(TypedConfirmDialog(title, body, expected=self.session.project, yes=yes, no=no))
+        return await self.ask(ConfirmDialog(title, body, yes=yes, no=no, danger=True))
+
+    async def tell(self, title: str, body: Content | str) -> None:
+        """Something to be read; only inside `attempt`."""
+        await self.ask(MessageDialog(title, body))
+
+
+class StepScreen(WizardScreen):
+    """One of the ten screens. See the module's text for how one is made."""
+
+    STEP: ClassVar[Step]
+    SHOW_BODY_WHEN_LOCKED: ClassVar[bool] = True
+    AUTO_FOCUS = ""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "Back to the overview", show=False)]
+
+    def compose(self) -> ComposeResult:
+        """The frame around the step's own content."""
+        yield HeaderLine(self.session)
+        yield TooSmall()
+        with Horizontal(id="frame"):
+            yield Rail(self.session, self.STEP)
+            with Vertical(id="content"):
+                yield TitleLine(self.STEP.label)
+                yield LockPanel(self.session, self.STEP)
+                with Vertical(id="body"):
+                    yield from self.compose_body()
+        yield KeyFooter()
+
+    def compose_body(self) -> ComposeResult:
+        """The step's own content."""
+        raise NotImplementedError
+
+    def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
+        """Bring the widgets up to date; see the module's text."""
+
+    def entered(self) -> None:
+        """The screen is shown, for the first time or again."""
+
+    def focus_first(self) -> None:
+        """Put the focus where the next act is. By default: the first thing in the body that takes it."""
+        for widget in self.query("#body *"):
+            if widget.focusable:
+                widget.focus()
+                return
+
+    def say(self, summary: Content | str) -> None:
+        """What matters most right now, at the right end of the title line."""
+        self.query_one(TitleLine).set_summary(summary)
+
+    def on_mount(self) -> None:
+        """Show what is known at once."""
+        self._update(EVERYTHING, ())
+        self.call_after_refresh(self._settle_focus)
+
+    def on_resize(self) -> None:
+        """The window has another size."""
+        for line in self.query(TooSmall):
+            line.decide()
+
+    def _settle_focus(self) -> None:
+        if self.focused is None and self.is_attached:
+            panel = self.query_one(LockPanel)
+            if panel.display:
+                panel.focus_gates()
+            else:
+                self.focus_first()
+
+    def on_screen_resume(self) -> None:
+        """Shown again: what happened meanwhile is brought up to date."""
+        if self.is_mounted:
+            self._update(EVERYTHING, ())
+            self.entered()
+            self.call_after_refresh(self._settle_focus)
+
+    @on(SessionChanged)
+    def _session_changed(self, message: SessionChanged) -> None:
+        self._update(message.topics, message.events)
+
+    def _update(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
+        self.query_one(HeaderLine).refresh()
+        self.query_one(Rail).refresh()
+        locked = self.query_one(LockPanel).update_gates()
+        self.query_one("#body").display = self.SHOW_BODY_WHEN_LOCKED or not locked
+        self.changed(topics, events)
+        self.refresh_bindings()
+
+    @on(Rail.Chosen)
+    def _chosen(self, message: Rail.Chosen) -> None:
+        self.wizard.action_go(message.step.value)
+
+    @on(LockPanel.OverrideAsked)
+    def _override_asked(self, message: LockPanel.OverrideAsked) -> None:
+        from vagus_tui.screens.acts import override_check
+
+        self.attempt(override_check(self, message.event))
+
+    @on(LockPanel.ToldMore)
+    def _told_more(self, message: LockPanel.ToldMore) -> None:
+        self.app.push_screen(MessageDialog(message.event.title, message.text))
+
+    def action_back(self) -> None:
+        """One step back: from a step to the overview."""
+        if self.STEP is not Step.OVERVIEW:
+            self.wizard.action_go(Step.OVERVIEW.value)

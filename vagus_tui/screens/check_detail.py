@@ -1,0 +1,128 @@
+"""Everything about one check: what it found, why it matters, its SQL, the offending rows, what helps."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import DataTable, Static
+
+from vagus_tui.checks.base import Check, RowPage, offending_rows
+from vagus_tui.events import CheckEvent, Status
+from vagus_tui.screens.base import WizardScreen
+from vagus_tui.screens.text_view import TextView
+from vagus_tui.widgets.detail_panel import explanation
+from vagus_tui.widgets.footer import KeyFooter
+from vagus_tui.widgets.header import HeaderLine
+from vagus_tui.widgets.row_page import show_page
+from vagus_tui.widgets.text import safe_str
+from vagus_tui.widgets.title import TitleLine
+
+PAGE_ROWS = 200
+
+
+class CheckDetail(WizardScreen):
+    """One check over the whole window. Rows come a page at a time, read from the server when asked for."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "back", key_display="esc"),
+        Binding("s", "sql", "SQL"),
+        Binding("greater_than_sign", "page(1)", "next rows", key_display=">"),
+        Binding("less_than_sign", "page(-1)", "previous rows", key_display="<"),
+        Binding("c", "copy", "copy row"),
+        Binding("j", "cursor(1)", show=False),
+        Binding("k", "cursor(-1)", show=False),
+    ]
+    AUTO_FOCUS = ""
+
+    def __init__(self, check: Check, event: CheckEvent, hint: str = "") -> None:
+        super().__init__()
+        self.check = check
+        self.event = event
+        self.hint = hint
+        self.page = RowPage((), (), 0, more=False)
+        self.sql_text = ""
+
+    def compose(self) -> ComposeResult:
+        """Explanation above, rows below."""
+        yield HeaderLine(self.session)
+        with Vertical(id="detail"):
+            yield TitleLine(safe_str(self.check.title))
+            yield Static(explanation(self.check, self.event, self.hint), id="explanation")
+            yield Static("", id="rows-note")
+            yield DataTable(id="rows", cursor_type="row", zebra_stripes=False)
+        yield KeyFooter()
+
+    def on_mount(self) -> None:
+        """Ask for the SQL and the first rows."""
+        self.query_one("#rows").display = False
+        self.attempt(self._load(0))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that have nothing to work on are left out."""
+        if action == "sql":
+            return self.check.sql is not None or self.check.rows_sql is not None
+        if action == "page":
+            return self.page.more if parameters == (1,) else self.page.offset > 0
+        if action == "copy":
+            return bool(self.page.rows)
+        return True
+
+    async def _load(self, offset: int) -> None:
+        check = self.check
+        async with self.session.context("rows", statement_timeout="60000") as context:
+            if check.sql is not None:
+                self.sql_text = check.sql(context)
+            elif check.rows_sql is not None:
+                self.sql_text = check.rows_sql(context)
+            if check.rows_sql is not None and self.event.status not in (Status.PENDING, Status.SKIP):
+                self.page = await offending_rows(check, context, offset=offset, limit=PAGE_ROWS)
+        self._show_rows()
+        self.refresh_bindings()
+
+    def _show_rows(self) -> None:
+        page = self.page
+        table: DataTable[object] = self.query_one("#rows", DataTable)
+        note = self.query_one("#rows-note", Static)
+        table.display = bool(page.rows)
+        if not page.rows:
+            none = "No rows to show." if self.check.rows_sql is not None else "This check is not about single rows."
+            note.update(Content.styled(none, "$text-muted"))
+            return
+        last = page.offset + len(page.rows)
+        of = f" of {self.event.rows:,}" if self.event.rows else ""
+        note.update(Content.styled(f"Rows {page.offset + 1:,} to {last:,}{of}", "$text-muted"))
+        show_page(table, page)
+        table.focus()
+
+    def action_page(self, direction: int) -> None:
+        """The next or previous page of rows."""
+        self.attempt(self._load(max(0, self.page.offset + direction * PAGE_ROWS)), group="rows", exclusive=True)
+
+    def action_cursor(self, direction: int) -> None:
+        """One row up or down."""
+        table: DataTable[object] = self.query_one("#rows", DataTable)
+        if direction > 0:
+            table.action_cursor_down()
+        else:
+            table.action_cursor_up()
+
+    def action_copy(self) -> None:
+        """Copy the row under the cursor, tab-separated, as the server has it."""
+        table: DataTable[object] = self.query_one("#rows", DataTable)
+        row = self.page.rows[table.cursor_row]
+        self.app.copy_to_clipboard("\t".join("" if value is None else str(value) for value in row))
+        self.notify("Row copied.", timeout=2, markup=False)
+
+    def action_sql(self) -> None:
+        """The statement behind the check."""
+        if self.sql_text:
+            self.app.push_screen(TextView(f"SQL · {self.check.title}", self.sql_text, language="postgresql"))
+
+    def action_back(self) -> None:
+        """Back to the table."""
+        if self.is_current:
+            self.dismiss(None)

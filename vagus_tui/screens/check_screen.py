@@ -1,0 +1,177 @@
+"""A step that is a table of checks: runs them, shows them live, explains the selected one.
+
+Subclasses give `sections()`; everything else (run, override, SQL, rows, detail) is here. `RUN` names the run in the
+session, so that it goes on when the screen is left and is found again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+
+from vagus_tui.checks.base import Check
+from vagus_tui.events import CheckEvent, Event, Status
+from vagus_tui.screens.acts import override_check
+from vagus_tui.screens.base import StepScreen
+from vagus_tui.screens.check_detail import CheckDetail
+from vagus_tui.screens.session import Link, Topic
+from vagus_tui.screens.text_view import TextView
+from vagus_tui.widgets.check_table import CheckTable, display_status, summary
+from vagus_tui.widgets.detail_panel import DetailPanel, explanation
+from vagus_tui.widgets.marks import worst
+
+
+class CheckScreen(StepScreen):
+    """See the module's text."""
+
+    RUN: ClassVar[str] = "checks"
+    RUN_ON_ENTRY: ClassVar[bool] = True
+    WORDS: ClassVar[dict[Status, str]] = {Status.PASS: "pass", Status.WARN: "warn", Status.FAIL: "fail"}
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("r", "run", "run again"),
+        Binding("n", "next_problem", "next", tooltip="go to the next check that fails, or warns when none does"),
+        Binding("s", "sql", "SQL", tooltip="the statement behind the selected check"),
+        Binding("o", "override", "override", tooltip="let the selected check pass, by name and with a reason"),
+    ]
+
+    def sections(self) -> list[tuple[str, tuple[Check, ...]]]:
+        """Heading and checks, in the order in which they are shown and run."""
+        raise NotImplementedError
+
+    def hint(self, event: CheckEvent) -> str:
+        """One more line for the detail panel: what can be done here."""
+        if event.status.blocks and not event.overridden:
+            return "o overrides it." if event.overridable else "It cannot be overridden."
+        return ""
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """All checks of the screen."""
+        return tuple(check for _, checks in self.sections() for check in checks)
+
+    def check_of(self, event: CheckEvent) -> Check:
+        """The check that an event is about."""
+        return next(check for check in self.checks if check.id == event.id)
+
+    @property
+    def table(self) -> CheckTable:
+        """The table."""
+        return self.query_one("#checks", CheckTable)
+
+    def compose_body(self) -> ComposeResult:
+        """The table and the selected check's explanation."""
+        with Vertical(classes="split"):
+            yield CheckTable(id="checks")
+            yield DetailPanel(id="check-detail")
+
+    def on_mount(self) -> None:
+        """Every row is there from the start."""
+        self.table.set_checks(self.sections())
+
+    def entered(self) -> None:
+        """Run on entry, unless the outcomes are there already."""
+        self._run_on_entry()
+
+    def _run_on_entry(self) -> None:
+        ready = self.session.link is Link.UP and self.session.state is not None
+        fresh = not self.session.outcomes(self.checks)
+        if ready and self.RUN_ON_ENTRY and fresh and not self.session.checking(self.RUN) and self.is_current:
+            self.action_run()
+
+    def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
+        """Turn the rows that have news."""
+        if Topic.CHECKS in topics:
+            news = events or self.session.outcomes(self.checks)
+            for event in news:
+                if isinstance(event, CheckEvent):
+                    self.table.put(event)
+            self.say(summary(self.table.events))
+        if Topic.OVERRIDES in topics:
+            self.session.apply_overrides()
+        if topics & {Topic.STATE, Topic.LINK}:
+            self._run_on_entry()
+
+    def settle(self) -> None:
+        """Put the group's standing on the rail."""
+        statuses = [display_status(event) for event in self.session.outcomes(self.checks)]
+        status = worst(statuses) if len(statuses) == len(self.checks) else Status.PENDING
+        if self.session.checking(self.RUN):
+            status = Status.RUNNING
+        fails = len(self.session.blocking(self.checks))
+        word = f"{fails} {'fails' if fails == 1 else 'fail'}" if fails and status is not Status.RUNNING else ""
+        self.session.set_standing(self.STEP, status, word or self.WORDS.get(status, ""))
+
+    @on(CheckTable.Highlighted, "#checks")
+    def _highlighted(self, message: CheckTable.Highlighted) -> None:
+        message.stop()
+        event = message.event
+        self.query_one("#check-detail", DetailPanel).show(explanation(self.check_of(event), event, self.hint(event)))
+        self.refresh_bindings()
+
+    @on(CheckTable.Opened, "#checks")
+    def _opened(self, message: CheckTable.Opened) -> None:
+        message.stop()
+        self.app.push_screen(CheckDetail(self.check_of(message.event), message.event, self.hint(message.event)))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys follow the selected check."""
+        if action in ("override", "sql") and self.is_mounted:
+            event = self.table.selected
+            if event is None:
+                return None
+            if action == "sql":
+                check = self.check_of(event)
+                return True if check.sql or check.rows_sql else None
+            return True if event.status.blocks else None
+        return True
+
+    def action_run(self) -> None:
+        """Run all of them again."""
+        self.session.set_standing(self.STEP, Status.RUNNING, "running")
+        self.session.start_checks(self.RUN, self.checks, done=self._finished)
+
+    def _finished(self) -> None:
+        if self.is_attached:
+            self.call_later(self._after_run)
+
+    def _after_run(self) -> None:
+        self.settle()
+        # The next act is at what fails; whoever has moved the cursor meanwhile keeps their place.
+        if self.table.cursor == 0:
+            self.table.select_problem(after=False)
+        self.refresh_bindings()
+
+    def action_next_problem(self) -> None:
+        """Go to the next check that fails, or when none does, that warns."""
+        if not self.table.select_problem(after=True):
+            self.notify("No check fails and none warns.", markup=False)
+
+    def action_override(self) -> None:
+        """Override the selected check, or take that back."""
+        event = self.table.selected
+        if event is not None:
+            self.attempt(self._override(event))
+
+    async def _override(self, event: CheckEvent) -> None:
+        await override_check(self, event)
+        self.settle()
+
+    def action_sql(self) -> None:
+        """The statement behind the selected check."""
+        event = self.table.selected
+        if event is not None:
+            self.attempt(self._show_sql(self.check_of(event)))
+
+    async def _show_sql(self, check: Check) -> None:
+        make = check.sql or check.rows_sql
+        if make is None:
+            return
+        async with self.session.context("sql") as context:
+            sql = make(context)
+        self.app.push_screen(TextView(f"SQL · {check.title}", sql, language="postgresql"))

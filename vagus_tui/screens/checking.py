@@ -1,0 +1,194 @@
+"""Checks, their overrides, and the gates that lock screens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+import asyncpg
+
+from vagus_tui.checks.base import Check, Group, blocking, run_check, run_checks
+from vagus_tui.checks.registry import checks_for
+from vagus_tui.errors import VagusError
+from vagus_tui.events import CheckEvent, Status
+from vagus_tui.journal import store
+from vagus_tui.journal.schema import journal_exists
+from vagus_tui.journal.state import State
+from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.knowledge import Topic
+from vagus_tui.screens.reading import Reading
+from vagus_tui.screens.standings import stand_by_state
+
+MOVABLE = frozenset({State.V1, State.V1_RENAMED, State.ROLLED_BACK, State.BUILDING, State.READY})
+
+BEARING = frozenset({Topic.LINK, Topic.STATE, Topic.SIGN_OFFS, Topic.OVERRIDES, Topic.BACKUPS})
+
+UNCHECKED = CheckEvent(
+    id="prerequisites-checked",
+    group="gates",
+    title="Prerequisites are checked",
+    status=Status.FAIL,
+    measured="not yet",
+    expected="all checked",
+    overridable=False,
+    message="The prerequisites have not been looked at in this session. Key 2 goes there; they run by themselves.",
+)
+
+
+def _not_migrated(state: State) -> CheckEvent:
+    return CheckEvent(
+        id="migration-done",
+        group="gates",
+        title="The migration is done",
+        status=Status.FAIL,
+        measured=state.value,
+        expected="v2 in place",
+        overridable=False,
+        message="There is no v2 in place to work with yet. Key 5 goes to the migration.",
+    )
+
+
+class Checking(Reading):
+    """Runs checks in the background and keeps their outcomes; they outlive the screen that asked for them."""
+
+    def start_checks(self, name: str, checks: Sequence[Check], done: Callable[[], None] | None = None) -> None:
+        """Run checks in the background; outcomes go to `results`, and a run of the same name is replaced."""
+        if (earlier := self._checks.get(name)) is not None:
+            earlier.cancel()
+        self._checks[name] = asyncio.create_task(self._run_checks(tuple(checks), done), name=f"checks {name}")
+
+    def checking(self, name: str) -> bool:
+        """Whether checks of that name run now."""
+        task = self._checks.get(name)
+        return task is not None and not task.done()
+
+    async def _run_checks(self, checks: Sequence[Check], done: Callable[[], None] | None) -> None:
+        finished: list[CheckEvent] = []
+        try:
+            async with self.context("checks") as context:
+                async for event in run_checks(checks, context):
+                    self.take_result(event)
+                    if event.status not in (Status.PENDING, Status.RUNNING):
+                        finished.append(event)
+                if await journal_exists(context.connection):
+                    # The first look at a database leaves no trace in it; from the first act on, checks are on record.
+                    await store.record_checks(context.connection, finished, operator=self.settings.operator)
+        except (VagusError, asyncpg.PostgresError) as error:
+            reason = str(error) if isinstance(error, VagusError) else f"The server said: {error}"
+            seen = {event.id for event in finished}
+            for check in checks:
+                if check.id not in seen:
+                    self.take_result(check.event(Status.ERROR, measured="could not be measured", message=reason))
+            self.wake()
+        self.judge()
+        if done is not None:
+            done()
+
+    def take_result(self, event: CheckEvent) -> None:
+        """Keep a check's standing, with the override that applies to it."""
+        override = self.now.overrides.get(event.id)
+        if override is not None and event.status.blocks:
+            event = replace(event, overridden=override.reason)
+        self.results[event.id] = event
+        self._say(Topic.CHECKS, event)
+
+    def apply_overrides(self) -> None:
+        """Bring the overrides on the kept outcomes up to date."""
+        for event in list(self.results.values()):
+            override = self.now.overrides.get(event.id)
+            reason = override.reason if override is not None and event.status.blocks else None
+            if event.overridden != reason:
+                self.take_result(replace(event, overridden=reason))
+
+    # Gates
+
+    def locks(self, step: Step) -> tuple[CheckEvent, ...]:
+        """The gates that lock a screen now: those that fail and are not overridden."""
+        return tuple(blocking(self.gates.get(step, ())))
+
+    def changed(self, *topics: Topic) -> None:
+        """Say that something has changed, and measure the gates again where it bears on them."""
+        super().changed(*topics)
+        if not BEARING.isdisjoint(topics):
+            self.judge()
+            self._gates_later()
+
+    def judge(self) -> None:
+        """Work out, from what is known, which gates lock which screens."""
+        gates: dict[Step, tuple[CheckEvent, ...]] = {}
+        state = self.state
+        if state is not None and state.state is not State.UNKNOWN:
+            moved = state.state in (State.MIGRATED, State.CLEANED)
+            if not moved:
+                gates[Step.VERIFICATION] = gates[Step.ROLLOUT] = (_not_migrated(state.state),)
+            if not moved and state.state is not State.ROLLED_BACK:
+                gates[Step.ROLLBACK] = (_not_migrated(state.state),)
+            if state.state in MOVABLE:
+                gates[Step.MIGRATION] = (*self._measured_gates(), *self.own_gates)
+        if gates != self.gates:
+            self.gates = gates
+            self.changed(Topic.GATES)
+        stand_by_state(self)
+
+    def _measured_gates(self) -> tuple[CheckEvent, ...]:
+        checks = (*checks_for(Group.PREREQUISITES), *checks_for(Group.DATA_QUALITY))
+        found = self.outcomes(checks)
+        if sum(event.status not in (Status.PENDING, Status.RUNNING) for event in found) < len(checks):
+            return (UNCHECKED,)
+        return tuple(found)
+
+    async def refresh_gates(self) -> None:
+        """Measure the gates that no other group has (state, backup, messages to users), then judge.
+
+        Raises:
+            VagusError: there is no connection.
+        """
+        if self.state is None or self.state.state not in MOVABLE:
+            self.own_gates = ()
+        else:
+            from vagus_tui.migration.gates import OWN_GATES, overridden
+
+            async with self.context("gates") as context:
+                allowed = await store.overrides(context.connection)
+                self.own_gates = tuple([overridden(await run_check(check, context), allowed) for check in OWN_GATES])
+        self.judge()
+
+    def _gates_later(self) -> None:
+        if self._gating is None or self._gating.done():
+            self._gating = asyncio.create_task(self._regate(), name="gates")
+        else:
+            self._gate_again = True
+
+    async def _regate(self) -> None:
+        while True:
+            self._gate_again = False
+            with contextlib.suppress(VagusError, asyncpg.PostgresError):
+                await self.refresh_gates()
+            if not self._gate_again:
+                return
+
+    # Outcomes
+
+    def outcomes(self, checks: Iterable[Check]) -> list[CheckEvent]:
+        """The kept outcomes of these checks; those that never ran are left out."""
+        return [self.results[check.id] for check in checks if check.id in self.results]
+
+    def blocking(self, checks: Iterable[Check]) -> list[CheckEvent]:
+        """Those of these checks that hold up what depends on them."""
+        return blocking(self.outcomes(checks))
+
+    async def override(self, check_id: str, reason: str) -> None:
+        """Let a check pass by name and with a reason, and read it back."""
+        async with self.connection("override") as connection:
+            await store.override(connection, check_id, reason, operator=self.settings.operator)
+        await self.refresh()
+        self.apply_overrides()
+
+    async def withdraw_override(self, check_id: str) -> None:
+        """Let a check count again."""
+        async with self.connection("override") as connection:
+            await store.withdraw_override(connection, check_id)
+        await self.refresh()
+        self.apply_overrides()

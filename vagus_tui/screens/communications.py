@@ -1,0 +1,186 @@
+"""Communications: the messages to users, filled in with the planned date, and who has sent what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+
+from vagus_tui.events import Event, Status
+from vagus_tui.journal.state import State
+from vagus_tui.runbook import communications
+from vagus_tui.runbook.messages import MessageContext, RenderedMessage, find_message, render
+from vagus_tui.runbook.model import Item
+from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.runbook.timeline import Standing, item_standing
+from vagus_tui.screens.base import StepScreen
+from vagus_tui.screens.planning import ask_planned_moment
+from vagus_tui.screens.session import Topic
+from vagus_tui.screens.text_view import TextView
+from vagus_tui.screens.viewed import NoteDialog, item_text
+from vagus_tui.widgets.checklist import Checklist, Entry
+from vagus_tui.widgets.detail_panel import DetailPanel
+from vagus_tui.widgets.format import moment, zone
+from vagus_tui.widgets.marks import STYLES
+from vagus_tui.widgets.text import safe, safe_block, safe_str
+
+NO_DATE = "T−0 is not set: the dates in the texts are gaps until it is. t sets it."
+GAPS = MessageContext(date="[date]", time="[time]", window="[from] to [to]")
+
+
+class CommunicationsScreen(StepScreen):
+    """Four phases, ten messages. The wizard sends nothing: copy the text, send it, sign it off."""
+
+    STEP = Step.COMMUNICATIONS
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("m", "message", "message", tooltip="the text for the selected item, filled in"),
+        Binding("c", "copy", "copy text", tooltip="copy the selected item's text to the clipboard"),
+        Binding("e", "tick_with_note", "note", tooltip="tick the selected item and keep a note with it"),
+        Binding("t", "plan", "set T−0", tooltip="the planned start; all dates follow it"),
+    ]
+
+    def compose_body(self) -> ComposeResult:
+        """The checklist and the selected item's text."""
+        with Vertical(classes="split"):
+            yield Checklist(id="messages")
+            yield DetailPanel(id="message-detail")
+
+    @property
+    def checklist(self) -> Checklist:
+        """The list."""
+        return self.query_one("#messages", Checklist)
+
+    def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
+        """Bring ticks, due times and texts up to date."""
+        if not topics & {Topic.SIGN_OFFS, Topic.PLANNED, Topic.STATE, Topic.LINK}:
+            return
+        self.checklist.show(
+            communications.GROUPS,
+            {item.id: self._entry(item) for group in communications.GROUPS for item in group.items},
+        )
+        self._explain()
+        done, total = self.checklist.done
+        planned = self.session.now.planned_at
+        timezone = self.session.settings.timezone
+        when = f"T−0 {moment(planned, timezone)}" if planned else "T−0 is not set"
+        self.say(Content.assemble(f"{done} of {total} sent · ", (when, "" if planned else STYLES[Status.WARN])))
+        self._stand(done, total)
+
+    def _entry(self, item: Item) -> Entry:
+        """Signed by whom and when; or when it is due, and whether that is past. The rest is in the detail."""
+        timezone = self.session.settings.timezone
+        signed = self.session.now.sign_offs.get(item.id)
+        if signed is not None and signed.ticked:
+            return Entry(Status.PASS, f"{safe_str(signed.operator, limit=12)} {moment(signed.at, timezone)[5:10]}")
+        planned = self.session.now.planned_at
+        if planned is None or item.due is None:
+            return Entry(Status.PENDING, item.owner.value)
+        day = moment(planned + item.due, timezone)[5:10]
+        standing = item_standing(item, planned, datetime.now(UTC), done=False)
+        if standing is Standing.LATE:
+            return Entry(Status.WARN, f"late {day}")
+        return Entry(Status.WARN, f"due {day}") if standing is Standing.DUE else Entry(Status.PENDING, f"by {day}")
+
+    def _stand(self, done: int, total: int) -> None:
+        """The mark on the rail: what was due before the cut-over counts first."""
+        state = self.session.state
+        signed = self.session.now.sign_offs
+        before = [item for group in (communications.WEEK_BEFORE, communications.DAY_BEFORE) for item in group.items]
+        open_before = [item for item in before if not (item.id in signed and signed[item.id].ticked)]
+        moved = state is not None and state.state in (State.MIGRATED, State.CLEANED)
+        if done == total:
+            self.session.set_standing(self.STEP, Status.PASS, "all sent")
+        elif not moved and not open_before:
+            self.session.set_standing(self.STEP, Status.PASS, f"{done} of {total}")
+        else:
+            self.session.set_standing(self.STEP, Status.PENDING, f"{done} of {total}" if done else "")
+
+    # The texts
+
+    def rendered(self, item: Item) -> RenderedMessage | None:
+        """The item's text with the dates of the planned start, or with gaps in their place."""
+        if item.message is None:
+            return None
+        planned = self.session.now.planned_at
+        context = GAPS
+        if planned is not None:
+            context = MessageContext.planned(planned.astimezone(zone(self.session.settings.timezone)))
+        return render(find_message(item.message), context)
+
+    def _explain(self) -> None:
+        item = self.checklist.selected
+        if item is None:
+            return
+        parts = [item_text(self.session, item)]
+        message = self.rendered(item)
+        if message is not None:
+            if self.session.now.planned_at is None:
+                parts.append(Content.styled(NO_DATE, STYLES[Status.WARN]))
+            parts.append(Content.assemble(("Text, m shows all of it, c copies it", "bold $text-muted")))
+            if message.subject:
+                parts.append(Content.assemble(("Subject: ", "$text-muted"), safe(message.subject)))
+            parts.append(safe_block(message.body))
+        self.query_one("#message-detail", DetailPanel).show(Content("\n").join(parts))
+
+    @on(Checklist.At)
+    def _item_at(self) -> None:
+        self._explain()
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys follow the selected item."""
+        if action in ("message", "copy") and self.is_mounted:
+            item = self.checklist.selected
+            return None if item is None or item.message is None else True
+        return True
+
+    def action_message(self) -> None:
+        """The whole text, to read and copy."""
+        item = self.checklist.selected
+        message = self.rendered(item) if item is not None else None
+        if item is not None and message is not None:
+            self.app.push_screen(TextView(item.title, message.text))
+
+    def action_copy(self) -> None:
+        """Copy the text."""
+        item = self.checklist.selected
+        message = self.rendered(item) if item is not None else None
+        if message is None:
+            return
+        self.app.copy_to_clipboard(message.text)
+        gaps = " Its dates are gaps: set T−0 first." if self.session.now.planned_at is None else ""
+        self.notify(f"Text copied.{gaps}", timeout=3, markup=False)
+
+    # Signing off
+
+    @on(Checklist.Ticked)
+    def _ticked(self, message: Checklist.Ticked) -> None:
+        self.attempt(self._tick(message.item, with_note=False), group="tick")
+
+    def action_tick_with_note(self) -> None:
+        """Tick the selected item and keep a note with it."""
+        if (item := self.checklist.selected) is not None:
+            self.attempt(self._tick(item, with_note=True), group="tick")
+
+    async def _tick(self, item: Item, *, with_note: bool) -> None:
+        signed = self.session.now.sign_offs.get(item.id)
+        ticked = not (signed is not None and signed.ticked)
+        note = ""
+        if with_note:
+            yes = "Sign off" if ticked else "Take back"
+            answer = await self.ask(NoteDialog(item.title, "A note, to be kept with it.", yes=yes, required=False))
+            if answer is None:
+                return
+            note = answer
+        await self.session.sign(item.id, ticked=ticked, note=note)
+
+    def action_plan(self) -> None:
+        """Set T−0."""
+        self.attempt(ask_planned_moment(self))

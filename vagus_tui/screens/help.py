@@ -1,0 +1,97 @@
+"""`?`: what the screen is for, why it matters, what comes next, and every key that works there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Static
+
+from vagus_tui.runbook.help import HELP
+from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.widgets.footer import KeyFooter, key_name
+from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
+from vagus_tui.widgets.text import safe, safe_str
+
+KEY_WIDTH = 14
+LEFT_OUT = ("go(", "turn(", "app.focus", "screen.copy", "command_palette", "help", "quit", "move(", "page(", "end(")
+
+
+def keys_of(screen: Screen[object]) -> list[tuple[str, str]]:
+    """Every key that does something on a screen now, with what it does; keys of one action share a line."""
+    found: dict[str, tuple[list[str], str]] = {}
+    for key, (_node, binding, enabled, _tooltip) in screen.active_bindings.items():
+        if not binding.description or not enabled or binding.action.startswith(LEFT_OUT):
+            continue
+        names, _ = found.setdefault(binding.action, ([], safe_str(binding.description)))
+        name = binding.key_display or key_name(key)
+        if name not in names:
+            names.append(name)
+    return [(" ".join(names), description) for names, description in found.values()]
+
+
+def key_table(rows: Sequence[tuple[str, str]]) -> Content:
+    """Keys and what they do, in two columns."""
+    return Content("\n").join(
+        Content.assemble((f"{keys:<{KEY_WIDTH}}", "bold $accent"), " ", description) for keys, description in rows
+    )
+
+
+class HelpScreen(ModalScreen[None]):
+    """Help for the screen it was opened on."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q", "close", "back", key_display="esc")]
+    AUTO_FOCUS = "#help-scroll"
+
+    def __init__(self, step: Step | None, keys: Sequence[tuple[str, str]], *, topic: str = "") -> None:
+        super().__init__()
+        self.step = step
+        self.keys = keys
+        self.topic = topic
+
+    def compose(self) -> ComposeResult:
+        """The texts, then the keys."""
+        help_ = next((entry for entry in HELP if entry.screen is self.step), None)
+        with Vertical(id="help"):
+            yield Static(safe(self.step.label if self.step else "Help"), id="dialog-title")
+            with VerticalScroll(id="help-scroll", can_focus=True):
+                if help_ is not None:
+                    yield Static(safe(help_.purpose), classes="paragraph")
+                    yield Static(Content.assemble(("Why  ", "bold"), safe(help_.why)), classes="paragraph")
+                    yield Static(Content.assemble(("Next  ", "bold"), safe(help_.next)), classes="paragraph")
+                if self.topic:
+                    yield Static(safe(self.topic, lines=True, limit=4000), classes="paragraph")
+                yield Static(Content.styled("Keys here", "bold"))
+                yield Static(key_table(self.keys), classes="paragraph")
+                yield Static(Content.styled("Everywhere", "bold"))
+                yield Static(key_table(EVERYWHERE), classes="paragraph")
+                yield Static(Content.styled("Marks", "bold"))
+                yield Static(
+                    Content("   ").join(
+                        Content.assemble((MARKS[status], STYLES[status]), " ", WORDS[status])
+                        for status in MARKS
+                        if status != "error"
+                    )
+                )
+            yield KeyFooter()
+
+    def action_close(self) -> None:
+        """Back to the screen."""
+        if self.is_current:
+            self.dismiss(None)
+
+
+EVERYWHERE: tuple[tuple[str, str], ...] = (
+    ("1 … 9 0", "go to one of the ten screens"),
+    ("n p ^down ^up", "next and previous screen"),
+    ("tab", "move the focus"),
+    ("↑ ↓ j k", "move in a table; page up, page down, home, end"),
+    ("esc", "one step back"),
+    ("^p", "find any action"),
+    ("q", "quit; asks first when something runs"),
+)

@@ -1,0 +1,128 @@
+"""A long-running job: started by a screen, owned by the session, so that leaving the screen does not end it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import asyncpg
+
+from vagus_tui.control import Control
+from vagus_tui.errors import ConnectionLostError, VagusError
+from vagus_tui.events import Event, NoteEvent, ResultEvent, StepEvent, StepState
+
+JobFactory = Callable[[Control], AsyncIterator[Event]]
+
+EVENTS_KEPT = 5_000
+GRACE_SECONDS = 20.0
+
+
+@dataclass
+class Job:
+    """One run of a capability and all it has said so far.
+
+    Args:
+        name: `migration`, `backup`, `rollback` …; one job runs at a time.
+        title: what the operator calls it.
+        on_quit: what happens to it when the program is quit now, in a sentence for the dialog.
+        control: the hand on it.
+        steps: the latest word on every step, in the order in which they first spoke.
+        notes: lines worth keeping, newest last.
+        events: everything, newest last, bounded.
+    """
+
+    name: str
+    title: str
+    on_quit: str
+    control: Control
+    steps: dict[str, StepEvent] = field(default_factory=dict)
+    notes: deque[NoteEvent] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    result: ResultEvent | None = None
+    error: VagusError | None = None
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it is still at work."""
+        return self.ended is None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it was started, or what it took."""
+        return (self.ended or time.monotonic()) - self.started
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended well."""
+        return self.result is not None and self.result.ok
+
+    @property
+    def current(self) -> StepEvent | None:
+        """The step that is under way, the latest if several are."""
+        under_way = [step for step in self.steps.values() if step.state in (StepState.STARTED, StepState.PROGRESS)]
+        return under_way[-1] if under_way else None
+
+    def take(self, event: Event) -> None:
+        """Keep one event."""
+        if isinstance(event, StepEvent):
+            last = self.events[-1] if self.events else None
+            self.steps[event.id] = event
+            if (
+                event.state is StepState.PROGRESS
+                and isinstance(last, StepEvent)
+                and last.id == event.id
+                and last.state is StepState.PROGRESS
+            ):
+                # Progress replaces its predecessor: the log keeps what happened, not every tick of it.
+                self.events[-1] = event
+                return
+        elif isinstance(event, NoteEvent):
+            self.notes.append(event)
+        elif isinstance(event, ResultEvent):
+            self.result = event
+        self.events.append(event)
+
+
+async def run_job(job: Job, factory: JobFactory, changed: Callable[[Event | None], None]) -> None:
+    """Drive a job to its end, whatever the end is; `changed` hears every event and, last, None."""
+    events = factory(job.control)
+    try:
+        async for event in events:
+            job.take(event)
+            changed(event)
+    except VagusError as error:
+        job.error = error
+    except asyncpg.PostgresError as error:
+        job.error = VagusError(
+            f"The server refused a statement: {error.args[0] if error.args else error.sqlstate}",
+            state="The transaction it was in was undone by the server.",
+            next_step="The overview reads the state again and shows what is possible from there.",
+        )
+    except OSError as error:
+        job.error = ConnectionLostError(
+            f"The work was cut off: {error.strerror or error.__class__.__name__}.",
+            state="What was under way was undone by the server; nothing was repeated.",
+            next_step="The overview reads the state again and shows what is possible from there.",
+        )
+    except Exception as error:
+        job.error = VagusError(
+            f"This should not have happened: {type(error).__name__}: {error}",
+            state="What was under way in the database was undone by the server.",
+            next_step="The overview shows the state as it is now; please report this.",
+        )
+    finally:
+        close = getattr(events, "aclose", None)
+        if close is not None:
+            with contextlib.suppress(Exception):
+                await close()
+        job.ended = time.monotonic()
+        changed(None)

@@ -1,0 +1,183 @@
+"""What the wizard knows about the database, and how it says that something has changed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from vagus_tui.checks.base import Context
+from vagus_tui.database.connection import Connection, Database
+from vagus_tui.database.facts import Count, Dependent, ServerFacts
+from vagus_tui.errors import VagusError
+from vagus_tui.events import CheckEvent, Event, Status
+from vagus_tui.journal import lock, store
+from vagus_tui.journal.state import DatabaseState, read_state
+from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.job import Job
+from vagus_tui.settings import Settings
+from vagus_tui.widgets.format import zone
+
+EVENT_BATCH_SECONDS = 0.1
+
+
+class Link(StrEnum):
+    """How the connection stands."""
+
+    WAITING = "waiting"
+    CONNECTING = "connecting"
+    UP = "up"
+    DOWN = "down"
+
+
+class Topic(StrEnum):
+    """What has changed."""
+
+    LINK = "link"
+    STATE = "state"
+    COUNTS = "counts"
+    SIGN_OFFS = "sign-offs"
+    OVERRIDES = "overrides"
+    BACKUPS = "backups"
+    LOCK = "lock"
+    PLANNED = "planned"
+    CHECKS = "checks"
+    GATES = "gates"
+    STANDING = "standing"
+    JOB = "job"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one of the ten screens stands, for the rail and its title: a status and what it means in a word or two."""
+
+    status: Status
+    word: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one look at the database found; two that are equal mean that nothing has changed."""
+
+    state: DatabaseState | None = None
+    lock: lock.LockHolder | None = None
+    sign_offs: dict[str, store.SignOff] = field(default_factory=dict)
+    overrides: dict[str, store.Override] = field(default_factory=dict)
+    backups: tuple[store.BackupRecord, ...] = ()
+    planned_at: datetime | None = None
+
+
+Listener = Callable[[frozenset[Topic], Sequence[Event]], None]
+
+
+class Knowledge:
+    """Everything that screens read. Everything runs on one event loop."""
+
+    def __init__(self, settings: Settings, listener: Listener) -> None:
+        self.settings = settings
+        self.database: Database | None = None
+        self.link = Link.WAITING
+        self.error: VagusError | None = None
+        self.now = Snapshot()
+        self.server: ServerFacts | None = None
+        self.counts: dict[str, Count] = {}
+        self.dependents: tuple[Dependent, ...] = ()
+        self.results: dict[str, CheckEvent] = {}
+        self.gates: dict[Step, tuple[CheckEvent, ...]] = {}
+        self.own_gates: tuple[CheckEvent, ...] = ()
+        self.standings: dict[Step, Standing] = {}
+        self.job: Job | None = None
+        self._listener = listener
+        self._connection: Connection | None = None
+        self._busy = asyncio.Lock()
+        self._poll: asyncio.Task[None] | None = None
+        self._checks: dict[str, asyncio.Task[None]] = {}
+        self._wake = asyncio.Event()
+        self._gating: asyncio.Task[None] | None = None
+        self._gate_again = False
+        self._was_up = False
+        self._activity: int | None = None
+        self._events: list[Event] = []
+        self._topics: set[Topic] = set()
+        self._flush: asyncio.TimerHandle | None = None
+
+    # What is known
+
+    @property
+    def state(self) -> DatabaseState | None:
+        """Where the database stands; None as long as it has not been read."""
+        return self.now.state
+
+    @property
+    def production(self) -> bool:
+        """Whether this is the environment that asks for more."""
+        return self.settings.environment.value == "production"
+
+    @property
+    def project(self) -> str:
+        """What has to be typed out before a destructive act in production."""
+        return self.settings.project or (self.database.host if self.database else "")
+
+    def changed(self, *topics: Topic) -> None:
+        """Say that something has changed."""
+        self._listener(frozenset(topics), ())
+
+    def set_standing(self, step: Step, status: Status, word: str = "") -> None:
+        """Say how a screen stands; the rail shows it."""
+        standing = Standing(status, word)
+        if self.standings.get(step) != standing:
+            self.standings[step] = standing
+            self.changed(Topic.STANDING)
+
+    def _say(self, topic: Topic, event: Event | None = None) -> None:
+        """Tell the listener, many events at once rather than one by one."""
+        if event is not None:
+            self._events.append(event)
+        self._topics.add(topic)
+        if self._flush is None:
+            self._flush = asyncio.get_running_loop().call_later(EVENT_BATCH_SECONDS, self._flushed)
+
+    def _flushed(self) -> None:
+        self._flush = None
+        events, self._events = self._events, []
+        topics, self._topics = frozenset(self._topics), set()
+        self._listener(topics, events)
+
+    # Working with the database
+
+    @contextlib.asynccontextmanager
+    async def connection(self, purpose: str = "wizard", **server_settings: str) -> AsyncIterator[Connection]:
+        """A connection of one's own for the length of a block.
+
+        Raises:
+            VagusError: there is no database, it cannot be reached, or the connection broke inside the block.
+        """
+        if self.database is None:
+            raise self.error or VagusError("There is no database yet.", next_step="Wait until it has been started.")
+        async with self.database.connection(purpose, **server_settings) as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def context(self, purpose: str = "checks", **server_settings: str) -> AsyncIterator[Context]:
+        """What checks, gates and remedies work on: a connection of their own and the state read with it.
+
+        Raises:
+            VagusError: as `connection`.
+        """
+        async with self.connection(purpose, **server_settings) as connection:
+            assert self.database is not None
+            yield Context(self.database, connection, self.settings, await read_state(connection))
+
+
+def parse_moment(value: object, timezone: str) -> datetime | None:
+    """A planned moment as kept in the journal or the settings; None when there is none or it cannot be read."""
+    if not isinstance(value, str) or not value.strip():
+        return None
+    try:
+        moment = datetime.fromisoformat(value.strip())
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone(timezone))

@@ -1,0 +1,244 @@
+"""Migration: the plan with its SQL, the run with its progress, the hold before the cut-over, what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import ContentSwitcher, DataTable, Static
+
+from vagus_tui.events import Event, Phase
+from vagus_tui.journal.state import State
+from vagus_tui.migration.gates import movable
+from vagus_tui.migration.plan import plan_migration
+from vagus_tui.migration.steps import Plan, PlanStep
+from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.migration_acts import MigrationActs
+from vagus_tui.screens.migration_words import gates_text, hold_facts, job_log, standing_text
+from vagus_tui.screens.session import Topic
+from vagus_tui.screens.standings import stand_by_state
+from vagus_tui.screens.text_view import TextView
+from vagus_tui.widgets.detail_panel import DetailPanel
+from vagus_tui.widgets.format import clock, plural
+from vagus_tui.widgets.hold_panel import HoldPanel
+from vagus_tui.widgets.job_view import JobView, PhaseLine
+from vagus_tui.widgets.rows import Column, Row, Rows
+from vagus_tui.widgets.text import safe_block, safe_str
+
+PHASES = (
+    PhaseLine(Phase.PREPARE, "change capture on the v1 tables", "undo: instant"),
+    PhaseLine(Phase.BUILD, "v2 beside v1, from one snapshot", "undo: drop it"),
+    PhaseLine(Phase.CATCH_UP, "what changed since the snapshot", "undo: drop it"),
+    PhaseLine(Phase.PROVE, "every row, every column, both ways", "undo: drop it"),
+    PhaseLine(Phase.HOLD, "you decide", "undo: drop it"),
+    PhaseLine(Phase.CUT_OVER, "one short transaction; writes wait", "undo: as a whole"),
+    PhaseLine(Phase.SETTLE, "keys validated, statistics, verification", "way back: rollback"),
+)
+CLEANING = (PhaseLine(Phase.CLEAN_UP, "what was built aside is dropped; v1 is not touched"),)
+COLUMNS = (
+    Column("Phase", 9),
+    Column("Step"),
+    Column("Rows", 11, right=True),
+    Column("Lock", 24, wide_only=64),
+)
+
+
+class MigrationScreen(MigrationActs):
+    """Plan, run, hold, outcome: whichever fits where the database stands."""
+
+    STEP = Step.MIGRATION
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("m", "migrate", "migrate"),
+        Binding("u", "resume", "go on"),
+        Binding("d", "abandon", "clean up"),
+        Binding("s", "sql", "SQL"),
+        Binding("a", "all_sql", "all SQL"),
+        Binding("g", "gates", "gates"),
+        Binding("space", "pause", "pause"),
+        Binding("t", "throttle", "throttle"),
+        Binding("c", "cut_over", "cut over"),
+        Binding("x", "stop", "stop, v1 untouched"),
+        Binding("l", "log", "log"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plan: Plan | None = None
+        self._planned_for: tuple[object, ...] = ()
+
+    def compose_body(self) -> ComposeResult:
+        """One pane per situation."""
+        with ContentSwitcher(initial="plan-pane", id="panes"):
+            with Vertical(id="plan-pane", classes="split"):
+                yield Rows(COLUMNS, id="plan")
+                yield DetailPanel(id="plan-detail")
+            with Vertical(id="run-pane"):
+                yield JobView(PHASES, id="run")
+                yield HoldPanel(id="hold")
+            with Vertical(id="stand-pane"):
+                yield Static(id="stand")
+
+    def on_mount(self) -> None:
+        """Count the time while it runs."""
+        self.set_interval(1, self._tick)
+
+    # What is the case
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a run is open and nobody runs it."""
+        state = self.session.state
+        return state is not None and state.state in (State.BUILDING, State.READY) and not self.running
+
+    @property
+    def plannable(self) -> bool:
+        """Whether a migration can be started or taken up from here."""
+        state = self.session.state
+        return state is not None and state.state is not State.MIGRATED and movable(state)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only the keys that do something now."""
+        busy = self.session.job is not None and self.session.job.running
+        if action in ("pause", "throttle", "stop"):
+            return self.running
+        if action == "cut_over":
+            return self.holding
+        if action == "log":
+            return self.job is not None
+        if action == "migrate":
+            return self.plannable and not busy and not self.interrupted
+        if action in ("resume", "abandon"):
+            return self.interrupted and not busy
+        if action in ("sql", "all_sql", "gates"):
+            return self.plan is not None and self.plannable and not self.running
+        return True
+
+    # Showing it
+
+    def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
+        """Choose the pane and bring it up to date."""
+        state = self.session.state
+        if self.running:
+            self.show_run()
+        elif state is None:
+            self._show_stand(Content("The database has not been read yet."))
+        elif self.plannable and not self.interrupted and not self._just_ended():
+            self._show_plan()
+        else:
+            self._show_stand(standing_text(self.session, state, self.job))
+        stand_by_state(self.session)
+
+    def _just_ended(self) -> bool:
+        return self.job is not None and not self.job.running and not self.job.ok
+
+    def _pane(self, name: str) -> None:
+        switcher = self.query_one("#panes", ContentSwitcher)
+        if switcher.current != name:
+            switcher.current = name
+            self.call_after_refresh(self.focus_first)
+
+    def show_run(self) -> None:
+        job = self.job
+        self._pane("run-pane")
+        view = self.query_one("#run", JobView)
+        view.phases = CLEANING if job is not None and job.name == "abandon" else PHASES
+        view.show(job)
+        panel = self.query_one("#hold", HoldPanel)
+        shown = self.holding and not self.held_back
+        if shown and not panel.display:
+            panel.display = True
+            self.call_after_refresh(panel.focus_first)
+        panel.display = shown
+        if shown and job is not None:
+            panel.show(hold_facts(self.session, job))
+        if job is not None:
+            words = [f"elapsed {clock(job.elapsed)}"]
+            if job.control.paused:
+                words.append("paused")
+            if job.control.throttle < 1:
+                words.append(f"at {job.control.throttle:.0%}")
+            words.append("holding: c cuts over" if self.holding else "users: no wait")
+            self.say(" · ".join(words))
+
+    def _show_plan(self) -> None:
+        self._pane("plan-pane")
+        state = self.session.state
+        assert state is not None
+        # The plan is made anew when what it is made from has changed.
+        made_from = (state.state, state.shape, self.session.settings)
+        if made_from != self._planned_for:
+            self._planned_for = made_from
+            self.attempt(self._make_plan, group="plan", exclusive=True)
+        elif self.plan is not None:
+            self._say_plan(self.plan)
+
+    def _say_plan(self, plan: Plan) -> None:
+        cleaned = self.job is not None and self.job.name == "abandon" and self.job.ok
+        before = "cleaned up, v1 is as it was" if cleaned else plural(len(plan.steps), "step")
+        self.say(f"{before} · m starts, and holds before the cut-over")
+
+    def _show_stand(self, text: Content) -> None:
+        self._pane("stand-pane")
+        self.query_one("#stand", Static).update(text)
+
+    def _tick(self) -> None:
+        """The clock goes on while it runs."""
+        if self.running and self.is_current:
+            self.show_run()
+
+    async def _make_plan(self) -> None:
+        self.say("making the plan")
+        async with self.session.context("plan") as context:
+            plan = await plan_migration(context.connection, context.settings, context.state)
+        self.plan = plan
+        self.query_one("#plan", Rows).set_rows(
+            [Row(one.id, (one.phase.value, one.title, one.rows, one.lock)) for one in plan.steps]
+        )
+        self._explain()
+        self._say_plan(plan)
+        self.refresh_bindings()
+
+    @on(DataTable.RowHighlighted, "#plan")
+    def _explain(self) -> None:
+        step = self._selected_step()
+        if step is None:
+            return
+        heading = Content.assemble((safe_str(step.title), "bold"), f" · {step.phase.value}")
+        facts = safe_block(f"Lock: {step.lock}\nUndo: {step.undo}", "$text-muted")
+        self.query_one("#plan-detail", DetailPanel).show(
+            Content("\n").join([heading, facts, Content(""), safe_block(step.sql)])
+        )
+
+    def _selected_step(self) -> PlanStep | None:
+        selected = self.query_one("#plan", Rows).selected
+        return next((step for step in self.plan.steps if step.id == selected), None) if self.plan is not None else None
+
+    # Reading
+
+    def action_sql(self) -> None:
+        """The selected step's SQL in full."""
+        if (step := self._selected_step()) is not None:
+            self.app.push_screen(TextView(step.title, step.sql, language="sql"))
+
+    def action_all_sql(self) -> None:
+        """The whole plan, as psql would run it."""
+        if self.plan is not None:
+            self.app.push_screen(TextView("The whole plan", self.plan.sql_text(), language="sql"))
+
+    def action_log(self) -> None:
+        """Everything the run has said."""
+        if self.job is not None:
+            self.app.push_screen(TextView(f"Log: {self.job.title}", job_log(self.job)))
+
+    def action_gates(self) -> None:
+        """Measure the gates now and say how they stand."""
+        self.attempt(self._show_gates, group="gates", exclusive=True)
+
+    async def _show_gates(self) -> None:
+        outcomes = await self.measure_gates()
+        await self.tell("The gates before a migration", gates_text(outcomes))

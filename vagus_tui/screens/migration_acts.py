@@ -1,0 +1,177 @@
+"""What an operator does to a migration: start, resume, clean up, pause, throttle, stop, cut over."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from textual import on
+from textual.content import Content
+
+from vagus_tui.events import CheckEvent, Status, StepState
+from vagus_tui.journal import store
+from vagus_tui.migration.abandon import abandon
+from vagus_tui.migration.gates import GATES, gate_checks, gates, refusal
+from vagus_tui.migration.runner import migrate
+from vagus_tui.screens.base import StepScreen
+from vagus_tui.screens.dialogs import ConfirmDialog
+from vagus_tui.screens.job import Job
+from vagus_tui.screens.migration_words import gates_text
+from vagus_tui.widgets.hold_panel import HoldPanel
+from vagus_tui.widgets.text import safe_block, safe_str
+
+THROTTLES = (1.0, 0.5, 0.25)
+ON_QUIT = "It is stopped and undone: what was built aside is dropped, v1 stays as it is."
+
+
+class MigrationActs(StepScreen):
+    """The acts; the screen itself shows what comes of them."""
+
+    held_back = False
+
+    def show_run(self) -> None:
+        """Bring the run's pane up to date."""
+        raise NotImplementedError
+
+    @property
+    def job(self) -> Job | None:
+        """The migration's own job, running or ended, or the clean-up of one."""
+        job = self.session.job
+        return job if job is not None and job.name in ("migration", "abandon") else None
+
+    @property
+    def running(self) -> bool:
+        """Whether a migration is at work now."""
+        return self.job is not None and self.job.running
+
+    @property
+    def holding(self) -> bool:
+        """Whether it waits for the decision."""
+        step = self.job.steps.get("hold") if self.job is not None and self.job.running else None
+        return step is not None and step.state in (StepState.STARTED, StepState.PROGRESS) and not self._decided
+
+    @property
+    def _decided(self) -> bool:
+        return self.job is not None and (self.job.control.decided or self.job.control.cancelled)
+
+    async def measure_gates(self) -> list[CheckEvent]:
+        """Measure every gate afresh, and keep the outcomes in the journal."""
+        outcomes: list[CheckEvent] = []
+        total = len(gate_checks())
+        async with self.session.context("gates") as context:
+            async for event in gates(context):
+                if event.status is Status.RUNNING:
+                    self.say(f"gate {len(outcomes) + 1} of {total}: {safe_str(event.title)}")
+                elif event.status is not Status.PENDING:
+                    outcomes.append(event)
+                    if event.group != GATES:
+                        self.session.take_result(event)
+            await store.record_checks(context.connection, outcomes, operator=context.settings.operator)
+        return outcomes
+
+    # Acting
+
+    def action_migrate(self) -> None:
+        """Measure the gates, ask, and start."""
+        self.attempt(partial(self._start, resuming=False), group="start", exclusive=True)
+
+    def action_resume(self) -> None:
+        """Go on with an interrupted run."""
+        self.attempt(partial(self._start, resuming=True), group="start", exclusive=True)
+
+    async def _start(self, *, resuming: bool) -> None:
+        outcomes = await self.measure_gates()
+        if held := refusal(outcomes):
+            await self.tell("Not yet", Content("\n\n").join((safe_block(held), gates_text(outcomes))))
+            return
+        body = (
+            "v2 is built beside v1, brought up to date and proved. Users notice nothing. Then it holds: the cut-over "
+            "is yours to decide.\n\nUndo: x stops at any moment before the cut-over and drops what was built; v1 is "
+            "not touched."
+        )
+        yes = "Go on with it" if resuming else "Start, hold before the cut-over"
+        if not await self.ask(ConfirmDialog("Migrate to v2", body, yes=yes)):
+            return
+        session = self.session
+        database = session.database
+        assert database is not None
+        self.held_back = False
+        session.start_job(
+            "migration",
+            lambda control: migrate(database, session.settings, control, hold=True),
+            title="Migration",
+            on_quit=ON_QUIT,
+        )
+
+    def action_abandon(self) -> None:
+        """Drop what an interrupted run has built."""
+        self.attempt(self._abandon, group="start", exclusive=True)
+
+    async def _abandon(self) -> None:
+        body = (
+            "Drops the staging schema and the change capture. v1 is not touched.\n\n"
+            "Undo: none is needed; a migration can be started again at any time."
+        )
+        if not await self.ask(ConfirmDialog("Clean up the interrupted run", body, yes="Drop what was built")):
+            return
+        session = self.session
+        database = session.database
+        assert database is not None
+        session.start_job(
+            "abandon",
+            lambda control: abandon(database, session.settings),
+            title="Clean-up",
+            on_quit="It is cut off; what is left can be cleaned up again.",
+        )
+
+    def action_pause(self) -> None:
+        """Pause at the next clean point, or go on."""
+        if self.job is not None:
+            control = self.job.control
+            control.resume() if control.paused else control.pause()
+            self.show_run()
+
+    def action_throttle(self) -> None:
+        """Full speed, half, a quarter, and round again."""
+        if self.job is not None:
+            now = THROTTLES.index(self.job.control.throttle) if self.job.control.throttle in THROTTLES else 0
+            self.job.control.throttle = THROTTLES[(now + 1) % len(THROTTLES)]
+            self.show_run()
+
+    def action_stop(self) -> None:
+        """Stop and undo."""
+        self.attempt(self._stop, group="stop", exclusive=True)
+
+    async def _stop(self) -> None:
+        body = "What was built aside is dropped.\n\nv1 stays as it is, and the migration can be started again."
+        stop = await self.ask(ConfirmDialog("Stop the migration", body, yes="Stop, v1 untouched", no="Go on"))
+        if stop and self.job is not None:
+            self.job.control.cancel()
+
+    def action_cut_over(self) -> None:
+        """The decision; in production the project's name is typed first."""
+        self.attempt(self._cut_over, group="stop", exclusive=True)
+
+    async def _cut_over(self) -> None:
+        if self.job is None or not self.holding:
+            return
+        if self.session.production:
+            body = (
+                "One short transaction swaps v1 for v2. Writes wait, never over 3 s; if it cannot get its locks it "
+                "is undone as a whole and holds again.\n\nWay back: the quick rollback, which keeps later writes."
+            )
+            if not await self.confirm_destructive("Cut over now", body, yes="Cut over", no="Keep holding"):
+                return
+        if self.holding and self.job is not None:
+            self.job.control.go()
+            self.show_run()
+
+    @on(HoldPanel.Decided)
+    def _decided_by_button(self, message: HoldPanel.Decided) -> None:
+        if message.choice == "go":
+            self.action_cut_over()
+        elif message.choice == "stop":
+            self.action_stop()
+        else:
+            self.held_back = True
+            self.show_run()
+            self.notify("Holding. Changes go on being caught up; c cuts over.", markup=False)

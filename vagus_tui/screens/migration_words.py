@@ -1,0 +1,133 @@
+"""What the Migration screen says about a run that stands, holds or has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.content import Content
+
+from vagus_tui.checks.base import blocking
+from vagus_tui.events import CheckEvent, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
+from vagus_tui.journal.state import DatabaseState, State
+from vagus_tui.journal.store import Run
+from vagus_tui.screens.job import Job
+from vagus_tui.screens.session import Session
+from vagus_tui.widgets.format import ago, duration, moment, number, plural
+from vagus_tui.widgets.hold_panel import HoldFacts
+from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
+from vagus_tui.widgets.outcome import figures, job_outcome
+from vagus_tui.widgets.text import safe_block, safe_str
+
+
+def run_text(run: Run, timezone: str) -> list[Content]:
+    """A run as the journal has it."""
+    when = f"{run.kind} by {run.operator}, begun {moment(run.started_at, timezone)}, {run.status} in {run.phase}"
+    parts = [safe_block(when, "$text-muted")]
+    if run.error:
+        parts.append(safe_block(run.error, "$warning"))
+    if run.figures:
+        parts.append(figures(run.figures))
+    return parts
+
+
+def _key(key: str, words: str) -> Content:
+    return Content.assemble((key, "bold $accent"), " ", words)
+
+
+def standing_text(session: Session, state: DatabaseState, job: Job | None) -> Content:
+    """Where things stand when there is neither a plan to show nor a run to watch, and what is possible."""
+    parts: list[Content] = []
+    if job is not None and not job.running:
+        parts.append(job_outcome(job))
+    parts.append(safe_block(" ".join((state.summary, *state.reasons)), "bold"))
+    if state.run is not None and (job is None or job.result is None):
+        parts.extend(run_text(state.run, session.settings.timezone))
+    if state.state in (State.BUILDING, State.READY):
+        if state.interrupted:
+            parts.append(
+                Content("\n").join(
+                    (
+                        _key("u", "goes on from where it stood, and holds before the cut-over"),
+                        _key("d", "drops what was built aside"),
+                        Content("v1 is as it was, either way."),
+                    )
+                )
+            )
+        else:
+            parts.append(Content("Somebody runs it now; the line at the lower left says who."))
+    elif state.state is State.MIGRATED:
+        parts.append(Content("Next: Verification (6). The way back is Rollback (8)."))
+    elif state.shape is not None:
+        parts.append(_key("m", "starts again; the plan is made anew"))
+    return Content("\n\n").join(parts)
+
+
+def hold_facts(session: Session, job: Job) -> HoldFacts:
+    """What the operator decides on while the migration holds."""
+    proofs = [step for step in job.steps.values() if step.phase is Phase.PROVE and step.state is StepState.DONE]
+    hold = job.steps.get("hold")
+    backup = session.now.backups[0] if session.now.backups else None
+    if backup is None:
+        words = "none in the journal"
+    else:
+        words = "restored" if backup.restored_at else "verified" if backup.verified_at else "not verified"
+        words = f"{words}, {ago(backup.at)}"
+    return HoldFacts(
+        proof=f"no differences in {number(sum(step.rows or 0 for step in proofs))} rows of {len(proofs)} tables",
+        in_the_way=(hold.message or "").removeprefix("in the way: ") if hold is not None else "",
+        backup=words,
+        cost="writes wait a moment, never over 3 s; reads go on",
+        back="quick rollback, seconds, keeps later writes",
+        caught_up="" if hold is None or hold.rows is None else f"{plural(hold.rows, 'change')} in the last round",
+    )
+
+
+def gates_text(outcomes: Sequence[CheckEvent]) -> Content:
+    """Every gate that does not simply pass, the blocking ones first with their words and ids; then the count."""
+    held = blocking(outcomes)
+    lines: list[Content] = []
+    for event in held:
+        lines.append(
+            Content.assemble(
+                (f"{MARKS[event.status]} {WORDS[event.status]} ", STYLES[event.status]),
+                safe_block(event.title, "bold"),
+                (f"  {event.id}", "$text-muted"),
+            )
+        )
+        if event.message:
+            lines.append(safe_block(event.message))
+        if not event.overridable:
+            lines.append(Content.styled("This one cannot be overridden.", "$text-muted"))
+    if held:
+        lines.append(Content("\nMend these on Prerequisites or Backup, or override one by name there: o."))
+    for event in outcomes:
+        if event not in held and event.status is not Status.PASS and event.status is not Status.SKIP:
+            words = f" overridden: {safe_str(event.overridden)}" if event.overridden else ""
+            lines.append(
+                Content.assemble((f"{MARKS[Status.WARN]} ", STYLES[Status.WARN]), safe_str(event.title), words)
+            )
+    passed = sum(event.status is Status.PASS for event in outcomes)
+    lines.append(Content(f"{passed} of {len(outcomes)} pass"))
+    return Content("\n").join(lines)
+
+
+def job_log(job: Job) -> str:
+    """Everything a job has said, one line per event, with its time since the start where it is known."""
+    lines: list[str] = []
+    for event in job.events:
+        if isinstance(event, StepEvent):
+            parts = [f"{event.phase.value:<9} {event.state.value:<9} {event.title}"]
+            if event.rows is not None:
+                parts.append(f"{event.rows:,} {event.unit or 'rows'}")
+            if event.seconds is not None:
+                parts.append(duration(event.seconds))
+            if event.message:
+                parts.append(event.message)
+            lines.append("  ".join(parts))
+        elif isinstance(event, NoteEvent):
+            lines.append(f"{event.level}: {event.message}")
+        elif isinstance(event, ResultEvent):
+            lines.append(f"{'done' if event.ok else 'failed'}: {event.message}")
+    if job.error is not None:
+        lines.append(f"ended: {job.error}")
+    return "\n".join(lines) or "Nothing yet."

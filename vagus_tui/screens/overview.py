@@ -1,0 +1,191 @@
+"""Overview: which database this is, where it stands, what is planned, what it costs, and what comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Button, Static
+
+from vagus_tui.errors import VagusError
+from vagus_tui.events import Event, Status
+from vagus_tui.journal.state import State
+from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens import overview_text as text
+from vagus_tui.screens.base import StepScreen
+from vagus_tui.screens.dialogs import ConfirmDialog
+from vagus_tui.screens.planning import ask_planned_moment
+from vagus_tui.screens.session import Link, Topic
+from vagus_tui.widgets.marks import STYLES
+
+FORWARD = (Step.PREREQUISITES, Step.COMMUNICATIONS, Step.BACKUP, Step.MIGRATION)
+AFTER = (Step.VERIFICATION, Step.ROLLOUT, Step.REPORT)
+
+
+class OverviewScreen(StepScreen):
+    """The first screen, and the one that Escape leads back to."""
+
+    STEP = Step.OVERVIEW
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("r", "retry", "try again", tooltip="connect and read the state again"),
+        Binding("t", "plan", "set T−0", tooltip="the planned start of the cut-over"),
+        Binding("x", "clean_up", "clean up", tooltip="undo the interrupted run; v1 is untouched"),
+        Binding("down,j", "scroll(1)", "Scroll down", show=False),
+        Binding("up,k", "scroll(-1)", "Scroll up", show=False),
+        Binding("pagedown", "scroll(10)", "Page down", show=False),
+        Binding("pageup", "scroll(-10)", "Page up", show=False),
+    ]
+
+    def compose_body(self) -> ComposeResult:
+        """The state and the next act stay in view; the rest scrolls."""
+        with Vertical(id="overview-top"):
+            yield Static(id="where")
+            with Horizontal(id="next"):
+                yield Button("", id="go", compact=True)
+                yield Button("", id="other", compact=True)
+        with VerticalScroll(id="overview-scroll", can_focus=False), Horizontal(id="columns"):
+            with Vertical(id="left"):
+                yield Static(id="server", classes="section")
+                yield Static(id="data", classes="section")
+                yield Static(id="estimate", classes="section")
+                yield Static(id="run", classes="section")
+            with Vertical(id="right"):
+                yield Static(id="shape", classes="section")
+                yield Static(id="timeline", classes="section")
+                yield Static(text.risks(), id="risks", classes="section")
+
+    def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
+        """Fill every paragraph from what is known."""
+        session = self.session
+        parts: dict[str, Content] = {}
+        if topics & {Topic.LINK, Topic.STATE, Topic.COUNTS, Topic.LOCK}:
+            parts |= {
+                "where": text.where_things_stand(session),
+                "server": text.server(session),
+                "data": text.data(session),
+                "shape": text.shape(session),
+                "run": text.last_run(session),
+                "estimate": text.estimate(session),
+            }
+        if topics & {Topic.PLANNED, Topic.SIGN_OFFS, Topic.LINK}:
+            parts["timeline"] = text.timeline(session)
+        for name, content in parts.items():
+            self.query_one(f"#{name}", Static).update(content)
+        self.query_one("#overview-scroll").display = session.database is not None and session.link is not Link.DOWN
+        self._offer()
+        self._say_state()
+
+    def _say_state(self) -> None:
+        status, words = self._standing()
+        self.session.set_standing(self.STEP, status, words)
+        self.say(Content.styled(words, STYLES[status]))
+
+    def _standing(self) -> tuple[Status, str]:
+        session = self.session
+        state = session.state
+        if session.link is Link.DOWN:
+            return Status.FAIL, "no connection"
+        if state is None:
+            return Status.RUNNING, "connecting" if session.link is Link.CONNECTING else "starting"
+        if state.state is State.UNKNOWN:
+            return Status.FAIL, "empty database" if state.empty else "not a v1 database"
+        if state.interrupted:
+            return Status.WARN, "interrupted"
+        return Status.PASS, state.state.value
+
+    # The next act
+
+    def next_step(self) -> Step | None:
+        """The screen that the next act is on, if there is one."""
+        state = self.session.state
+        if self.session.link is Link.DOWN or state is None or state.state is State.UNKNOWN:
+            return None
+        if state.state in (State.BUILDING, State.READY):
+            return Step.MIGRATION
+        order = AFTER if state.state in (State.MIGRATED, State.CLEANED) else FORWARD
+        for step in order:
+            standing = self.session.standings.get(step)
+            if standing is None or standing.status is not Status.PASS:
+                return step
+        return order[-1]
+
+    def _offer(self) -> None:
+        go, other = self.query_one("#go", Button), self.query_one("#other", Button)
+        step = self.next_step()
+        state = self.session.state
+        interrupted = state is not None and state.interrupted
+        label = ""
+        if step is not None:
+            label = f"Next: {step.label}"
+            if state is not None and state.state in (State.BUILDING, State.READY):
+                label = "Resume the migration" if interrupted else "Watch the migration"
+        elif self.session.link is Link.DOWN or (state is not None and state.state is State.UNKNOWN):
+            label = "Try again"
+        go.display = bool(label)
+        go.label = Content(label)
+        other.display = interrupted
+        other.label = Content("Clean up: drop what was built, v1 untouched")
+        if go.display and self.focused is None and self.is_current:
+            go.focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that make no sense now are left out."""
+        state = self.session.state
+        if action == "clean_up":
+            return state is not None and state.interrupted
+        if action == "plan":
+            return state is not None and state.state is not State.UNKNOWN and self.session.link is not Link.DOWN
+        return True
+
+    @on(Button.Pressed, "#go")
+    def _go(self) -> None:
+        step = self.next_step()
+        if step is None:
+            self.action_retry()
+        else:
+            self.wizard.action_go(step.value)
+
+    @on(Button.Pressed, "#other")
+    def action_clean_up(self) -> None:
+        """Undo the interrupted run."""
+        self.attempt(self._clean_up())
+
+    async def _clean_up(self) -> None:
+        body = (
+            "The unfinished v2 tables and the change capture are dropped. v1 stays exactly as it is. "
+            "It takes a few seconds; the migration can then be started from the beginning."
+        )
+        if await self.ask(ConfirmDialog("Clean up the interrupted run", body, yes="Drop what was built", danger=True)):
+            from vagus_tui.migration.abandon import abandon
+
+            database = self.session.database
+            if database is None:
+                raise VagusError("There is no connection.", next_step="Connect again first.")
+            self.session.start_job(
+                "clean-up",
+                lambda control: abandon(database, self.session.settings),
+                title="Clean-up",
+                on_quit="What is dropped by then stays dropped; the rest can be cleaned up later. v1 is untouched.",
+            )
+
+    def action_retry(self) -> None:
+        """Connect, or read the state, again."""
+        if self.session.link is Link.UP:
+            self.session.wake()
+            self.notify("Reading the state again.", timeout=2, markup=False)
+        else:
+            self.session.connect()
+
+    def action_plan(self) -> None:
+        """Set T−0."""
+        self.attempt(ask_planned_moment(self))
+
+    def action_scroll(self, amount: int) -> None:
+        """Scroll the paragraphs, wherever the focus is."""
+        self.query_one("#overview-scroll", VerticalScroll).scroll_relative(y=amount, animate=False)

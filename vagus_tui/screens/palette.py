@@ -1,0 +1,70 @@
+"""ctrl+p: every action of the current screen, every screen, and what concerns the whole wizard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+
+from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.widgets.footer import key_name
+from vagus_tui.widgets.text import safe_str
+
+GENERAL = (
+    ("Help for this screen", "app.help", "?"),
+    ("Light or dark colours", "app.light", ""),
+    ("Save a picture of this window", "app.picture", ""),
+    ("Quit", "app.quit", "q"),
+)
+_LEFT_OUT = (
+    *("go(", "turn(", "command_palette", "help", "quit", "move(", "page(", "end(", "scroll(", "back"),
+    *("app.", "screen.", "press"),
+)
+
+
+def first_upper(text: str) -> str:
+    """A key's words as the beginning of a line."""
+    return text[:1].upper() + text[1:]
+
+
+def _line(name: Content, help_: str) -> Content:
+    """Name, then its key and a few words: one line per command."""
+    return Content.assemble(name, "  ", (help_, "$text-muted")) if help_ else name
+
+
+class WizardCommands(Provider):
+    """Commands from the bindings that are active where the palette was opened."""
+
+    def _commands(self) -> Iterator[tuple[str, str, Any]]:
+        seen: set[str] = set()
+        for key, (node, binding, enabled, tooltip) in self.screen.active_bindings.items():
+            if not enabled or not binding.description or binding.action.startswith(_LEFT_OUT):
+                continue
+            name = first_upper(safe_str(binding.description))
+            if name in seen:
+                continue
+            seen.add(name)
+            yield (
+                name,
+                f"{key_name(key)}{f' · {tooltip}' if tooltip else ''}",
+                partial(self.app.run_action, binding.action, node),
+            )
+        for number, step in enumerate(Step, start=1):
+            yield (f"Go to {step.label}", str(number % 10), partial(self.app.run_action, f"app.go('{step.value}')"))
+        for name, action, key in GENERAL:
+            yield name, key, partial(self.app.run_action, action)
+
+    async def discover(self) -> Hits:
+        """Everything, before anything is typed."""
+        for name, help_, callback in self._commands():
+            yield DiscoveryHit(_line(Content(name), help_), callback, text=name)
+
+    async def search(self, query: str) -> Hits:
+        """What matches."""
+        matcher = self.matcher(query)
+        for name, help_, callback in self._commands():
+            if (score := matcher.match(name)) > 0:
+                yield Hit(score, _line(matcher.highlight(name), help_), callback, text=name)

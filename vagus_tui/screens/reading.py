@@ -1,0 +1,170 @@
+"""Connecting, and reading the state again and again, so that what happens elsewhere shows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import asyncpg
+
+from vagus_tui.database import facts
+from vagus_tui.database.connection import Connection, Database, close, lost_connections_explained
+from vagus_tui.errors import ConnectionLostError, VagusError
+from vagus_tui.journal import lock, store
+from vagus_tui.journal.state import State, read_state
+from vagus_tui.screens.knowledge import Knowledge, Link, Snapshot, Topic, parse_moment
+from vagus_tui.settings import Settings
+
+POLL_SECONDS = 2.0
+RETRY_SECONDS = (2.0, 3.0, 5.0, 10.0)
+
+
+class Reading(Knowledge):
+    """Keeps one connection of its own for looking; whoever works opens another."""
+
+    def connect(self, settings: Settings | None = None) -> None:
+        """Connect, or connect again after a failure, and go on reading the state until `close`."""
+        if settings is not None:
+            self.settings = settings
+        try:
+            self.database = Database(self.settings)
+        except VagusError as error:
+            self._down(error)
+            return
+        self.link, self.error = Link.CONNECTING, None
+        self.changed(Topic.LINK)
+        if self._poll is None or self._poll.done():
+            self._poll = asyncio.create_task(self._polling(), name="poll")
+        self._wake.set()
+
+    def _down(self, error: VagusError) -> None:
+        self.link, self.error = Link.DOWN, error
+        self.changed(Topic.LINK)
+
+    async def _polling(self) -> None:
+        failures = 0
+        while True:
+            self._wake.clear()
+            try:
+                await self.refresh()
+                failures = 0
+                delay: float | None = POLL_SECONDS
+            except VagusError as error:
+                self._down(error)
+                # A connection that once stood is tried again by itself; a first one that was refused is not, since
+                # repeated wrong passwords get an address banned.
+                delay = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)] if self._was_up else None
+                failures += 1
+            except asyncpg.PostgresError as error:
+                self._down(
+                    VagusError(
+                        f"The state could not be read: {error.args[0] if error.args else error.sqlstate}",
+                        next_step="Check what this user may read, then try again.",
+                    )
+                )
+                delay = RETRY_SECONDS[-1]
+            # Not wait_for: on Python 3.11 it loses a cancellation that comes together with the wake-up.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._wake.wait()
+
+    async def refresh(self) -> None:
+        """Read the state now, and say what is new.
+
+        Raises:
+            VagusError: there is no connection, or it broke.
+        """
+        if self.database is None:
+            return
+        async with self._busy:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await self.database.connect("wizard", lock_timeout="300", statement_timeout="15000")
+            connection = self._connection
+            try:
+                with lost_connections_explained():
+                    await self._read(connection)
+            except ConnectionLostError:
+                self._connection = None
+                await close(connection)
+                raise
+
+    async def _read(self, connection: Connection) -> None:
+        topics: set[Topic] = set()
+        if self.server is None or self.link is not Link.UP:
+            self.server = await facts.server_facts(connection)
+            topics |= {Topic.STATE}
+        planned = await store.latest_note(connection, "planned_at")
+        snapshot = Snapshot(
+            state=await read_state(connection),
+            lock=await lock.lock_holder(connection),
+            sign_offs=await store.sign_offs(connection),
+            overrides=await store.overrides(connection),
+            backups=tuple(await store.backups(connection)),
+            planned_at=parse_moment(planned or self.settings.planned_at, self.settings.timezone),
+        )
+        before, self.now = self.now, snapshot
+        for topic, was, is_now in (
+            (Topic.STATE, before.state, snapshot.state),
+            (Topic.LOCK, before.lock, snapshot.lock),
+            (Topic.SIGN_OFFS, before.sign_offs, snapshot.sign_offs),
+            (Topic.OVERRIDES, before.overrides, snapshot.overrides),
+            (Topic.BACKUPS, before.backups, snapshot.backups),
+            (Topic.PLANNED, before.planned_at, snapshot.planned_at),
+        ):
+            if was != is_now:
+                topics.add(topic)
+        if self.link is not Link.UP:
+            self.link, self.error, self._was_up = Link.UP, None, True
+            topics.add(Topic.LINK)
+        if await self._count(connection, moved=Topic.STATE in topics):
+            topics.add(Topic.COUNTS)
+        if topics:
+            self.changed(*topics)
+
+    async def _count(self, connection: Connection, *, moved: bool) -> bool:
+        """Count again when rows have come or gone; True when the figures are new."""
+        tables = self.tables()
+        if not tables:
+            new = bool(self.counts)
+            self.counts, self.dependents, self._activity = {}, (), None
+            return new
+        activity = await facts.activity(connection, list(tables.values()))
+        if not moved and activity == self._activity:
+            return False
+        if self.job is not None and self.job.running:
+            # A count holds a lock on the table, which a cut-over would have to wait for.
+            return False
+        self._activity = activity
+        counts = await facts.counts(connection, tables)
+        if moved:
+            self.dependents = await facts.dependents(connection, list(tables.values()))
+        new, self.counts = counts != self.counts, counts
+        return new or moved
+
+    def tables(self) -> dict[str, str]:
+        """The tables that the app uses now, by the word they are known under."""
+        state = self.state
+        if state is None:
+            return {}
+        if state.state in (State.MIGRATED, State.CLEANED):
+            return {
+                "plans": "workout_plans",
+                "weeks": "workout_weeks",
+                "days": "workout_days",
+                "exercises": "exercises",
+                "sessions": "workout_sessions",
+                "logs": "exercise_logs",
+            }
+        if state.shape is None:
+            return {}
+        shape = state.shape
+        return {
+            "plans": shape.plans.name,
+            "exercises": shape.exercises.name,
+            "sessions": shape.sessions.name,
+            "logs": shape.logs.name,
+        }
+
+    def wake(self) -> None:
+        """Read the state again at once, in the background."""
+        self._wake.set()

@@ -1,0 +1,223 @@
+"""Report: the journal as a story, newest first where it matters, and its export."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import DataTable, OptionList
+from textual.widgets.option_list import Option
+
+from vagus_tui.events import Event, Status
+from vagus_tui.journal.report import Report, Section, make_report
+from vagus_tui.journal.report_text import FORMATS, as_text, clean, default_path, save
+from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.base import StepScreen
+from vagus_tui.screens.dialogs import PromptDialog
+from vagus_tui.screens.session import Topic
+from vagus_tui.screens.text_view import TextView
+from vagus_tui.widgets.detail_panel import DetailPanel
+from vagus_tui.widgets.format import duration, moment, plural
+from vagus_tui.widgets.rows import Column, Row, Rows
+from vagus_tui.widgets.text import safe, safe_block, safe_str
+
+COLUMNS: dict[str, tuple[tuple[str, ...], tuple[Column, ...]]] = {
+    "runs": (
+        ("kind", "status", "phase", "operator", "seconds", "started_at"),
+        (Column("Run", 9), Column("Status", 11), Column("Phase", 9, wide_only=64), Column("By"),
+         Column("Took", 9, right=True), Column("Begun", 16)),
+    ),
+    "steps": (
+        ("phase", "step", "state", "rows", "seconds"),
+        (Column("Phase", 9), Column("Step"), Column("State", 7), Column("Rows", 11, right=True),
+         Column("Took", 9, right=True)),
+    ),
+    "checks": (
+        ("check", "status", "measured", "expected", "at"),
+        (Column("Check", 24), Column("Status", 6), Column("Measured"), Column("Expected", 16, wide_only=80),
+         Column("When", 16, wide_only=64)),
+    ),
+    "overrides": (
+        ("check", "reason", "operator", "at"),
+        (Column("Check", 22), Column("Reason"), Column("By", 10), Column("When", 16, wide_only=64)),
+    ),
+    "sign_offs": (
+        ("title", "ticked", "operator", "at"),
+        (Column("Item"), Column("Signed", 6), Column("By", 10), Column("When", 16)),
+    ),
+    "backups": (
+        ("path", "verified_at", "restored_at", "at"),
+        (Column("Where"), Column("Verified", 16), Column("Restored", 16, wide_only=80), Column("Made", 16)),
+    ),
+    "fixes": (
+        ("remedy", "action", "table", "rows", "put_back"),
+        (Column("Fix"), Column("What", 9), Column("Table", 16, wide_only=64), Column("Rows", 9, right=True),
+         Column("Put back", 9, right=True)),
+    ),
+    "notes": (("topic", "body", "operator", "at"),
+              (Column("Topic", 18), Column("Note"), Column("By", 10, wide_only=64), Column("When", 16))),
+}  # fmt: skip
+"""Per section which columns are shown, and how."""
+
+
+class PathDialog(PromptDialog):
+    """Asks where the report goes."""
+
+    def problem(self, text: str) -> str:
+        """A file, not a folder."""
+        if not text:
+            return "Please name a file."
+        return "That is a folder; please name a file in it." if Path(text).expanduser().is_dir() else ""
+
+
+class ReportScreen(StepScreen):
+    """Sections at the left, their rows at the right, the selected row in full below."""
+
+    STEP = Step.REPORT
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("w", "save", "write to a file"),
+        Binding("t", "read", "read it all"),
+        Binding("c", "copy", "copy it all"),
+        Binding("r", "reload", "read again"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.report: Report | None = None
+        self.shown = "runs"
+
+    def compose_body(self) -> ComposeResult:
+        """The sections and the rows of one."""
+        yield OptionList(id="sections", markup=False)
+        with Vertical(id="report", classes="split"):
+            yield Rows(COLUMNS["runs"][1], id="entries")
+            yield DetailPanel(id="entry-detail")
+
+    def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
+        """What was written to the journal meanwhile is read again."""
+        written = {Topic.STATE, Topic.SIGN_OFFS, Topic.OVERRIDES, Topic.BACKUPS, Topic.LINK, Topic.PLANNED}
+        ended = Topic.JOB in topics and not (self.session.job is not None and self.session.job.running)
+        if self.session.state is not None and self.is_current and (topics & written or ended):
+            self.action_reload()
+
+    def action_reload(self) -> None:
+        """Read the journal."""
+        self.attempt(self._load, group="report", exclusive=True)
+
+    async def _load(self) -> None:
+        session = self.session
+        if session.database is None:
+            return
+        async with session.connection("report") as connection:
+            self.report = await make_report(connection, session.database, session.settings)
+        self._fill_sections()
+        self._fill_rows()
+        entries = sum(len(section.rows) for section in self.report.sections)
+        self.say(plural(entries, "entry", "entries"))
+        runs = self.report.section("runs").rows
+        self.session.set_standing(
+            self.STEP, Status.PASS if runs else Status.PENDING, plural(len(runs), "run") if runs else ""
+        )
+        self.refresh_bindings()
+
+    def _fill_sections(self) -> None:
+        assert self.report is not None
+        options = self.query_one("#sections", OptionList)
+        lines = [(section.key, f"{section.title} {len(section.rows):,}") for section in self.report.sections]
+        if options.option_count == len(lines):
+            for key, line in lines:
+                options.replace_option_prompt(key, Content(line))
+            return
+        options.clear_options()
+        options.add_options(Option(Content(line), id=key) for key, line in lines)
+        options.highlighted = 0
+
+    @on(OptionList.OptionHighlighted, "#sections")
+    def _section_at(self, event: OptionList.OptionHighlighted) -> None:
+        self.shown = event.option_id or "runs"
+        self._fill_rows()
+
+    @on(OptionList.OptionSelected, "#sections")
+    def _section_chosen(self) -> None:
+        self.query_one("#entries", Rows).focus()
+
+    @property
+    def section(self) -> Section | None:
+        """The section that is shown."""
+        return self.report.section(self.shown) if self.report is not None else None
+
+    def _fill_rows(self) -> None:
+        section = self.section
+        if section is None:
+            return
+        names, columns = COLUMNS[self.shown]
+        rows: list[Row] = []
+        for number, record in enumerate(section.rows):
+            values = dict(zip(section.columns, record, strict=True))
+            rows.append(Row(str(number), tuple(self._shown(name, values.get(name)) for name in names)))
+        # The latest first, except for what is in an order of its own.
+        ordered = rows if self.shown == "checks" else rows[::-1]
+        self.query_one("#entries", Rows).set_columns(columns, ordered)
+        self._explain()
+
+    def _shown(self, name: str, value: object) -> object:
+        zone = self.session.settings.timezone
+        if name.endswith("at") or name == "at":
+            return moment(value, zone)  # type: ignore[arg-type]
+        if name == "seconds":
+            return duration(value)  # type: ignore[arg-type]
+        return clean(value) if isinstance(value, bool) else value
+
+    @on(DataTable.RowHighlighted, "#entries")
+    def _explain(self) -> None:
+        section = self.section
+        panel = self.query_one("#entry-detail", DetailPanel)
+        key = self.query_one("#entries", Rows).selected
+        if section is None or key is None or not section.rows or int(key) >= len(section.rows):
+            panel.show(Content(section.empty if section is not None else ""))
+            return
+        lines = [
+            Content.assemble((f"{safe_str(name).replace('_', ' '):<12}", "$text-muted"), safe(clean(value), limit=2000))
+            for name, value in zip(section.columns, section.rows[int(key)], strict=True)
+            if value not in (None, "", "{}")
+        ]
+        panel.show(Content("\n").join(lines))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing to save before anything was read."""
+        if action in ("save", "read", "copy"):
+            return True if self.report is not None else None
+        return True
+
+    def action_read(self) -> None:
+        """The whole report as text."""
+        if self.report is not None:
+            self.app.push_screen(TextView("Report", as_text(self.report)))
+
+    def action_copy(self) -> None:
+        """The whole report to the clipboard."""
+        if self.report is not None:
+            self.app.copy_to_clipboard(as_text(self.report))
+            self.notify("Copied.", timeout=2, markup=False)
+
+    def action_save(self) -> None:
+        """Ask where to, and write it."""
+        self.attempt(self._save, group="save", exclusive=True)
+
+    async def _save(self) -> None:
+        if self.report is None:
+            return
+        proposed = default_path(self.report, self.session.settings.backup_dir)
+        body = safe_block(
+            f"The name decides the form: .html, .json or .txt ({', '.join(FORMATS)}). It holds no secrets."
+        )
+        path = await self.ask(PathDialog("Write the report", body, yes="Write it", value=str(proposed)))
+        if path:
+            saved = save(self.report, Path(path).expanduser())
+            self.notify(f"Written to {safe_str(saved)}", markup=False)

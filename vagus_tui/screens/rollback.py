@@ -1,0 +1,308 @@
+"""Rollback: whether to go back, what the quick way would carry back and do, the run, and what comes after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import DataTable, Static
+
+from vagus_tui.checks.registry import check_by_id
+from vagus_tui.events import Event, Phase, Status
+from vagus_tui.journal.state import State
+from vagus_tui.migration.steps import Plan
+from vagus_tui.rollback.advice import Advice, Answer, Recommendation, advise
+from vagus_tui.rollback.quick import Preview, plan_rollback, preview, roll_back
+from vagus_tui.runbook import aftermath
+from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.runbook.rollback_advice import CRITERIA
+from vagus_tui.screens.job import Job
+from vagus_tui.screens.migration_words import job_log
+from vagus_tui.screens.rollback_words import advice_text, answer_mark, carried_rows, what_happens
+from vagus_tui.screens.session import Topic
+from vagus_tui.screens.standings import stand_by_state
+from vagus_tui.screens.text_view import TextView
+from vagus_tui.screens.viewed import ViewedScreen
+from vagus_tui.widgets.checklist import Checklist
+from vagus_tui.widgets.detail_panel import DetailPanel
+from vagus_tui.widgets.format import clock
+from vagus_tui.widgets.job_view import JobView, PhaseLine
+from vagus_tui.widgets.outcome import job_outcome
+from vagus_tui.widgets.rows import Column, Row, Rows
+from vagus_tui.widgets.text import safe
+from vagus_tui.widgets.views import ViewStrip
+
+PHASES = (
+    PhaseLine(Phase.ROLLBACK, "one transaction; writes wait", "undo: as a whole"),
+    PhaseLine(Phase.SETTLE, "references checked"),
+)
+QUESTIONS = (Column("", 1), Column("Question"), Column("Answer", 8), Column("Weight", 11, wide_only=64))
+CARRIED = (
+    Column("Table"),
+    Column("New", 9, right=True),
+    Column("Changed", 9, right=True),
+    Column("Deleted", 9, right=True),
+    Column("Archive only", 12, right=True, wide_only=62),
+)
+RUN = "advice"
+
+
+class RollbackScreen(ViewedScreen):
+    """Three views: advice, the quick rollback, afterwards."""
+
+    STEP = Step.ROLLBACK
+    VIEWS = (("advice", "Whether to go back"), ("quick", "Quick rollback"), ("after", "Afterwards"))
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "answer(True)", "yes"),
+        Binding("o", "answer(False)", "no"),
+        Binding("r", "measure", "measure again"),
+        Binding("b", "roll_back", "roll back"),
+        Binding("d", "deletions", "deletions", tooltip="delete in v1 too what was deleted in v2, or keep it"),
+        Binding("s", "sql", "SQL"),
+        Binding("x", "stop", "stop"),
+        Binding("l", "log", "log"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deletions = False
+        self.found: Preview | None = None
+        self.plan: Plan | None = None
+        self._asked_for: object = None
+
+    def compose_views(self) -> ComposeResult:
+        """The questions, the act, what follows."""
+        with Vertical(id="advice"):
+            yield Static(id="advice-says")
+            with Vertical(classes="split"):
+                yield Rows(QUESTIONS, id="questions")
+                yield DetailPanel(id="advice-detail")
+        with Vertical(id="quick"):
+            yield Rows(CARRIED, id="carried")
+            with VerticalScroll(id="quick-text-scroll", can_focus=True):
+                yield Static(id="quick-text")
+            yield JobView(PHASES, id="run")
+        yield from self.compose_checklist("after")
+
+    def on_mount(self) -> None:
+        """Count the time while it runs."""
+        self.set_interval(1, self._clock)
+
+    # What is the case
+
+    @property
+    def job(self) -> Job | None:
+        """The rollback, running or ended."""
+        job = self.session.job
+        return job if job is not None and job.name == "rollback" else None
+
+    @property
+    def running(self) -> bool:
+        """Whether it is at work."""
+        return self.job is not None and self.job.running
+
+    @property
+    def possible(self) -> bool:
+        """Whether there is a v2 to go back from."""
+        return self.session.state is not None and self.session.state.state is State.MIGRATED
+
+    @property
+    def advice(self) -> Advice:
+        """What the advisor says now."""
+        answered = {
+            criterion.id: self.session.now.sign_offs[criterion.id].ticked
+            for criterion in CRITERIA
+            if criterion.id in self.session.now.sign_offs
+        }
+        return advise(self.session.results, answered)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys of the open view, as far as they do something now."""
+        if not self.is_mounted:
+            return True
+        busy = self.session.job is not None and self.session.job.running
+        if action in ("answer", "measure"):
+            return self.view == "advice" and (self.possible or None)
+        if action in ("roll_back", "deletions", "sql"):
+            return self.view == "quick" and not self.running and ((self.possible and not busy) or None)
+        if action == "stop":
+            return self.running
+        if action == "log":
+            return self.view == "quick" and self.job is not None
+        return super().check_action(action, parameters)
+
+    # Showing it
+
+    def entered(self) -> None:
+        """A rollback that runs or has ended is what one comes for."""
+        state = self.session.state
+        if self.job is not None:
+            self.open_view("quick")
+        elif state is not None and state.state is State.ROLLED_BACK and self.view == "advice":
+            self.open_view("after")
+
+    def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
+        """Bring the views up to date."""
+        if topics & {Topic.CHECKS, Topic.SIGN_OFFS, Topic.STATE}:
+            self._show_advice()
+            self.fill_checklist("#after-list", aftermath.GROUPS)
+            self.refresh_item()
+            done, total = self.query_one("#after-list", Checklist).done
+            self.query_one(ViewStrip).say("after", f"{done} of {total}" if done else "")
+        if topics & {Topic.STATE, Topic.JOB, Topic.LINK}:
+            self._show_quick()
+        self._stand()
+
+    def _clock(self) -> None:
+        if self.running and self.is_current:
+            self._show_quick()
+
+    def _stand(self) -> None:
+        stand_by_state(self.session)
+        if self.possible and not self.running:
+            advised = self.advice.recommendation is Recommendation.ROLL_BACK
+            status, word = (Status.FAIL, "advised") if advised else (Status.PENDING, "")
+            self.session.set_standing(self.STEP, status, word)
+
+    def _show_advice(self) -> None:
+        advice = self.advice
+        state = self.session.state
+        says = advice_text(advice) if self.possible or state is None else safe(state.summary, "bold")
+        self.query_one("#advice-says", Static).update(says)
+        self.query_one("#questions", Rows).set_rows(
+            [
+                Row(
+                    answer.criterion.id,
+                    (*answer_mark(answer), answer.criterion.weight.value),
+                    "" if answer.yes is not None else "dim",
+                )
+                for answer in advice.answers
+            ]
+        )
+        if not self.running and self.view == "advice":
+            self.say(advice.recommendation.value if self.possible else "")
+        self._explain()
+
+    @property
+    def _question(self) -> Answer | None:
+        key = self.query_one("#questions", Rows).selected
+        return next((answer for answer in self.advice.answers if answer.criterion.id == key), None)
+
+    @on(DataTable.RowHighlighted, "#questions")
+    def _explain(self) -> None:
+        answer = self._question
+        if answer is None:
+            return
+        criterion = answer.criterion
+        lines = [
+            Content.styled(criterion.question, "bold"),
+            Content(f"On yes: {criterion.advice}"),
+            Content.styled(f"How it is known: {criterion.measured}", "$text-muted"),
+        ]
+        if answer.yes is not None:
+            lines.append(Content(f"{'Yes' if answer.yes else 'No'}: {answer.words}"))
+        else:
+            lines.append(Content("y answers yes, o answers no; both are kept in the journal."))
+        self.query_one("#advice-detail", DetailPanel).show(Content("\n").join(lines))
+
+    def _show_quick(self) -> None:
+        job = self.job
+        view, text = self.query_one("#run", JobView), self.query_one("#quick-text", Static)
+        view.display = job is not None
+        self.query_one("#carried", Rows).display = not self.running and self.possible
+        if job is not None:
+            view.show(job)
+            self.say(f"elapsed {clock(job.elapsed)}")
+        if job is not None and not self.possible:
+            text.update(job_outcome(job))
+        elif not self.possible:
+            text.update(Content("There is nothing to roll back."))
+        else:
+            state = self.session.state
+            # Looking holds locks of its own: never while a rollback waits for them.
+            if state is not None and not self.running and self._asked_for != (state.state, state.run, job):
+                self._asked_for = (state.state, state.run, job)
+                self.attempt(self._load, group="preview", exclusive=True)
+            ended = [job_outcome(job)] if job is not None and not job.running else []
+            text.update(Content("\n\n").join([*ended, what_happens(self.found, deletions=self.deletions)]))
+
+    async def _load(self) -> None:
+        async with self.session.context("rollback preview", statement_timeout="120000") as context:
+            if context.state.state is not State.MIGRATED:
+                return
+            self.plan = await plan_rollback(context.connection, context.settings, context.state)
+            self.found = await preview(context.connection, context.state)
+        table = self.query_one("#carried", Rows)
+        table.set_rows(carried_rows(self.found))
+        table.styles.height = len(self.found.carried) + 1
+        self._show_quick()
+        self.refresh_bindings()
+
+    def view_opened(self, view: str) -> None:
+        """What would be carried back changes as users write: look again."""
+        if view == "quick" and self.possible and not self.running:
+            self.attempt(self._load, group="preview", exclusive=True)
+
+    # Acting
+
+    def action_answer(self, yes: bool) -> None:
+        """Answer the selected question; a measured one answers itself."""
+        answer = self._question
+        if answer is None:
+            return
+        if answer.measured:
+            self.notify("This one is measured; r measures it again.", markup=False)
+            return
+        self.attempt(self.session.sign(answer.criterion.id, ticked=yes), group="answer")
+
+    def action_measure(self) -> None:
+        """Run the checks that the questions rest on."""
+        ids = dict.fromkeys(check for criterion in CRITERIA for check in criterion.checks)
+        self.session.start_checks(RUN, [check_by_id(check) for check in ids])
+
+    def action_deletions(self) -> None:
+        """Keep in v1 what was deleted in v2, or delete it there too."""
+        self.deletions = not self.deletions
+        self._show_quick()
+
+    def action_sql(self) -> None:
+        """The plan, as psql would run it."""
+        if self.plan is not None:
+            self.app.push_screen(TextView("Rollback", self.plan.sql_text(), language="sql"))
+
+    def action_roll_back(self) -> None:
+        """Look once more, ask, and do it."""
+        self.attempt(self._roll_back, group="start", exclusive=True)
+
+    async def _roll_back(self) -> None:
+        session = self.session
+        database = session.database
+        await self._load()
+        if database is None or self.found is None:
+            return
+        body = what_happens(self.found, deletions=self.deletions)
+        if not await self.confirm_destructive("Roll back to v1", body, yes="Roll back", no="Stay on v2"):
+            return
+        self.workers.cancel_group(self, "preview")
+        session.start_job(
+            "rollback",
+            partial(roll_back, database, session.settings, apply_deletions=self.deletions),
+            title="Rollback",
+            on_quit="The transaction is undone as a whole: v2 stays in place.",
+        )
+
+    def action_stop(self) -> None:
+        """Stop while it waits for its locks; the transaction itself is undone as a whole."""
+        if self.job is not None:
+            self.job.control.cancel()
+
+    def action_log(self) -> None:
+        """Everything it has said."""
+        if self.job is not None:
+            self.app.push_screen(TextView(f"Log: {self.job.title}", job_log(self.job)))

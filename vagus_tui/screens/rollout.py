@@ -1,0 +1,184 @@
+"""Rollout: the app's update, its three phases with their criteria, and the guarded clean-up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import DataTable
+
+from vagus_tui.checks.base import Group as CheckGroup
+from vagus_tui.checks.registry import checks_for
+from vagus_tui.events import Event, Status
+from vagus_tui.journal.state import State
+from vagus_tui.runbook.model import Item
+from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.runbook.rollout import APP_UPDATE, CLEAN_UP, ROLLOUT_PHASES
+from vagus_tui.screens.session import Topic
+from vagus_tui.screens.viewed import ViewedScreen, item_text
+from vagus_tui.widgets.checklist import Checklist, Entry
+from vagus_tui.widgets.detail_panel import DetailPanel
+from vagus_tui.widgets.format import moment
+from vagus_tui.widgets.marks import worst
+from vagus_tui.widgets.rows import Column, Row, Rows
+from vagus_tui.widgets.text import safe
+from vagus_tui.widgets.views import ViewStrip
+
+PHASE_GROUPS = tuple(phase.group for phase in ROLLOUT_PHASES)
+COMMANDS = (Column("What"), Column("By", 16, wide_only=56))
+WAIT = timedelta(days=14)
+FRESH = timedelta(days=1)
+
+
+class RolloutScreen(ViewedScreen):
+    """Three views: the app's update, the phases, the clean-up."""
+
+    STEP = Step.ROLLOUT
+    VIEWS = (("app", "App update"), ("phases", "Phases"), ("clean-up", "Clean-up"))
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("c", "copy", "copy", tooltip="the selected commands, to be run in a checkout of the app"),
+    ]
+
+    def compose_views(self) -> ComposeResult:
+        """Commands, checklists, guards."""
+        with Vertical(id="app", classes="split"):
+            yield Rows(COMMANDS, id="commands")
+            yield DetailPanel(id="app-detail")
+        yield from self.compose_checklist("phases")
+        yield from self.compose_checklist("clean-up")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Copying is for commands."""
+        if action == "copy":
+            return not self.is_mounted or self.view == "app"
+        return super().check_action(action, parameters)
+
+    def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
+        """Bring ticks, dates and guards up to date."""
+        if not topics & {Topic.SIGN_OFFS, Topic.PLANNED, Topic.STATE, Topic.CHECKS, Topic.BACKUPS, Topic.LINK}:
+            return
+        planned, zone = self.session.now.planned_at, self.session.settings.timezone
+        self.query_one("#commands", Rows).set_rows(
+            [
+                Row(one.id, (one.title, moment(planned + one.due, zone) if planned else "a week before"))
+                for one in APP_UPDATE
+            ]
+        )
+        self._explain_command()
+        self.fill_checklist("#phases-list", PHASE_GROUPS)
+        self.fill_checklist("#clean-up-list", (CLEAN_UP,), self._guards())
+        self.refresh_item()
+        done, total = self.query_one("#phases-list", Checklist).done
+        guards, of = self.query_one("#clean-up-list", Checklist).done
+        strip = self.query_one(ViewStrip)
+        strip.say("phases", f"{done} of {total}")
+        strip.say("clean-up", f"{guards} of {of}")
+        phase = self._phase()
+        self.say(phase or "the app goes out in stages; the data has moved at once")
+        state = self.session.state
+        if done == total:
+            self.session.set_standing(self.STEP, Status.PASS, "done")
+        elif done and state is not None and state.state in (State.MIGRATED, State.CLEANED):
+            self.session.set_standing(self.STEP, Status.RUNNING, f"{done} of {total}")
+        else:
+            self.session.set_standing(self.STEP, Status.PENDING, "")
+
+    def _phase(self) -> str:
+        """Which phase today belongs to, counted from the cut-over."""
+        since = self._since()
+        if since is None:
+            return ""
+        day = since.days + 1
+        for phase in ROLLOUT_PHASES:
+            if phase.first_day <= day <= phase.last_day:
+                share = f"{phase.percent} %" if phase.percent else "the team"
+                return f"day {day}: phase {phase.number}, {phase.title.lower()}, {share}"
+        return f"day {day} since the cut-over"
+
+    def _since(self) -> timedelta | None:
+        """How long ago the migration was done, if v2 is in place."""
+        state = self.session.state
+        if state is None or state.state not in (State.MIGRATED, State.CLEANED) or state.run is None:
+            return None
+        if state.run.kind != "migrate" or state.run.finished_at is None:
+            return None
+        return datetime.now(UTC) - state.run.finished_at
+
+    # The app's update
+
+    @on(DataTable.RowHighlighted, "#commands")
+    def _explain_command(self) -> None:
+        command = next((one for one in APP_UPDATE if one.id == self.query_one("#commands", Rows).selected), None)
+        if command is None:
+            return
+        self.query_one("#app-detail", DetailPanel).show(
+            Content("\n").join(
+                [
+                    Content.styled(command.title, "bold"),
+                    *(Content.styled(f"  {line}", "$accent") for line in command.commands),
+                    Content(command.why),
+                    Content.styled("Run it in a checkout of the app; the wizard does not. c copies it.", "$text-muted"),
+                ]
+            )
+        )
+
+    def action_copy(self) -> None:
+        """The selected commands."""
+        command = next((one for one in APP_UPDATE if one.id == self.query_one("#commands", Rows).selected), None)
+        if command is not None:
+            self.app.copy_to_clipboard("\n".join(command.commands) + "\n")
+            self.notify("Copied.", timeout=2, markup=False)
+
+    # Criteria
+
+    def show_item(self, item: Item) -> None:
+        """An item, and the criteria of the phase it belongs to."""
+        parts = [item_text(self.session, item)]
+        phase = next((one for one in ROLLOUT_PHASES if one.group.id == item.group), None)
+        if phase is not None:
+            days = f"day {phase.first_day}" + (f" to {phase.last_day}" if phase.last_day > phase.first_day else "")
+            share = f"{phase.percent} % of installations" if phase.percent else "the internal team"
+            parts.append(Content.styled(f"{phase.title}: {days}, {share}", "bold"))
+            parts.extend(Content(f"  begins when: {line}") for line in phase.entry)
+            parts.extend(Content(f"  ends when: {line}") for line in phase.exit)
+        if self.view == "clean-up":
+            guard = self._guards().get(item.id)
+            if guard is not None:
+                parts.append(safe(f"Now: {guard.words}"))
+            parts.append(Content(CLEAN_UP.note))
+        panel = self.query_one(f"#{self.view}-detail", DetailPanel)
+        panel.show(Content("\n").join(parts))
+
+    # The guards
+
+    def _guards(self) -> dict[str, Entry]:
+        """What can be measured of the clean-up's conditions."""
+        session = self.session
+        since = self._since()
+        state = session.state
+        in_service = state is not None and state.state is State.MIGRATED
+        waited = since is not None and since >= WAIT
+        left = "" if since is None else f"{max(0, (WAIT - since).days)} days to go"
+        checks = session.outcomes(checks_for(CheckGroup.VERIFICATION))
+        proved = worst([event.status for event in checks]) if checks else Status.PENDING
+        restored = next((one for one in session.now.backups if one.restored_at is not None), None)
+        fresh = restored is not None and datetime.now(UTC) - restored.at <= FRESH
+        group = CLEAN_UP.id
+        return {
+            f"{group}.waited": Entry(Status.PASS if waited else Status.PENDING, "waited" if waited else left or "–"),
+            f"{group}.in-service": Entry(
+                Status.PASS if in_service else Status.PENDING, "in service" if in_service else "v2 is not in place"
+            ),
+            f"{group}.proved": Entry(
+                Status.PASS if proved is Status.WARN else proved, "this session" if checks else "run Verification"
+            ),
+            f"{group}.final-dump": Entry(
+                Status.PASS if fresh else Status.PENDING, "restored" if fresh else "none of the last day"
+            ),
+        }

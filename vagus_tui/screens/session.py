@@ -1,0 +1,94 @@
+"""What the wizard knows and does, in one place that outlives every screen.
+
+The session holds the database, reads its state again every two seconds so that what happens elsewhere shows,
+keeps the outcomes of checks, and owns the long-running job. It knows no user interface: it says what has changed
+through one callback, and the app passes that on to its screens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+from vagus_tui.control import Control
+from vagus_tui.database.connection import close
+from vagus_tui.errors import VagusError
+from vagus_tui.events import Event
+from vagus_tui.journal import store
+from vagus_tui.screens.checking import Checking
+from vagus_tui.screens.job import GRACE_SECONDS, Job, JobFactory, run_job
+from vagus_tui.screens.knowledge import Link, Snapshot, Standing, Topic, parse_moment
+
+__all__ = ["Link", "Session", "Snapshot", "Standing", "Topic", "parse_moment"]
+
+
+class Session(Checking):
+    """The wizard's memory and its hands on the database."""
+
+    async def sign(self, item: str, *, ticked: bool, note: str = "") -> None:
+        """Tick or untick a checklist item in the operator's name, and read it back."""
+        async with self.connection("sign-off") as connection:
+            await store.sign(connection, item, ticked=ticked, operator=self.settings.operator, note=note)
+        await self.refresh()
+
+    async def plan_for(self, moment: datetime) -> None:
+        """Set T−0, the planned start."""
+        async with self.connection("plan") as connection:
+            await store.note(connection, "planned_at", moment.isoformat(), operator=self.settings.operator)
+        await self.refresh()
+
+    # The job
+
+    def start_job(
+        self, name: str, factory: JobFactory, *, title: str = "", on_quit: str = "", control: Control | None = None
+    ) -> Job:
+        """Start a long-running job, which belongs to the session and goes on when its screen is left.
+
+        Args:
+            factory: called with the control; returns the capability's iterator of events.
+            on_quit: what happens to the job when the program is quit, in a sentence.
+
+        Raises:
+            VagusError: another job runs.
+        """
+        if self.job is not None and self.job.running:
+            raise VagusError(
+                f"{self.job.title} is running.", next_step="One job runs at a time: wait for its end or stop it."
+            )
+        job = Job(name, title or name.capitalize(), on_quit, control or Control())
+        self.job = job
+        job.task = asyncio.create_task(run_job(job, factory, self._job_event), name=f"job {name}")
+        self.changed(Topic.JOB)
+        return job
+
+    def _job_event(self, event: Event | None) -> None:
+        if event is None:
+            self._activity = None
+            self.wake()
+            self._say(Topic.JOB)
+        else:
+            self._say(Topic.JOB, event)
+
+    async def close(self) -> None:
+        """Stop the job, the checks and the reading, and close the connection. Safe to call twice."""
+        if self.job is not None and self.job.running and self.job.task is not None:
+            self.job.control.cancel()
+            done, _ = await asyncio.wait({self.job.task}, timeout=GRACE_SECONDS)
+            if not done:
+                self.job.task.cancel()
+                await asyncio.wait({self.job.task}, timeout=5)
+        tasks: list[asyncio.Task[Any]] = [task for task in self._checks.values() if not task.done()]
+        tasks += [task for task in (self._poll, self._gating) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._checks.clear()
+        self._poll = None
+        if self._flush is not None:
+            self._flush.cancel()
+            self._flush = None
+        if self._connection is not None:
+            await close(self._connection)
+            self._connection = None
+        self.link = Link.WAITING

@@ -1,0 +1,86 @@
+"""A full window of text to read and copy: SQL with its keywords in colour, a message, a log."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.syntax import Syntax
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from vagus_tui.widgets.footer import KeyFooter
+from vagus_tui.widgets.format import plural
+from vagus_tui.widgets.text import BLOCK_LIMIT, safe_block, safe_str
+from vagus_tui.widgets.title import TitleLine
+
+
+class TextView(ModalScreen[None]):
+    """Text over everything else. `c` copies the whole of it, uncut, to the terminal's clipboard."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "close", "back", key_display="esc"),
+        Binding("c", "copy", "copy"),
+        Binding("w", "wrap", "wrap lines"),
+        Binding("j", "scroll(1)", show=False),
+        Binding("k", "scroll(-1)", show=False),
+    ]
+    AUTO_FOCUS = "#text-scroll"
+
+    def __init__(self, title: str, text: str, *, language: str = "") -> None:
+        super().__init__()
+        self.view_title = title
+        self.text = text
+        self.language = language
+        self.wrapped = not language
+
+    def compose(self) -> ComposeResult:
+        """Title, text, keys."""
+        title = TitleLine(safe_str(self.view_title))
+        title.set_summary(plural(self.text.count("\n") + 1, "line"))
+        yield title
+        with VerticalScroll(id="text-scroll", can_focus=True):
+            yield Static(id="text")
+        yield KeyFooter()
+
+    def on_mount(self) -> None:
+        """Show the text."""
+        self._fill()
+
+    def _fill(self) -> None:
+        text = self.query_one("#text", Static)
+        text.set_class(not self.wrapped, "-unwrapped")
+        if self.language and not self.app.no_color:
+            shown = safe_str(self.text, limit=BLOCK_LIMIT, lines=True)
+            text.update(
+                Syntax(
+                    shown,
+                    self.language,
+                    theme="ansi_dark" if self.app.current_theme.dark else "ansi_light",
+                    word_wrap=self.wrapped,
+                    background_color="default",
+                )
+            )
+        else:
+            text.update(safe_block(self.text))
+
+    def action_copy(self) -> None:
+        """Copy by the terminal's own means (OSC 52), which works over SSH too."""
+        self.app.copy_to_clipboard(self.text)
+        self.notify("Copied.", timeout=2, markup=False)
+
+    def action_wrap(self) -> None:
+        """Wrap long lines, or let them run."""
+        self.wrapped = not self.wrapped
+        self._fill()
+
+    def action_scroll(self, lines: int) -> None:
+        """One line."""
+        self.query_one("#text-scroll", VerticalScroll).scroll_relative(y=lines, animate=False)
+
+    def action_close(self) -> None:
+        """Back to where it was opened."""
+        if self.is_current:
+            self.dismiss(None)

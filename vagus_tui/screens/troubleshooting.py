@@ -1,0 +1,232 @@
+"""Troubleshooting: five known troubles, what was found of each, and repairs that show what they will change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from vagus_tui.checks.registry import check_by_id
+from vagus_tui.events import CheckEvent, Event, Status
+from vagus_tui.journal.state import State
+from vagus_tui.migration.blockers import Blocker
+from vagus_tui.remedies.repairs import Finding, Repair, apply, look, repairs_for
+from vagus_tui.remedies.sessions import cancel, in_the_way
+from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.runbook.troubleshooting import ISSUES, Issue
+from vagus_tui.screens.base import StepScreen
+from vagus_tui.screens.dialogs import ChoiceDialog
+from vagus_tui.screens.session import Topic
+from vagus_tui.screens.text_view import TextView
+from vagus_tui.screens.troubleshooting_words import finding_text, issue_text
+from vagus_tui.widgets.format import plural
+from vagus_tui.widgets.marks import MARKS, STYLES, WORDS, worst
+from vagus_tui.widgets.text import safe_str
+
+STOPPED = "issue.stopped-midway"
+AFTER = (State.MIGRATED, State.CLEANED)
+SHOWN_BLOCKERS = 4
+
+
+class TroubleshootingScreen(StepScreen):
+    """The troubles above, everything about the selected one below."""
+
+    STEP = Step.TROUBLESHOOTING
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("r", "diagnose", "diagnose"),
+        Binding("f", "repair", "repair", tooltip="shows what it would change before it does"),
+        Binding("s", "sql", "SQL"),
+        Binding("m", "migration", "go to the run"),
+        Binding("k", "cancel", "cancel a session", tooltip="one session that is in the way, by its id"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: dict[str, Finding] = {}
+        self.blockers: dict[int, Blocker] = {}
+        self.looked = False
+
+    def compose_body(self) -> ComposeResult:
+        """The list and the text."""
+        yield OptionList(*(Option(Content(issue.title), id=issue.id) for issue in ISSUES), id="issues", markup=False)
+        with VerticalScroll(id="issue-scroll", can_focus=True):
+            yield Static(id="issue")
+
+    @property
+    def issue(self) -> Issue:
+        """The selected trouble."""
+        number = self.query_one("#issues", OptionList).highlighted or 0
+        return ISSUES[number]
+
+    @property
+    def migrated(self) -> bool:
+        """Whether there is a v2 to repair."""
+        return self.session.state is not None and self.session.state.state in AFTER
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that help with the selected trouble."""
+        if not self.is_mounted:
+            return True
+        repairs = repairs_for(self.issue.id)
+        if action == "diagnose":
+            return self.session.state is not None or None
+        if action in ("repair", "sql"):
+            if not repairs:
+                return False
+            return True if any(self.found[one.id].count for one in repairs if one.id in self.found) else None
+        if action == "migration":
+            return self.issue.id == STOPPED
+        if action == "cancel":
+            return self.issue.id == STOPPED and bool(self.blockers)
+        return True
+
+    # Showing it
+
+    def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
+        """Marks follow the checks."""
+        options = self.query_one("#issues", OptionList)
+        statuses: list[Status] = []
+        for issue in ISSUES:
+            status = self._status(issue)
+            statuses.append(status)
+            words = f"  {WORDS[status]}" if status is not Status.PENDING else ""
+            options.replace_option_prompt(
+                issue.id,
+                Content.assemble((MARKS[status], STYLES[status]), " ", issue.title, (words, "$text-muted")),
+            )
+        troubles = sum(status.blocks for status in statuses)
+        self.session.set_standing(
+            self.STEP, Status.WARN if troubles else Status.PENDING, plural(troubles, "sign") if troubles else ""
+        )
+        self.say(plural(troubles, "trouble found", "troubles found") if self.looked else "r looks for all five")
+        self._show()
+
+    def _status(self, issue: Issue) -> Status:
+        state = self.session.state
+        if issue.id == STOPPED and state is not None and state.interrupted:
+            return Status.FAIL
+        results = [self.session.results[check] for check in issue.checks if check in self.session.results]
+        statuses: list[Status] = [result.status for result in results if result.status is not Status.SKIP]
+        for repair in repairs_for(issue.id):
+            found = self.found.get(repair.id)
+            # Statistics can always be refreshed: that is no sign of trouble.
+            if found is not None and repair.id not in ("analyze-v2", "policies-as-defined"):
+                statuses.append(Status.FAIL if found.count else Status.PASS)
+        return worst(statuses)
+
+    def _show(self) -> None:
+        issue = self.issue
+        results: list[CheckEvent] = [
+            self.session.results[check] for check in issue.checks if check in self.session.results
+        ]
+        parts = [issue_text(issue, results)]
+        state = self.session.state
+        if issue.id == STOPPED and state is not None:
+            parts.append(Content.assemble(("State: ", "$text-muted"), safe_str(state.summary, limit=500)))
+            for blocker in list(self.blockers.values())[:SHOWN_BLOCKERS]:
+                parts.append(
+                    Content.styled(
+                        f"In the way: {_described(blocker)}  {safe_str(blocker.query, limit=80)}", "$warning"
+                    )
+                )
+        for repair in repairs_for(issue.id):
+            parts.append(finding_text(repair, self.found.get(repair.id), possible=self.migrated))
+        self.query_one("#issue", Static).update(Content("\n").join(parts))
+
+    @on(OptionList.OptionHighlighted, "#issues")
+    def _selected(self) -> None:
+        self._show()
+        self.query_one("#issue-scroll", VerticalScroll).scroll_home(animate=False)
+        self.refresh_bindings()
+
+    # Finding out
+
+    def action_diagnose(self) -> None:
+        """Look for all five: the checks that tell, what repairs would do, who is in the way."""
+        ids = dict.fromkeys(check for issue in ISSUES for check in issue.checks)
+        self.session.start_checks("troubleshooting", [check_by_id(check) for check in ids])
+        self.attempt(self._look, group="look", exclusive=True)
+
+    async def _look(self) -> None:
+        async with self.session.context("diagnosis", statement_timeout="60000") as context:
+            self.blockers = {blocker.pid: blocker for blocker in await in_the_way(context) if blocker.seconds > 1}
+            if context.state.state is State.MIGRATED:
+                for issue in ISSUES:
+                    for repair in repairs_for(issue.id):
+                        self.found[repair.id] = await look(repair, context)
+            else:
+                self.found.clear()
+        self.looked = True
+        self.changed(frozenset(), ())
+        self.refresh_bindings()
+
+    # Acting
+
+    def _usable(self) -> list[Repair]:
+        return [one for one in repairs_for(self.issue.id) if one.id in self.found and self.found[one.id].count]
+
+    def action_sql(self) -> None:
+        """What the repairs of this trouble would run."""
+        text = "\n\n".join(
+            f"-- {one.title}\n" + ";\n".join(self.found[one.id].statements) + ";" for one in self._usable()
+        )
+        self.app.push_screen(TextView(f"SQL · {self.issue.title}", text, language="sql"))
+
+    def action_repair(self) -> None:
+        """Choose one, look at what it changes, do it."""
+        self.attempt(self._repair, group="repair", exclusive=True)
+
+    async def _repair(self) -> None:
+        usable = self._usable()
+        if not usable:
+            return
+        repair = usable[0]
+        if len(usable) > 1:
+            choices = [(one.id, one.title) for one in usable]
+            answer = await self.ask(ChoiceDialog("Which repair", "Each shows what it changes first.", choices))
+            if answer is None:
+                return
+            repair = next(one for one in usable if one.id == answer)
+        async with self.session.context("look") as context:
+            self.found[repair.id] = await look(repair, context)
+        body = finding_text(repair, self.found[repair.id], possible=True)
+        if not await self.confirm_destructive(repair.title, body, yes="Do it"):
+            return
+        async with self.session.context("repair") as context:
+            done = await apply(repair, context)
+        self.notify(f"Done: {safe_str(repair.title)}.", markup=False)
+        if done.count:
+            self.action_diagnose()
+
+    def action_cancel(self) -> None:
+        """One of the sessions in the way."""
+        self.attempt(self._cancel, group="cancel", exclusive=True)
+
+    async def _cancel(self) -> None:
+        shown = list(self.blockers.values())[:SHOWN_BLOCKERS]
+        body = "\n".join(f"{_described(blocker)}\n  {safe_str(blocker.query, limit=120)}" for blocker in shown)
+        choices = [(str(blocker.pid), f"Cancel PID {blocker.pid}") for blocker in shown]
+        answer = await self.ask(ChoiceDialog("Cancel a session", body, choices, dangerous=[pid for pid, _ in choices]))
+        if answer is None:
+            return
+        async with self.session.context("cancel") as context:
+            await cancel(context, self.blockers[int(answer)])
+        self.notify(f"PID {answer} was told to stop.", markup=False)
+        self.set_timer(0.5, partial(self.attempt, self._look, group="look", exclusive=True))
+
+    def action_migration(self) -> None:
+        """Resume or clean up happens there."""
+        self.wizard.action_go(Step.MIGRATION.value)
+
+
+def _described(blocker: Blocker) -> str:
+    who = safe_str(blocker.application or blocker.user or "unnamed", limit=40)
+    return f"PID {blocker.pid} ({who}, {safe_str(blocker.state, limit=30)}, {blocker.seconds:.0f} s)"

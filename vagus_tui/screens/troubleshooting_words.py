@@ -1,0 +1,63 @@
+"""What the Troubleshooting screen says about a trouble and its repairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.content import Content
+
+from vagus_tui.events import CheckEvent, Status
+from vagus_tui.remedies.repairs import Finding, Repair
+from vagus_tui.runbook.troubleshooting import Issue
+from vagus_tui.widgets.marks import MARKS, STYLES
+from vagus_tui.widgets.text import safe, safe_str
+
+LINES_SHOWN = 8
+
+
+def _line(name: str, words: str) -> Content:
+    return Content.assemble((f"{name:<9} ", "$text-muted"), words)
+
+
+def issue_text(issue: Issue, results: Sequence[CheckEvent]) -> Content:
+    """A trouble: how it shows, what is behind it, what was measured, what helps and what never does."""
+    lines = [
+        Content.styled(issue.title, "bold"),
+        _line("Shows as", issue.symptom),
+        _line("Behind it", issue.cause),
+        _line("Found by", issue.detected),
+        _line("Remedy", issue.remedy),
+        _line("Undo", issue.undo),
+        _line("Never", issue.never),
+    ]
+    for result in results:
+        lines.append(
+            Content.assemble(
+                (f"{MARKS[result.status]} ", STYLES[result.status]),
+                safe(result.title),
+                f": {safe_str(result.measured if result.measured is not None else '…')}",
+            )
+        )
+    return Content("\n").join(lines)
+
+
+def finding_text(repair: Repair, found: Finding | None, *, possible: bool) -> Content:
+    """A repair and what it would change now."""
+    if not possible:
+        return Content.assemble((f"{repair.title}: ", "bold"), ("for a migrated database", "$text-muted"))
+    if found is None:
+        return Content.assemble((f"{repair.title}: ", "bold"), ("r looks what it would do", "$text-muted"))
+    status = Status.WARN if found.count else Status.PASS
+    lines = [
+        Content.assemble(
+            (f"{MARKS[status]} ", STYLES[status]),
+            (repair.title, "bold"),
+            "" if found.count else ": nothing to do",
+        )
+    ]
+    lines.extend(safe(f"  {line}") for line in found.lines[:LINES_SHOWN])
+    if len(found.lines) > LINES_SHOWN:
+        lines.append(Content(f"  and {len(found.lines) - LINES_SHOWN} more"))
+    if found.count:
+        lines.append(Content.styled(f"  Undo: {repair.undo}", "$text-muted"))
+    return Content("\n").join(lines)

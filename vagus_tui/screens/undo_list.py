@@ -1,0 +1,140 @@
+"""What was fixed, by whom and when; each fix can be put back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from vagus_tui.remedies import Batch, batches, remedy_by_id, undo
+from vagus_tui.screens.base import WizardScreen
+from vagus_tui.screens.dialogs import ConfirmDialog
+from vagus_tui.widgets.footer import KeyFooter
+from vagus_tui.widgets.format import moment, plural
+from vagus_tui.widgets.header import HeaderLine
+from vagus_tui.widgets.section_list import SectionList
+from vagus_tui.widgets.text import fitted, safe_str
+from vagus_tui.widgets.title import TitleLine
+
+WHEN, WHO, ROWS, STANDS = 16, 12, 12, 10
+
+
+def fix_name(batch: Batch) -> str:
+    """The fix's words, or its id where this version does not know it."""
+    try:
+        remedy = remedy_by_id(batch.remedy)
+    except KeyError:
+        return safe_str(batch.remedy)
+    return f"{remedy.rule.title}: {remedy.title}"
+
+
+class BatchList(SectionList[Batch]):
+    """Applied fixes, newest first."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "put back")]
+
+    class Opened(SectionList.RowMessage):
+        """Put this one back."""
+
+    def __init__(self, timezone: str) -> None:
+        super().__init__(id="batches")
+        self.timezone = timezone
+
+    def key(self, item: Batch) -> str:
+        """The batch's id."""
+        return str(item.id)
+
+    def _columns(self, width: int, start: str, when: str, what: str, rows: str, who: str, stands: str) -> str:
+        left = max(8, width - 2 - WHEN - ROWS - WHO - STANDS - 4)
+        return " ".join(
+            (
+                start,
+                fitted(when, WHEN),
+                fitted(what, left),
+                fitted(rows, ROWS - 1, right=True),
+                fitted(who, WHO),
+                fitted(stands, STANDS),
+            )
+        )
+
+    def header(self, width: int) -> Content:
+        """The columns' names."""
+        return Content.styled(self._columns(width, " ", "When", "Fix", "Rows", "Who", "Stands"), "$text-muted")
+
+    def row(self, item: Batch, width: int, *, here: bool, focused: bool) -> Content:
+        """When, what, how much, who, and whether it still stands."""
+        when = moment(item.at, self.timezone)
+        stands = "put back" if item.restored_at else "in place"
+        text = self._columns(width, "▸" if here else " ", when, fix_name(item), f"{item.rows:,}", item.operator, stands)
+        return Content.styled(text, "$text-muted" if item.restored_at and not here else "")
+
+    def opened(self, item: Batch) -> None:
+        """Say so."""
+        self.post_message(self.Opened(self, item))
+
+
+class UndoScreen(WizardScreen):
+    """The list of applied fixes."""
+
+    AUTO_FOCUS = "#batches"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "back", key_display="esc")]
+
+    def __init__(self, undone: Callable[[], None]) -> None:
+        super().__init__()
+        self.undone = undone
+
+    def compose(self) -> ComposeResult:
+        """The list."""
+        yield HeaderLine(self.session)
+        with Vertical(id="detail"):
+            yield TitleLine("Fixes that were applied")
+            yield Static("", id="rows-note")
+            yield BatchList(self.session.settings.timezone)
+        yield KeyFooter()
+
+    def on_mount(self) -> None:
+        """Read the list."""
+        self.attempt(self._load())
+
+    async def _load(self) -> None:
+        async with self.session.connection("fixes") as connection:
+            found = await batches(connection)
+        self.query_one(BatchList).fill([("", found)])
+        standing = sum(batch.restored_at is None for batch in found)
+        self.query_one(TitleLine).set_summary(f"{standing} of {len(found)} in place" if found else "")
+        self.query_one(BatchList).display = bool(found)
+        if not found:
+            self.query_one("#rows-note", Static).update(Content("No fix has been applied to this database."))
+
+    @on(BatchList.Opened)
+    def _opened(self, message: BatchList.Opened) -> None:
+        batch: Batch = message.item
+        if batch.restored_at is not None:
+            self.notify("It has been put back already.", markup=False)
+            return
+        self.attempt(self._undo(batch), group="undo", exclusive=True)
+
+    async def _undo(self, batch: Batch) -> None:
+        tables = ", ".join(f"{count:,} in {safe_str(table)}" for table, count in batch.tables.items())
+        body = (
+            f"Every row becomes what it was before the fix: {tables}. It is refused where a row has changed since. "
+            "The check that objected will object again."
+        )
+        if not await self.ask(ConfirmDialog(fix_name(batch), body, yes=f"Put back {plural(batch.rows, 'row')}")):
+            return
+        async with self.session.connection("undo") as connection:
+            applied = await undo(connection, batch.id, self.session.settings.operator)
+        self.notify(f"{plural(applied.rows, 'row')} put back.", markup=False)
+        self.undone()
+        await self._load()
+
+    def action_back(self) -> None:
+        """Back to the checks."""
+        if self.is_current:
+            self.dismiss(None)

@@ -1,0 +1,86 @@
+"""Settings, from the environment (prefix `VAGUS_`) and `.env`. `.env.example` explains each."""
+
+from __future__ import annotations
+
+import getpass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Environment(StrEnum):
+    """Which of the three databases this is; production looks and asks differently."""
+
+    DEVELOPMENT = "development"
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+
+def _default_operator() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container's user may have no name at all.
+        return "operator"
+
+
+ExpandedPath = Annotated[Path, AfterValidator(lambda path: path.expanduser())]
+
+
+class Settings(BaseSettings):
+    """Everything the operator can set, once for the wizard and every command.
+
+    Times are milliseconds where the name ends in `_MS`, seconds otherwise.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="VAGUS_",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
+
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="postgresql:// address of the database. Never shown, logged or written to a report.",
+    )
+    environment: Environment = Field(
+        default=Environment.DEVELOPMENT,
+        description="Which environment this database is; production asks for more.",
+    )
+    project: str = Field(
+        default="",
+        description="The project's name, typed out before destructive acts (default: the database host).",
+    )
+    operator: str = Field(default_factory=_default_operator, description="Who is named in the journal.")
+    backup_dir: ExpandedPath = Field(
+        default=Path("~/vagus_backups"), validate_default=True, description="Where backups are written."
+    )
+    upload_url: str = Field(default="", description="s3://bucket/prefix or gs://bucket/prefix for copies of backups.")
+    ssl_root_cert: ExpandedPath | None = Field(
+        default=None,
+        description="The CA certificate file of the database's TLS (Supabase: prod-ca-2021.crt).",
+    )
+    lock_timeout_ms: int = Field(
+        default=500,
+        ge=10,
+        le=3000,
+        description="How long a lock is waited for before it is given up and tried again.",
+    )
+    lock_attempts: int = Field(default=10, ge=1, le=100, description="How often a lock is tried before stopping.")
+    parallel_connections: int = Field(default=4, ge=1, le=16, description="Connections that build at the same time.")
+    repeat_exercises: bool = Field(
+        default=False, description="Copy every plan's exercises into every week instead of week 1 alone."
+    )
+    timezone: str = Field(default="UTC", description="The time zone in which times are shown, as in Europe/Oslo.")
+    planned_at: str = Field(default="", description="T-0, the planned start, as in 2026-03-01T22:00.")
+
+    @field_validator("database_url", "ssl_root_cert", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        """An empty line in `.env` means that nothing was set."""
+        return None if value == "" else value

@@ -1,0 +1,175 @@
+"""A live table of checks: rows appear as pending and turn, measured against expected, without ever jumping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from textual.content import Content
+
+from vagus_tui.checks.base import Check
+from vagus_tui.events import CheckEvent, Status
+from vagus_tui.widgets.format import milliseconds, number
+from vagus_tui.widgets.marks import MARKS, STYLES
+from vagus_tui.widgets.section_list import SectionList
+from vagus_tui.widgets.text import fitted, safe_str
+
+MS_WIDTH = 5
+GAP = 2
+WIDEST_MEASURED = 26
+
+
+@dataclass(frozen=True, slots=True)
+class _Widths:
+    title: int
+    measured: int
+    expected: int
+
+
+def display_status(event: CheckEvent) -> Status:
+    """An overridden failure shows as a warning: it is still there, but it holds nothing up."""
+    return Status.WARN if event.overridden and event.status.blocks else event.status
+
+
+def measured_text(event: CheckEvent) -> str:
+    """What was measured, with thousands separators; an ellipsis while it is being measured."""
+    if event.status is Status.RUNNING:
+        return "…"
+    if event.measured is None:
+        return "" if event.status is Status.PENDING else "–"
+    if isinstance(event.measured, int | float) and not isinstance(event.measured, bool):
+        return number(event.measured)
+    return safe_str(event.measured)
+
+
+def expected_text(event: CheckEvent) -> str:
+    """What was expected, written the way the measured value is."""
+    if isinstance(event.expected, int | float) and not isinstance(event.expected, bool):
+        return number(event.expected)
+    return safe_str(event.expected or "")
+
+
+def summary(events: Iterable[CheckEvent]) -> Content:
+    """`9 of 14 · 1 fails`, or `14 of 14 · all pass`."""
+    found = list(events)
+    if not found:
+        return Content("")
+    done = [event for event in found if event.status not in (Status.PENDING, Status.RUNNING)]
+    parts = [Content(f"{len(done)} of {len(found)}")]
+    fails = sum(event.status.blocks and not event.overridden for event in done)
+    overridden = sum(event.status.blocks and bool(event.overridden) for event in done)
+    warns = sum(event.status is Status.WARN for event in done)
+    if fails:
+        parts.append(Content.styled(f"{fails} {'fails' if fails == 1 else 'fail'}", STYLES[Status.FAIL]))
+    if overridden:
+        parts.append(Content.styled(f"{overridden} overridden", STYLES[Status.WARN]))
+    if warns:
+        parts.append(Content.styled(f"{warns} {'warning' if warns == 1 else 'warnings'}", STYLES[Status.WARN]))
+    if len(done) == len(found) and not (fails or warns or overridden):
+        parts.append(Content.styled("all pass", STYLES[Status.PASS]))
+    return Content(" · ").join(parts)
+
+
+class CheckTable(SectionList[CheckEvent]):
+    """Checks under section headings."""
+
+    class CheckMessage(SectionList.RowMessage):
+        """About one check."""
+
+        @property
+        def event(self) -> CheckEvent:
+            """The check as it stands."""
+            event: CheckEvent = self.item
+            return event
+
+    # A handler of a message hears those derived from it too: these two stand side by side.
+    class Highlighted(CheckMessage):
+        """The cursor is on another check, or its check has turned."""
+
+    class Opened(CheckMessage):
+        """Enter or a second click on a check."""
+
+    def key(self, item: CheckEvent) -> str:
+        """The check's id."""
+        return item.id
+
+    def highlighted(self, item: CheckEvent) -> None:
+        """Say so."""
+        self.post_message(self.Highlighted(self, item))
+
+    def opened(self, item: CheckEvent) -> None:
+        """Say so."""
+        self.post_message(self.Opened(self, item))
+
+    def set_checks(self, sections: Sequence[tuple[str, Sequence[Check]]]) -> None:
+        """Fill the table with what is known, else as pending."""
+        known = self._items
+        self.fill(
+            [
+                (title, [known.get(check.id) or check.event(Status.PENDING) for check in checks])
+                for title, checks in sections
+            ]
+        )
+
+    def set_events(self, sections: Sequence[tuple[str, Sequence[CheckEvent]]]) -> None:
+        """Fill the table with rows as they stand."""
+        self.fill(sections)
+
+    def select_problem(self, *, after: bool) -> bool:
+        """Put the cursor on a check that fails, or else warns: the first one, or with `after` the next one round."""
+        items = self.items
+        start = self.cursor + 1 if after else 0
+        for wanted in (lambda status: status.blocks, lambda status: status is Status.WARN):
+            for step in range(len(items)):
+                item = items[(start + step) % len(items)]
+                if wanted(display_status(item)):
+                    self.select(item.id)
+                    return True
+        return False
+
+    @property
+    def events(self) -> list[CheckEvent]:
+        """Every row as it stands."""
+        return self.items
+
+    def _widths(self, width: int) -> _Widths:
+        room = max(20, width - 3 - MS_WIDTH - 2 * GAP)
+        title = max((len(event.title) for event in self._items.values()), default=20)
+        expected = max((len(expected_text(event)) for event in self._items.values()), default=10)
+        # The name comes first: what is cut of the other two stands in full in the detail.
+        expected = min(max(expected, 11), max(11, room * 23 // 100))
+        title = min(max(title, 12), max(12, room - expected - max(12, room * 24 // 100)))
+        # Room to spare goes to the end of the line rather than between name and figure.
+        measured = min(WIDEST_MEASURED, max(1, room - title - expected))
+        return _Widths(title, measured, expected)
+
+    def header(self, width: int) -> Content:
+        """The columns' names."""
+        return self._columns(self._widths(width), "   ", "Check", "Measured", "Expected", "ms", "$text-muted")
+
+    def row(self, item: CheckEvent, width: int, *, here: bool, focused: bool) -> Content:
+        """`✗ Orphaned exercises   12 rows  0   31`."""
+        status = display_status(item)
+        start = Content.assemble("▸" if here else " ", (MARKS[status], "" if here and focused else STYLES[status]), " ")
+        return self._columns(
+            self._widths(width),
+            start,
+            item.title,
+            measured_text(item),
+            "overridden" if item.overridden and item.status.blocks else expected_text(item),
+            "" if item.seconds is None else milliseconds(item.seconds),
+            "$text-muted" if status is Status.PENDING and not here else "",
+        )
+
+    def _columns(
+        self, widths: _Widths, start: Content | str, title: str, measured: str, expected: str, ms: str, style: str
+    ) -> Content:
+        return Content.assemble(
+            start,
+            (fitted(title, widths.title), style),
+            (fitted(measured, widths.measured, right=True), style),
+            " " * GAP,
+            (fitted(expected, widths.expected), style),
+            " " * GAP,
+            (fitted(ms, MS_WIDTH, right=True), style),
+        )

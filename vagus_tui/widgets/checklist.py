@@ -1,0 +1,141 @@
+"""A checklist from the runbook: items under their headings, each with how it stands and who said so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import on
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from vagus_tui.events import Status
+from vagus_tui.runbook.model import Group, Item
+from vagus_tui.widgets.marks import MARKS, STYLES
+from vagus_tui.widgets.text import fitted
+
+RIGHT_WIDTH = 26
+LEAST_RIGHT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How one item stands, and a few words about it for the right end: who signed, what a check found, who is asked."""
+
+    status: Status
+    words: str = ""
+
+
+class Checklist(OptionList):
+    """Items with marks. Space or Enter on one asks for it to be ticked or unticked."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space,enter", "select", "tick"),
+        Binding("j", "cursor_down", show=False),
+        Binding("k", "cursor_up", show=False),
+    ]
+
+    class ItemMessage(Message):
+        """About one item."""
+
+        def __init__(self, item: Item) -> None:
+            super().__init__()
+            self.item = item
+
+    # A handler of a message hears those derived from it too: these two stand side by side.
+    class Ticked(ItemMessage):
+        """The operator wants to tick or untick an item."""
+
+    class At(ItemMessage):
+        """The cursor is on an item."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, markup=False)
+        self._groups: tuple[Group, ...] = ()
+        self._entries: dict[str, Entry] = {}
+        self._items: dict[str, Item] = {}
+        self._width = 0
+
+    def show(self, groups: Sequence[Group], entries: Mapping[str, Entry]) -> None:
+        """Show these groups; where only entries have changed, only their lines are drawn again."""
+        new = dict(entries)
+        if tuple(groups) != self._groups:
+            self._groups, self._entries = tuple(groups), new
+            self._items = {item.id: item for group in groups for item in group.items}
+            self._fill()
+            return
+        changed = [item_id for item_id in self._items if new.get(item_id) != self._entries.get(item_id)]
+        self._entries = new
+        if not self.option_count:
+            # Not shown yet, so there is no width to draw lines for.
+            self._fill()
+            return
+        for item_id in changed:
+            self.replace_option_prompt(item_id, self._line(self._items[item_id]))
+
+    @property
+    def selected(self) -> Item | None:
+        """The item under the cursor."""
+        option = self.highlighted_option
+        return self._items.get(option.id or "") if option is not None else None
+
+    @property
+    def done(self) -> tuple[int, int]:
+        """How many items are done, of how many."""
+        statuses = [self._entries.get(item_id, Entry(Status.PENDING)).status for item_id in self._items]
+        return sum(status is Status.PASS for status in statuses), len(statuses)
+
+    def on_resize(self) -> None:
+        """Lines follow the width."""
+        if self.size.width != self._width:
+            self._fill()
+
+    def _fill(self) -> None:
+        self._width = self.scrollable_content_region.width or self.size.width
+        if not self._width:
+            return
+        selected = self.selected
+        options: list[Option] = []
+        for group in self._groups:
+            options.append(
+                Option(Content.styled(fitted(group.title, self._width - 2), "bold $text-muted"), disabled=True)
+            )
+            options.extend(Option(self._line(item), id=item.id) for item in group.items)
+        self.clear_options()
+        self.add_options(options)
+        if selected is not None and selected.id in self._items:
+            self.highlighted = self.get_option_index(selected.id)
+        elif self._items:
+            self.highlighted = 1
+
+    def _line(self, item: Item) -> Content:
+        entry = self._entries.get(item.id, Entry(Status.PENDING))
+        width = max(24, self._width - 2)
+        # Titles first; who and when as far as there is room for something that can be read.
+        longest = max((len(one.title) for one in self._items.values()), default=0)
+        right = min(RIGHT_WIDTH, max(0, width - longest - 3))
+        right = right if right >= LEAST_RIGHT else 0
+        parts: list[Content | str | tuple[str, str]] = [
+            (MARKS[entry.status], STYLES[entry.status]),
+            " ",
+            fitted(item.title, width - right - 2),
+        ]
+        if right:
+            parts.append((fitted(entry.words, right, right=True), "$text-muted"))
+        return Content.assemble(*parts)
+
+    @on(OptionList.OptionSelected)
+    def _selected(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        if (item := self._items.get(event.option_id or "")) is not None:
+            self.post_message(self.Ticked(item))
+
+    @on(OptionList.OptionHighlighted)
+    def _highlighted_item(self, event: OptionList.OptionHighlighted) -> None:
+        event.stop()
+        if (item := self._items.get(event.option_id or "")) is not None:
+            self.post_message(self.At(item))

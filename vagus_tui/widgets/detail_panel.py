@@ -1,0 +1,72 @@
+"""The panel beside or below a table that explains the selected check."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from vagus_tui.checks.base import Check
+from vagus_tui.events import CheckEvent, Status
+from vagus_tui.widgets.check_table import expected_text, measured_text
+from vagus_tui.widgets.format import plural
+from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
+from vagus_tui.widgets.text import safe, safe_block
+
+
+def headline(event: CheckEvent, *, blocks: str = "blocks the migration") -> Content:
+    """`✗ fail · Orphaned exercises · blocks the migration`."""
+    status = event.status
+    parts = [Content.styled(f"{MARKS[status]} {WORDS[status]}", STYLES[status]), safe(event.title, "bold")]
+    if status.blocks:
+        if event.overridden:
+            parts.append(Content.styled("overridden", STYLES[Status.WARN]))
+        else:
+            parts.append(Content(blocks))
+    if event.rows:
+        parts.append(Content(plural(event.rows, "row")))
+    return Content(" · ").join(parts)
+
+
+def explanation(check: Check, event: CheckEvent, hint: str = "") -> Content:
+    """What it means, why it matters, what helps, and where the guide asks for it."""
+    lines = [headline(event)]
+    if event.measured is not None:
+        lines.append(
+            Content.assemble(
+                ("Measured ", "$text-muted"),
+                measured_text(event),
+                (", expected ", "$text-muted"),
+                safe(expected_text(event) or "nothing particular"),
+            )
+        )
+    if event.message:
+        lines.append(safe_block(event.message))
+    if event.overridden:
+        lines.append(Content.assemble(("Overridden: ", "bold"), safe(event.overridden)))
+    if hint:
+        lines.append(Content(hint))
+    lines.append(Content.assemble(("Why: ", "$text-muted"), safe_block(check.why)))
+    lines.append(Content.styled(f"Guide: {check.guide}" if check.guide else "Not in the guide.", "$text-muted"))
+    return Content("\n").join(lines)
+
+
+class DetailPanel(VerticalScroll):
+    """Text that follows the selection. It takes the focus only where it has more than fits."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, can_focus=False)
+        self._content = Content("")
+
+    def compose(self) -> ComposeResult:
+        """One block of text."""
+        yield Static(id="detail-text")
+
+    def show(self, content: Content) -> None:
+        """Say something else; the same again changes nothing, so that nothing flickers."""
+        if content.is_same(self._content):
+            return
+        self._content = content
+        self.query_one("#detail-text", Static).update(content)
+        self.scroll_home(animate=False)

@@ -1,0 +1,89 @@
+"""Numbers, durations, sizes and times, each written in one way everywhere."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+
+def number(value: float | None) -> str:
+    """1,240,311; a dash for nothing."""
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}".rstrip("0").rstrip(".")
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """`1 row`, `12 rows`, `1,000 rows`: counts say of what."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def duration(seconds: float | None) -> str:
+    """0.08 s, 4.2 s, 2 s, 0:42, 2 h 14 m, 3 d 4 h; a dash for nothing."""
+    if seconds is None:
+        return "–"
+    if seconds < 0.1:
+        return f"{seconds:.2f} s"
+    if seconds < 10:
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d}"
+    minutes = whole // 60
+    if minutes < 60 * 24:
+        return f"{minutes // 60} h {minutes % 60} m"
+    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
+
+
+def clock(seconds: float) -> str:
+    """Elapsed time that is counted up: 0:42, 12:07, 1:02:03."""
+    whole = max(0, int(seconds))
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d}"
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """Whole milliseconds, with thousands separators; a dash for nothing."""
+    return "–" if seconds is None else f"{max(0, round(seconds * 1000)):,}"
+
+
+def size(count: float | None) -> str:
+    """430 MB; a dash for nothing. Decimal units, as storage is sold."""
+    if count is None:
+        return "–"
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(amount) < 1000:
+            return f"{amount:,.0f} {unit}" if amount >= 100 or unit == "B" else f"{amount:,.1f} {unit}"
+        amount /= 1000
+    return f"{amount:,.1f} TB"
+
+
+def zone(name: str) -> ZoneInfo:
+    """The time zone of that name, or UTC where the name is unknown."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+def moment(at: datetime | None, timezone: str = "UTC") -> str:
+    """2026-03-01 22:00, in the operator's time zone; a dash for nothing."""
+    if at is None:
+        return "–"
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(zone(timezone)).strftime("%Y-%m-%d %H:%M")
+
+
+def ago(at: datetime | None, now: datetime | None = None) -> str:
+    """`just now`, `26 min ago`, `3 h ago`, `2 d ago`; `never` for nothing."""
+    if at is None:
+        return "never"
+    seconds = ((now or datetime.now(UTC)) - (at if at.tzinfo else at.replace(tzinfo=UTC))).total_seconds()
+    if seconds < 60:
+        return "just now"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min ago"
+    if seconds < 48 * 3600:
+        return f"{int(seconds // 3600)} h ago"
+    return f"{int(seconds // 86400)} d ago"

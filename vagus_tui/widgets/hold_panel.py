@@ -1,0 +1,80 @@
+"""Ready to cut over: the proof, who is in the way, what the app will notice, the way back, and three choices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Button, Static
+
+from vagus_tui.widgets.text import safe_str
+
+
+@dataclass(frozen=True, slots=True)
+class HoldFacts:
+    """What the operator decides on.
+
+    Attributes:
+        proof: how many rows were compared, and that none differs.
+        in_the_way: who would hold up the cut-over, or `nobody`; empty while nobody has looked yet.
+        backup: how the latest backup stands, in words.
+        cost: what the app will notice.
+        back: the way back.
+        caught_up: what was written meanwhile and has been brought over.
+    """
+
+    proof: str
+    in_the_way: str
+    backup: str
+    cost: str
+    back: str
+    caught_up: str = ""
+
+
+class HoldPanel(Vertical):
+    """Shown only while the migration holds."""
+
+    class Decided(Message):
+        """A button was pressed: `go`, `hold` or `stop`."""
+
+        def __init__(self, choice: str) -> None:
+            super().__init__()
+            self.choice = choice
+
+    def compose(self) -> ComposeResult:
+        """The facts, then the choices; the harmless one has the focus first."""
+        yield Static(Content.styled("Ready to cut over", "bold $accent"), id="hold-title")
+        yield Static(id="hold-facts")
+        with Horizontal(id="hold-buttons"):
+            yield Button(Content("Keep holding"), id="hold-keep", compact=True)
+            yield Button(Content("Cut over now"), id="hold-go", compact=True, classes="-primary")
+            yield Button(Content("Stop, v1 untouched"), id="hold-stop", compact=True, classes="-danger")
+
+    def show(self, facts: HoldFacts) -> None:
+        """Bring the facts up to date."""
+        free = facts.in_the_way.startswith("nobody")
+        lines = [_line("proof", facts.proof)]
+        if facts.caught_up:
+            lines.append(_line("caught up", facts.caught_up))
+        lines.append(_line("in the way", facts.in_the_way or "looking", "" if free else "$warning"))
+        lines.append(_line("backup", facts.backup))
+        lines.append(_line("app", facts.cost))
+        lines.append(_line("way back", facts.back))
+        self.query_one("#hold-facts", Static).update(Content("\n").join(lines))
+
+    def focus_first(self) -> None:
+        """The choice that changes nothing."""
+        self.query_one("#hold-keep", Button).focus()
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        self.post_message(self.Decided((event.button.id or "").removeprefix("hold-").replace("keep", "hold")))
+
+
+def _line(name: str, value: str, style: str = "") -> Content:
+    return Content.assemble((f"  {name:<11}", "$text-muted"), (safe_str(value), style))

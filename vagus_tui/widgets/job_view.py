@@ -1,0 +1,231 @@
+"""A long job as it goes: its phases, the steps of the one under way, how fast, how much longer, and its notes."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from vagus_tui.events import NoteEvent, Phase, Status, StepEvent, StepState
+from vagus_tui.screens.job import Job
+from vagus_tui.widgets.format import clock, duration, number, size
+from vagus_tui.widgets.marks import MARKS, STYLES
+from vagus_tui.widgets.text import fitted, safe_str
+
+SAMPLE_SECONDS = 0.5
+SAMPLES = 40
+NOTES_SHOWN = 3
+_SPARKS = "▁▂▃▄▅▆▇█"
+_STATUS = {
+    StepState.STARTED: Status.RUNNING,
+    StepState.PROGRESS: Status.RUNNING,
+    StepState.DONE: Status.PASS,
+    StepState.FAILED: Status.FAIL,
+}
+_LEVELS = {"warning": "$warning", "error": "$error"}
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseLine:
+    """One phase of a job: what happens in it, and how it is undone or what it costs, for the right end."""
+
+    phase: Phase
+    what: str
+    undo: str = ""
+
+
+def bar(done: float, width: int) -> str:
+    """A bar of so many cells, filled to the share `done`, 0 to 1, in half cells."""
+    halves = round(max(0.0, min(1.0, done)) * width * 2)
+    full, half = divmod(halves, 2)
+    return "█" * full + "▌" * half + "░" * (width - full - half)
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """The course of some figures as one line of little columns."""
+    top = max(values, default=0.0)
+    if top <= 0:
+        return _SPARKS[0] * len(values)
+    return "".join(_SPARKS[min(7, int(value / top * 7.99))] for value in values)
+
+
+def amount(count: int | None, unit: str | None) -> str:
+    """Rows with separators, bytes as sizes."""
+    return size(count) if unit == "bytes" else number(count)
+
+
+class Pace:
+    """How fast a job moves: samples of its total, the rate they give, and how long the rest takes."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES + 1)
+
+    def sample(self, total: int, now: float) -> None:
+        """Take a sample; a total that falls belongs to another phase and starts afresh."""
+        if self._samples and total < self._samples[-1][1]:
+            self._samples.clear()
+        self._samples.append((now, total))
+
+    @property
+    def rates(self) -> list[float]:
+        """Amount per second between one sample and the next."""
+        pairs = zip(self._samples, list(self._samples)[1:], strict=False)
+        return [(b[1] - a[1]) / max(b[0] - a[0], 0.001) for a, b in pairs]
+
+    @property
+    def rate(self) -> float:
+        """Amount per second over the last few samples."""
+        if len(self._samples) < 2:
+            return 0.0
+        recent = list(self._samples)[-11:]
+        return (recent[-1][1] - recent[0][1]) / max(recent[-1][0] - recent[0][0], 0.001)
+
+    def eta(self, left: int) -> str:
+        """How much longer, or nothing while that cannot be said."""
+        return f"ETA {clock(left / self.rate)}" if self.rate > 0 and left > 0 else ""
+
+
+class JobView(VerticalScroll):
+    """The lines of a job. `show` on every change; it draws itself again while the job runs."""
+
+    def __init__(self, phases: Sequence[PhaseLine], *, id: str | None = None) -> None:
+        super().__init__(id=id, can_focus=False)
+        self.phases = tuple(phases)
+        self.job: Job | None = None
+        self._paces: dict[Phase, Pace] = {}
+
+    def compose(self) -> ComposeResult:
+        """One block of text."""
+        yield Static(id="job-text")
+
+    def on_mount(self) -> None:
+        """Follow the clock."""
+        self.set_interval(SAMPLE_SECONDS, self._tick)
+
+    def show(self, job: Job | None) -> None:
+        """Show this job, or nothing."""
+        if job is not self.job:
+            self._paces = {}
+        self.job = job
+        self.redraw()
+
+    def on_resize(self) -> None:
+        """The bars follow the width."""
+        self.redraw()
+
+    def _tick(self) -> None:
+        if self.job is None or not self.job.running or not self.is_on_screen:
+            return
+        if (step := self.job.current) is not None:
+            done, _, _ = self._totals(step.phase)
+            self._paces.setdefault(step.phase, Pace()).sample(done, time.monotonic())
+        self.redraw()
+
+    def _steps(self, phase: Phase) -> list[StepEvent]:
+        return [] if self.job is None else [step for step in self.job.steps.values() if step.phase is phase]
+
+    def _totals(self, phase: Phase) -> tuple[int, int, str | None]:
+        steps = self._steps(phase)
+        done = sum(step.rows or 0 for step in steps)
+        total = sum(max(step.total or 0, step.rows or 0) for step in steps)
+        return done, total, next((step.unit for step in steps if step.unit), None)
+
+    def status(self, phase: Phase) -> Status:
+        """How a phase stands: a later one that has begun means that it is done."""
+        steps = self._steps(phase)
+        if not steps:
+            return Status.PENDING
+        statuses = [_STATUS[step.state] for step in steps]
+        if Status.FAIL in statuses:
+            return Status.FAIL
+        if Status.RUNNING in statuses:
+            return Status.RUNNING if self.job is not None and self.job.running else Status.SKIP
+        later = [line.phase for line in self.phases]
+        after = later[later.index(phase) + 1 :] if phase in later else []
+        current = self.job.current if self.job is not None else None
+        if self.job is not None and self.job.running and current is None and not any(self._steps(p) for p in after):
+            return Status.RUNNING
+        return Status.PASS
+
+    def redraw(self) -> None:
+        """Draw every line again."""
+        if not self.is_mounted:
+            return
+        width = max(40, self.scrollable_content_region.width or self.size.width or 60)
+        lines: list[Content] = []
+        for line in self.phases:
+            lines.extend(self._phase(line, width))
+        if self.job is not None and self.job.notes:
+            lines.append(Content(""))
+            lines.extend(self._note(note, width) for note in list(self.job.notes)[-NOTES_SHOWN:])
+        self.query_one("#job-text", Static).update(Content("\n").join(lines))
+
+    def _phase(self, line: PhaseLine, width: int) -> list[Content]:
+        status = self.status(line.phase)
+        steps = self._steps(line.phase)
+        seconds = sum(step.seconds or 0.0 for step in steps if step.state is StepState.DONE)
+        took = duration(seconds) if status is Status.PASS and seconds else ""
+        tail = "  ".join(part for part in (took, line.undo) if part)
+        room = max(0, width - 14 - len(tail) - 1)
+        lines = [
+            Content.assemble(
+                (MARKS[status], STYLES[status]),
+                " ",
+                (f"{line.phase.value.replace('-', ' '):<11}", "bold" if status is Status.RUNNING else ""),
+                (fitted(line.what, room), "$text-muted" if status is Status.PENDING else ""),
+                " ",
+                (tail, "$text-muted"),
+            )
+        ]
+        # A hold is explained by the panel that offers the choice.
+        if status in (Status.RUNNING, Status.FAIL, Status.SKIP) and line.phase is not Phase.HOLD:
+            lines.extend(self._progress(line.phase, width))
+            lines.extend(self._step_lines(steps, width))
+        return lines
+
+    def _progress(self, phase: Phase, width: int) -> list[Content]:
+        done, total, unit = self._totals(phase)
+        if total <= 0:
+            return []
+        share = done / total
+        pace = self._paces.get(phase, Pace())
+        words = f"{share:>4.0%}  {amount(done, unit)} of {amount(total, unit)}  {pace.eta(total - done)}"
+        cells = max(8, min(40, width - len(words) - 8))
+        lines = [Content.assemble("    ", (bar(share, cells), "$accent"), "  ", words)]
+        if len(rates := pace.rates) > 2:
+            what = f"{size(pace.rate)}/s" if unit == "bytes" else f"{number(round(pace.rate))} rows/s"
+            lines.append(Content.assemble("    ", (sparkline(rates[-(width - 24) :]), "$accent"), f"  {what}"))
+        return lines
+
+    def _step_lines(self, steps: Sequence[StepEvent], width: int) -> list[Content]:
+        """The steps of a phase side by side, as many as fit; a failed one with its message on its own line."""
+        lines: list[Content] = []
+        line = Content("   ")
+        for step in steps:
+            status = _STATUS[step.state]
+            if status is Status.RUNNING and self.job is not None and not self.job.running:
+                status = Status.SKIP
+            count = amount(step.rows, step.unit) if step.rows else ""
+            entry = Content.assemble(
+                " ", (MARKS[status], STYLES[status]), " ", safe_str(step.title, limit=40), f" {count}".rstrip(), " "
+            )
+            if line.cell_length + entry.cell_length > width and line.cell_length > 3:
+                lines.append(line)
+                line = Content("   ")
+            line = line + entry
+            if step.message and (status is Status.FAIL or (status is Status.RUNNING and len(steps) == 1)):
+                lines.append(line)
+                lines.append(Content.styled("      " + fitted(step.message, width - 6), STYLES[status]))
+                line = Content("   ")
+        if line.cell_length > 3:
+            lines.append(line)
+        return lines
+
+    def _note(self, note: NoteEvent, width: int) -> Content:
+        return Content.styled(fitted(note.message, width), _LEVELS.get(note.level, "$text-muted"))

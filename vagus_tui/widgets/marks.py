@@ -1,0 +1,55 @@
+"""Status marks: a symbol, a word and a colour each, so that none of them has to be seen alone."""
+
+from __future__ import annotations
+
+from textual.content import Content
+
+from vagus_tui.events import Status
+
+MARKS: dict[Status, str] = {
+    Status.PENDING: "·",
+    Status.RUNNING: "◐",
+    Status.PASS: "✓",
+    Status.WARN: "!",
+    Status.FAIL: "✗",
+    Status.SKIP: "–",
+    Status.ERROR: "✗",
+}
+
+WORDS: dict[Status, str] = {
+    Status.PENDING: "pending",
+    Status.RUNNING: "running",
+    Status.PASS: "pass",
+    Status.WARN: "warn",
+    Status.FAIL: "fail",
+    Status.SKIP: "skip",
+    Status.ERROR: "error",
+}
+
+STYLES: dict[Status, str] = {
+    Status.PENDING: "$text-muted",
+    Status.RUNNING: "$accent",
+    Status.PASS: "$success",
+    Status.WARN: "$warning bold",
+    Status.FAIL: "$error bold",
+    Status.SKIP: "$text-muted",
+    Status.ERROR: "$error bold",
+}
+
+_WORST = (Status.PENDING, Status.SKIP, Status.PASS, Status.WARN, Status.FAIL, Status.ERROR, Status.RUNNING)
+
+
+def mark(status: Status) -> Content:
+    """The status as one coloured symbol."""
+    return Content.styled(MARKS[status], STYLES[status])
+
+
+def worst(statuses: list[Status]) -> Status:
+    """What a group of checks comes to: running while one runs, else the worst; pending when one never ran."""
+    if not statuses:
+        return Status.PENDING
+    if Status.RUNNING in statuses:
+        return Status.RUNNING
+    if Status.PENDING in statuses and not any(status.blocks for status in statuses):
+        return Status.PENDING
+    return max(statuses, key=_WORST.index)

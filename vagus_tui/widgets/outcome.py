@@ -1,0 +1,89 @@
+"""How a job ended, in words: done, refused, stopped or failed; the state it left; what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from textual.content import Content
+
+from vagus_tui.events import Status, StepState
+from vagus_tui.screens.job import Job
+from vagus_tui.widgets.format import duration, moment, number
+from vagus_tui.widgets.marks import MARKS, STYLES
+from vagus_tui.widgets.text import safe_block, safe_str
+
+
+def figure(value: object) -> str:
+    """One figure of a run: numbers with separators, several of them in a row."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return number(value)
+    if isinstance(value, str) and (at := _moment(value)) is not None:
+        return moment(at)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{safe_str(name)} {figure(item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(figure(item) for item in value)
+    return safe_str(value)
+
+
+def _moment(text: str) -> datetime | None:
+    """The time that a text of a figure is, or None for any other text."""
+    if "T" not in text:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def figures(values: Mapping[str, Any] | None, indent: str = "  ") -> Content:
+    """The figures of a run, one per line; their names as words, those of a table below its heading."""
+    lines: list[Content] = []
+    for name, value in (values or {}).items():
+        words = safe_str(name).replace("_", " ").replace("-", " ")
+        if words.endswith(" seconds") and isinstance(value, int | float):
+            words, value = words.removesuffix(" seconds"), duration(value)
+        if isinstance(value, Mapping) and value:
+            lines.append(Content.styled(f"{indent}{words}", "$text-muted"))
+            lines.append(figures(value, indent + "  "))
+        elif value not in (None, "", [], {}):
+            lines.append(Content.assemble((f"{indent}{words:<24} ", "$text-muted"), figure(value)))
+    return Content("\n").join(lines)
+
+
+def job_outcome(job: Job, *, only: Collection[str] | None = None) -> Content:
+    """The end of a job; empty while it runs. `only` names the figures worth showing, where not all are."""
+    if job.running:
+        return Content("")
+    parts: list[Content] = []
+    if job.error is not None:
+        failed = next((step for step in job.steps.values() if step.state is StepState.FAILED), None)
+        where = f" in “{safe_str(failed.title)}”" if failed is not None else ""
+        parts.append(
+            Content.assemble(
+                (f"{MARKS[Status.FAIL]} {safe_str(job.title)} ended{where}", STYLES[Status.FAIL]),
+                "\n",
+                safe_block(job.error.happened),
+            )
+        )
+        parts.extend(safe_block(words) for words in (job.error.state, job.error.next_step) if words)
+    elif job.result is not None:
+        status = Status.PASS if job.result.ok else Status.FAIL
+        parts.append(
+            Content.assemble(
+                (f"{MARKS[status]} ", STYLES[status]),
+                safe_block(job.result.message, "bold"),
+                (f"  {duration(job.elapsed)}", "$text-muted"),
+            )
+        )
+        parts.extend(safe_block(words) for words in (None if job.result.ok else job.result.state,) if words)
+        shown = {name: value for name, value in (job.result.figures or {}).items() if only is None or name in only}
+        if shown:
+            parts.append(figures(shown))
+        if job.result.next_step:
+            parts.append(safe_block(job.result.next_step))
+    return Content("\n\n").join(parts)

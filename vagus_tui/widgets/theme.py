@@ -1,0 +1,73 @@
+"""One calm theme with one accent, for dark and for light terminals."""
+
+from __future__ import annotations
+
+from textual.theme import Theme
+
+DARK = Theme(
+    name="vagus",
+    primary="#5fb3ae",
+    secondary="#4a6572",
+    accent="#5fb3ae",
+    foreground="#d3dae0",
+    background="#12171c",
+    surface="#171d23",
+    panel="#1d252d",
+    success="#86b97a",
+    warning="#d9a94f",
+    error="#e0706d",
+    dark=True,
+    variables={
+        "text-muted": "#7d8a95",
+        "text-disabled": "#525d67",
+        "block-cursor-foreground": "#e9eff2",
+        "block-cursor-background": "#2b4a4d",
+        "block-cursor-blurred-background": "#1f282f",
+        "block-cursor-text-style": "none",
+        "production": "#b3383f",
+        "production-text": "#ffffff",
+        "rule": "#333c45",
+        "border": "#3f6d6c",
+        "scrollbar": "#333c45",
+        "scrollbar-hover": "#4a6572",
+        "scrollbar-active": "#5fb3ae",
+        "scrollbar-background": "#12171c",
+        "scrollbar-background-hover": "#12171c",
+        "scrollbar-background-active": "#12171c",
+        "scrollbar-corner-color": "#12171c",
+    },
+)
+
+LIGHT = Theme(
+    name="vagus-light",
+    primary="#1f6f6b",
+    secondary="#6a7f8a",
+    accent="#1f6f6b",
+    foreground="#22292f",
+    background="#f7f8f8",
+    surface="#eff1f2",
+    panel="#e6eaec",
+    success="#38713a",
+    warning="#8f6200",
+    error="#b02f34",
+    dark=False,
+    variables={
+        "text-muted": "#65717b",
+        "text-disabled": "#9aa4ab",
+        "block-cursor-foreground": "#10201f",
+        "block-cursor-background": "#bfe0dd",
+        "block-cursor-blurred-background": "#e3e8ea",
+        "block-cursor-text-style": "none",
+        "production": "#b3383f",
+        "production-text": "#ffffff",
+        "rule": "#c7ced3",
+        "border": "#1f6f6b",
+        "scrollbar": "#c7ced3",
+        "scrollbar-hover": "#9aa4ab",
+        "scrollbar-active": "#1f6f6b",
+        "scrollbar-background": "#f7f8f8",
+        "scrollbar-background-hover": "#f7f8f8",
+        "scrollbar-background-active": "#f7f8f8",
+        "scrollbar-corner-color": "#f7f8f8",
+    },
+)
