@@ -7,9 +7,11 @@ Connections are those of an operator, role `postgres`, which is not a superuser.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -32,7 +34,11 @@ def server() -> Iterator[Server]:
     """The session's server: the embedded one, or that of VAGUS_TEST_DATABASE_URL."""
     address = os.environ.get("VAGUS_TEST_DATABASE_URL")
     if address:
-        yield outside_loop(adopt(address))
+        # Test processes that run side by side adopt it one after the other.
+        with (Path(tempfile.gettempdir()) / "vagus-tests-adopt.lock").open("w") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            adopted = outside_loop(adopt(address))
+        yield adopted
         return
     embedded = outside_loop(EmbeddedServer.start(_memory_folder(), settings={"autovacuum": "off"}))
     yield embedded
