@@ -17,6 +17,8 @@ from vagus_tui.backup.manifest import MANIFEST, PROOF, SUMS, FileEntry
 from vagus_tui.errors import RefusedError, UndoneError, VagusError
 
 PARTIAL = ".partial"
+REHEARSAL = "rehearsal.json"
+"""What a rehearsal on the backup measured; beside the manifest, not part of what it lists."""
 STOPPED = "Stopped by the operator."
 REMOVED = "What had been written of the backup was removed; the database was only read."
 # More than any table's first pages take, so that a nearly full disk is noticed before anything is written.
@@ -160,8 +162,8 @@ def files_in(folder: Path) -> dict[str, Path]:
 
 
 def content_files(folder: Path) -> dict[str, Path]:
-    """The files that a manifest lists: all but the manifest itself, its checksums and the proof."""
-    own = {MANIFEST, SUMS, PROOF, f".{PROOF}.part"}
+    """The files that a manifest lists: all but the manifest itself, its checksums, the proof and the rehearsal."""
+    own = {MANIFEST, SUMS, PROOF, f".{PROOF}.part", REHEARSAL, f".{REHEARSAL}.part"}
     return {name: path for name, path in files_in(folder).items() if name not in own}
 
 

@@ -284,3 +284,13 @@ async def latest_note(connection: Connection, topic: str) -> Any:
         "select body from vagus_migration.notes where topic = $1 order by id desc limit 1", topic
     )
     return None if body is None else json.loads(body)
+
+
+async def latest_notes(connection: Connection, topic: str, *, limit: int = 20) -> list[Any]:
+    """The latest things kept under a topic, newest first."""
+    if not await journal_exists(connection):
+        return []
+    rows = await connection.fetch(
+        "select body from vagus_migration.notes where topic = $1 order by id desc limit $2", topic, limit
+    )
+    return [json.loads(row["body"]) for row in rows]
