@@ -18,7 +18,7 @@ from vagus_tui.errors import ConfigurationError
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.journal import store
 from vagus_tui.journal.state import DatabaseState, State
-from vagus_tui.migration.runner import owes_settling
+from vagus_tui.migration.phases.settle import owes_settling
 from vagus_tui.runbook.communications import GROUPS as COMMUNICATIONS
 from vagus_tui.runbook.model import T_ZERO, Item
 from vagus_tui.settings import Environment

@@ -1,22 +1,13 @@
-"""What a rollback needs to know, written down in the cut-over; and what an interrupted run owes after it."""
+"""What a rollback and an interrupted settling need to know, written down in the cut-over."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
-from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependents import Dependent, Kind
-from vagus_tui.jobs import Emit
-from vagus_tui.journal import store
-from vagus_tui.journal.store import Run
-from vagus_tui.migration import maintenance
-from vagus_tui.migration.cut_over import settle_steps
 from vagus_tui.migration.survey import Rename, Survey
-from vagus_tui.migration.work import run_step
-from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.v1 import Column, V1Shape, V1Table
 
 
@@ -85,15 +76,3 @@ def read_record(catalog: Mapping[str, Any]) -> Survey:
         functions_in_the_way=tuple(Rename(**item) for item in data["functions_in_the_way"]),
         server_version=data["server_version"],
     )
-
-
-async def settle_again(connection: Connection, run: Run, emit: Emit) -> None:
-    """Do the steps after the cut-over that an interrupted run still owes."""
-    survey = read_record(run.catalog)
-    ddl = V2Ddl(survey.shape.schema, survey.shape, survey.taken, preferences=survey.preferences != "jsonb")
-    done = await store.steps_done(connection, run.id)
-    for step in settle_steps(survey, ddl):
-        if step.id not in done:
-            await run_step(connection, step, run.id, emit)
-    await maintenance.switch_flag(connection, enabled=False)
-    await store.update_run(connection, run.id, status="done", finished_at=datetime.now(UTC))

@@ -14,7 +14,7 @@ import asyncpg
 
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
-from vagus_tui.errors import RefusedError
+from vagus_tui.errors import RefusedError, VagusError
 from vagus_tui.events import NoteEvent, StepEvent, StepState
 from vagus_tui.jobs import Emit
 from vagus_tui.journal import store
@@ -84,16 +84,20 @@ async def with_retries(
     emit: Emit,
     doing: str,
     state: str,
+    next_step: str = "Wait for them, or cancel them, then start again.",
+    again_after: tuple[type[Exception], ...] = BUSY,
+    failing: type[VagusError] = RefusedError,
 ) -> None:
-    """Try something that needs a short lock, again with jittered back-off while somebody is in the way.
+    """Try something that needs short locks, again with jittered back-off while somebody is in the way.
 
     Args:
         watch: a connection to ask who is in the way.
         relations: quoted names of the tables that must be locked.
-        state: what state things are in if it never succeeds, for the error.
+        state, next_step: what state things are in if it never succeeds, and what to do then, for the error.
+        again_after: what is worth another attempt; other than `BUSY`, an attempt that took too long.
 
     Raises:
-        RefusedError: somebody stayed in the way; names them.
+        RefusedError: somebody stayed in the way; names them. Or, if given, an error of the type `failing`.
     """
     for number in range(1, attempts + 1):
         if control is not None:
@@ -101,21 +105,23 @@ async def with_retries(
         try:
             await attempt()
             return
-        except BUSY:
+        except again_after as error:
             found = await blockers(watch, relations)
-            who = describe(found)
+            busy = isinstance(error, BUSY)
+            why = f"in the way: {describe(found)}" if busy else "it took too long and was taken back"
             emit(
                 NoteEvent(
                     level="warning",
-                    message=f"{doing}: attempt {number} of {attempts}, in the way: {who}",
+                    message=f"{doing}: attempt {number} of {attempts}, {why}",
                     detail={"blockers": [blocker.to_dict() for blocker in found], "attempt": number},
                 )
             )
             if number == attempts:
-                raise RefusedError(
-                    f"{doing} did not get its lock in {attempts} attempts. In the way: {who}.",
+                did_not = "did not get its locks" if busy else "did not get through"
+                raise failing(
+                    f"{doing} {did_not} in {attempts} attempts. {why[:1].upper()}{why[1:]}.",
                     state=state,
-                    next_step="Wait for them, or cancel them, then start again.",
+                    next_step=next_step,
                 ) from None
             # Jitter, so that two who wait for each other do not keep in step.
             await asyncio.sleep(min(0.1 * 2**number, 3.0) * random.uniform(0.5, 1.0))

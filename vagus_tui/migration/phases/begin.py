@@ -1,0 +1,105 @@
+"""Opening a run, or taking up the one that was interrupted where that is possible."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from datetime import UTC, datetime
+from uuid import UUID
+
+from vagus_tui.database.connection import Connection
+from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
+from vagus_tui.jobs import Emit
+from vagus_tui.journal import store
+from vagus_tui.journal.state import STAGING, DatabaseState, State
+from vagus_tui.migration.abandon import take_back
+from vagus_tui.migration.plan import MigrationPlan, compose, make_plan
+from vagus_tui.schema import v2
+from vagus_tui.schema.identifiers import qualified
+from vagus_tui.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Opened:
+    """A run to be worked on: its id, its plan, and the ids of the steps that are done already."""
+
+    id: UUID
+    made: MigrationPlan
+    done: set[str]
+
+
+def fingerprint(made: MigrationPlan) -> str:
+    """Tells whether two plans are the same, whatever the figures in them."""
+    text = "\n".join(step.sql for step in made.plan.steps)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+async def begin(main: Connection, settings: Settings, state: DatabaseState, emit: Emit) -> Opened:
+    """Take up the run that is open, or start a new one.
+
+    Raises:
+        RefusedError: there is nothing to migrate.
+    """
+    made = await make_plan(main, settings, state)
+    old = state.run
+    if old is not None and state.state in (State.BUILDING, State.READY) and old.kind == "migrate":
+        if (taken := await _take_up(main, settings, old, made, emit)) is not None:
+            return taken
+        emit(NoteEvent(level="warning", message="v1 or the settings changed since: starting over."))
+        assert state.shape is not None
+        await take_back(main, state.shape, settings, emit)
+        await store.update_run(main, old.id, status="abandoned", finished_at=datetime.now(UTC))
+    run_id = await store.start_run(
+        main,
+        "migrate",
+        operator=settings.operator,
+        environment=settings.environment.value,
+        options={
+            "fingerprint": fingerprint(made),
+            "log_blocks": made.survey.log_blocks,
+            "log_rows": made.survey.rows[v2.LOGS],
+            "repeat_exercises": settings.repeat_exercises,
+            "from": state.state.value,
+        },
+    )
+    return Opened(run_id, made, set())
+
+
+async def _take_up(
+    main: Connection, settings: Settings, old: store.Run, made: MigrationPlan, emit: Emit
+) -> Opened | None:
+    """The interrupted run, or None where its plan would be another one today."""
+    survey = dataclasses.replace(
+        made.survey,
+        log_blocks=int(old.options.get("log_blocks", 0)),
+        rows={**made.survey.rows, v2.LOGS: int(old.options.get("log_rows", 0))},
+    )
+    resumed = compose(survey, settings)
+    if old.options.get("fingerprint") != fingerprint(resumed):
+        return None
+    done = await store.steps_done(main, old.id)
+    done -= await _drop_half_built_logs(main, old.id, resumed, done)
+    await store.update_run(main, old.id, status="running", error=None)
+    emit(
+        NoteEvent(
+            message=f"Resuming the run of {old.started_at:%Y-%m-%d %H:%M} UTC: {len(done)} steps are done already."
+        )
+    )
+    return Opened(old.id, resumed, done)
+
+
+async def _drop_half_built_logs(main: Connection, run_id: UUID, made: MigrationPlan, done: set[str]) -> set[str]:
+    """Parts are cut by place in the file: half of them from one snapshot and half from another do not add up.
+
+    Returns the ids of the parts that must be built again.
+    """
+    parts = {step.id: step for step in made.plan.of(Phase.BUILD) if step.table == v2.LOGS}
+    begun = parts.keys() & done
+    if not begun or begun == parts.keys():
+        return set()
+    async with main.transaction():
+        await main.execute(f"truncate {qualified(STAGING, v2.LOGS)}")
+        for name in begun:
+            step = StepEvent(id=name, phase=Phase.BUILD, title=parts[name].title, state=StepState.FAILED)
+            await store.record_step(main, run_id, step)
+    return begun

@@ -1,0 +1,96 @@
+"""Prepare and build: change capture onto v1, then v2 aside, from one snapshot, on several connections."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from vagus_tui.events import Phase
+from vagus_tui.migration.build import ALIGN, ALIGN_USERS
+from vagus_tui.migration.run import MigrationRun
+from vagus_tui.migration.scheduler import run_graph
+from vagus_tui.migration.steps import PlanStep
+from vagus_tui.migration.work import open_session, run_step, with_retries
+from vagus_tui.schema.identifiers import qualified
+
+USERS = "auth.users"
+
+
+async def prepare(run: MigrationRun) -> None:
+    """The steps that put something onto v1's tables, each under a short lock that is tried again."""
+    await run.enter(Phase.PREPARE)
+    for step in run.made.plan.of(Phase.PREPARE):
+        if step.id in run.done:
+            continue
+
+        async def attempt(step: PlanStep = step) -> None:
+            await run_step(run.main, step, run.id, run.emit, lock_timeout_ms=run.settings.lock_timeout_ms)
+
+        await with_retries(
+            attempt,
+            run.main,
+            [qualified(run.made.survey.shape.schema, table) for table in step.tables],
+            attempts=run.settings.lock_attempts,
+            control=run.control,
+            emit=run.emit,
+            doing=f"Setting up {step.title}",
+            state="v1 is untouched.",
+        )
+        run.done.add(step.id)
+
+
+async def build(run: MigrationRun) -> None:
+    """Every step of the build that is not done: first those that read v1 in one snapshot, then the rest."""
+    await run.enter(Phase.BUILD)
+    steps = run.made.plan.of(Phase.BUILD)
+    if any(step.id not in run.done for step in steps):
+        await run.lanes.open()
+    if any(step.snapshot and step.id not in run.done for step in steps):
+        async with (
+            open_session(run.database, "snapshot") as holder,
+            holder.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            snapshot = await holder.fetchval("select pg_export_snapshot()")
+            await _graph(run, [step for step in steps if not _after_align(step)], snapshot)
+    await _graph(run, steps, None)
+
+
+def _after_align(step: PlanStep) -> bool:
+    return step.id in (ALIGN, ALIGN_USERS, "behaviour", "compat", "analyze") or step.id.startswith(
+        ("link-", "validate-")
+    )
+
+
+async def _graph(run: MigrationRun, steps: Sequence[PlanStep], snapshot: str | None) -> None:
+    """Run steps side by side, stopping at once when the operator says so."""
+
+    async def once(lane: int, step: PlanStep) -> None:
+        await run.control.checkpoint()
+        started = time.perf_counter()
+        await run_step(
+            run.lanes[lane],
+            step,
+            run.id,
+            run.emit,
+            isolation="repeatable_read" if step.snapshot or step.id in (ALIGN, ALIGN_USERS) else "read_committed",
+            snapshot=snapshot if step.snapshot else None,
+            lock_timeout_ms=run.settings.lock_timeout_ms if USERS in step.tables else None,
+        )
+        await run.rest(time.perf_counter() - started)
+
+    async def with_patience(lane: int, step: PlanStep) -> None:
+        if USERS not in step.tables and step.id not in (ALIGN, ALIGN_USERS):
+            await once(lane, step)
+            return
+        await with_retries(
+            lambda: once(lane, step),
+            run.main,
+            [USERS],
+            attempts=run.settings.lock_attempts,
+            control=run.control,
+            emit=run.emit,
+            doing=step.title.capitalize(),
+            state="v1 is untouched.",
+        )
+
+    await run.or_cancelled(run_graph(steps, run.done, len(run.lanes), with_patience))

@@ -1,0 +1,102 @@
+"""Catch up: rounds that bring captured changes over, each proved in its own transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+from vagus_tui.errors import UndoneError
+from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
+from vagus_tui.journal.state import STAGING
+from vagus_tui.migration import capture, catch_up
+from vagus_tui.migration.run import MigrationRun
+from vagus_tui.migration.work import BUSY
+
+SMALL_BACKLOG = 200
+"""Changes that the cut-over can take along without anybody noticing."""
+
+ROUND_ATTEMPTS = 5
+MOST_ROUNDS = 50
+
+
+async def backlog(run: MigrationRun) -> int:
+    """How many notes of changes are waiting."""
+    return int(await run.main.fetchval(f"select count(*) from {capture.CHANGE_LOG}"))
+
+
+async def bring_over(run: MigrationRun) -> int:
+    """One round of catching up, proved in the same transaction. Returns how many notes it took."""
+    for _ in range(ROUND_ATTEMPTS - 1):
+        try:
+            return await _round(run)
+        except BUSY:
+            # A user who left took rows along that we were about to change. The notes are all still there.
+            await asyncio.sleep(random.uniform(0.05, 0.2))
+    return await _round(run)
+
+
+async def _round(run: MigrationRun) -> int:
+    async with run.main.transaction(isolation="repeatable_read"):
+        for statement in catch_up.collect(run.made.mapping, STAGING):
+            await run.main.execute(statement)
+        notes = int(await run.main.fetchval("select count(*) from pg_temp.vagus_touched"))
+        if notes:
+            for statement in catch_up.apply(run.made.mapping, STAGING):
+                await run.main.execute(statement)
+            await prove_delta(run)
+    return notes
+
+
+async def prove_delta(run: MigrationRun) -> None:
+    """Compare what the round just brought over with v1.
+
+    Raises:
+        UndoneError: a row differs.
+    """
+    for table, query in catch_up.delta_differences(run.made.mapping, STAGING).items():
+        rows = await run.main.fetch(f"{query} limit 5")
+        if rows:
+            first = rows[0]
+            raise UndoneError(
+                f"Changes brought over do not agree with v1: {table} {first['id']} {first['difference']}.",
+                next_step="This must not happen; keep the report and do not migrate.",
+            )
+
+
+async def catch_up_until_little_is_left(run: MigrationRun) -> None:
+    """Rounds, until what is left is small enough for the cut-over to take along."""
+    await run.enter(Phase.CATCH_UP)
+    began = time.perf_counter()
+    [step] = run.made.plan.of(Phase.CATCH_UP)
+
+    def tell(state: StepState, notes: int, started: float, message: str | None = None) -> None:
+        seconds = time.perf_counter() - started
+        run.emit(
+            StepEvent(
+                id=step.id,
+                phase=step.phase,
+                title=step.title,
+                state=state,
+                rows=notes,
+                seconds=seconds,
+                message=message,
+            )
+        )
+
+    run.emit(StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.STARTED))
+    total, left = 0, await backlog(run)
+    for _ in range(MOST_ROUNDS):
+        await run.control.checkpoint()
+        if left <= SMALL_BACKLOG:
+            break
+        started = time.perf_counter()
+        notes = await run.or_cancelled(bring_over(run))
+        total += notes
+        before, left = left, await backlog(run)
+        tell(StepState.PROGRESS, total, started, f"{notes:,} changes brought over, {left:,} waiting")
+        if left >= before:
+            run.emit(NoteEvent(level="warning", message=f"Writers are as fast as we: backlog {left:,}."))
+        await run.rest(time.perf_counter() - started)
+    total += await run.or_cancelled(bring_over(run))
+    tell(StepState.DONE, total, began)

@@ -1,0 +1,101 @@
+"""Cut over: the swap in one short transaction, in as many attempts as it takes without making anybody queue."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import asyncpg
+
+from vagus_tui.errors import VagusError
+from vagus_tui.events import Phase, StepEvent, StepState
+from vagus_tui.journal import store
+from vagus_tui.migration import maintenance
+from vagus_tui.migration.cut_over import locked_relations
+from vagus_tui.migration.phases.catch_up import bring_over, prove_delta
+from vagus_tui.migration.run import MigrationRun
+from vagus_tui.migration.steps import PlanStep
+from vagus_tui.migration.undo import undo_record
+from vagus_tui.migration.work import BUSY, with_retries
+
+LIMIT_SECONDS = 3.0
+"""Writes never wait longer than this: the attempt is given up and tried again."""
+
+MAINTENANCE_MESSAGE = "Workout features are being upgraded. This takes a moment; your data is safe."
+
+
+class NotCutOverError(VagusError):
+    """Everything is built and proved, but the locks were not to be had."""
+
+    exit_status = 4
+
+
+async def cut_over(run: MigrationRun) -> None:
+    """Swap v1 for v2.
+
+    Raises:
+        NotCutOverError: somebody stayed in the way; v1 is in use and v2 still caught up with.
+    """
+    await run.enter(Phase.CUT_OVER)
+    await run.lanes.close()
+    await store.update_run(run.main, run.id, catalog=undo_record(run.made.survey))
+
+    async def attempt() -> None:
+        await bring_over(run)
+        await _swap(run)
+
+    try:
+        await with_retries(
+            attempt,
+            run.main,
+            locked_relations(run.made.survey),
+            attempts=run.settings.lock_attempts,
+            control=run.control,
+            emit=run.emit,
+            doing="The cut-over",
+            state="v1 is in place and in use; v2 is built, proved and kept caught up.",
+            next_step="Wait for them or cancel them, then run migrate again: it goes on from here.",
+            again_after=(*BUSY, TimeoutError, asyncpg.QueryCanceledError),
+            failing=NotCutOverError,
+        )
+    except NotCutOverError:
+        await maintenance.switch_flag(run.main, enabled=False)
+        raise
+
+
+async def _swap(run: MigrationRun) -> None:
+    """The one transaction."""
+    locked = 0.0
+    events: list[StepEvent] = []
+    await maintenance.switch_flag(run.main, enabled=True, message=MAINTENANCE_MESSAGE)
+    async with run.main.transaction():
+        await run.main.execute(f"set local lock_timeout = {run.settings.lock_timeout_ms}")
+        for step in run.made.plan.of(Phase.CUT_OVER):
+            started = time.perf_counter()
+            run.emit(StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.STARTED))
+            if step.id == "lock":
+                await _swap_step(run, step)
+                locked = time.perf_counter()
+            else:
+                left = LIMIT_SECONDS - (time.perf_counter() - locked)
+                async with asyncio.timeout(max(left, 0.01)):
+                    await _swap_step(run, step)
+            seconds = time.perf_counter() - started
+            events.append(
+                StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.DONE, seconds=seconds)
+            )
+        for event in events:
+            await store.record_step(run.main, run.id, event)
+        await store.update_run(run.main, run.id, phase=Phase.SETTLE.value, status="running")
+    run.figures["writes_waited_seconds"] = round(time.perf_counter() - locked, 3)
+    for event in events:
+        run.emit(event)
+    await store.update_run(run.main, run.id, figures=run.figures)
+
+
+async def _swap_step(run: MigrationRun, step: PlanStep) -> None:
+    if step.id == "prove-delta":
+        await prove_delta(run)
+        return
+    for statement in step.statements:
+        await run.main.execute(statement)

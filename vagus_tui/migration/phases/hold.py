@@ -1,0 +1,47 @@
+"""Hold: stay caught up, and show who would be in the way, until the operator decides."""
+
+from __future__ import annotations
+
+import time
+
+from vagus_tui.events import Phase, StepEvent, StepState
+from vagus_tui.journal import store
+from vagus_tui.migration.blockers import blockers, describe
+from vagus_tui.migration.cut_over import locked_relations
+from vagus_tui.migration.phases.catch_up import bring_over
+from vagus_tui.migration.run import MigrationRun
+
+INTERVAL_SECONDS = 1.0
+
+
+async def hold(run: MigrationRun) -> None:
+    """Wait for `control.go()`, bringing changes over once a second."""
+    await run.enter(Phase.HOLD)
+    await run.lanes.close()
+    await store.update_run(run.main, run.id, status="ready")
+    started = time.perf_counter()
+    relations = locked_relations(run.made.survey)
+
+    def tell(state: StepState, rows: int | None = None, message: str | None = None) -> None:
+        seconds = None if state is StepState.STARTED else time.perf_counter() - started
+        run.emit(
+            StepEvent(
+                id="hold",
+                phase=Phase.HOLD,
+                title="you decide",
+                state=state,
+                rows=rows,
+                seconds=seconds,
+                message=message,
+            )
+        )
+
+    tell(StepState.STARTED)
+    while True:
+        await run.control.checkpoint()
+        notes = await run.or_cancelled(bring_over(run))
+        found = [blocker for blocker in await blockers(run.main, relations) if blocker.seconds > 1]
+        tell(StepState.PROGRESS, notes, "in the way: " + (describe(found) if found else "nobody"))
+        if await run.control.wait_go(INTERVAL_SECONDS):
+            break
+    tell(StepState.DONE)

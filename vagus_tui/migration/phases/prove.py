@@ -1,0 +1,102 @@
+"""Prove: every mapped column of every row, v1 against v2, both ways, in one snapshot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from vagus_tui.database.connection import Connection
+from vagus_tui.errors import UndoneError
+from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
+from vagus_tui.journal import store
+from vagus_tui.journal.state import STAGING
+from vagus_tui.migration import catch_up
+from vagus_tui.migration.plan import MigrationPlan
+from vagus_tui.migration.proof import TableProof, prove_table
+from vagus_tui.migration.run import MigrationRun
+from vagus_tui.migration.scheduler import run_graph
+from vagus_tui.migration.steps import PlanStep
+
+
+async def prove(run: MigrationRun) -> list[TableProof]:
+    """Compare every row, tables side by side. Rows touched since the last round are left to the delta's proof.
+
+    Raises:
+        UndoneError: rows differ; a sample of them has been emitted.
+    """
+    await run.enter(Phase.PROVE)
+    return await prove_everything(run)
+
+
+async def prove_everything(run: MigrationRun) -> list[TableProof]:
+    """The proof itself, in whatever phase.
+
+    Raises:
+        UndoneError: as for `prove`.
+    """
+    await run.lanes.open()
+    proofs: list[TableProof] = []
+    async with run.main.transaction(isolation="repeatable_read"):
+        snapshot = await run.main.fetchval("select pg_export_snapshot()")
+
+        async def one(lane: int, step: PlanStep) -> None:
+            await run.control.checkpoint()
+            proofs.append(await _prove_step(run, run.lanes[lane], step, snapshot))
+
+        await run.or_cancelled(run_graph(run.made.plan.of(Phase.PROVE), set(), len(run.lanes), one))
+    _stop_on_differences(run, proofs)
+    run.proved = time.perf_counter()
+    run.figures["proved_at"] = datetime.now(UTC).isoformat()
+    run.figures["proved_rows"] = sum(proof.compared for proof in proofs)
+    await store.update_run(run.main, run.id, figures=run.figures)
+    return proofs
+
+
+async def _prove_step(run: MigrationRun, connection: Connection, step: PlanStep, snapshot: str) -> TableProof:
+    started = time.perf_counter()
+    run.emit(StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.STARTED, total=step.rows))
+    async with connection.transaction(isolation="repeatable_read"):
+        await connection.execute(f"set transaction snapshot '{snapshot}'")
+        proof = await prove_table(connection, run.made.mapping, STAGING, step.table)
+        if proof.differences:
+            proof = await _unexcused(connection, run.made, proof)
+    run.emit(
+        StepEvent(
+            id=step.id,
+            phase=step.phase,
+            title=step.title,
+            state=StepState.FAILED if proof.differences else StepState.DONE,
+            rows=proof.compared,
+            total=proof.compared,
+            seconds=time.perf_counter() - started,
+            message=f"{proof.differences:,} differences",
+        )
+    )
+    return proof
+
+
+async def _unexcused(connection: Connection, made: MigrationPlan, proof: TableProof) -> TableProof:
+    """The differences that are not explained by changes still waiting to be brought over."""
+    for statement in catch_up.peek(made.mapping, STAGING):
+        await connection.execute(statement)
+    return await prove_table(connection, made.mapping, STAGING, proof.table, excused=True)
+
+
+def _stop_on_differences(run: MigrationRun, proofs: Sequence[TableProof]) -> None:
+    wrong = [proof for proof in proofs if proof.differences]
+    if not wrong:
+        return
+    for proof in wrong:
+        for difference in proof.sample:
+            run.emit(
+                NoteEvent(
+                    level="error",
+                    message=f"{difference.table} {difference.id}: {difference.difference}",
+                    detail={"expected": difference.expected, "found": difference.found},
+                )
+            )
+    listed = ", ".join(f"{proof.table} {proof.differences:,}" for proof in wrong)
+    raise UndoneError(
+        f"The proof found rows that differ: {listed}.", next_step="Keep the report; do not migrate with it."
+    )

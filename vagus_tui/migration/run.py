@@ -1,0 +1,107 @@
+"""One run in hand: what its phases share, and the connections it works on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import UUID
+
+from vagus_tui.control import Control
+from vagus_tui.database.connection import Connection, Database
+from vagus_tui.errors import CancelledByOperatorError
+from vagus_tui.events import Phase
+from vagus_tui.jobs import Emit
+from vagus_tui.journal import store
+from vagus_tui.migration.plan import MigrationPlan
+from vagus_tui.migration.work import open_session
+from vagus_tui.settings import Settings
+
+T = TypeVar("T")
+
+LONGEST_REST_SECONDS = 30.0
+"""A throttled run never rests longer than this between two steps."""
+
+
+class Lanes:
+    """The connections that steps run on side by side, opened when they are first needed."""
+
+    def __init__(self, database: Database, wanted: int) -> None:
+        self._database = database
+        self._wanted = wanted
+        self._stack = AsyncExitStack()
+        self._connections: list[Connection] = []
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    def __getitem__(self, number: int) -> Connection:
+        return self._connections[number]
+
+    async def open(self) -> None:
+        """Open those that are not open yet."""
+        for number in range(len(self._connections), self._wanted):
+            session = open_session(self._database, f"build {number + 1}")
+            self._connections.append(await self._stack.enter_async_context(session))
+
+    async def close(self) -> None:
+        """Close them all; they can be opened again."""
+        self._connections.clear()
+        await self._stack.aclose()
+
+
+@dataclass
+class MigrationRun:
+    """One migration under way.
+
+    Attributes:
+        main: the connection that holds the operator's lock and that everything but the side-by-side work runs on.
+        done: ids of finished steps, those of an earlier attempt at the same run included.
+        figures: what is worth keeping with the run: when it was proved, how long writes waited.
+        proved: `time.perf_counter()` when every row was last proved; None before.
+    """
+
+    database: Database
+    settings: Settings
+    control: Control
+    emit: Emit
+    main: Connection
+    lanes: Lanes
+    made: MigrationPlan
+    id: UUID
+    done: set[str]
+    figures: dict[str, Any] = field(default_factory=dict)
+    started: float = field(default_factory=time.perf_counter)
+    proved: float | None = None
+
+    async def enter(self, phase: Phase) -> None:
+        """Begin a phase, unless the operator pauses or stops the run."""
+        await self.control.checkpoint()
+        await store.update_run(self.main, self.id, phase=phase.value)
+
+    async def or_cancelled(self, work: Awaitable[T]) -> T:
+        """Wait for work, or for the operator's stop, which cancels it in the server too.
+
+        Raises:
+            CancelledByOperatorError: the stop came first.
+        """
+        task = asyncio.ensure_future(work)
+        stop = asyncio.ensure_future(self.control.wait_cancelled())
+        try:
+            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise CancelledByOperatorError("Stopped by the operator.", state="v1 is untouched.")
+            return task.result()
+        finally:
+            stop.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    async def rest(self, worked: float) -> None:
+        """Rest as long as the throttle asks after so many seconds of work."""
+        if self.control.throttle < 1:
+            await asyncio.sleep(min(worked * (1 / max(self.control.throttle, 0.05) - 1), LONGEST_REST_SECONDS))
