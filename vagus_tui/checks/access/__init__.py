@@ -1,0 +1,1 @@
+"""Access, with real users: what each could see, insert, update and delete in v1, against v2 (guide, Test 4)."""
