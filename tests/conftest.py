@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -19,6 +17,7 @@ import asyncpg
 import pytest
 
 from tests.databases import Databases, Server, TestDatabase, adopt, outside_loop
+from tests.servers import memory_folder
 from vagus_tui.database.connection import Connection
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.sandbox.server import EmbeddedServer
@@ -40,17 +39,9 @@ def server() -> Iterator[Server]:
             adopted = outside_loop(adopt(address))
         yield adopted
         return
-    embedded = outside_loop(EmbeddedServer.start(_memory_folder(), settings={"autovacuum": "off"}))
+    embedded = outside_loop(EmbeddedServer.start(memory_folder(), settings={"autovacuum": "off"}))
     yield embedded
     embedded.stop_blocking()
-
-
-def _memory_folder() -> Path | None:
-    """A folder in memory, where there is plenty: every clone is some three hundred files."""
-    memory = Path("/dev/shm")
-    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 4 * 1024**3:
-        return memory / f"vagus-tests-{os.getpid()}-{secrets.token_hex(4)}"
-    return None
 
 
 @pytest.fixture(scope="session")
