@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from collections.abc import Awaitable, Callable
@@ -119,6 +120,12 @@ async def test_an_old_backup_fails_once_something_was_written(
     async with clean_database.connect() as conn:
         await conn.execute("update exercises set sets = sets where id in (select id from exercises limit 3)")
     outcome = await judge(settings)
+    # Before 15 a process of its own collects the counters, and tells them when it gets to it.
+    for _ in range(100):
+        if outcome.status is Status.FAIL:
+            break
+        await asyncio.sleep(0.1)
+        outcome = await judge(settings)
     assert outcome.status is Status.FAIL
     assert "3 row changes since" in outcome.message and "Make a new one" in outcome.message
 
