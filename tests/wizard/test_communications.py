@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from tests.databases import TestDatabase
 from tests.wizard.walk import LARGE, SMALL, settings_for, until, until_text, walking, wizard
+from vagus_tui.errors import RefusedError
 from vagus_tui.events import Status
+from vagus_tui.migration import announcement, maintenance
+from vagus_tui.runbook.messages import editable, find_message
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.communications import CommunicationsScreen
 
@@ -77,3 +82,101 @@ async def test_the_rail_tells_how_many_are_sent(clean_database: TestDatabase) ->
         standings = wizard(pilot).session.standings
         await until(pilot, lambda: standings[Step.COMMUNICATIONS].word == "1 of 10")
         assert standings[Step.COMMUNICATIONS].status is Status.PENDING
+
+
+@pytest.fixture
+def editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """An editor that runs a shell command on the file, which it finds as $1."""
+    script = tmp_path / "editor"
+
+    def doing(command: str) -> None:
+        script.write_text(f"#!/bin/sh\n{command}\n")
+        script.chmod(0o755)
+
+    monkeypatch.setenv("VISUAL", str(script))
+    return doing
+
+
+async def test_a_text_is_rewritten_for_everybody_and_put_back(
+    clean_database: TestDatabase, editor: Callable[[str], None]
+) -> None:
+    editor("printf 'Subject: News of $project\\n\\nOn $date it happens [/b].\\n' > \"$1\"")
+    planned = (datetime.now(UTC) + timedelta(days=30)).strftime("%Y-%m-%dT22:00+00:00")
+    settings = settings_for(clean_database.url, planned_at=planned)
+    async with walking(settings, size=LARGE) as here, walking(settings, size=LARGE) as there:
+        await here.press("3")
+        await there.press("3")
+        await until_text(here, "Send the announcement")
+        await here.press("E")
+        await until_text(here, "News of VAGUS", "it happens [/b].", "rewritten")
+        await until_text(there, "News of VAGUS", patience=20)
+        await here.press("c")
+        assert here.app.clipboard.startswith("Subject: News of VAGUS\n\nOn ")
+        text = find_message("message.announce-email")
+        editor(f"cat > \"$1\" <<'END'\n{editable(text)}END")
+        await here.press("E")
+        await until(here, lambda: not wizard(here).session.now.texts["message.announce-email"])
+
+
+async def test_a_text_that_cannot_be_used_is_not_lost(
+    clean_database: TestDatabase, editor: Callable[[str], None]
+) -> None:
+    # The first time a field is misspelt; the editor opens again with what was written.
+    editor('grep -q dtae "$1" && sed -i s/dtae/date/ "$1" || printf \'Subject: On $dtae\\n\\nBody\' > "$1"')
+    async with walking(settings_for(clean_database.url), size=LARGE) as pilot:
+        await pilot.press("3")
+        await until_text(pilot, "Send the announcement")
+        await pilot.press("E")
+        await until_text(pilot, "$dtae is no field", "Edit it again")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: wizard(pilot).session.now.texts)
+        assert wizard(pilot).session.now.texts["message.announce-email"]["subject"] == "On $date"
+
+
+async def test_an_editor_that_fails_changes_nothing(
+    clean_database: TestDatabase, editor: Callable[[str], None]
+) -> None:
+    editor("printf 'Subject: Lost\\n\\nLost' > \"$1\"; exit 3")
+    async with walking(settings_for(clean_database.url), size=LARGE) as pilot:
+        await pilot.press("3")
+        await until_text(pilot, "Send the announcement")
+        await pilot.press("E")
+        await until_text(pilot, "ended with status 3", "as it was")
+        assert not wizard(pilot).session.now.texts
+
+
+async def test_a_banner_and_the_maintenance_page_reach_the_app(clean_database: TestDatabase) -> None:
+    planned = datetime.now(UTC).replace(microsecond=0) + timedelta(days=6)
+    async with walking(settings_for(clean_database.url, planned_at=planned.isoformat()), size=LARGE) as pilot:
+        await pilot.press("3")
+        await until_text(pilot, "Show the in-app banner")
+        await pilot.press("down", "w")
+        await until_text(pilot, "maintenance row?", "Write it")
+        await pilot.press("right", "enter")
+        await until_text(pilot, "In the app's maintenance row")
+        async with clean_database.connect() as conn:
+            row = await conn.fetchrow("select * from system_maintenance")
+            assert row is not None and not row["enabled"]
+            assert row["started_at"] == planned and "are upgraded on" in row["message"]
+            assert await announcement.maintenance_page(conn) == announcement.DEFAULT_PAGE
+        await pilot.press(*["down"] * 4, "w")
+        await until_text(pilot, "Keep this as the maintenance page")
+        await pilot.press("right", "enter")
+
+        await until_text(pilot, "The cut-over shows this")
+    async with clean_database.connect() as conn:
+        assert "what you saved is safe" in await announcement.maintenance_page(conn)
+
+
+async def test_a_banner_does_not_replace_what_users_see_during_maintenance(clean_database: TestDatabase) -> None:
+    async with clean_database.connect() as conn:
+        await maintenance.switch_flag(conn, enabled=True, message="Closed")
+        with pytest.raises(RefusedError, match="Maintenance is on"):
+            await announcement.announce(conn, announcement.Announcement("Hello", None, None))
+        await maintenance.switch_flag(conn, enabled=False)
+        await announcement.announce(conn, announcement.Announcement("Hello", None, None))
+        found = await announcement.read_announcement(conn)
+        assert found is not None and found.message == "Hello"
+        await announcement.withdraw(conn)
+        assert await announcement.read_announcement(conn) is None
+        assert await conn.fetchval("select count(*) from system_maintenance") == 1

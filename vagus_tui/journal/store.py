@@ -294,3 +294,15 @@ async def latest_notes(connection: Connection, topic: str, *, limit: int = 20) -
         "select body from vagus_migration.notes where topic = $1 order by id desc limit $2", topic, limit
     )
     return [json.loads(row["body"]) for row in rows]
+
+
+async def notes_by_topic(connection: Connection, prefix: str) -> dict[str, Any]:
+    """The latest thing kept under each topic that begins with `prefix`, by the rest of the topic."""
+    if not await journal_exists(connection):
+        return {}
+    rows = await connection.fetch(
+        "select distinct on (topic) substr(topic, length($1) + 1) as rest, body from vagus_migration.notes "
+        "where starts_with(topic, $1) order by topic, id desc",
+        prefix,
+    )
+    return {row["rest"]: json.loads(row["body"]) for row in rows}

@@ -104,6 +104,13 @@ async def switch_fence(connection: Connection, *, raised: bool, operator: str) -
     )
 
 
+async def ensure_flag(connection: Connection) -> None:
+    """Inside a transaction: make the flag's table where it is missing, and protect it where anybody could switch it."""
+    if await connection.fetchval(_UNPROTECTED):
+        await connection.execute("set local lock_timeout = '500ms'")
+        await connection.execute(FLAG_SQL)
+
+
 async def switch_flag(
     connection: Connection, *, enabled: bool, message: str = "", expected: timedelta = timedelta(minutes=15)
 ) -> None:
@@ -114,9 +121,8 @@ async def switch_flag(
     if not enabled and not await connection.fetchval("select to_regclass('public.system_maintenance') is not null"):
         return
     async with connection.transaction():
-        if enabled and await connection.fetchval(_UNPROTECTED):
-            await connection.execute("set local lock_timeout = '500ms'")
-            await connection.execute(FLAG_SQL)
+        if enabled:
+            await ensure_flag(connection)
         await connection.execute("update public.system_maintenance set enabled = false where enabled")
         if not enabled:
             return

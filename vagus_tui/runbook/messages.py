@@ -20,6 +20,9 @@ from vagus_tui.runbook.model import MINUTE
 MAX_VALUE = 200
 """Longest value, in characters, that a field may hold; longer ones are cut, with an ellipsis."""
 
+WINDOW = 15 * MINUTE
+"""The announced window. Far longer than the pause itself, so that it holds when a cut-over has to be tried again."""
+
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = (
     "January",
@@ -90,7 +93,7 @@ class MessageContext:
     def planned(
         cls,
         planned_at: datetime,
-        length: timedelta = 15 * MINUTE,
+        length: timedelta = WINDOW,
         *,
         project: str = "VAGUS",
         status_page: str = "https://status.vagushealth.com",
@@ -101,8 +104,7 @@ class MessageContext:
 
         Args:
             planned_at: T-0, aware.
-            length: the announced window. Far longer than the pause itself, so that it holds even when a
-                cut-over has to be tried again.
+            length: the announced window.
 
         Raises:
             ValueError: `planned_at` has no time zone.
@@ -195,6 +197,48 @@ def render(message: Message, context: MessageContext, edited: Mapping[str, str] 
         subject=" ".join(_fill(message, own.get("subject", message.subject), values).split()),
         body=_fill(message, own.get("body", message.body), values),
     )
+
+
+SUBJECT = "Subject:"
+
+
+def editable(message: Message, edited: Mapping[str, str] | None = None) -> str:
+    """A template as one text, to be rewritten in an editor: an e-mail's subject is its first line."""
+    own = edited or {}
+    subject, body = own.get("subject", message.subject), own.get("body", message.body)
+    return f"{SUBJECT} {subject}\n\n{body}\n" if message.subject else f"{body}\n"
+
+
+def parse_edited(message: Message, text: str) -> dict[str, str]:
+    """What an editor left of `editable`, as `subject` and `body`. An unchanged text gives an empty result.
+
+    Raises:
+        MessageError: an e-mail without its subject line, an empty text, or a field that does not exist.
+    """
+    body, subject = text.strip(), ""
+    if message.subject:
+        first, _, rest = body.partition("\n")
+        if not first.startswith(SUBJECT) or not first.removeprefix(SUBJECT).strip():
+            raise MessageError(
+                f"{message.title}: the first line must be the subject, as in “{SUBJECT} News”. The text was not kept."
+            )
+        subject, body = first.removeprefix(SUBJECT).strip(), rest.strip()
+    if not body:
+        raise MessageError(f"{message.title}: there is no text. The text was not kept.")
+    unknown = sorted((_names(subject) | _names(body)) - {field.name for field in fields(MessageContext)})
+    if unknown or _stray(subject) or _stray(body):
+        known = ", ".join("$" + field.name for field in fields(MessageContext))
+        wrong = ", ".join("$" + name for name in unknown) or "a $ on its own"
+        raise MessageError(
+            f"{message.title}: {wrong} is no field. The text was not kept. Fields are {known}; $$ is a dollar sign."
+        )
+    if subject == message.subject and body == message.body.strip():
+        return {}
+    return {"subject": subject, "body": body} if message.subject else {"body": body}
+
+
+def _stray(text: str) -> bool:
+    return any(hit["invalid"] is not None for hit in _Fields.pattern.finditer(text))
 
 
 def clean(value: str) -> str:

@@ -12,14 +12,29 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 
+from vagus_tui.errors import RefusedError
 from vagus_tui.events import Event, Status
 from vagus_tui.journal.state import State
+from vagus_tui.migration import announcement
 from vagus_tui.runbook import communications
-from vagus_tui.runbook.messages import MessageContext, RenderedMessage, find_message, render
+from vagus_tui.runbook.messages import (
+    WINDOW,
+    Channel,
+    Message,
+    MessageContext,
+    MessageError,
+    RenderedMessage,
+    editable,
+    find_message,
+    parse_edited,
+    render,
+)
 from vagus_tui.runbook.model import Item
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.timeline import Standing, item_standing
 from vagus_tui.screens.base import StepScreen
+from vagus_tui.screens.dialogs import ConfirmDialog
+from vagus_tui.screens.editing import edit_text
 from vagus_tui.screens.planning import ask_planned_moment
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.text_view import TextView
@@ -31,6 +46,7 @@ from vagus_tui.widgets.marks import STYLES
 from vagus_tui.widgets.text import safe, safe_block, safe_str
 
 NO_DATE = "T−0 is not set: the dates in the texts are gaps until it is. t sets it."
+IN_APP = (Channel.BANNER, Channel.PAGE)
 GAPS = MessageContext(date="[date]", time="[time]", window="[from] to [to]")
 
 
@@ -42,8 +58,10 @@ class CommunicationsScreen(StepScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "message", "message", tooltip="the text for the selected item, filled in"),
         Binding("c", "copy", "copy text", tooltip="copy the selected item's text to the clipboard"),
-        Binding("e", "tick_with_note", "note", tooltip="tick the selected item and keep a note with it"),
+        Binding("E", "edit", "edit text", tooltip="rewrite the selected item's text in your editor, for everybody"),
+        Binding("w", "tell_app", "to the app", tooltip="write the selected text into the app's maintenance row"),
         Binding("t", "plan", "set T−0", tooltip="the planned start; all dates follow it"),
+        Binding("e", "tick_with_note", "note", tooltip="tick the selected item and keep a note with it"),
     ]
 
     def compose_body(self) -> ComposeResult:
@@ -59,7 +77,7 @@ class CommunicationsScreen(StepScreen):
 
     def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
         """Bring ticks, due times and texts up to date."""
-        if not topics & {Topic.SIGN_OFFS, Topic.PLANNED, Topic.STATE, Topic.LINK}:
+        if not topics & {Topic.SIGN_OFFS, Topic.PLANNED, Topic.STATE, Topic.LINK, Topic.TEXTS}:
             return
         self.checklist.show(
             communications.GROUPS,
@@ -112,7 +130,12 @@ class CommunicationsScreen(StepScreen):
         context = GAPS
         if planned is not None:
             context = MessageContext.planned(planned.astimezone(zone(self.session.settings.timezone)))
-        return render(find_message(item.message), context)
+        message = find_message(item.message)
+        try:
+            return render(message, context, self.session.now.texts.get(message.id))
+        except MessageError:
+            # Rewritten for another version of the program, whose fields this one does not have.
+            return render(message, context)
 
     def _explain(self) -> None:
         item = self.checklist.selected
@@ -123,7 +146,10 @@ class CommunicationsScreen(StepScreen):
         if message is not None:
             if self.session.now.planned_at is None:
                 parts.append(Content.styled(NO_DATE, STYLES[Status.WARN]))
-            parts.append(Content.assemble(("Text, m shows all of it, c copies it", "bold $text-muted")))
+            own = " (rewritten)" if self.session.now.texts.get(item.message or "") else ""
+            parts.append(Content.styled(f"Text{own}, m shows all of it, c copies it", "bold $text-muted"))
+            if said := self._in_app(item):
+                parts.append(Content.styled(said, STYLES[Status.PASS]))
             if message.subject:
                 parts.append(Content.assemble(("Subject: ", "$text-muted"), safe(message.subject)))
             parts.append(safe_block(message.body))
@@ -136,9 +162,11 @@ class CommunicationsScreen(StepScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys follow the selected item."""
-        if action in ("message", "copy") and self.is_mounted:
+        if action in ("message", "copy", "edit", "tell_app") and self.is_mounted:
             item = self.checklist.selected
-            return None if item is None or item.message is None else True
+            if item is None or item.message is None:
+                return None
+            return action != "tell_app" or find_message(item.message).channel in IN_APP
         return True
 
     def action_message(self) -> None:
@@ -157,6 +185,75 @@ class CommunicationsScreen(StepScreen):
         self.app.copy_to_clipboard(message.text)
         gaps = " Its dates are gaps: set T−0 first." if self.session.now.planned_at is None else ""
         self.notify(f"Text copied.{gaps}", timeout=3, markup=False)
+
+    # Rewriting
+
+    def action_edit(self) -> None:
+        """Rewrite the selected item's text in the operator's editor."""
+        if (item := self.checklist.selected) is not None and item.message is not None:
+            self.attempt(self._edit(find_message(item.message)), group="edit")
+
+    async def _edit(self, message: Message) -> None:
+        before = self.session.now.texts.get(message.id)
+        text = editable(message, before)
+        while True:
+            text = await edit_text(self.wizard, text, name=f"{message.id.removeprefix('message.')}.txt")
+            try:
+                edited = parse_edited(message, text)
+                break
+            except MessageError as error:
+                body = "What you wrote is not lost: the editor opens with it again."
+                if not await self.ask(ConfirmDialog(str(error), body, yes="Edit it again", no="Give it up")):
+                    return
+        if edited != (before or {}):
+            await self.session.keep_text(message.id, edited)
+            self.notify("Kept, for everybody." if edited else "The runbook's own text is back.", markup=False)
+
+    # In the app
+
+    def _in_app(self, item: Item) -> str:
+        """Whether the app has this text, or will have it in the cut-over."""
+        message, now = self.rendered(item), self.session.now
+        if message is None:
+            return ""
+        channel = find_message(item.message or "").channel
+        if channel is Channel.PAGE and now.page == message.body:
+            return "The cut-over shows this text."
+        if channel is Channel.BANNER and now.banner is not None and now.banner.message == message.body:
+            return "In the app's maintenance row now."
+        return ""
+
+    def action_tell_app(self) -> None:
+        """Write a banner or the maintenance page's text where the app reads it."""
+        if (item := self.checklist.selected) is not None and item.message is not None:
+            self.attempt(self._tell_app(item, find_message(item.message).channel), group="tell")
+
+    async def _tell_app(self, item: Item, channel: Channel) -> None:
+        session, message, planned = self.session, self.rendered(item), self.session.now.planned_at
+        if message is None:
+            return
+        if planned is None:
+            raise RefusedError(
+                "T−0 is not set, so the text has gaps where its dates go.",
+                state="Nothing was written.",
+                next_step="Set T−0 with t, then try again.",
+            )
+        if channel is Channel.PAGE:
+            title, yes = "Keep this as the maintenance page's text?", "Keep it"
+            what = "The cut-over writes it into system_maintenance when it switches maintenance on, and only then."
+        else:
+            title, yes = "Write this banner into the app's maintenance row?", "Write it"
+            what = "One row of system_maintenance, not enabled: an app that reads its message shows it; nothing closes."
+        if not await self.ask(ConfirmDialog(title, f"{message.body}\n\n{what}", yes=yes)):
+            return
+        async with session.connection("announcement") as connection:
+            if channel is Channel.PAGE:
+                await announcement.keep_page(connection, message.body, operator=session.settings.operator)
+            else:
+                told = announcement.Announcement(message.body, planned, planned + WINDOW)
+                await announcement.announce(connection, told)
+        await session.refresh()
+        self.notify("Kept for the cut-over." if channel is Channel.PAGE else "Written.", markup=False)
 
     # Signing off
 

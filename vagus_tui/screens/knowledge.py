@@ -16,6 +16,7 @@ from vagus_tui.errors import VagusError
 from vagus_tui.events import CheckEvent, Event, Status
 from vagus_tui.journal import lock, store
 from vagus_tui.journal.state import DatabaseState, read_state
+from vagus_tui.migration.announcement import Announcement
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.job import Job
 from vagus_tui.settings import Settings
@@ -44,6 +45,7 @@ class Topic(StrEnum):
     BACKUPS = "backups"
     LOCK = "lock"
     PLANNED = "planned"
+    TEXTS = "texts"
     CHECKS = "checks"
     GATES = "gates"
     STANDING = "standing"
@@ -68,6 +70,11 @@ class Snapshot:
     overrides: dict[str, store.Override] = field(default_factory=dict)
     backups: tuple[store.BackupRecord, ...] = ()
     planned_at: datetime | None = None
+    texts: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Messages to users as somebody rewrote them, by message id."""
+    banner: Announcement | None = None
+    page: str = ""
+    """What users will read during the cut-over."""
 
 
 Listener = Callable[[frozenset[Topic], Sequence[Event]], None]

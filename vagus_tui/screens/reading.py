@@ -12,11 +12,17 @@ from vagus_tui.database.connection import Connection, Database, close, lost_conn
 from vagus_tui.errors import ConnectionLostError, VagusError
 from vagus_tui.journal import lock, store
 from vagus_tui.journal.state import State, read_state
+from vagus_tui.migration.announcement import maintenance_page, read_announcement
 from vagus_tui.screens.knowledge import Knowledge, Link, Snapshot, Topic, parse_moment
 from vagus_tui.settings import Settings
 
 POLL_SECONDS = 2.0
 RETRY_SECONDS = (2.0, 3.0, 5.0, 10.0)
+
+
+def _words(snapshot: Snapshot) -> tuple[object, ...]:
+    """What users are told, as one look found it."""
+    return snapshot.texts, snapshot.banner, snapshot.page
 
 
 class Reading(Knowledge):
@@ -101,6 +107,9 @@ class Reading(Knowledge):
             overrides=await store.overrides(connection),
             backups=tuple(await store.backups(connection)),
             planned_at=parse_moment(planned or self.settings.planned_at, self.settings.timezone),
+            texts=await store.notes_by_topic(connection, "text."),
+            banner=await read_announcement(connection),
+            page=await maintenance_page(connection),
         )
         before, self.now = self.now, snapshot
         for topic, was, is_now in (
@@ -110,6 +119,7 @@ class Reading(Knowledge):
             (Topic.OVERRIDES, before.overrides, snapshot.overrides),
             (Topic.BACKUPS, before.backups, snapshot.backups),
             (Topic.PLANNED, before.planned_at, snapshot.planned_at),
+            (Topic.TEXTS, _words(before), _words(snapshot)),
         ):
             if was != is_now:
                 topics.add(topic)

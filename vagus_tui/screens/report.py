@@ -19,7 +19,7 @@ from vagus_tui.journal.report import Report, Section, make_report
 from vagus_tui.journal.report_text import FORMATS, as_text, clean, default_path, save
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.base import StepScreen
-from vagus_tui.screens.dialogs import PromptDialog
+from vagus_tui.screens.editing import PathDialog
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.detail_panel import DetailPanel
@@ -66,16 +66,6 @@ COLUMNS: dict[str, tuple[tuple[str, ...], tuple[Column, ...]]] = {
 """Per section which columns are shown, and how."""
 
 
-class PathDialog(PromptDialog):
-    """Asks where the report goes."""
-
-    def problem(self, text: str) -> str:
-        """A file, not a folder."""
-        if not text:
-            return "Please name a file."
-        return "That is a folder; please name a file in it." if Path(text).expanduser().is_dir() else ""
-
-
 class ReportScreen(StepScreen):
     """Sections at the left, their rows at the right, the selected row in full below."""
 
@@ -101,7 +91,7 @@ class ReportScreen(StepScreen):
 
     def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
         """What was written to the journal meanwhile is read again."""
-        written = {Topic.STATE, Topic.SIGN_OFFS, Topic.OVERRIDES, Topic.BACKUPS, Topic.LINK, Topic.PLANNED}
+        written = {Topic.STATE, Topic.SIGN_OFFS, Topic.OVERRIDES, Topic.BACKUPS, Topic.LINK, Topic.PLANNED, Topic.TEXTS}
         ended = Topic.JOB in topics and not (self.session.job is not None and self.session.job.running)
         if self.session.state is not None and self.is_current and (topics & written or ended):
             self.action_reload()

@@ -8,6 +8,7 @@ through one callback, and the app passes that on to its screens.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -36,6 +37,12 @@ class Session(Checking):
         """Set T−0, the planned start."""
         async with self.connection("plan") as connection:
             await store.note(connection, "planned_at", moment.isoformat(), operator=self.settings.operator)
+        await self.refresh()
+
+    async def keep_text(self, message_id: str, edited: Mapping[str, str]) -> None:
+        """Keep a message as somebody rewrote it, for everybody; an empty one puts the runbook's back."""
+        async with self.connection("text") as connection:
+            await store.note(connection, f"text.{message_id}", dict(edited), operator=self.settings.operator)
         await self.refresh()
 
     # The job

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from rich.syntax import Syntax
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from vagus_tui.errors import VagusError
+from vagus_tui.screens.editing import PathDialog, write_text
 from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.format import plural
 from vagus_tui.widgets.text import BLOCK_LIMIT, safe_block, safe_str
@@ -24,6 +28,7 @@ class TextView(ModalScreen[None]):
         Binding("escape,q", "close", "back", key_display="esc"),
         Binding("c", "copy", "copy"),
         Binding("w", "wrap", "wrap lines"),
+        Binding("f", "save", "to a file"),
         Binding("j", "scroll(1)", show=False),
         Binding("k", "scroll(-1)", show=False),
     ]
@@ -75,6 +80,18 @@ class TextView(ModalScreen[None]):
         """Wrap long lines, or let them run."""
         self.wrapped = not self.wrapped
         self._fill()
+
+    @work(exclusive=True, exit_on_error=False)
+    async def action_save(self) -> None:
+        """Write the whole of it to a file of the operator's choice."""
+        asked = PathDialog("Write to a file", "It is written as it stands here, uncut.", yes="Write it")
+        if path := await self.app.push_screen_wait(asked):
+            try:
+                saved = write_text(Path(path), self.text)
+            except VagusError as error:
+                self.notify(safe_str(error, limit=400), severity="error", timeout=8, markup=False)
+            else:
+                self.notify(f"Written to {safe_str(saved)}", markup=False)
 
     def action_scroll(self, lines: int) -> None:
         """One line."""
