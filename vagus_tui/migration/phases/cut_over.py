@@ -11,6 +11,7 @@ from vagus_tui.errors import VagusError
 from vagus_tui.events import Phase, StepEvent, StepState
 from vagus_tui.journal import store
 from vagus_tui.migration import maintenance
+from vagus_tui.migration.announcement import maintenance_page
 from vagus_tui.migration.cut_over import locked_relations
 from vagus_tui.migration.phases.catch_up import bring_over, prove_delta
 from vagus_tui.migration.run import MigrationRun
@@ -20,8 +21,6 @@ from vagus_tui.migration.work import BUSY, with_retries
 
 LIMIT_SECONDS = 3.0
 """Writes never wait longer than this: the attempt is given up and tried again."""
-
-MAINTENANCE_MESSAGE = "Workout features are being upgraded. This takes a moment; your data is safe."
 
 
 class NotCutOverError(VagusError):
@@ -67,7 +66,7 @@ async def _swap(run: MigrationRun) -> None:
     """The one transaction."""
     locked = 0.0
     events: list[StepEvent] = []
-    await maintenance.switch_flag(run.main, enabled=True, message=MAINTENANCE_MESSAGE)
+    await maintenance.switch_flag(run.main, enabled=True, message=await maintenance_page(run.main))
     async with run.main.transaction():
         await run.main.execute(f"set local lock_timeout = {run.settings.lock_timeout_ms}")
         for step in run.made.plan.of(Phase.CUT_OVER):
