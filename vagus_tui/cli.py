@@ -34,6 +34,7 @@ from vagus_tui.commands.move import MigrateCommand, RollbackCommand
 from vagus_tui.commands.outcome import UNDONE, USAGE, Finished
 from vagus_tui.commands.play import DemoCommand, SandboxCommand, wizard
 from vagus_tui.commands.record import ReportCommand
+from vagus_tui.commands.rehearse import RehearseCommand
 
 
 class VagusTui(BaseSettings):
@@ -63,6 +64,9 @@ class VagusTui(BaseSettings):
     check: CliSubCommand[CheckCommand] = Field(description="measure the database against what is expected of it")
     sql: CliSubCommand[SqlCommand] = Field(description="print the SQL that a migration or rollback would run")
     backup: CliSubCommand[BackupCommand] = Field(description="make, verify or list backups")
+    rehearse: CliSubCommand[RehearseCommand] = Field(
+        description="migrate, roll back and migrate again on a restored backup, for the forecast"
+    )
     migrate: CliSubCommand[MigrateCommand] = Field(description="move v1 to v2: build aside, prove, swap")
     rollback: CliSubCommand[RollbackCommand] = Field(description="bring v1 back, with what was written since")
     report: CliSubCommand[ReportCommand] = Field(description="what was done, by whom, with which result")

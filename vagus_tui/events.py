@@ -46,6 +46,7 @@ class Phase(StrEnum):
     BACKUP = "backup"
     VERIFY = "verify"
     CLEAN_UP = "clean-up"
+    REHEARSE = "rehearse"
 
 
 class StepState(StrEnum):

@@ -24,6 +24,7 @@ from vagus_tui.database.identifiers import qualified, quote
 from vagus_tui.database.tools import ClientTools, MissingTools, bundled_tools
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Event, Phase
+from vagus_tui.sandbox.binaries import server_version
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.sandbox.server import OPERATOR, EmbeddedServer
 from vagus_tui.sandbox.stand_in import build_stand_in
@@ -92,6 +93,12 @@ class RestoredCopy:
     async def stop(self) -> None:
         """Stop the server and remove its files."""
         await asyncio.shield(asyncio.ensure_future(self.server.stop()))
+
+    @property
+    def major(self) -> int:
+        """The major version of the embedded server."""
+        found = re.search(r"\d+", server_version())
+        return int(found[0]) if found else 0
 
     def url(self, database: str, role: str = OPERATOR) -> str:
         """The address of a restored database as one of the roles; by default as an operator's login."""

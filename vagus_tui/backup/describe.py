@@ -61,6 +61,7 @@ async def write_manifest(job: BackupJob, snapshot: Snapshot) -> Manifest:
         excluded_schemas=job.left_out.schemas if Kind.FULL in job.options.kinds else (),
         excluded_tables=tuple(".".join(key) for key in job.left_out.unreadable_tables),
         files=tuple(job.hashed[name] for name in sorted(job.hashed)),
+        timings=job.timings,
     )
     text = manifest.text()
     await asyncio.to_thread(write_private, job.path / MANIFEST, text)

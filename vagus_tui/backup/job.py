@@ -50,6 +50,7 @@ class BackupJob:
     archives: list[ArchiveEntry] = field(default_factory=list)
     csv: list[CsvEntry] = field(default_factory=list)
     hashed: dict[str, FileEntry] = field(default_factory=dict)
+    timings: dict[str, float] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:

@@ -27,7 +27,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.database.tools import MissingTools, tools_for
 from vagus_tui.errors import CancelledByOperatorError, RefusedError, UndoneError, VagusError
-from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent
+from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
 from vagus_tui.journal import store
 from vagus_tui.journal.state import DatabaseState, read_state
 from vagus_tui.settings import Settings
@@ -81,6 +81,8 @@ async def make_backup(
     try:
         async with exported_snapshot(database) as snapshot:
             async for event in _write(job, snapshot):
+                if isinstance(event, StepEvent) and event.state is StepState.DONE:
+                    job.timings[event.id] = event.seconds or 0.0
                 yield event
             manifest = await write_manifest(job, snapshot)
         problems: list[str] = []

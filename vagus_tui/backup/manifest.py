@@ -149,7 +149,11 @@ class Fingerprint(_Model):
 
 
 class Manifest(_Model):
-    """Everything about one backup. `inventory` is by table, kind and name (see `inventory.py`)."""
+    """Everything about one backup.
+
+    `inventory` is by table, kind and name (see `inventory.py`); `timings` are the seconds that each step of making it
+    took, by its id, which a rehearsal's forecast goes by.
+    """
 
     format_version: int
     id: str
@@ -177,6 +181,7 @@ class Manifest(_Model):
     excluded_schemas: tuple[str, ...] = ()
     excluded_tables: tuple[str, ...] = ()
     files: tuple[FileEntry, ...]
+    timings: dict[str, float] = Field(default_factory=dict)
 
     @property
     def rows(self) -> int:

@@ -1,0 +1,279 @@
+"""The rehearsal: green on what is sound, red with its meaning where something is not, nothing left behind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.backup.helpers import Made, collect, make, settings_for, tools_running
+from tests.conftest import MakeDatabase
+from tests.databases import TestDatabase
+from vagus_tui.backup import BackupOptions, Kind, list_backups, verify_backup
+from vagus_tui.backup.copy import RestoredCopy
+from vagus_tui.backup.forecast import Forecast, StepForecast, compare, latest_forecast, parse_forecast, read_forecast
+from vagus_tui.backup.manifest import Manifest, read_manifest
+from vagus_tui.backup.rehearsal import rehearse
+from vagus_tui.backup.rehearsal_stages import MEANING, STAGES
+from vagus_tui.backup.rehearsal_users import Writes, look_for, untouched
+from vagus_tui.backup.window import lanes, window_rows
+from vagus_tui.control import Control
+from vagus_tui.database.connection import Connection, Database
+from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
+from vagus_tui.journal import store
+from vagus_tui.journal.state import State, read_state
+from vagus_tui.migration.runner import migrate
+from vagus_tui.sandbox.options import SandboxOptions
+from vagus_tui.schema import v2
+from vagus_tui.settings import Settings
+from vagus_tui.widgets.rehearsed import forecast_line, timeline_lines
+
+TABLES = BackupOptions(kinds=frozenset({Kind.TABLES}))
+FULL = BackupOptions(kinds=frozenset({Kind.FULL}))
+
+
+async def rehearsed(settings: Settings, options: BackupOptions = TABLES) -> Made:
+    made = await make(settings, options)
+    return await collect(rehearse(made.path, settings, Control()))
+
+
+def stages(done: Made) -> dict[str, StepState]:
+    """How each stage ended, in order."""
+    return {step.id.removeprefix("rehearse-"): step.state for step in done.steps if step.phase is Phase.REHEARSE}
+
+
+def forecast_of(done: Made) -> Forecast:
+    forecast = parse_forecast(done.result.figures)
+    assert forecast is not None
+    return forecast
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Connection]:
+    async with Database(settings).connection("test") as connection:
+        yield connection
+
+
+async def test_the_whole_way_there_and_back_and_there_again(settings: Settings, clean_database: TestDatabase) -> None:
+    done = await rehearsed(settings)
+    assert done.result.ok, done.result
+    assert list(stages(done)) == [stage.id for stage in STAGES]
+    assert set(stages(done).values()) == {StepState.DONE}
+    forecast = forecast_of(done)
+    assert forecast.complete and forecast.seconds_before_cut_over is not None
+    assert forecast.writes_blocked_seconds is not None and forecast.rollback_blocked_seconds is not None
+    assert forecast.dump_seconds and forecast.restore_seconds and forecast.disk_bytes and forecast.wal_bytes
+    assert forecast.step_seconds("swap") is not None and forecast.step_seconds("prove-exercise_logs") is not None
+    # The steps of the two migrations can be told apart.
+    ids = [step.id for step in done.steps]
+    assert {"migrate-swap", "migrate-again-swap", "rollback-carry-back"} <= set(ids)
+    # Kept beside the backup, which is as whole as it was, and in the journal of the real database.
+    (info,) = list_backups(settings)
+    assert not info.problems and read_forecast(info.path) == forecast
+    assert (await collect(verify_backup(info.path, Control()))).result.ok
+    async with opened(settings) as connection:
+        state = await read_state(connection)
+        assert state.state is State.V1
+        assert await latest_forecast(connection, settings) == forecast
+        # Twice the logs: what grows with them is scaled, the swap is not.
+        await connection.execute(
+            "insert into exercise_logs (session_id, exercise_id, set_number, reps, weight) "
+            "select session_id, exercise_id, set_number + 100, reps, weight from exercise_logs"
+        )
+        scaled = await latest_forecast(connection, settings, state.shape)
+        assert scaled is not None and scaled.scale > 1.5
+        assert scaled.step_seconds("prove-exercise_logs") == pytest.approx(
+            2 * (forecast.step_seconds("prove-exercise_logs") or 0)
+        )
+        assert scaled.step_seconds("swap") == forecast.step_seconds("swap")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        SandboxOptions(plans=10, clean=True, renamed=True),
+        SandboxOptions(plans=10, clean=True, bigint_ids=True, notification_preferences="rows"),
+        SandboxOptions(empty=True, clean=True, default_privileges=False),
+    ],
+    ids=["renamed", "bigint", "empty"],
+)
+async def test_every_kind_of_v1(make_database: MakeDatabase, tmp_path: Path, options: SandboxOptions) -> None:
+    settings = settings_for(await make_database(options), tmp_path)
+    done = await rehearsed(settings, FULL)
+    assert done.result.ok, done.result
+
+
+async def test_bad_data_stops_it_before_the_migration(settings: Settings, clean_database: TestDatabase) -> None:
+    async with clean_database.planting() as admin:
+        await admin.execute("update exercises set sets = -1 where id = (select min(id::text)::uuid from exercises)")
+    done = await rehearsed(settings)
+    assert (done.result.ok, done.result.exit_status) == (False, 1)
+    assert stages(done) == {
+        "restore": StepState.DONE,
+        "prerequisites": StepState.DONE,
+        "data-quality": StepState.FAILED,
+    }
+    assert "Data quality" in done.result.message and MEANING["data-quality"] in (done.result.state or "")
+    # What it got to is kept, and does not count as a forecast of the cut-over.
+    async with opened(settings) as connection:
+        known = await latest_forecast(connection, settings)
+        assert known is not None and not known.complete and known.seconds_before_cut_over is None
+
+
+async def test_what_may_pass_in_production_may_pass_here(settings: Settings, clean_database: TestDatabase) -> None:
+    async with clean_database.connect() as connection:
+        await connection.execute("update workout_plans set goal = 'world peace'")
+    first = await rehearsed(settings)
+    held = [event.id for event in first.checks.values() if event.status.blocks and event.overridable]
+    if not held:
+        assert first.result.ok
+        return
+    async with clean_database.connect() as connection:
+        for check in held:
+            await store.override(connection, check, "known", operator="tester")
+    assert (await rehearsed(settings)).result.ok
+
+
+async def test_users_without_rights_are_found(settings: Settings, clean_database: TestDatabase) -> None:
+    async with clean_database.connect() as connection:
+        await connection.execute(
+            "revoke insert, update, delete on workout_plans, exercises, workout_sessions, exercise_logs "
+            "from authenticated"
+        )
+    done = await rehearsed(settings)
+    assert not done.result.ok
+    failed = next(stage for stage, state in stages(done).items() if state is StepState.FAILED)
+    assert failed in ("verification", "access", "writes")
+
+
+async def test_a_stop_leaves_neither_process_nor_folder(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await make(settings, TABLES)
+    copies: list[RestoredCopy] = []
+    start = RestoredCopy.start
+
+    async def watched(path: Path, manifest: Manifest) -> RestoredCopy:
+        copies.append(await start(path, manifest))
+        return copies[-1]
+
+    monkeypatch.setattr(RestoredCopy, "start", watched)
+    control = Control()
+    events = []
+    async for event in rehearse(made.path, settings, control):
+        events.append(event)
+        if isinstance(event, StepEvent) and event.id.startswith("migrate-build"):
+            control.cancel()
+    result = events[-1].to_json()
+    assert (result["ok"], result["exit_status"]) == (False, 3)
+    assert "Stopped by the operator" in result["message"]
+    (copy,) = copies
+    assert not copy.server.socket_dir.exists() and not copy.server.data_dir.exists()
+    assert not tools_running("pg_restore") and not tools_running("postgres")
+    assert read_forecast(made.path) is None
+
+
+async def test_what_cannot_be_rehearsed_on_is_refused(settings: Settings, made: Made) -> None:
+    csv = await make(settings, BackupOptions(kinds=frozenset({Kind.CSV})))
+    refused = await collect(rehearse(csv.path, settings, Control()))
+    assert refused.result.exit_status == 1 and "CSV files alone" in refused.result.message
+    assert (await collect(migrate(Database(settings), settings, Control(), hold=False))).result.ok
+    after = await make(settings, TABLES)
+    refused = await collect(rehearse(after.path, settings, Control()))
+    assert refused.result.exit_status == 1 and "“migrated”" in refused.result.message
+
+
+async def test_without_the_real_database_the_figures_lie_beside_the_backup(
+    settings: Settings, clean_database: TestDatabase
+) -> None:
+    made = await make(settings, TABLES)
+    away = settings.model_copy(update={"database_url": None})
+    done = await collect(rehearse(made.path, away, Control()))
+    assert done.result.ok
+    assert any(isinstance(event, NoteEvent) and "beside the backup only" in event.message for event in done.events)
+    assert read_forecast(made.path) is not None
+    async with opened(settings) as connection:
+        assert not await store.latest_notes(connection, "rehearsal")
+        assert await latest_forecast(connection, settings) is not None
+
+
+async def test_a_lost_write_and_a_changed_row_are_seen(settings: Settings, made: Made) -> None:
+    """The comparisons can fail: a row that is nowhere is lost, and a row that changed by itself is noticed."""
+    manifest = read_manifest(made.path)
+    nowhere = "00000000-0000-0000-0000-00000000dead"
+    async with opened(settings) as connection:
+        shape = (await read_state(connection)).shape
+        assert shape is not None
+        await connection.execute("create schema archived; create table archived.exercise_logs (like exercise_logs)")
+        traces = await look_for(connection, shape, "archived", Writes(new={v2.LOGS: [nowhere]}))
+        assert traces.lost == [f"exercise_logs {nowhere}"]
+        before = await untouched(connection, shape, manifest, Writes())
+        row = await connection.fetchval(
+            "update exercises set name = name || '!' where id = (select id from exercises limit 1) returning id::text"
+        )
+        after = await untouched(connection, shape, manifest, Writes())
+        assert {table for table in before if before[table] != after[table]} == {"exercises"}
+        spared = Writes(changed={v2.EXERCISES: [row]})
+        assert (await untouched(connection, shape, manifest, spared))["exercises"] != after["exercises"]
+
+
+def made_up(**values: object) -> Forecast:
+    return Forecast.model_validate(
+        {
+            "rehearsed_at": datetime(2026, 3, 1, 22, tzinfo=UTC),
+            "complete": True,
+            "backup": "20260301/220000-v1-abcdef",
+            "server_major": 18,
+            "rows": {"workout_plans": 10, "exercises": 100, "workout_sessions": 80, "exercise_logs": 810},
+            "steps": (
+                StepForecast(id="prove-exercise_logs", phase=Phase.PROVE, title="", seconds=4.0),
+                StepForecast(id="keys-workout_days", phase=Phase.BUILD, title="", seconds=1.0),
+                StepForecast(id="swap", phase=Phase.CUT_OVER, title="", seconds=0.05),
+            ),
+            "phases": {"prepare": 0.1, "build": 10.0, "catch-up": 0.1, "prove": 4.0, "cut-over": 0.2, "settle": 1.0},
+            "writes_blocked_seconds": 0.08,
+            "rollback_seconds": 2.0,
+            **values,
+        }
+    )
+
+
+def test_scaling_follows_the_rows_of_the_table_that_a_step_names() -> None:
+    rows = {"workout_plans": 10, "exercises": 100, "workout_sessions": 80, "exercise_logs": 1810}
+    scaled = made_up().scaled_to(rows)
+    assert scaled.scale == pytest.approx(2)
+    assert scaled.step_seconds("prove-exercise_logs") == pytest.approx(4 * 1810 / 810)
+    assert scaled.step_seconds("keys-workout_days") == pytest.approx(2)
+    assert scaled.step_seconds("swap") == 0.05
+    assert scaled.phase_seconds(Phase.BUILD) == pytest.approx(20)
+    assert scaled.phase_seconds(Phase.CUT_OVER) == 0.2
+    assert made_up().scaled_to({"exercise_logs": 0}).scale == 1
+
+
+def test_the_age_and_the_line_for_a_header() -> None:
+    now = datetime(2026, 3, 2, 1, tzinfo=UTC)
+    assert made_up().age(now) == timedelta(hours=3)
+    assert forecast_line(made_up(), now) == "forecast 0:14 · writes wait 0.08 s · rehearsed 3 h ago"
+
+
+def test_forecast_against_actual() -> None:
+    found = {item.id: item for item in compare(made_up(), {"build": 15.0, "prove": 4.0}, 0.16)}
+    assert found["build"].ratio == pytest.approx(1.5)
+    assert found["writes-waited"].ratio == pytest.approx(2)
+    assert "settle" not in found
+
+
+def test_the_timeline_stands_beside_the_guides() -> None:
+    rows = {row.id: row for row in window_rows(made_up())}
+    assert (rows["offline"].guide, rows["offline"].rehearsed) == (31 * 60, 0.08)
+    for width in (58, 78):
+        lines = timeline_lines(made_up(), width)
+        assert max(map(len, lines)) <= width
+        assert any("31:00" in line and "0.08 s" in line for line in lines)
+    guide, ours = lanes(made_up(writes_blocked_seconds=0.0), 40)
+    assert guide.drawn().count("█") > 35 and "█" not in ours.drawn()
+
+
+def test_every_stage_says_what_its_failure_would_mean() -> None:
+    assert {stage.id for stage in STAGES} == set(MEANING)

@@ -1,0 +1,374 @@
+"""The rehearsal: the whole migration and the way back, on a restored backup, timed.
+
+A rollback is what has been rehearsed. The backup is restored into a local embedded PostgreSQL; there the checks, the
+migration with its proof, the verification, a rollback with what users wrote meanwhile, and the migration again are
+run by the same code as on the real database, which is not touched. What it took is the forecast for the real run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+from pydantic import SecretStr
+
+from vagus_tui.backup.copy import RestoredCopy
+from vagus_tui.backup.folder import STOPPED
+from vagus_tui.backup.forecast import Forecast, StageForecast, StepForecast
+from vagus_tui.backup.manifest import ArchiveEntry, Manifest, read_manifest
+from vagus_tui.backup.rehearsal_record import RealDatabase, keep_forecast
+from vagus_tui.backup.rehearsal_stages import (
+    MEANING,
+    ON_A_COPY,
+    STAGES,
+    Stage,
+    StageFailedError,
+    as_in_production,
+    restored_rows,
+    space_used,
+    stage_event,
+    suitable_archive,
+)
+from vagus_tui.backup.rehearsal_users import Traces, Writes, look_for, untouched, write_as_users
+from vagus_tui.backup.verify import some
+from vagus_tui.checks.base import Check, Context, Group, blocking, run_checks
+from vagus_tui.checks.registry import checks_for
+from vagus_tui.control import Control
+from vagus_tui.database.connection import Database
+from vagus_tui.errors import CancelledByOperatorError, VagusError
+from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
+from vagus_tui.jobs import Emit, streamed
+from vagus_tui.journal.state import read_state
+from vagus_tui.migration.gates import overridden
+from vagus_tui.migration.runner import migrate
+from vagus_tui.rollback.quick import roll_back
+from vagus_tui.sandbox.server import AUTHENTICATOR
+from vagus_tui.schema import v1
+from vagus_tui.settings import Settings
+
+REMOVED = "The local copy was removed; the backup and the real database are as they were."
+_DATABASE = "rehearsal"
+
+
+def rehearse(path: Path, settings: Settings, control: Control) -> AsyncIterator[Event]:
+    """Rehearse the migration on a backup.
+
+    Yields a `StepEvent` of phase `rehearse` per stage (`rehearse-restore`, `rehearse-migrate` …), between them the
+    steps of the restore, the migrations and the rollback (their ids with the stage's name before them) and the checks,
+    and last a `ResultEvent` whose figures are the `Forecast`. It is kept in the backup's folder and, where the
+    settings name the database that the backup is of, in its journal.
+
+    The result has exit status 1 when a stage failed: the real database was not touched, and the message says what the
+    failure would mean for it. A stop leaves neither a process nor a folder behind.
+    """
+    return streamed(_Rehearsal(path, settings, control).run)
+
+
+class _Rehearsal:
+    """One rehearsal. Create it, then `await run(emit)`."""
+
+    def __init__(self, path: Path, settings: Settings, control: Control) -> None:
+        self.path = path
+        self.real = RealDatabase(settings)
+        self.settings = settings
+        self.control = control
+        self.writes = Writes()
+        self._emit: Emit = lambda _: None
+        self._stages: list[StageForecast] = []
+        self._steps: list[StepForecast] = []
+        self._began: dict[Phase, float] = {}
+        self._ended: dict[Phase, float] = {}
+        self._figures: dict[str, float | int | None] = {}
+        self._kept: dict[str, str] = {}
+        self._archive = ""
+        self._allowed = 0
+
+    async def run(self, emit: Emit) -> ResultEvent:
+        """Run to the end.
+
+        Raises:
+            DamagedBackupError, RefusedError: this backup cannot be rehearsed on.
+            CancelledByOperatorError: a stop was asked for; the copy is gone.
+        """
+        self._emit = emit
+        started = time.perf_counter()
+        self.manifest = await asyncio.to_thread(read_manifest, self.path)
+        archive = suitable_archive(self.manifest)
+        await self.real.look(self.manifest)
+        if self.real.note:
+            emit(NoteEvent(message=self.real.note, level="warning"))
+        failure: StageFailedError | None = None
+        copy = await RestoredCopy.start(self.path, self.manifest)
+        try:
+            await self._all(copy, archive)
+        except StageFailedError as error:
+            failure = error
+        except CancelledByOperatorError:
+            raise CancelledByOperatorError(STOPPED, state=REMOVED) from None
+        finally:
+            await copy.stop()
+        forecast = self._forecast(copy, complete=failure is None)
+        for note in await keep_forecast(self.path, forecast, self.real):
+            emit(NoteEvent(message=note, level="warning"))
+        return _result(self.path, forecast, failure, time.perf_counter() - started)
+
+    async def _all(self, copy: RestoredCopy, archive: ArchiveEntry) -> None:
+        """Every stage in turn.
+
+        Raises:
+            StageFailedError: one failed; the later ones were not run.
+        """
+        self.copy = copy
+        self.copied = self.settings.model_copy(
+            update={"database_url": SecretStr(copy.url(_DATABASE)), "ssl_root_cert": None, "parallel_connections": 4}
+        )
+        self.database = Database(self.copied)
+        for stage in STAGES:
+            await self._stage(stage, archive)
+
+    async def _stage(self, stage: Stage, archive: ArchiveEntry) -> None:
+        if self.control.cancelled:
+            raise CancelledByOperatorError(STOPPED, state=REMOVED)
+        started = time.perf_counter()
+        self._emit(stage_event(stage, StepState.STARTED))
+        try:
+            message = await self._work(stage, archive)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            if self.control.cancelled or isinstance(error, CancelledByOperatorError):
+                raise CancelledByOperatorError(STOPPED, state=REMOVED) from None
+            if not isinstance(error, VagusError | asyncpg.PostgresError | OSError):
+                raise
+            failed = error if isinstance(error, StageFailedError) else StageFailedError(stage, _said(error))
+            seconds = time.perf_counter() - started
+            self._stages.append(
+                StageForecast(id=stage.id, title=stage.title, seconds=seconds, ok=False, message=failed.happened)
+            )
+            self._emit(stage_event(stage, StepState.FAILED, seconds, failed.happened))
+            raise failed from None
+        seconds = time.perf_counter() - started
+        self._stages.append(StageForecast(id=stage.id, title=stage.title, seconds=seconds, message=message))
+        self._emit(stage_event(stage, StepState.DONE, seconds, message))
+
+    async def _work(self, stage: Stage, archive: ArchiveEntry) -> str:
+        """One stage's work; returns what is worth saying about it."""
+        match stage.id:
+            case "restore":
+                return await self._restore(stage, archive)
+            case "prerequisites":
+                checks = [check for check in checks_for(Group.PREREQUISITES) if check.id in ON_A_COPY]
+                return await self._check(stage, checks)
+            case "data-quality":
+                return await self._check(stage, checks_for(Group.DATA_QUALITY))
+            case "migrate" | "migrate-again":
+                return await self._migrate(stage)
+            case "verification":
+                started = time.perf_counter()
+                message = await self._check(stage, checks_for(Group.VERIFICATION))
+                self._figures["verify_seconds"] = time.perf_counter() - started
+                return message
+            case "access":
+                return await self._check(stage, (*checks_for(Group.ACCESS), *checks_for(Group.PERFORMANCE)))
+            case "writes":
+                return await self._write(stage)
+            case "rollback":
+                return await self._roll_back(stage)
+            case _:
+                return await self._compare(stage)
+
+    # ── the stages ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _restore(self, stage: Stage, archive: ArchiveEntry) -> str:
+        started = time.perf_counter()
+        async for event in self.copy.restore(archive, _DATABASE, self.control):
+            self._pass_on(stage, event)
+        self._figures["restore_seconds"] = time.perf_counter() - started
+        rows = await restored_rows(self.copy, archive, _DATABASE)
+        await as_in_production(self.copy)
+        return f"{rows:,} rows, as in the manifest"
+
+    async def _check(self, stage: Stage, checks: Sequence[Check]) -> str:
+        if not checks:
+            return "there are none"
+        outcomes: list[CheckEvent] = []
+        async with self.database.connection("rehearsal", statement_timeout="0") as connection:
+            context = Context(self.database, connection, self.copied, await read_state(connection))
+            async for event in run_checks(checks, context):
+                shown = overridden(event, self.real.overrides)
+                self._emit(shown)
+                if event.status not in (Status.PENDING, Status.RUNNING):
+                    outcomes.append(shown)
+                if self.control.cancelled:
+                    raise CancelledByOperatorError(STOPPED, state=REMOVED)
+        if held := blocking(outcomes):
+            named = some([event.title for event in held])
+            raise StageFailedError(stage, f"{len(held)} of {len(outcomes)} checks fail: {named}.")
+        passed = sum(event.status is Status.PASS for event in outcomes)
+        return f"{passed} of {len(outcomes)} pass, none fails"
+
+    async def _migrate(self, stage: Stage) -> str:
+        first = stage.id == "migrate"
+        before = await space_used(self.copy, _DATABASE)
+        result = await self._run(stage, migrate(self.database, self.copied, self.control, hold=False))
+        figures = result.figures or {}
+        if first:
+            after = await space_used(self.copy, _DATABASE)
+            self._figures |= {
+                "migrate_seconds": result.seconds,
+                "writes_blocked_seconds": figures.get("writes_waited_seconds"),
+                "disk_bytes": max(0, after.disk - before.disk),
+                "wal_bytes": max(0, after.log - before.log),
+            }
+        else:
+            self._figures["again_seconds"] = result.seconds
+        return f"{figures.get('proved_rows', 0):,} rows proved, no difference"
+
+    async def _write(self, stage: Stage) -> str:
+        self.writes = await write_as_users(
+            self.copy.url(_DATABASE, AUTHENTICATOR), self.copy.url(_DATABASE), self.control
+        )
+        if self.writes.users and not self.writes.written:
+            raise StageFailedError(stage, f"No user could write: {self.writes.refusals()}.")
+        if not self.writes.users:
+            return "nobody owns a plan: nothing to write"
+        async with self.database.connection("rehearsal") as connection:
+            shape = (await read_state(connection)).shape
+            assert shape is not None
+            self._kept = await untouched(connection, shape, self.manifest, self.writes)
+        refused = f", {self.writes.refusals()}" if self.writes.refused else ""
+        return f"{self.writes.written:,} rows by {self.writes.users} users{refused}"
+
+    async def _roll_back(self, stage: Stage) -> str:
+        result = await self._run(stage, roll_back(self.database, self.copied, self.control))
+        figures = result.figures or {}
+        self._archive = str(figures.get("archive", ""))
+        self._allowed = int(figures.get("not_expressible", 0)) + int(figures.get("kept_values", 0))
+        self._figures |= {
+            "rollback_seconds": result.seconds,
+            "rollback_blocked_seconds": figures.get("writes_waited_seconds"),
+        }
+        carried = sum(sum(values.values()) for values in figures.get("carried_back", {}).values())
+        return f"{carried:,} rows carried back"
+
+    async def _compare(self, stage: Stage) -> str:
+        async with self.database.connection("rehearsal") as connection:
+            shape = (await read_state(connection)).shape
+            assert shape is not None
+            traces = await look_for(connection, shape, self._archive, self.writes)
+            kept = await untouched(connection, shape, self.manifest, self.writes) if self.writes.users else None
+        self._judge(stage, traces)
+        if kept is not None and kept != self._kept:
+            tables = some([table for table in kept if kept[table] != self._kept.get(table)])
+            raise StageFailedError(stage, f"Rows that nobody wrote to are not as they were: {tables}.")
+        only = f", {traces.archived:,} in the archive alone" if traces.archived else ""
+        return f"{traces.in_v1:,} writes in v1{only}, none lost; all other rows as before"
+
+    def _judge(self, stage: Stage, traces: Traces) -> None:
+        if traces.lost:
+            raise StageFailedError(stage, f"{len(traces.lost):,} rows are lost: {some(traces.lost)}.")
+        if traces.archived > traces.only_v2 + self._allowed:
+            raise StageFailedError(
+                stage,
+                f"{traces.archived:,} writes are in the archive alone; the rollback reported {self._allowed:,}.",
+            )
+
+    # ── what the stages share ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _run(self, stage: Stage, events: AsyncIterator[Event]) -> ResultEvent:
+        """Run a migration or a rollback to its end.
+
+        Raises:
+            StageFailedError: it failed.
+        """
+        result: ResultEvent | None = None
+        async for event in events:
+            if isinstance(event, ResultEvent):
+                result = event
+            else:
+                self._pass_on(stage, event)
+        if result is None or not result.ok:
+            raise StageFailedError(stage, result.message if result else "It ended without a result.")
+        return result
+
+    def _pass_on(self, stage: Stage, event: Event) -> None:
+        """Tell an event of the work inside a stage, and measure by it."""
+        if not isinstance(event, StepEvent):
+            self._emit(event)
+            return
+        if stage.id == "migrate":
+            self._measure(event)
+        self._emit(dataclasses.replace(event, id=f"{stage.id}-{event.id}"))
+
+    def _measure(self, event: StepEvent) -> None:
+        now = time.perf_counter()
+        self._began.setdefault(event.phase, now)
+        if event.state is StepState.DONE:
+            # What is told only after its transaction began earlier than we heard of it.
+            self._ended[event.phase] = now
+            self._steps.append(
+                StepForecast(
+                    id=event.id, phase=event.phase, title=event.title, seconds=event.seconds or 0.0, rows=event.rows
+                )
+            )
+
+    def _forecast(self, copy: RestoredCopy, *, complete: bool) -> Forecast:
+        manifest = self.manifest
+        dumped = manifest.timings.get("dump-tables"), manifest.timings.get("dump-full")
+        return Forecast.model_validate(
+            {
+                "rehearsed_at": datetime.now(UTC),
+                "complete": complete,
+                "backup": manifest.id,
+                "server_major": copy.major,
+                "operator": self.settings.operator,
+                "environment": self.settings.environment.value,
+                "rows": v1_rows(manifest),
+                "stages": tuple(self._stages),
+                "steps": tuple(self._steps),
+                "phases": {phase.value: self._ended[phase] - self._began[phase] for phase in self._ended},
+                "dump_seconds": sum(filter(None, dumped)) or None,
+                **self._figures,
+            }
+        )
+
+
+def v1_rows(manifest: Manifest) -> dict[str, int]:
+    """Rows by v1 table, under their own names whether or not they are renamed."""
+    found = {table.name: table.rows for table in manifest.tables if table.workout}
+    return {base: found.get(base, found.get(base + v1.SUFFIX, 0)) for base in v1.TABLES}
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, VagusError):
+        return error.happened
+    if isinstance(error, OSError):
+        return f"{error.strerror or type(error).__name__}."
+    return f"The server said: {error.args[0] if error.args else type(error).__name__}"
+
+
+def _result(path: Path, forecast: Forecast, failure: StageFailedError | None, seconds: float) -> ResultEvent:
+    figures = {"path": str(path), **forecast.model_dump(mode="json")}
+    if failure is None:
+        return ResultEvent(
+            ok=True,
+            message="Rehearsed: migrated, proved, rolled back with users' writes, migrated again.",
+            next_step="Its figures are the forecast for the real run.",
+            exit_status=0,
+            seconds=round(seconds, 3),
+            figures=figures,
+        )
+    return ResultEvent(
+        ok=False,
+        message=f"The rehearsal failed at “{failure.stage.title}”: {failure.happened}",
+        state=f"{REMOVED} {MEANING[failure.stage.id]}",
+        next_step=failure.next_step or None,
+        exit_status=1,
+        seconds=round(seconds, 3),
+        figures=figures,
+    )
