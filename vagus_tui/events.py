@@ -168,6 +168,16 @@ class NoteEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutputEvent(Event):
+    """A line that another program printed; a `heading` is the command itself."""
+
+    kind: ClassVar[str] = "output"
+
+    text: str
+    heading: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResultEvent(Event):
     """The last line of every job: whether it was done, and what came of it."""
 

@@ -77,9 +77,12 @@ class Settings(BaseSettings):
         default=False, description="Copy every plan's exercises into every week instead of week 1 alone."
     )
     timezone: str = Field(default="UTC", description="The time zone in which times are shown, as in Europe/Oslo.")
+    app_dir: ExpandedPath | None = Field(
+        default=None, description="A checkout of the app, in which Rollout runs the commands of its update."
+    )
     planned_at: str = Field(default="", description="T-0, the planned start, as in 2026-03-01T22:00.")
 
-    @field_validator("database_url", "ssl_root_cert", mode="before")
+    @field_validator("database_url", "ssl_root_cert", "app_dir", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         """An empty line in `.env` means that nothing was set."""

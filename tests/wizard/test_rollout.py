@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
 from tests.databases import TestDatabase
 from tests.wizard.moved import migrated
-from tests.wizard.walk import LARGE, SMALL, settings_for, until, until_text, walking, wizard
+from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.database.connection import Connection
 from vagus_tui.events import Status
 from vagus_tui.journal import store
+from vagus_tui.rollout.app_update import outcomes
 from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.rollout import RolloutScreen
 
 
 async def test_commands_are_copied(clean_database: TestDatabase) -> None:
@@ -18,6 +26,78 @@ async def test_commands_are_copied(clean_database: TestDatabase) -> None:
         pilot.app.screen.query_one("#commands").focus()
         await pilot.press("down", "c")
         await until(pilot, lambda: "flutter pub get" in pilot.app.clipboard)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout of the app, and a `flutter` that prints what programs print and obeys the file `do`."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    flutter = programs / "flutter"
+    flutter.write_text('#!/bin/sh\nprintf \'\\033[1m%s\\033[0m [/red] %s\\r\\n\' "$*" "$VAGUS_DATABASE_URL"\n. ./do\n')
+    flutter.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("VAGUS_DATABASE_URL", "postgresql://u:hidden@nowhere/x")
+    folder = tmp_path / "app"
+    folder.mkdir()
+    return folder
+
+
+async def test_commands_are_run_and_what_they_print_is_kept(clean_database: TestDatabase, checkout: Path) -> None:
+    (checkout / "do").write_text("echo all well\n")
+    settings = settings_for(clean_database.url, app_dir=checkout)
+    await migrated(settings)
+    async with walking(settings, size=LARGE) as pilot:
+        wizard(pilot).action_go("rollout")
+        await until_text(pilot, "Get the code with v2 support")
+        await pilot.press("down", "x")
+        await until_text(pilot, "$ flutter pub get", "Run it")
+        await pilot.press("right", "enter")
+        await until_text(pilot, "✓ done", "pub get [/red]", "all well")
+        assert "hidden" not in screen_text(pilot)
+        await pilot.press("escape")
+        await until_text(pilot, "✓ done in", "The last lines it printed", "all well")
+        (checkout / "do").write_text("echo broken >&2; exit 7\n")
+        await pilot.press("x")
+        await until_text(pilot, "Run it")
+        await pilot.press("right", "enter")
+        await until_text(pilot, "✗ failed", "broken", "ended with status 7")
+        await pilot.press("escape")
+        await until_text(pilot, "✗ failed in")
+    async with clean_database.connect() as conn:
+        kept = await outcomes(conn)
+        assert kept["app.dependencies"].status == 7 and "broken" in kept["app.dependencies"].tail
+
+
+async def test_a_command_that_hangs_is_stopped_with_all_it_started(
+    clean_database: TestDatabase, checkout: Path
+) -> None:
+    (checkout / "do").write_text("sleep 600 & echo $! > pid; wait\n")
+    settings = settings_for(clean_database.url, app_dir=checkout)
+    await migrated(settings)
+    async with walking(settings, size=SMALL) as pilot:
+        wizard(pilot).action_go("rollout")
+        await until_text(pilot, "Get the code with v2 support")
+        await pilot.press("down", "x")
+        await until_text(pilot, "Run it")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: (checkout / "pid").exists() and (checkout / "pid").read_text().strip())
+        child = psutil.Process(int((checkout / "pid").read_text()))
+        await pilot.press("escape")
+        await until_text(pilot, "Stop the command?", "Let it run")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RolloutScreen))
+        await until(pilot, lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+async def test_without_a_checkout_nothing_is_run(clean_database: TestDatabase) -> None:
+    settings = settings_for(clean_database.url)
+    await migrated(settings)
+    async with walking(settings, size=SMALL) as pilot:
+        wizard(pilot).action_go("rollout")
+        await until_text(pilot, "Get the code with v2 support")
+        await pilot.press("x")
+        await until_text(pilot, "VAGUS_APP_DIR", "Nothing was run")
 
 
 async def test_phases_are_signed_off(clean_database: TestDatabase, clean_conn: Connection) -> None:

@@ -17,6 +17,7 @@ from vagus_tui.events import CheckEvent, Event, Status
 from vagus_tui.journal import lock, store
 from vagus_tui.journal.state import DatabaseState, read_state
 from vagus_tui.migration.announcement import Announcement
+from vagus_tui.rollout.app_update import Outcome
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.job import Job
 from vagus_tui.settings import Settings
@@ -73,6 +74,7 @@ class Snapshot:
     texts: dict[str, dict[str, str]] = field(default_factory=dict)
     """Messages to users as somebody rewrote them, by message id."""
     banner: Announcement | None = None
+    app_update: dict[str, Outcome] = field(default_factory=dict)
     page: str = ""
     """What users will read during the cut-over."""
 

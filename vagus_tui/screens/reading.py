@@ -13,6 +13,7 @@ from vagus_tui.errors import ConnectionLostError, VagusError
 from vagus_tui.journal import lock, store
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.announcement import maintenance_page, read_announcement
+from vagus_tui.rollout.app_update import outcomes
 from vagus_tui.screens.knowledge import Knowledge, Link, Snapshot, Topic, parse_moment
 from vagus_tui.settings import Settings
 
@@ -21,8 +22,8 @@ RETRY_SECONDS = (2.0, 3.0, 5.0, 10.0)
 
 
 def _words(snapshot: Snapshot) -> tuple[object, ...]:
-    """What users are told, as one look found it."""
-    return snapshot.texts, snapshot.banner, snapshot.page
+    """What users are told and what was done for the app, as one look found it."""
+    return snapshot.texts, snapshot.banner, snapshot.page, snapshot.app_update
 
 
 class Reading(Knowledge):
@@ -110,6 +111,7 @@ class Reading(Knowledge):
             texts=await store.notes_by_topic(connection, "text."),
             banner=await read_announcement(connection),
             page=await maintenance_page(connection),
+            app_update=await outcomes(connection),
         )
         before, self.now = self.now, snapshot
         for topic, was, is_now in (

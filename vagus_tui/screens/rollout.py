@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
+from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -17,21 +18,25 @@ from vagus_tui.checks.base import Group as CheckGroup
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.events import Event, Status
 from vagus_tui.journal.state import State
+from vagus_tui.rollout.app_update import check_folder, keep_outcome
 from vagus_tui.runbook.model import Item
 from vagus_tui.runbook.model import Screen as Step
-from vagus_tui.runbook.rollout import APP_UPDATE, CLEAN_UP, ROLLOUT_PHASES
+from vagus_tui.runbook.rollout import APP_UPDATE, CLEAN_UP, ROLLOUT_PHASES, Command
+from vagus_tui.screens.command_run import CommandRun
+from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.viewed import ViewedScreen, item_text
 from vagus_tui.widgets.checklist import Checklist, Entry
 from vagus_tui.widgets.detail_panel import DetailPanel
-from vagus_tui.widgets.format import moment
-from vagus_tui.widgets.marks import worst
+from vagus_tui.widgets.format import duration, moment
+from vagus_tui.widgets.marks import MARKS, worst
 from vagus_tui.widgets.rows import Column, Row, Rows
-from vagus_tui.widgets.text import safe
+from vagus_tui.widgets.text import safe, safe_str
 from vagus_tui.widgets.views import ViewStrip
 
 PHASE_GROUPS = tuple(phase.group for phase in ROLLOUT_PHASES)
-COMMANDS = (Column("What"), Column("By", 16, wide_only=56))
+COMMANDS = (Column("What"), Column("Run", 20), Column("By", 16, wide_only=72))
+BEARING = frozenset({Topic.SIGN_OFFS, Topic.PLANNED, Topic.STATE, Topic.CHECKS, Topic.BACKUPS, Topic.LINK, Topic.TEXTS})
 WAIT = timedelta(days=14)
 FRESH = timedelta(days=1)
 
@@ -42,7 +47,8 @@ class RolloutScreen(ViewedScreen):
     STEP = Step.ROLLOUT
     VIEWS = (("app", "App update"), ("phases", "Phases"), ("clean-up", "Clean-up"))
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("c", "copy", "copy", tooltip="the selected commands, to be run in a checkout of the app"),
+        Binding("x", "run", "run", tooltip="run the selected commands in the checkout of the app, and keep the output"),
+        Binding("c", "copy", "copy", tooltip="the selected commands, to be run somewhere else"),
     ]
 
     def compose_views(self) -> ComposeResult:
@@ -54,19 +60,33 @@ class RolloutScreen(ViewedScreen):
         yield from self.compose_checklist("clean-up")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Copying is for commands."""
-        if action == "copy":
+        """Copying and running are for commands."""
+        if action in ("copy", "run"):
             return not self.is_mounted or self.view == "app"
         return super().check_action(action, parameters)
 
     def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
         """Bring ticks, dates and guards up to date."""
-        if not topics & {Topic.SIGN_OFFS, Topic.PLANNED, Topic.STATE, Topic.CHECKS, Topic.BACKUPS, Topic.LINK}:
+        if not topics & {
+            Topic.SIGN_OFFS,
+            Topic.PLANNED,
+            Topic.STATE,
+            Topic.CHECKS,
+            Topic.BACKUPS,
+            Topic.LINK,
+            Topic.TEXTS,
+        }:
             return
         planned, zone = self.session.now.planned_at, self.session.settings.timezone
+
+        def due(command: Command) -> str:
+            return moment(planned + command.due, zone) if planned else "a week before"
+
         self.query_one("#commands", Rows).set_rows(
             [
-                Row(one.id, (one.title, moment(planned + one.due, zone) if planned else "a week before"))
+                Row(
+                    one.id, (one.title, self._ran(one), moment(planned + one.due, zone) if planned else "a week before")
+                )
                 for one in APP_UPDATE
             ]
         )
@@ -112,28 +132,57 @@ class RolloutScreen(ViewedScreen):
 
     # The app's update
 
+    @property
+    def command(self) -> Command | None:
+        """The selected item of the app's update."""
+        return next((one for one in APP_UPDATE if one.id == self.query_one("#commands", Rows).selected), None)
+
+    def _ran(self, command: Command) -> Text:
+        """How it ended when it was last run, in a word or two."""
+        outcome = self.session.now.app_update.get(command.id)
+        status = Status.PENDING if outcome is None else Status.PASS if outcome.ok else Status.FAIL
+        word = "" if outcome is None else f" {'done' if outcome.ok else 'failed'} in {duration(outcome.seconds)}"
+        return Text(f"{MARKS[status]}{word}")
+
     @on(DataTable.RowHighlighted, "#commands")
     def _explain_command(self) -> None:
-        command = next((one for one in APP_UPDATE if one.id == self.query_one("#commands", Rows).selected), None)
-        if command is None:
+        if (command := self.command) is None:
             return
-        self.query_one("#app-detail", DetailPanel).show(
-            Content("\n").join(
-                [
-                    Content.styled(command.title, "bold"),
-                    *(Content.styled(f"  {line}", "$accent") for line in command.commands),
-                    Content(command.why),
-                    Content.styled("Run it in a checkout of the app; the wizard does not. c copies it.", "$text-muted"),
-                ]
-            )
-        )
+        lines = [
+            Content.styled(command.title, "bold"),
+            *(safe(f"  {line}", "$accent") for line in command.commands),
+            safe(command.why),
+        ]
+        folder = self.session.settings.app_dir
+        where = f"x runs it in {safe_str(folder)}" if folder else "Set VAGUS_APP_DIR to a checkout of the app to run it"
+        lines.append(Content.styled(f"{where}; c copies it.", "$text-muted"))
+        outcome = self.session.now.app_update.get(command.id)
+        if outcome is not None:
+            lines.append(Content.styled("The last lines it printed:", "bold $text-muted"))
+            lines.extend(safe(line, limit=300) for line in outcome.tail[-12:])
+        self.query_one("#app-detail", DetailPanel).show(Content("\n").join(lines))
 
     def action_copy(self) -> None:
         """The selected commands."""
-        command = next((one for one in APP_UPDATE if one.id == self.query_one("#commands", Rows).selected), None)
-        if command is not None:
+        if (command := self.command) is not None:
             self.app.copy_to_clipboard("\n".join(command.commands) + "\n")
             self.notify("Copied.", timeout=2, markup=False)
+
+    def action_run(self) -> None:
+        """Run the selected commands, after a question."""
+        if (command := self.command) is not None:
+            self.attempt(self._run_command(command), group="run")
+
+    async def _run_command(self, command: Command) -> None:
+        session, folder = self.session, check_folder(self.session.settings.app_dir)
+        body = "\n".join([f"  $ {line}" for line in command.commands] + ["", f"in {folder}. It can be stopped."])
+        if not await self.ask(ConfirmDialog(command.title, body, yes="Run it")):
+            return
+        result = await self.ask(CommandRun(command, folder))
+        if result is not None and result.figures is not None:
+            async with session.connection("app update") as connection:
+                await keep_outcome(connection, command, result.figures, operator=session.settings.operator)
+            await session.refresh()
 
     # Criteria
 
