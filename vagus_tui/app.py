@@ -73,6 +73,7 @@ class VagusApp(App[int]):
         ),
         Binding("n,ctrl+down", "turn(1)", "Next screen", show=False),
         Binding("p,ctrl+up", "turn(-1)", "Previous screen", show=False),
+        Binding("P", "plans", "Look at plans: v1 beside v2", show=False),
         Binding("question_mark", "help", "help", key_display="?"),
         Binding("ctrl+p", "command_palette", "palette", key_display="^p"),
         Binding("q,ctrl+q", "quit", "Quit", show=False),
@@ -189,12 +190,22 @@ class VagusApp(App[int]):
             here = STEPS.index(Step(self.current_mode))
             self.action_go(STEPS[(here + direction) % len(STEPS)].value)
 
+    def action_plans(self) -> None:
+        """Any plan, v1 beside v2."""
+        from vagus_tui.screens.plans import PlansScreen
+
+        if self.session.database is None:
+            self.bell()
+        elif not isinstance(self.screen, PlansScreen):
+            self.push_screen(PlansScreen())
+
     def action_help(self) -> None:
         """What the screen is for and what its keys do."""
         from vagus_tui.screens.help import HelpScreen, keys_of
 
-        step = Step(self.current_mode) if self.current_mode in self.MODES else None
-        self.push_screen(HelpScreen(step, keys_of(self.screen)))
+        topic: str = getattr(self.screen, "HELP", "")
+        step = Step(self.current_mode) if self.current_mode in self.MODES and not topic else None
+        self.push_screen(HelpScreen(step, keys_of(self.screen), topic=topic))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """None of the toolkit's own: the palette shows what the wizard can do."""

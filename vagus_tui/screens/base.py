@@ -79,6 +79,9 @@ def error_text(error: BaseException) -> Content:
 class WizardScreen(Screen[None]):
     """A full window with the session at hand: header, content, footer. Steps and detail views build on it."""
 
+    HELP: ClassVar[str] = ""
+    """What `?` says about a view that is not one of the ten steps."""
+
     @property
     def wizard(self) -> VagusApp:
         """The app, as what it is."""

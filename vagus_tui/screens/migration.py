@@ -64,6 +64,7 @@ class MigrationScreen(MigrationActs):
         Binding("c", "cut_over", "cut over"),
         Binding("x", "stop", "stop, v1 untouched"),
         Binding("l", "log", "log"),
+        Binding("P", "app.plans", "plans", tooltip="any plan, v1 beside v2"),
     ]
 
     def __init__(self) -> None:

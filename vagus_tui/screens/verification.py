@@ -52,6 +52,7 @@ class VerificationScreen(ViewedScreen, CheckScreen):
     VIEWS = (("automatic", "Automatic"), ("manual", "By hand"), ("acceptance", "Acceptance test"))
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "copy_testers", "copy the list", tooltip="ids, addresses and profiles of the people proposed"),
+        Binding("P", "app.plans", "plans", tooltip="any plan, v1 beside v2"),
     ]
 
     def __init__(self) -> None:
