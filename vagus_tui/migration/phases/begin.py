@@ -18,6 +18,9 @@ from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
 
+RESUMED = "resumed"
+"""The step that marks, in the journal, where an interrupted run was taken up again."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Opened:
@@ -80,11 +83,14 @@ async def _take_up(
     done = await store.steps_done(main, old.id)
     done -= await _drop_half_built_logs(main, old.id, resumed, done)
     await store.update_run(main, old.id, status="running", error=None)
-    emit(
-        NoteEvent(
-            message=f"Resuming the run of {old.started_at:%Y-%m-%d %H:%M} UTC: {len(done)} steps are done already."
-        )
+    words = f"Resuming the run of {old.started_at:%Y-%m-%d %H:%M} UTC: {len(done)} steps are done already."
+    again = f"by {settings.operator}, {len(done)} steps were done already"
+    await store.record_step(
+        main,
+        old.id,
+        StepEvent(id=RESUMED, phase=Phase(old.phase), title=RESUMED, state=StepState.STARTED, message=again),
     )
+    emit(NoteEvent(message=words))
     return Opened(old.id, resumed, done)
 
 

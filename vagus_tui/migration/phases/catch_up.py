@@ -8,6 +8,7 @@ import time
 
 from vagus_tui.errors import UndoneError
 from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
+from vagus_tui.journal import store
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import capture, catch_up
 from vagus_tui.migration.run import MigrationRun
@@ -70,19 +71,18 @@ async def catch_up_until_little_is_left(run: MigrationRun) -> None:
     began = time.perf_counter()
     [step] = run.made.plan.of(Phase.CATCH_UP)
 
-    def tell(state: StepState, notes: int, started: float, message: str | None = None) -> None:
-        seconds = time.perf_counter() - started
-        run.emit(
-            StepEvent(
-                id=step.id,
-                phase=step.phase,
-                title=step.title,
-                state=state,
-                rows=notes,
-                seconds=seconds,
-                message=message,
-            )
+    def tell(state: StepState, notes: int, started: float, message: str | None = None) -> StepEvent:
+        event = StepEvent(
+            id=step.id,
+            phase=step.phase,
+            title=step.title,
+            state=state,
+            rows=notes,
+            seconds=time.perf_counter() - started,
+            message=message,
         )
+        run.emit(event)
+        return event
 
     run.emit(StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.STARTED))
     total, left = 0, await backlog(run)
@@ -99,4 +99,4 @@ async def catch_up_until_little_is_left(run: MigrationRun) -> None:
             run.emit(NoteEvent(level="warning", message=f"Writers are as fast as we: backlog {left:,}."))
         await run.rest(time.perf_counter() - started)
     total += await run.or_cancelled(bring_over(run))
-    tell(StepState.DONE, total, began)
+    await store.record_step(run.main, run.id, tell(StepState.DONE, total, began))

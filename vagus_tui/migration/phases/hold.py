@@ -22,19 +22,18 @@ async def hold(run: MigrationRun) -> None:
     started = time.perf_counter()
     relations = locked_relations(run.made.survey)
 
-    def tell(state: StepState, rows: int | None = None, message: str | None = None) -> None:
-        seconds = None if state is StepState.STARTED else time.perf_counter() - started
-        run.emit(
-            StepEvent(
-                id="hold",
-                phase=Phase.HOLD,
-                title="you decide",
-                state=state,
-                rows=rows,
-                seconds=seconds,
-                message=message,
-            )
+    def tell(state: StepState, rows: int | None = None, message: str | None = None) -> StepEvent:
+        event = StepEvent(
+            id="hold",
+            phase=Phase.HOLD,
+            title="you decide",
+            state=state,
+            rows=rows,
+            seconds=None if state is StepState.STARTED else time.perf_counter() - started,
+            message=message,
         )
+        run.emit(event)
+        return event
 
     tell(StepState.STARTED)
     while True:
@@ -44,4 +43,4 @@ async def hold(run: MigrationRun) -> None:
         tell(StepState.PROGRESS, notes, "in the way: " + (describe(found) if found else "nobody"))
         if await run.control.wait_go(INTERVAL_SECONDS):
             break
-    tell(StepState.DONE)
+    await store.record_step(run.main, run.id, tell(StepState.DONE))

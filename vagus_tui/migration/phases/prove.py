@@ -61,18 +61,18 @@ async def _prove_step(run: MigrationRun, connection: Connection, step: PlanStep,
         proof = await prove_table(connection, run.made.mapping, STAGING, step.table)
         if proof.differences:
             proof = await _unexcused(connection, run.made, proof)
-    run.emit(
-        StepEvent(
-            id=step.id,
-            phase=step.phase,
-            title=step.title,
-            state=StepState.FAILED if proof.differences else StepState.DONE,
-            rows=proof.compared,
-            total=proof.compared,
-            seconds=time.perf_counter() - started,
-            message=f"{proof.differences:,} differences",
-        )
+    done = StepEvent(
+        id=step.id,
+        phase=step.phase,
+        title=step.title,
+        state=StepState.FAILED if proof.differences else StepState.DONE,
+        rows=proof.compared,
+        total=proof.compared,
+        seconds=time.perf_counter() - started,
+        message=f"{proof.differences:,} differences",
     )
+    await store.record_step(connection, run.id, done)
+    run.emit(done)
     return proof
 
 
