@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
 from vagus_tui.errors import ConfigurationError, ConnectionFailedError, ConnectionLostError
+from vagus_tui.schema.identifiers import literal
 from vagus_tui.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,6 +37,14 @@ LOST = (
 """What asyncpg raises when a connection breaks under a statement."""
 
 
+def is_lost(error: BaseException) -> bool:
+    """Whether an error says that a connection broke, rather than that a statement was refused."""
+    if isinstance(error, asyncpg.InterfaceError):
+        # Otherwise a misuse of the driver, not a lost connection: that is a defect to be seen.
+        return "clos" in str(error)
+    return isinstance(error, (ConnectionLostError, *LOST))
+
+
 @contextlib.contextmanager
 def lost_connections_explained() -> Iterator[None]:
     """Turn a broken connection into `ConnectionLostError`. Nothing is ever executed again by itself.
@@ -46,8 +55,7 @@ def lost_connections_explained() -> Iterator[None]:
     try:
         yield
     except LOST as error:
-        if isinstance(error, asyncpg.InterfaceError) and "clos" not in str(error):
-            # A misuse of the driver, not a lost connection: that is a defect to be seen.
+        if not is_lost(error):
             raise
         raise ConnectionLostError(
             "The connection to the database was lost.",
@@ -130,11 +138,16 @@ class Database:
             connection: Connection = await asyncpg.connect(
                 self._url,
                 timeout=CONNECT_TIMEOUT_SECONDS,
-                server_settings={"application_name": name, **server_settings},
+                server_settings={"application_name": name},
                 **arguments,
             )
         except Exception as error:
             raise self._explained(error) from None
+        try:
+            await _apply(connection, server_settings)
+        except BaseException as error:
+            connection.terminate()
+            raise self._explained(error) if isinstance(error, Exception) else error from None
         return connection
 
     @contextlib.asynccontextmanager
@@ -197,6 +210,14 @@ class Database:
                 next_step="It has the form postgresql://user:password@host:5432/database",
             )
         return error
+
+
+async def _apply(connection: Connection, server_settings: Mapping[str, str]) -> None:
+    """Make settings for the session. Poolers refuse them, all but the name, among the parameters of a connection."""
+    if server_settings:
+        await connection.execute(
+            "select " + ", ".join(f"set_config({literal(k)}, {literal(v)}, false)" for k, v in server_settings.items())
+        )
 
 
 async def close(connection: Connection) -> None:

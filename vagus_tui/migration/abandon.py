@@ -37,12 +37,16 @@ async def take_back(connection: Connection, shape: V1Shape, settings: Settings, 
             shape.schema,
         )
         marked = {row["name"] for row in ours}
+        # A fence that the operator raised by hand is theirs to lower.
+        fenced = (await maintenance.read_maintenance(connection)).fence
         for table in shape.tables.values():
             if table.name not in marked:
                 # Never came that far; whoever was in our way there may be in the way still.
                 continue
             relation = qualified(shape.schema, table.name)
-            statements = [*capture.remove_triggers(relation), maintenance.remove_fence(relation)]
+            statements = capture.remove_triggers(relation)
+            if not fenced:
+                statements.append(maintenance.remove_fence(relation))
 
             async def attempt(statements: list[str] = statements) -> None:
                 async with connection.transaction():
@@ -63,9 +67,7 @@ async def take_back(connection: Connection, shape: V1Shape, settings: Settings, 
         await connection.execute(f"truncate {capture.CHANGE_LOG}")
     await connection.execute(f"drop schema if exists {quote(COMPAT)} cascade")
     await connection.execute(f"drop schema if exists {quote(STAGING)} cascade")
-    await maintenance.switch_flag(connection, enabled=False)
-    if await connection.fetchval("select to_regclass('vagus_migration.fence') is not null"):
-        await maintenance.switch_fence(connection, raised=False, operator=settings.operator)
+    await maintenance.lower_flag_of_run(connection)
 
 
 def abandon(database: Database, settings: Settings) -> AsyncIterator[Event]:

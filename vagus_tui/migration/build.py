@@ -193,7 +193,7 @@ def link_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[Plan
     steps: list[PlanStep] = []
     needs = ("align",)
     validations: list[PlanStep] = []
-    align_users = align_users_step(mapping, ddl)
+    align_users = align_users_step(survey, mapping, ddl)
     inner = [(table, key) for table in ddl.tables for key in ddl.foreign_keys(table, users=False)]
     steps.append(
         PlanStep(
@@ -279,12 +279,17 @@ def link_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[Plan
     return steps
 
 
-def align_users_step(mapping: WorkoutMapping, ddl: V2Ddl) -> PlanStep:
+def align_users_step(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> PlanStep:
     """One more round once v2 refers to auth.users: whoever left before that is still in staging.
 
     Whoever leaves later takes their rows along through the references.
     """
     statements = [*catch_up.collect(mapping, STAGING), *catch_up.apply(mapping, STAGING)]
+    if survey.shape.plans.has("created_by"):
+        statements.append(
+            f"update {ddl.relation(v2.PLANS)} p set created_by = null where created_by is not null "
+            "and not exists (select from auth.users u where u.id = p.created_by)"
+        )
     if ddl.preferences:
         statements.append(
             f"delete from {ddl.relation(PREFERENCES)} p where not exists "

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from vagus_tui.database.connection import Connection
+from vagus_tui.journal import store
 from vagus_tui.journal.schema import ensure_journal
 
 FENCE_TRIGGER = "vagus_fence"
@@ -67,12 +69,23 @@ from pg_class c where c.oid = to_regclass('public.system_maintenance')
 
 @dataclass(frozen=True, slots=True)
 class Maintenance:
-    """How maintenance stands: the flag that the app reads, and the fence that the tables obey."""
+    """How maintenance stands: the flag that the app reads, and the fence that the tables obey.
+
+    `since` and `message` are the flag's; `fenced` counts the tables that obey the fence, archives left out.
+    """
 
     flag: bool
     fence: bool
     message: str = ""
     since: datetime | None = None
+    fence_since: datetime | None = None
+    fence_operator: str = ""
+    fenced: int = 0
+
+    @property
+    def on(self) -> bool:
+        """Whether either is on."""
+        return self.flag or self.fence
 
 
 def fence_trigger(relation: str, *, always: bool = False) -> str:
@@ -141,19 +154,51 @@ async def switch_flag(
             )
 
 
+FLAG_RAISED = "flag_raised"
+"""Kept with a run whose cut-over switched the flag on, so that whoever comes next knows whose it is to switch off."""
+
+
+async def raise_flag_for(connection: Connection, run_id: UUID, message: str) -> None:
+    """Switch the flag on for a cut-over, unless it is on: what the operator switched on is theirs to switch off."""
+    if (await read_maintenance(connection)).flag:
+        return
+    async with connection.transaction():
+        await store.update_run(connection, run_id, catalog={FLAG_RAISED: True})
+        await switch_flag(connection, enabled=True, message=message)
+
+
+async def lower_flag_of_run(connection: Connection) -> bool:
+    """Switch the flag off if the latest migration switched it on; True when it did so. Safe to repeat."""
+    run = await store.latest_run(connection, "migrate")
+    if run is None or not run.catalog.get(FLAG_RAISED):
+        return False
+    async with connection.transaction():
+        await switch_flag(connection, enabled=False)
+        await store.update_run(connection, run.id, catalog={FLAG_RAISED: False})
+    return True
+
+
+_FENCED = """
+select count(*) from pg_trigger t
+where t.tgname = $1 and not t.tgisinternal and encode(t.tgargs, 'escape') like 'switch%'
+"""
+
+
 async def read_maintenance(connection: Connection) -> Maintenance:
     """How flag and fence stand now."""
-    row = None
+    row = fence = None
     if await connection.fetchval("select to_regclass('public.system_maintenance') is not null"):
         row = await connection.fetchrow(
             "select message, started_at from public.system_maintenance where enabled order by id desc limit 1"
         )
-    fence = False
     if await connection.fetchval("select to_regclass('vagus_migration.fence') is not null"):
-        fence = bool(await connection.fetchval("select raised from vagus_migration.fence"))
+        fence = await connection.fetchrow("select operator, at from vagus_migration.fence where raised")
     return Maintenance(
         flag=row is not None,
-        fence=fence,
+        fence=fence is not None,
         message=(row["message"] or "") if row else "",
         since=row["started_at"] if row else None,
+        fence_since=fence["at"] if fence else None,
+        fence_operator=fence["operator"] if fence else "",
+        fenced=int(await connection.fetchval(_FENCED, FENCE_TRIGGER)),
     )

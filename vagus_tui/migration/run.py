@@ -77,6 +77,11 @@ class MigrationRun:
     started: float = field(default_factory=time.perf_counter)
     proved: float | None = None
 
+    @property
+    def proof_age(self) -> float:
+        """Seconds since every row was last proved."""
+        return float("inf") if self.proved is None else time.perf_counter() - self.proved
+
     async def enter(self, phase: Phase) -> None:
         """Begin a phase, unless the operator pauses or stops the run."""
         await self.control.checkpoint()

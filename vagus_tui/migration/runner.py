@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import asyncpg
 
 from vagus_tui.control import Control
-from vagus_tui.database.connection import Database
+from vagus_tui.database.connection import Database, is_lost
 from vagus_tui.errors import CancelledByOperatorError, VagusError
-from vagus_tui.events import Event, ResultEvent
+from vagus_tui.events import Event, NoteEvent, ResultEvent
 from vagus_tui.jobs import Emit, failure, streamed
 from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
@@ -22,7 +22,7 @@ from vagus_tui.migration.phases.build import build, prepare
 from vagus_tui.migration.phases.catch_up import catch_up_until_little_is_left
 from vagus_tui.migration.phases.cut_over import NotCutOverError, cut_over
 from vagus_tui.migration.phases.end import failed, give_up
-from vagus_tui.migration.phases.hold import hold
+from vagus_tui.migration.phases.hold import hold as hold_until_decided
 from vagus_tui.migration.phases.prove import prove
 from vagus_tui.migration.phases.settle import owes_settling, settle
 from vagus_tui.migration.run import Lanes, MigrationRun
@@ -30,7 +30,9 @@ from vagus_tui.migration.work import open_session
 from vagus_tui.settings import Settings
 
 
-async def _migrate(database: Database, settings: Settings, control: Control, emit: Emit, holding: bool) -> ResultEvent:
+async def run_migration(
+    database: Database, settings: Settings, control: Control, emit: Emit, *, hold: bool
+) -> ResultEvent:
     """Run or resume to the end, or undo.
 
     Raises:
@@ -54,7 +56,7 @@ async def _migrate(database: Database, settings: Settings, control: Control, emi
             database, settings, control, emit, main, lanes, made=opened.made, id=opened.id, done=opened.done
         )
         try:
-            return await _to_the_end(run, holding)
+            return await _to_the_end(run, hold)
         except asyncio.CancelledError:
             await give_up(run, "cancelled", None)
             raise
@@ -65,8 +67,10 @@ async def _migrate(database: Database, settings: Settings, control: Control, emi
             # Built, proved and still caught up with: throwing that away would only cost a second build.
             await store.update_run(run.main, run.id, status="ready", error=str(error))
             return failure(error, state=State.READY.value)
-        except (asyncpg.PostgresError, VagusError) as error:
-            raise await failed(run, error) from error
+        except Exception as error:
+            if isinstance(error, asyncpg.PostgresError | VagusError) or is_lost(error):
+                raise await failed(run, error) from error
+            raise
         finally:
             await lanes.close()
 
@@ -76,9 +80,20 @@ async def _to_the_end(run: MigrationRun, holding: bool) -> ResultEvent:
     await build(run)
     await catch_up_until_little_is_left(run)
     proofs = await prove(run)
-    if holding:
-        await hold(run)
-    await cut_over(run)
+    # A decision that was there before the hold is nobody's who watches it.
+    watched = holding and not run.control.decided
+    while True:
+        if holding:
+            await hold_until_decided(run)
+        try:
+            await cut_over(run)
+            break
+        except NotCutOverError as error:
+            if not watched:
+                raise
+            # The operator sees who was in the way and decides again.
+            run.control.take_back()
+            run.emit(NoteEvent(level="warning", message=f"{error.happened} {error.state} Holding again."))
     await settle(run.main, run.emit)
     return ResultEvent(
         ok=True,
@@ -95,4 +110,4 @@ def migrate(database: Database, settings: Settings, control: Control, *, hold: b
 
     The stream ends with a ResultEvent. Stopping before the cut-over leaves v1 exactly as it was.
     """
-    return streamed(lambda emit: _migrate(database, settings, control, emit, hold))
+    return streamed(lambda emit: run_migration(database, settings, control, emit, hold=hold))

@@ -300,9 +300,12 @@ class WorkoutMapping:
             "total_weeks": "plans.total_weeks",
             "current_week": "1",
             "status": f"case when {active} then 'active' when not {active} then 'completed' else 'draft' end",
-            **self._copied(v1.PLANS, "p", {"template_category": "text", "created_by": "uuid"}),
+            **self._copied(v1.PLANS, "p", {"template_category": "text"}),
             **self._copied(v1.PLANS, "p", {"created_at": "timestamptz", "updated_at": "timestamptz"}),
         }
+        if self.shape.plans.has("created_by"):
+            # v1 may keep the name of a creator who has left; v2 refers to users who are there, and says NULL.
+            expressions["created_by"] = f"(select u.id from {v2.USERS} u where u.id = p.created_by::uuid)"
         for flag in ("is_template", "ai_generated"):
             if self.shape.plans.has(flag):
                 expressions[flag] = f"coalesce(p.{flag}, false)"

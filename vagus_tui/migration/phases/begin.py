@@ -12,6 +12,7 @@ from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
 from vagus_tui.jobs import Emit
 from vagus_tui.journal import store
 from vagus_tui.journal.state import STAGING, DatabaseState, State
+from vagus_tui.migration import maintenance
 from vagus_tui.migration.abandon import take_back
 from vagus_tui.migration.plan import MigrationPlan, compose, make_plan
 from vagus_tui.schema import v2
@@ -80,6 +81,8 @@ async def _take_up(
     resumed = compose(survey, settings)
     if old.options.get("fingerprint") != fingerprint(resumed):
         return None
+    if await maintenance.lower_flag_of_run(main):
+        emit(NoteEvent(message="The maintenance flag, left on by the interrupted cut-over, is off again."))
     done = await store.steps_done(main, old.id)
     done -= await _drop_half_built_logs(main, old.id, resumed, done)
     await store.update_run(main, old.id, status="running", error=None)

@@ -14,10 +14,14 @@ from vagus_tui.migration import maintenance
 from vagus_tui.migration.announcement import maintenance_page
 from vagus_tui.migration.cut_over import locked_relations
 from vagus_tui.migration.phases.catch_up import bring_over, prove_delta
+from vagus_tui.migration.phases.prove import prove_everything
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.undo import undo_record
 from vagus_tui.migration.work import BUSY, with_retries
+
+PROOF_GOOD_FOR_SECONDS = 10.0
+"""A proof older than this is made again right before the swap: staging can have been changed by hand since."""
 
 LIMIT_SECONDS = 3.0
 """Writes never wait longer than this: the attempt is given up and tried again."""
@@ -34,6 +38,7 @@ async def cut_over(run: MigrationRun) -> None:
 
     Raises:
         NotCutOverError: somebody stayed in the way; v1 is in use and v2 still caught up with.
+        UndoneError: the proof that was made again found rows that differ.
     """
     await run.enter(Phase.CUT_OVER)
     await run.lanes.close()
@@ -41,6 +46,12 @@ async def cut_over(run: MigrationRun) -> None:
 
     async def attempt() -> None:
         await bring_over(run)
+        if run.proof_age > PROOF_GOOD_FOR_SECONDS:
+            # Outside of every lock, and without keeping the app in maintenance meanwhile.
+            await maintenance.lower_flag_of_run(run.main)
+            await prove_everything(run)
+            await run.lanes.close()
+            await bring_over(run)
         await _swap(run)
 
     try:
@@ -58,7 +69,7 @@ async def cut_over(run: MigrationRun) -> None:
             failing=NotCutOverError,
         )
     except NotCutOverError:
-        await maintenance.switch_flag(run.main, enabled=False)
+        await maintenance.lower_flag_of_run(run.main)
         raise
 
 
@@ -66,7 +77,7 @@ async def _swap(run: MigrationRun) -> None:
     """The one transaction."""
     locked = 0.0
     events: list[StepEvent] = []
-    await maintenance.switch_flag(run.main, enabled=True, message=await maintenance_page(run.main))
+    await maintenance.raise_flag_for(run.main, run.id, await maintenance_page(run.main))
     async with run.main.transaction():
         await run.main.execute(f"set local lock_timeout = {run.settings.lock_timeout_ms}")
         for step in run.made.plan.of(Phase.CUT_OVER):

@@ -5,24 +5,45 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
+import asyncpg
+
+from vagus_tui.database.connection import is_lost
 from vagus_tui.errors import ConnectionLostError, RefusedError, UndoneError, VagusError
 from vagus_tui.journal import store
 from vagus_tui.journal.state import State, read_state
+from vagus_tui.migration import maintenance
 from vagus_tui.migration.abandon import take_back
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.work import open_session
 
+LOOK_SECONDS = 10.0
+
 NOT_SWAPPED = (State.BUILDING, State.READY, State.V1, State.V1_RENAMED, State.ROLLED_BACK)
 
 
+class NotUndoneError(VagusError):
+    """It was stopped, and what it had made could not be taken away: somebody is in the way, or the server is gone."""
+
+
 async def give_up(run: MigrationRun, status: str, error: VagusError | None) -> None:
-    """Undo the run after a stop: v1 as it was, staging gone. A second cancel waits for it."""
+    """Undo the run after a stop: v1 as it was, staging gone. A second cancel waits for it.
+
+    Raises:
+        NotUndoneError: v1 is untouched, but what was made beside it is still there.
+    """
     undone = asyncio.ensure_future(_undo(run, status, None if error is None else error.happened))
     try:
         await asyncio.shield(undone)
     except asyncio.CancelledError:
         await undone
         raise
+    except Exception as trouble:
+        why = trouble.happened if isinstance(trouble, VagusError) else str(trouble)
+        raise NotUndoneError(
+            f"{error.happened if error else 'It was stopped.'} Undoing it did not succeed: {why}",
+            state="v1 is in place and in use; what was built beside it, and our triggers, are still there.",
+            next_step="vagus-tui status shows it: start migrate again to go on, or clean up in the wizard.",
+        ) from trouble
 
 
 async def _undo(run: MigrationRun, status: str, message: str | None) -> None:
@@ -38,12 +59,8 @@ async def _undo(run: MigrationRun, status: str, message: str | None) -> None:
 
 async def failed(run: MigrationRun, error: Exception) -> VagusError:
     """What a failure means: undone where the database can still be reached, left for a resume where not."""
-    if isinstance(error, ConnectionLostError) or run.main.is_closed():
-        return ConnectionLostError(
-            "The connection to the database was lost.",
-            state="Until the cut-over v1 is untouched; the cut-over happens whole or not at all.",
-            next_step="Start again: the run resumes where it stood, or can be cleaned up.",
-        )
+    if is_lost(error) or run.main.is_closed():
+        return await _lost(run)
     message = error.happened if isinstance(error, VagusError) else f"The server said: {error}"
     after = await read_state(run.main)
     if after.state is State.MIGRATED:
@@ -58,3 +75,22 @@ async def failed(run: MigrationRun, error: Exception) -> VagusError:
         return RefusedError(message, state=state, next_step=error.next_step)
     next_step = error.next_step if isinstance(error, VagusError) else "See the data-quality checks, then try again."
     return UndoneError(message, state=state, next_step=next_step)
+
+
+async def _lost(run: MigrationRun) -> ConnectionLostError:
+    """Look once more what is the case, on a new connection, and leave no flag behind that tells users to wait."""
+    state = "Until the cut-over v1 is untouched; the cut-over happens whole or not at all."
+    try:
+        await run.lanes.close()
+        async with asyncio.timeout(LOOK_SECONDS), open_session(run.database, "after a loss") as connection:
+            found = await read_state(connection)
+            if found.state in NOT_SWAPPED:
+                await maintenance.lower_flag_of_run(connection)
+            state = found.summary
+    except (VagusError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        state += " The maintenance flag may still be on; vagus-tui status says so, vagus-tui maintenance off ends it."
+    return ConnectionLostError(
+        "The connection to the database was lost.",
+        state=state,
+        next_step="Start again: the run resumes where it stood, or can be cleaned up.",
+    )

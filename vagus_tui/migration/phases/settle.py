@@ -31,5 +31,5 @@ async def settle(connection: Connection, emit: Emit) -> None:
     for step in settle_steps(survey, ddl):
         if step.id not in done:
             await run_step(connection, step, run.id, emit)
-    await maintenance.switch_flag(connection, enabled=False)
+    await maintenance.lower_flag_of_run(connection)
     await store.update_run(connection, run.id, status="done", finished_at=datetime.now(UTC))

@@ -1,0 +1,120 @@
+"""Maintenance by hand: the flag and the write fence, on and off by themselves, whatever a run is doing or has left.
+
+Switching off never waits for anybody: it writes one row. What else there is to tidy is tidied if it can be had.
+"""
+
+from __future__ import annotations
+
+from vagus_tui.database.connection import Connection
+from vagus_tui.errors import RefusedError
+from vagus_tui.jobs import Emit
+from vagus_tui.journal import store
+from vagus_tui.journal.state import DatabaseState, State
+from vagus_tui.migration import maintenance
+from vagus_tui.migration.maintenance import Maintenance
+from vagus_tui.migration.work import with_retries
+from vagus_tui.schema import v2
+from vagus_tui.schema.identifiers import qualified
+from vagus_tui.settings import Settings
+
+DEFAULT_MESSAGE = "Workout features are under maintenance. Your data is safe; please try again soon."
+
+
+def fenced_relations(state: DatabaseState) -> list[str]:
+    """The tables that the app writes workouts to now: v2's after the cut-over, v1's before."""
+    if state.state in (State.MIGRATED, State.CLEANED):
+        return [qualified("public", table) for table in v2.TABLES]
+    if state.shape is None:
+        return []
+    return [qualified(state.shape.schema, table.name) for table in state.shape.tables.values()]
+
+
+async def switch_on(
+    connection: Connection,
+    settings: Settings,
+    state: DatabaseState,
+    emit: Emit,
+    *,
+    fence: bool,
+    message: str = DEFAULT_MESSAGE,
+) -> Maintenance:
+    """Switch the flag on and, if wanted, raise the fence.
+
+    Raises:
+        RefusedError: there is no workout table to fence, or somebody stayed in the way of putting the fence on one.
+    """
+    relations = fenced_relations(state)
+    if fence and not relations:
+        raise RefusedError(f"There is no workout table to fence: {state.summary}")
+    await maintenance.switch_flag(connection, enabled=True, message=message or DEFAULT_MESSAGE)
+    if fence:
+        await maintenance.ensure_fence(connection)
+        for relation in relations:
+            await _change(connection, settings, emit, relation, maintenance.fence_trigger(relation), "Fencing")
+        await maintenance.switch_fence(connection, raised=True, operator=settings.operator)
+    await _note(connection, settings, on=True, fence=fence, message=message)
+    return await maintenance.read_maintenance(connection)
+
+
+async def switch_off(
+    connection: Connection, settings: Settings, state: DatabaseState, emit: Emit, *, fence_only: bool = False
+) -> Maintenance:
+    """Lower the fence and switch the flag off, or the fence alone. Never refused."""
+    before = await maintenance.read_maintenance(connection)
+    if before.fence:
+        await maintenance.switch_fence(connection, raised=False, operator=settings.operator)
+    if before.flag and not fence_only:
+        await maintenance.switch_flag(connection, enabled=False)
+    if before.on:
+        await _note(connection, settings, on=False, fence=before.fence, message="")
+    if before.fence and state.state in (State.V1, State.V1_RENAMED, State.ROLLED_BACK):
+        # Without a run nothing needs the triggers; lowered they let everything through, so they may as well stay.
+        for relation in fenced_relations(state):
+            try:
+                await _change(connection, settings, emit, relation, maintenance.remove_fence(relation), "Unfencing")
+            except RefusedError:
+                break
+    return await maintenance.read_maintenance(connection)
+
+
+async def _change(
+    connection: Connection, settings: Settings, emit: Emit, relation: str, statement: str, doing: str
+) -> None:
+    async def attempt() -> None:
+        async with connection.transaction():
+            await connection.execute(f"set local lock_timeout = {settings.lock_timeout_ms}")
+            await connection.execute(statement)
+
+    await with_retries(
+        attempt,
+        connection,
+        [relation],
+        attempts=settings.lock_attempts,
+        control=None,
+        emit=emit,
+        doing=f"{doing} {relation}",
+        state="The fence is down: writes go through.",
+    )
+
+
+async def _note(connection: Connection, settings: Settings, *, on: bool, fence: bool, message: str) -> None:
+    body = {"on": on, "fence": fence, "message": message}
+    await store.note(connection, "maintenance", body, operator=settings.operator)
+
+
+def standing(now: Maintenance, state: DatabaseState) -> str:
+    """How maintenance stands in one line, and what left it on where nobody did it on purpose; empty when all is off."""
+    parts = []
+    if now.flag:
+        since = f" since {now.since:%Y-%m-%d %H:%M} UTC" if now.since else ""
+        parts.append(f"The maintenance flag is on{since}")
+        run = state.run
+        if state.interrupted or (state.state is State.MIGRATED and run is not None and run.status == "running"):
+            mine = run is not None and run.catalog.get(maintenance.FLAG_RAISED)
+            parts[-1] += ", left on by the interrupted cut-over" if mine else ""
+    if now.fence:
+        since = f" since {now.fence_since:%Y-%m-%d %H:%M} UTC" if now.fence_since else ""
+        who = f" by {now.fence_operator}" if now.fence_operator else ""
+        on = f"on {now.fenced} tables" if now.fenced else "but on no table"
+        parts.append(f"The write fence is up {on}{since}{who}")
+    return ". ".join(parts) + "." if parts else ""
