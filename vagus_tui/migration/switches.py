@@ -11,13 +11,12 @@ from vagus_tui.jobs import Emit
 from vagus_tui.journal import store
 from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.migration import maintenance
+from vagus_tui.migration.announcement import maintenance_page
 from vagus_tui.migration.maintenance import Maintenance
 from vagus_tui.migration.work import with_retries
 from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
-
-DEFAULT_MESSAGE = "Workout features are under maintenance. Your data is safe; please try again soon."
 
 
 def fenced_relations(state: DatabaseState) -> list[str]:
@@ -36,9 +35,9 @@ async def switch_on(
     emit: Emit,
     *,
     fence: bool,
-    message: str = DEFAULT_MESSAGE,
+    message: str = "",
 ) -> Maintenance:
-    """Switch the flag on and, if wanted, raise the fence.
+    """Switch the flag on and, if wanted, raise the fence. Without a message, the page that the operator keeps shows.
 
     Raises:
         RefusedError: there is no workout table to fence, or somebody stayed in the way of putting the fence on one.
@@ -46,13 +45,14 @@ async def switch_on(
     relations = fenced_relations(state)
     if fence and not relations:
         raise RefusedError(f"There is no workout table to fence: {state.summary}")
-    await maintenance.switch_flag(connection, enabled=True, message=message or DEFAULT_MESSAGE)
+    shown = message or await maintenance_page(connection)
+    await maintenance.switch_flag(connection, enabled=True, message=shown)
     if fence:
         await maintenance.ensure_fence(connection)
         for relation in relations:
             await _change(connection, settings, emit, relation, maintenance.fence_trigger(relation), "Fencing")
         await maintenance.switch_fence(connection, raised=True, operator=settings.operator)
-    await _note(connection, settings, on=True, fence=fence, message=message)
+    await _note(connection, settings, on=True, fence=fence, message=shown)
     return await maintenance.read_maintenance(connection)
 
 
