@@ -6,6 +6,26 @@ from vagus_tui.database.connection import Connection
 
 SCHEMA = "vagus_migration"
 
+PROGRESS_DDL = """
+create table if not exists vagus_migration.progress (
+  run_id uuid not null references vagus_migration.runs,
+  step text not null,
+  phase text not null,
+  title text not null,
+  state text not null,
+  rows bigint,
+  total bigint,
+  unit text,
+  seconds double precision,
+  message text,
+  started_at timestamptz not null default clock_timestamp(),
+  at timestamptz not null default clock_timestamp(),
+  ended_at timestamptz,
+  primary key (run_id, step)
+);
+comment on table vagus_migration.progress is 'How each step of a run stands, for others to watch; steps is the record.';
+"""
+
 DDL = """
 create schema if not exists vagus_migration;
 revoke all on schema vagus_migration from public;
@@ -124,6 +144,7 @@ async def ensure_journal(connection: Connection) -> None:
         # CREATE … IF NOT EXISTS is not safe against a second session doing the same: let one go first.
         await connection.execute("select pg_advisory_xact_lock(hashtext('vagus_migration.ensure'))")
         await connection.execute(DDL)
+        await connection.execute(PROGRESS_DDL)
 
 
 async def journal_exists(connection: Connection) -> bool:

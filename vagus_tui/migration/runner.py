@@ -15,6 +15,7 @@ from vagus_tui.events import Event, NoteEvent, ResultEvent
 from vagus_tui.jobs import Emit, failure, streamed
 from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
+from vagus_tui.journal.progress import published
 from vagus_tui.journal.schema import ensure_journal
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.phases.begin import begin
@@ -110,4 +111,4 @@ def migrate(database: Database, settings: Settings, control: Control, *, hold: b
 
     The stream ends with a ResultEvent. Stopping before the cut-over leaves v1 exactly as it was.
     """
-    return streamed(lambda emit: run_migration(database, settings, control, emit, hold=hold))
+    return streamed(published(database, lambda emit: run_migration(database, settings, control, emit, hold=hold)))

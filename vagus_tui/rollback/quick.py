@@ -19,6 +19,7 @@ from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, St
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
+from vagus_tui.journal.progress import published
 from vagus_tui.journal.state import ARCHIVE_PREFIX, DatabaseState, State, read_state
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.plan import SESSION_SETTINGS
@@ -366,4 +367,4 @@ def roll_back(
     Args:
         apply_deletions: also delete from v1 what was deleted in v2 after the cut-over (default: keep it).
     """
-    return streamed(_Rollback(database, settings, control, deletions=apply_deletions).run)
+    return streamed(published(database, _Rollback(database, settings, control, deletions=apply_deletions).run))

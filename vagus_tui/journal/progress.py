@@ -1,0 +1,154 @@
+"""A run's progress in the journal while it runs, so that others can watch it from their own terminal.
+
+One row per step, replaced as it goes: unlike `steps`, which is the record, this is only for looking. It is written on
+a connection of its own, at a modest rate, and a failure to write it never fails the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from vagus_tui.database.connection import Connection, Database, close
+from vagus_tui.errors import VagusError
+from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
+from vagus_tui.jobs import Emit
+from vagus_tui.journal.schema import PROGRESS_DDL
+
+INTERVAL_SECONDS = 0.7
+NOTE = "note"
+"""The step id of the row that holds the latest thing worth saying, such as who is in the way."""
+
+_OPEN_RUN = """
+select id from vagus_migration.runs where status in ('running', 'ready') and finished_at is null
+order by started_at desc limit 1
+"""
+_PUT = """
+insert into vagus_migration.progress as p
+  (run_id, step, phase, title, state, rows, total, unit, seconds, message, started_at, ended_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+  clock_timestamp() - coalesce($9::float8, 0) * interval '1 second',
+  case when $5 in ('done', 'failed') then clock_timestamp() end)
+on conflict (run_id, step) do update set phase = excluded.phase, title = excluded.title, state = excluded.state,
+  rows = excluded.rows, total = coalesce(excluded.total, p.total), unit = excluded.unit, seconds = excluded.seconds,
+  message = excluded.message, at = clock_timestamp(),
+  started_at = case when excluded.state = 'started' then clock_timestamp() else p.started_at end,
+  ended_at = excluded.ended_at
+"""
+_READ = """
+select step as id, phase, title, state, rows, total, unit, seconds, message, started_at, ended_at
+from vagus_migration.progress where run_id = $1 order by started_at, step
+"""
+
+Work = Callable[[Emit], Awaitable[ResultEvent]]
+
+
+@dataclass(frozen=True, slots=True)
+class StepTimes:
+    """A step of a run as others see it, and when it began and ended by the server's clock."""
+
+    event: StepEvent
+    started_at: datetime
+    ended_at: datetime | None
+
+
+class _Publisher:
+    """Collects the latest word on every step and writes what has changed, every now and then."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.changed: dict[str, tuple[object, ...]] = {}
+        self.run: UUID | None = None
+
+    def take(self, event: Event) -> None:
+        """Keep the latest word."""
+        if isinstance(event, StepEvent):
+            figures = (event.rows, event.total, event.unit, event.seconds, event.message)
+            self.changed[event.id] = (event.phase.value, event.title, event.state.value, *figures)
+        elif isinstance(event, NoteEvent):
+            words = event.message[:500]
+            self.changed[NOTE] = ("", event.level, StepState.DONE.value, None, None, None, None, words)
+
+    async def publish(self) -> None:
+        """Write until cancelled, then once more."""
+        connection = await self.database.connect(
+            "progress", statement_timeout="5000", lock_timeout="500", synchronous_commit="off"
+        )
+        try:
+            while True:
+                with contextlib.suppress(asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError):
+                    await self._write(connection)
+                await asyncio.sleep(INTERVAL_SECONDS)
+        except asyncio.CancelledError:
+            if not connection.is_closed():
+                async with asyncio.timeout(2):
+                    await self._write(connection)
+            raise
+        finally:
+            await close(connection)
+
+    async def _write(self, connection: Connection) -> None:
+        if not self.changed:
+            return
+        if self.run is None:
+            if not await connection.fetchval("select to_regclass('vagus_migration.runs') is not null"):
+                return
+            self.run = await connection.fetchval(_OPEN_RUN)
+            if self.run is None:
+                return
+            await connection.execute(PROGRESS_DDL)
+        rows, self.changed = self.changed, {}
+        await connection.executemany(_PUT, [(self.run, step, *values) for step, values in rows.items()])
+
+
+def published(database: Database, work: Work) -> Work:
+    """The same work, with its steps in the journal for others to see while it runs."""
+
+    async def run(emit: Emit) -> ResultEvent:
+        publisher = _Publisher(database)
+
+        def told(event: Event) -> None:
+            publisher.take(event)
+            emit(event)
+
+        task = asyncio.create_task(publisher.publish(), name="publish progress")
+        try:
+            return await work(told)
+        finally:
+            task.cancel()
+            # What nobody can watch is still done: a broken line here is no failure of the run.
+            with contextlib.suppress(asyncio.CancelledError, asyncpg.PostgresError, VagusError, OSError, TimeoutError):
+                await task
+
+    return run
+
+
+async def read_progress(connection: Connection, run_id: UUID) -> list[StepTimes]:
+    """The steps of a run so far, in the order in which they began; empty where none were published."""
+    if not await connection.fetchval("select to_regclass('vagus_migration.progress') is not null"):
+        return []
+    steps = []
+    for row in await connection.fetch(_READ, run_id):
+        values = dict(row)
+        started_at, ended_at = values.pop("started_at"), values.pop("ended_at")
+        if values["id"] == NOTE:
+            continue
+        event = StepEvent(**{**values, "phase": Phase(values["phase"]), "state": StepState(values["state"])})
+        steps.append(StepTimes(event, started_at, ended_at))
+    return steps
+
+
+async def latest_word(connection: Connection, run_id: UUID) -> NoteEvent | None:
+    """The latest note of a run, such as who is in the way; None where there is none."""
+    if not await connection.fetchval("select to_regclass('vagus_migration.progress') is not null"):
+        return None
+    row = await connection.fetchrow(
+        "select title, message from vagus_migration.progress where run_id = $1 and step = $2", run_id, NOTE
+    )
+    return NoteEvent(message=row["message"], level=row["title"]) if row else None
