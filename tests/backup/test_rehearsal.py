@@ -12,7 +12,7 @@ import pytest
 from tests.backup.helpers import Made, collect, make, settings_for, tools_running
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
-from vagus_tui.backup import BackupOptions, Kind, list_backups, verify_backup
+from vagus_tui.backup import BackupOptions, Kind, list_backups, rehearsal, verify_backup
 from vagus_tui.backup.copy import RestoredCopy
 from vagus_tui.backup.forecast import Forecast, StepForecast, compare, latest_forecast, parse_forecast, read_forecast
 from vagus_tui.backup.manifest import Manifest, read_manifest
@@ -20,6 +20,7 @@ from vagus_tui.backup.rehearsal import rehearse
 from vagus_tui.backup.rehearsal_stages import MEANING, STAGES
 from vagus_tui.backup.rehearsal_users import Writes, look_for, untouched
 from vagus_tui.backup.window import lanes, window_rows
+from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
@@ -123,17 +124,21 @@ async def test_bad_data_stops_it_before_the_migration(settings: Settings, clean_
         assert known is not None and not known.complete and known.seconds_before_cut_over is None
 
 
-async def test_what_may_pass_in_production_may_pass_here(settings: Settings, clean_database: TestDatabase) -> None:
+async def test_what_may_pass_in_production_may_pass_here(
+    settings: Settings, clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def objects(_: Context) -> Outcome:
+        return Outcome(Status.FAIL, "never")
+
+    check = Check(id="grudge", group=Group.DATA_QUALITY, title="Grudge", why="", expected="always", probe=objects)
+    others = rehearsal.checks_for
+    monkeypatch.setattr(
+        rehearsal, "checks_for", lambda group: (check,) if group is Group.DATA_QUALITY else others(group)
+    )
+    held = await rehearsed(settings)
+    assert stages(held)["data-quality"] is StepState.FAILED and "Grudge" in held.result.message
     async with clean_database.connect() as connection:
-        await connection.execute("update workout_plans set goal = 'world peace'")
-    first = await rehearsed(settings)
-    held = [event.id for event in first.checks.values() if event.status.blocks and event.overridable]
-    if not held:
-        assert first.result.ok
-        return
-    async with clean_database.connect() as connection:
-        for check in held:
-            await store.override(connection, check, "known", operator="tester")
+        await store.override(connection, "grudge", "it always does", operator="tester")
     assert (await rehearsed(settings)).result.ok
 
 

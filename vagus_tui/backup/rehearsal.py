@@ -266,8 +266,8 @@ class _Rehearsal:
         if kept is not None and kept != self._kept:
             tables = some([table for table in kept if kept[table] != self._kept.get(table)])
             raise StageFailedError(stage, f"Rows that nobody wrote to are not as they were: {tables}.")
-        only = f", {traces.archived:,} in the archive alone" if traces.archived else ""
-        return f"{traces.in_v1:,} writes in v1{only}, none lost; all other rows as before"
+        only = f", {traces.archived:,} in the archive" if traces.archived else ""
+        return f"none lost: {traces.in_v1:,} in v1{only}; all other rows as before"
 
     def _judge(self, stage: Stage, traces: Traces) -> None:
         if traces.lost:
@@ -357,8 +357,7 @@ def _result(path: Path, forecast: Forecast, failure: StageFailedError | None, se
     if failure is None:
         return ResultEvent(
             ok=True,
-            message="Rehearsed: migrated, proved, rolled back with users' writes, migrated again.",
-            next_step="Its figures are the forecast for the real run.",
+            message="Rehearsed to its end: nothing was lost.",
             exit_status=0,
             seconds=round(seconds, 3),
             figures=figures,

@@ -13,6 +13,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Button, Checkbox, ContentSwitcher, DataTable, Static
 
+from vagus_tui.backup.forecast import Forecast, read_forecast
 from vagus_tui.backup.listing import BackupInfo, list_backups
 from vagus_tui.backup.make import make_backup
 from vagus_tui.backup.options import BackupOptions, Kind
@@ -25,6 +26,8 @@ from vagus_tui.screens.base import StepScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.job import Job
 from vagus_tui.screens.migration_words import job_log
+from vagus_tui.screens.rehearsal import JOB as REHEARSAL
+from vagus_tui.screens.rehearsal import RehearsalScreen, job_title
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.standings import BACKUP_JOBS, stand_by_state
 from vagus_tui.screens.text_view import TextView
@@ -63,6 +66,7 @@ class BackupScreen(StepScreen):
         Binding("b", "back_up", "back up now"),
         Binding("v", "verify", "verify", tooltip="read every byte of the selected backup back"),
         Binding("t", "restore_test", "restore test", tooltip="restore the selected backup locally and compare"),
+        Binding("e", "rehearse", "rehearse", tooltip="migrate, roll back and migrate again on a restored copy"),
         Binding("x", "stop", "stop"),
         Binding("l", "log", "log"),
         Binding("enter", "close", "back to the list"),
@@ -72,6 +76,7 @@ class BackupScreen(StepScreen):
     def __init__(self) -> None:
         super().__init__()
         self.infos: dict[str, BackupInfo] = {}
+        self.forecasts: dict[str, Forecast | None] = {}
         self._read: Job | None = None
 
     def compose_body(self) -> ComposeResult:
@@ -99,7 +104,13 @@ class BackupScreen(StepScreen):
     def job(self) -> Job | None:
         """The job of this screen, running or ended."""
         job = self.session.job
-        return job if job is not None and job.name in BACKUP_JOBS else None
+        return job if job is not None and job.name in BACKUP_JOBS and job.name != REHEARSAL else None
+
+    @property
+    def rehearsing(self) -> bool:
+        """Whether a rehearsal runs, which has a window of its own."""
+        job = self.session.job
+        return job is not None and job.name == REHEARSAL and job.running
 
     @property
     def running(self) -> bool:
@@ -124,10 +135,12 @@ class BackupScreen(StepScreen):
         if action == "close":
             return showing_run and not self.running
         if showing_run:
-            return action not in ("back_up", "verify", "restore_test", "reload")
+            return action not in ("back_up", "verify", "restore_test", "rehearse", "reload")
         if action == "back_up":
             return None if busy else True
-        if action in ("verify", "restore_test"):
+        if action == "rehearse" and self.rehearsing:
+            return True
+        if action in ("verify", "restore_test", "rehearse"):
             return True if not busy and self.selected is not None and self.selected.manifest else None
         return True
 
@@ -174,6 +187,7 @@ class BackupScreen(StepScreen):
     async def _load(self) -> None:
         found = await asyncio.to_thread(list_backups, self.session.settings)
         self.infos = {str(info.path): info for info in found}
+        self.forecasts = await asyncio.to_thread(lambda: {str(info.path): read_forecast(info.path) for info in found})
         zone = self.session.settings.timezone
         rows = []
         for info in found:
@@ -188,7 +202,8 @@ class BackupScreen(StepScreen):
         if not self.running and self.query_one("#panes", ContentSwitcher).current == "list-pane":
             usable = next((info for info in found if info.usable), None)
             newest = f" · newest {ago(usable.created)}" if usable else ""
-            self.say(f"{plural(len(found), 'backup')}{newest}")
+            words = f"{plural(len(found), 'backup')}{newest}"
+            self.say(f"{words} · rehearsing: e" if self.rehearsing else words)
         stand_by_state(self.session)
         self.refresh_bindings()
 
@@ -198,7 +213,7 @@ class BackupScreen(StepScreen):
         folder = safe_str(self.session.settings.backup_dir, limit=200)
         panel = self.query_one("#backup-detail", DetailPanel)
         panel.show(
-            backup_text(info, self.session.settings.timezone)
+            backup_text(info, self.session.settings.timezone, self.forecasts.get(str(info.path)))
             if info is not None
             else Content(f"No backup yet in {folder}. b makes one; the app goes on meanwhile.")
         )
@@ -253,6 +268,15 @@ class BackupScreen(StepScreen):
                 title="Restore test",
                 on_quit="The local copy is removed; the backup stays as it is.",
             )
+
+    def action_rehearse(self) -> None:
+        """Open the rehearsal of the selected backup, or the one that runs."""
+        info = self.selected
+        if self.rehearsing and self.session.job is not None:
+            running = self.session.job.title
+            info = next((known for known in self.infos.values() if job_title(known) == running), info)
+        if info is not None:
+            self.app.push_screen(RehearsalScreen(info))
 
     def action_stop(self) -> None:
         """Stop, after a question."""

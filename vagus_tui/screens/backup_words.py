@@ -6,16 +6,18 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
+from vagus_tui.backup.forecast import Forecast
 from vagus_tui.backup.listing import BackupInfo
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.widgets.format import moment, number, size
 from vagus_tui.widgets.marks import MARKS, STYLES
+from vagus_tui.widgets.rehearsed import forecast_line
 from vagus_tui.widgets.text import fitted, safe, safe_block, safe_str
 
 _NAME_WIDTH = 21
 
 
-def backup_text(info: BackupInfo, timezone: str) -> Content:
+def backup_text(info: BackupInfo, timezone: str, forecast: Forecast | None = None) -> Content:
     """A backup from its manifest: where, how it was proved, what is wrong, and rows and bytes by table."""
     lines = [safe(str(info.path), "bold", limit=500)]
     proved = "not read back yet: v reads it, t restores it as a test"
@@ -24,6 +26,11 @@ def backup_text(info: BackupInfo, timezone: str) -> Content:
     if info.restored:
         proved += f", restored {moment(info.restored, timezone)}"
     lines.append(safe(proved, "$text-muted"))
+    if forecast is not None:
+        words = (
+            forecast_line(forecast) if forecast.complete else "rehearsed, but not to its end: e says where it failed"
+        )
+        lines.append(safe(words, "" if forecast.complete else "$warning"))
     lines.extend(
         Content.assemble((f"{MARKS[Status.FAIL]} ", STYLES[Status.FAIL]), safe_block(problem))
         for problem in info.problems

@@ -9,7 +9,7 @@ from vagus_tui.screens.knowledge import Knowledge
 from vagus_tui.widgets.format import ago
 
 BACKUP_GATE = "backup-verified"
-BACKUP_JOBS = ("backup", "verify", "restore-test")
+BACKUP_JOBS = ("backup", "verify", "restore-test", "upload", "rehearse")
 
 
 def stand_by_state(session: Knowledge) -> None:

@@ -1,0 +1,55 @@
+"""Rehearsal: explained, run, its timeline shown beside the guide's, its failure with what it would mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.databases import TestDatabase
+from tests.wizard.moved import ended
+from tests.wizard.walk import LARGE, SMALL, Walk, settings_for, until, until_text, walking, wizard
+from vagus_tui.backup.listing import list_backups
+
+
+async def backed_up(pilot: Walk) -> None:
+    """A backup of the workout tables, and the cursor on it."""
+    wizard(pilot).action_go("backup")
+    await until_text(pilot, "No backup yet")
+    for kind in ("csv", "full"):
+        pilot.app.screen.query_one(f"#kind-{kind}").focus()
+        await pilot.press("enter")
+    await pilot.press("b")
+    await until_text(pilot, "Backed up and read back", patience=60)
+    await pilot.press("enter")
+    await until_text(pilot, "1 backup", "Rows by table")
+
+
+async def test_the_timeline_stands_beside_the_guides(clean_database: TestDatabase, tmp_path: Path) -> None:
+    settings = settings_for(clean_database.url, backup_dir=tmp_path)
+    async with walking(settings, size=SMALL) as pilot:
+        await backed_up(pilot)
+        await pilot.press("e")
+        await until_text(pilot, "Rehearsal", "Migrate again", "rehearses on this backup")
+        await pilot.press("r")
+        await until_text(pilot, "Rehearsed to its end", patience=90)
+        # Its own scroll holds the timeline, also in a small window.
+        text = str(pilot.app.screen.query_one("#rehearsal-text").render())
+        assert "writes wait, in all" in text and "31:00" in text
+        await pilot.press("escape")
+        await until_text(pilot, "rehearsed just now")
+        # Opened again, it shows what was measured.
+        await pilot.press("e")
+        await until_text(pilot, "none lost")
+    (info,) = list_backups(settings)
+    assert not info.problems
+
+
+async def test_a_failure_says_what_it_would_mean(clean_database: TestDatabase, tmp_path: Path) -> None:
+    async with clean_database.planting() as admin:
+        await admin.execute("update exercises set sets = -1 where id = (select min(id::text)::uuid from exercises)")
+    async with walking(settings_for(clean_database.url, backup_dir=tmp_path), size=LARGE) as pilot:
+        await backed_up(pilot)
+        await pilot.press("e", "r")
+        await until_text(pilot, "The rehearsal failed at", "refused before it begins", patience=60)
+        await until(pilot, lambda: ended(pilot))
+        await pilot.press("escape")
+        await until_text(pilot, "not to its end")
