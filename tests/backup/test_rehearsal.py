@@ -20,10 +20,11 @@ from vagus_tui.backup.rehearsal import rehearse
 from vagus_tui.backup.rehearsal_stages import MEANING, STAGES
 from vagus_tui.backup.rehearsal_users import Writes, look_for, untouched
 from vagus_tui.backup.window import lanes, window_rows
+from vagus_tui.checks import registry
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
-from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
+from vagus_tui.events import NoteEvent, Phase, Status, StepEvent, StepState
 from vagus_tui.journal import store
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.runner import migrate
@@ -131,7 +132,7 @@ async def test_what_may_pass_in_production_may_pass_here(
         return Outcome(Status.FAIL, "never")
 
     check = Check(id="grudge", group=Group.DATA_QUALITY, title="Grudge", why="", expected="always", probe=objects)
-    others = rehearsal.checks_for
+    others = registry.checks_for
     monkeypatch.setattr(
         rehearsal, "checks_for", lambda group: (check,) if group is Group.DATA_QUALITY else others(group)
     )

@@ -52,4 +52,4 @@ async def test_a_failure_says_what_it_would_mean(clean_database: TestDatabase, t
         await until_text(pilot, "The rehearsal failed at", "refused before it begins", patience=60)
         await until(pilot, lambda: ended(pilot))
         await pilot.press("escape")
-        await until_text(pilot, "not to its end")
+        await until_text(pilot, "it failed")

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import Button, Checkbox, ContentSwitcher, DataTable, Static
+from textual.widgets import Button, ContentSwitcher, DataTable, Static
 
 from vagus_tui.backup.forecast import Forecast, read_forecast
 from vagus_tui.backup.listing import BackupInfo, list_backups
@@ -37,6 +37,7 @@ from vagus_tui.widgets.job_view import JobView, PhaseLine
 from vagus_tui.widgets.outcome import job_outcome
 from vagus_tui.widgets.rows import Column, Row, Rows
 from vagus_tui.widgets.text import safe_str
+from vagus_tui.widgets.tick import Tick
 
 PHASES = (
     PhaseLine(Phase.BACKUP, "from one snapshot, the app goes on", "undo: deleted"),
@@ -85,7 +86,7 @@ class BackupScreen(StepScreen):
             with Vertical(id="list-pane"):
                 with Horizontal(id="kinds"):
                     for kind, words in KINDS:
-                        yield Checkbox(Content(words), value=True, id=f"kind-{kind.value}", compact=True)
+                        yield Tick(Content(words), value=True, id=f"kind-{kind.value}", compact=True)
                     yield Button(Content("Back up now"), id="back-up", compact=True)
                 with Vertical(classes="split"):
                     yield Rows(COLUMNS, id="backups")
@@ -233,7 +234,7 @@ class BackupScreen(StepScreen):
 
     async def _back_up(self) -> None:
         session = self.session
-        kinds = frozenset(kind for kind, _ in KINDS if self.query_one(f"#kind-{kind.value}", Checkbox).value)
+        kinds = frozenset(kind for kind, _ in KINDS if self.query_one(f"#kind-{kind.value}", Tick).value)
         if not kinds:
             await self.tell("Nothing chosen", "Tick at least one kind of backup.")
             return

@@ -14,7 +14,7 @@ from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.rehearsed import forecast_line
 from vagus_tui.widgets.text import fitted, safe, safe_block, safe_str
 
-_NAME_WIDTH = 21
+_NAME_WIDTH = 17
 
 
 def backup_text(info: BackupInfo, timezone: str, forecast: Forecast | None = None) -> Content:
@@ -52,7 +52,7 @@ def backup_text(info: BackupInfo, timezone: str, forecast: Forecast | None = Non
             Content.assemble(
                 "  ",
                 fitted(table.key.removeprefix("public."), _NAME_WIDTH),
-                fitted(number(table.rows), 10, right=True),
+                fitted(number(table.rows), 9, right=True),
             )
         )
     return Content("\n").join(lines)
