@@ -93,7 +93,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckEvent(Event):
-    """One check's standing. `seconds` is how long it took; `rows` how many rows offend."""
+    """One check's standing. `seconds` is how long it took; `rows` how many rows offend.
+
+    `value` is the figure to be drawn over time, where `measured` is words about it.
+    """
 
     kind: ClassVar[str] = "check"
 
@@ -108,6 +111,7 @@ class CheckEvent(Event):
     rows: int | None = None
     message: str | None = None
     overridden: str | None = None
+    value: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,6 +76,12 @@ class Settings(BaseSettings):
     repeat_exercises: bool = Field(
         default=False, description="Copy every plan's exercises into every week instead of week 1 alone."
     )
+    page_limit_seconds: float = Field(
+        default=2.0, gt=0, le=60, description="How long a page of the app may take: the guide's limit for a plan."
+    )
+    analytics_limit_seconds: float = Field(
+        default=3.0, gt=0, le=60, description="How long analytics may take: the guide's limit."
+    )
     timezone: str = Field(default="UTC", description="The time zone in which times are shown, as in Europe/Oslo.")
     app_dir: ExpandedPath | None = Field(
         default=None, description="A checkout of the app, in which Rollout runs the commands of its update."

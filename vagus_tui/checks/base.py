@@ -60,7 +60,10 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one check found. `rows` counts offending rows; `detail` is further lines for the detail view."""
+    """What one check found. `rows` counts offending rows; `detail` is further lines for the detail view.
+
+    `value` is the figure to be drawn over time where `measured` is words: milliseconds, a factor, a percentage.
+    """
 
     status: Status
     measured: str | int | float
@@ -68,6 +71,7 @@ class Outcome:
     rows: int | None = None
     detail: tuple[str, ...] = ()
     expected: str | int | None = None
+    value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,7 @@ class Check:
         probe: measures; raises nothing for a bad finding, only when it cannot measure.
         sql: the statement behind it, to be read and copied, if there is one.
         rows_sql: a query for the offending rows (no ORDER BY/LIMIT; it is paged from outside), if there are such.
+        account: a longer text about what lies behind the figure, such as the server's plan, made when it is asked for.
         overridable: whether an operator may let it pass, by name and with a reason.
         needs_v1: it looks at v1's tables, so it is skipped where there are none.
         remedies: ids of the guided fixes that help.
@@ -106,6 +111,7 @@ class Check:
     guide: str = ""
     sql: Callable[[Context], str] | None = None
     rows_sql: Callable[[Context], str] | None = None
+    account: Callable[[Context], Awaitable[str]] | None = None
     overridable: bool = True
     needs_v1: bool = False
     remedies: tuple[str, ...] = field(default=())
@@ -159,6 +165,7 @@ async def _run(check: Check, context: Context) -> CheckEvent:
         measured=outcome.measured,
         expected=check.expected if outcome.expected is None else outcome.expected,
         rows=outcome.rows,
+        value=outcome.value,
         seconds=time.perf_counter() - started,
         message="\n".join((outcome.message, *outcome.detail)).strip() or None,
     )

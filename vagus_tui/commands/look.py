@@ -32,9 +32,9 @@ class StatusCommand(Command):
 class CheckCommand(Command):
     """Measures the database against what is expected of it. Changes nothing; exits 1 if any check fails."""
 
-    group: CliPositionalArg[Literal["prerequisites", "data-quality", "verification"] | None] = Field(
+    group: CliPositionalArg[Literal["prerequisites", "data-quality", "verification", "performance"] | None] = Field(
         default=None,
-        description="prerequisites, data-quality or verification; without it, what fits the database's state",
+        description="one group; without it, what fits the database's state",
     )
 
     def cli_cmd(self) -> None:

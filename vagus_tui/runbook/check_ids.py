@@ -55,4 +55,21 @@ VERIFICATION: frozenset[str] = frozenset(
     }
 )
 
-CHECK_IDS: frozenset[str] = PREREQUISITES | DATA_QUALITY | VERIFICATION
+PERFORMANCE: frozenset[str] = frozenset(
+    {
+        "plan-loading",
+        "current-week",
+        "session-tracking",
+        "history",
+        "plan-volume",
+        "personal-records",
+        "muscle-groups",
+        "slowdown",
+        "missing-indexes",
+        "statements-per-page",
+        "database-cpu",
+        "database-memory",
+    }
+)
+
+CHECK_IDS: frozenset[str] = PREREQUISITES | DATA_QUALITY | VERIFICATION | PERFORMANCE

@@ -76,6 +76,7 @@ RISKS: tuple[Risk, ...] = (
         impact=Level.MEDIUM,
         mitigation="Indexes come with the build, statistics right after; queries are timed as a user.",
         screen=Screen.VERIFICATION,
+        checks=("slowdown", "missing-indexes", "statements-per-page", "database-cpu", "database-memory"),
     ),
     Risk(
         id="risk.user-confusion",

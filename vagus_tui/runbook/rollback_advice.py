@@ -73,8 +73,8 @@ CRITERIA: tuple[Criterion, ...] = (
         id="advice.very-slow",
         question="Is the database more than 5 times slower?",
         weight=Weight.CRITICAL,
-        checks=(),
-        measured="The app's queries timed as a user, against the figures from before.",
+        checks=("slowdown",),
+        measured="The app's pages timed as real users, on v2 and on the kept v1 tables in turn.",
         advice="Try the remedy for slowness once (a minute); roll back if it does not help.",
     ),
     Criterion(

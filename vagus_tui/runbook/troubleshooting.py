@@ -63,7 +63,7 @@ ISSUES: tuple[Issue, ...] = (
         symptom="Loading takes several times as long as before.",
         cause="Statistics or an index are missing, or a policy is evaluated for every row.",
         detected="Queries are timed as a user, v2's indexes compared with the list, last ANALYZE looked up.",
-        checks=(),
+        checks=("slowdown", "missing-indexes"),
         remedy="ANALYZE all v2 tables; create missing indexes without blocking writes; "
         "tidy up after an index that was left unfinished.",
         undo="An index can be dropped. Fresh statistics need no undo.",

@@ -12,6 +12,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import DataTable
 
+from vagus_tui.checks import performance
 from vagus_tui.checks.base import Check
 from vagus_tui.checks.testers import Tester, suggest_testers
 from vagus_tui.checks.verification import access, cascade, catalog, rows, structure
@@ -38,6 +39,7 @@ SECTIONS: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("Nothing is missing around it", catalog.CHECKS),
     ("Users see what they saw", access.CHECKS),
     ("Deleting deletes what belongs to it", cascade.CHECKS),
+    ("Nobody waits longer than before", performance.CHECKS),
 )
 TESTER_COLUMNS = (Column("Profile", 28, wide_only=80), Column("Who"), Column("Why they fit", 30))
 _PROFILES = {profile.id: profile for profile in TESTER_PROFILES}

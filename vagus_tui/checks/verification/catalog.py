@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.verification.base import SCHEMA, against_v1, on_v2, relation
+from vagus_tui.database.connection import Connection
+from vagus_tui.database.identifiers import quote
 from vagus_tui.database.privileges import read_grants
 from vagus_tui.events import Status
 from vagus_tui.schema import v2
@@ -104,25 +106,49 @@ async def _constraints(context: Context) -> Outcome:
     return Outcome(Status.PASS, measured, expected=len(expected))
 
 
-async def _indexes(context: Context) -> Outcome:
-    rows = await context.connection.fetch(_INDEXES, list(v2.TABLES))
+@dataclass(frozen=True, slots=True)
+class IndexGaps:
+    """What is wrong with v2's indexes: those that are missing, by table, and the names of those not usable."""
+
+    expected: int
+    missing: tuple[tuple[str, v2.Index], ...]
+    broken: tuple[str, ...]
+
+    @property
+    def statements(self) -> list[str]:
+        """What builds the missing ones without holding up anybody's writes."""
+        return [
+            f"create index concurrently {quote(index.name)} on {relation(table)} {index.body}"
+            for table, index in self.missing
+        ]
+
+
+async def index_gaps(connection: Connection) -> IndexGaps:
+    """Compare the indexes that are there with the model, by what they are on and not by name."""
+    rows = await connection.fetch(_INDEXES, list(v2.TABLES))
     there = {(row["table_name"], row["method"], tuple(row["columns"]), row["partial"]) for row in rows if row["usable"]}
-    expected, missing = 0, []
-    for table in v2.TABLES:
-        for index in v2.MODEL[table].indexes:
-            expected += 1
-            method = found.group(1) if (found := re.match(r"using (\w+)", index.body)) else "btree"
-            listed = re.search(r"\(([^)]*)\)", index.body)
-            columns = tuple(name.strip() for name in listed.group(1).split(",")) if listed else ()
-            if (table, method, columns, " where " in index.body) not in there:
-                missing.append(f"{index.name} on {table}")
-    broken = [row["name"] for row in rows if not row["usable"]]
-    measured = f"{expected - len(missing)} of {expected}"
-    if missing or broken:
-        text = f"Missing: {', '.join(missing)}." if missing else ""
-        text += f" Not usable: {', '.join(broken)}." if broken else ""
-        return Outcome(Status.FAIL, measured, text.strip(), rows=len(missing) + len(broken), expected=expected)
-    return Outcome(Status.PASS, measured, expected=expected)
+    expected = [(table, index) for table in v2.TABLES for index in v2.MODEL[table].indexes]
+    missing = []
+    for table, index in expected:
+        method = found.group(1) if (found := re.match(r"using (\w+)", index.body)) else "btree"
+        listed = re.search(r"\(([^)]*)\)", index.body)
+        columns = tuple(name.strip() for name in listed.group(1).split(",")) if listed else ()
+        if (table, method, columns, " where " in index.body) not in there:
+            missing.append((table, index))
+    return IndexGaps(len(expected), tuple(missing), tuple(row["name"] for row in rows if not row["usable"]))
+
+
+async def _indexes(context: Context) -> Outcome:
+    gaps = await index_gaps(context.connection)
+    measured = f"{gaps.expected - len(gaps.missing)} of {gaps.expected}"
+    if gaps.missing or gaps.broken:
+        names = ", ".join(f"{index.name} on {table}" for table, index in gaps.missing)
+        text = f"Missing: {names}." if names else ""
+        text += f" Not usable: {', '.join(gaps.broken)}." if gaps.broken else ""
+        return Outcome(
+            Status.FAIL, measured, text.strip(), rows=len(gaps.missing) + len(gaps.broken), expected=gaps.expected
+        )
+    return Outcome(Status.PASS, measured, expected=gaps.expected)
 
 
 async def _grants(context: Context) -> Outcome:
