@@ -74,7 +74,7 @@ async def _cpu(context: Context) -> Outcome:
         await asyncio.sleep(SAMPLE_SECONDS)
         share = busy_share(before, await _machine_file(context, "/proc/stat") or "")
     if share is None:
-        return Outcome(Status.SKIP, NOT_VISIBLE, f"The server does not tell. {WHERE} {activity}")
+        return Outcome(Status.SKIP, NOT_VISIBLE, f"Not visible from here: the server does not tell. {WHERE} {activity}")
     status = Status.FAIL if share >= CPU_PERCENT else Status.PASS
     return Outcome(status, f"{share:.0f} %", f"Over {SAMPLE_SECONDS:g} s. {activity}", value=round(share, 1))
 
@@ -88,7 +88,7 @@ async def _memory(context: Context) -> Outcome:
     text = await _machine_file(context, "/proc/meminfo")
     share = None if text is None else used_share(text)
     if share is None:
-        return Outcome(Status.SKIP, NOT_VISIBLE, f"The server does not tell. {WHERE} {cache}")
+        return Outcome(Status.SKIP, NOT_VISIBLE, f"Not visible from here: the server does not tell. {WHERE} {cache}")
     status = Status.FAIL if share >= MEMORY_PERCENT else Status.PASS
     return Outcome(status, f"{share:.0f} %", cache, value=round(share, 1))
 

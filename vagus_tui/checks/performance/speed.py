@@ -81,8 +81,8 @@ def milliseconds(seconds: float) -> str:
 
 
 def factor(ratio: float) -> str:
-    """`1.2 × v1`."""
-    return f"{ratio:.1f} × v1" if ratio < 100 else f"{ratio:,.0f} × v1"
+    """`1.2×`: how many times v1's time."""
+    return f"{ratio:.1f}×" if ratio < 100 else f"{ratio:,.0f}×"
 
 
 def slower(ratio: float | None, seconds: float) -> Status:
@@ -115,7 +115,7 @@ async def _probe(page: Page, context: Context) -> Outcome:
     if not times:
         return Outcome(Status.SKIP, "–", "Nobody has the data that this page shows.")
     limit = limit_of(page, context)
-    expected = f"under {limit:g} s" + (f", {SLOWDOWN_CRITICAL:g} × v1" if found.v1 and found.v2 else "")
+    expected = f"under {limit:g} s" + (f", {SLOWDOWN_CRITICAL:g}×" if found.v1 and found.v2 else "")
     worst = times[0]
     ratios = [(one.ratio, one.now.warm) for one in times if one.ratio is not None]
     ratio = max(ratios, default=(None, 0.0), key=lambda pair: pair[0] or 0.0)[0]
@@ -141,7 +141,7 @@ async def _probe(page: Page, context: Context) -> Outcome:
 def _how(found: Versions) -> str:
     """How it was measured, so that nobody takes the figures for more than they are."""
     compared = (
-        " v1 is timed on its kept tables, in turn with v2, with the same data and under the policies it had."
+        " × is v1's time: measured on its kept tables, in turn with v2, with the same data and the policies it had."
         if found.v1 and found.v2
         else " v1 was removed, so there is nothing to compare with."
         if found.v2
@@ -208,7 +208,7 @@ def speed_checks() -> Sequence[Check]:
             title="All pages against v1",
             why="More than five times slower is a reason to roll back; less than twice is fixed forward. One page "
             "alone may be slower for a good reason, all of them together may not.",
-            expected=f"under {SLOWDOWN_CRITICAL:g} × v1",
+            expected=f"under {SLOWDOWN_CRITICAL:g}×",
             probe=_slowdown,
             guide=WHEN,
         ),

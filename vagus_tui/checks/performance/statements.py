@@ -17,7 +17,7 @@ ENOUGH_CALLS = 100
 PER_PARENT = 5.0
 """Calls for single children per call for their parent, from which it is one query per row."""
 LOOKED_AT = 500
-NOT_VISIBLE = "not visible from here"
+NOT_VISIBLE = "not visible"
 
 PARENTS = {
     v2.WEEKS: (v2.PLANS, "plan_id"),
@@ -111,7 +111,11 @@ async def _per_page(context: Context) -> Outcome:
             if extension is None
             else "This role may not read pg_stat_statements (pg_read_all_stats)."
         )
-        return Outcome(Status.SKIP, NOT_VISIBLE, f"{reason} The app's own network log shows its requests per page.")
+        return Outcome(
+            Status.SKIP,
+            NOT_VISIBLE,
+            f"{reason} That leaves it not visible from here; the app's own network log shows its requests per page.",
+        )
     view = qualified(extension["schema"], "pg_stat_statements")
     rows = await context.connection.fetch(_STATEMENTS.format(view=view, limit=LOOKED_AT))
     known = [Statement(row["query"], row["calls"]) for row in rows]
@@ -123,7 +127,7 @@ async def _per_page(context: Context) -> Outcome:
         )
     plans = sum(statement.calls for statement in reading if v2.PLANS in statement.tables)
     ratio = calls / max(plans, 1)
-    measured = f"{ratio:,.1f} per plan page"
+    measured = f"{ratio:,.1f} per plan"
     if found := habits(known):
         lines = tuple(
             f"{habit.table}: {habit.calls:,} statements for one row of {habit.parent} at a time, "
@@ -149,7 +153,7 @@ CHECKS = (
         title="Statements per page",
         why="Four levels invite one query per day instead of one per plan (N+1): invisible on one phone, felt by the "
         "server with thousands.",
-        expected="no query per row",
+        expected="not per row",
         probe=_per_page,
         guide="Post-Migration Verification · Performance",
     ),
