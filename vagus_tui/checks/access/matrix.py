@@ -157,6 +157,8 @@ class AccessMatrix:
         totals: per kind, over all people measured, whether their cells are kept or not.
         everyone: whether all users were measured, or a sample.
         compared: whether v1 was there to compare with; else v2 was held against its rules alone.
+        tried: how many real statements of these people were held against the figures, and `disagreements` says where
+            the server itself let through other numbers of rows.
         at, operator: when it was measured, and by whom; run_id the migration that made v2, where known.
     """
 
@@ -170,6 +172,8 @@ class AccessMatrix:
     operator: str = ""
     run_id: str | None = None
     seconds: float = 0.0
+    tried: int = 0
+    disagreements: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -248,6 +252,8 @@ def packed(matrix: AccessMatrix) -> dict[str, Any]:
         "operator": matrix.operator,
         "run_id": matrix.run_id,
         "seconds": matrix.seconds,
+        "tried": matrix.tried,
+        "disagreements": list(matrix.disagreements),
     }
 
 
@@ -259,8 +265,9 @@ def _packed_cell(cell: Cell) -> list[Any]:
 
 
 def _cell(values: list[Any]) -> Cell:
+    before, now, since, lost, gained, by_design = values[:6]
     lost_ids, gained_ids = values[6:8] if len(values) > 6 else ((), ())
-    return Cell(*values[:6], lost_ids=tuple(lost_ids), gained_ids=tuple(gained_ids))
+    return Cell(before, now, since, lost, gained, by_design, tuple(lost_ids), tuple(gained_ids))
 
 
 def unpacked(body: Mapping[str, Any]) -> AccessMatrix:
@@ -284,6 +291,8 @@ def unpacked(body: Mapping[str, Any]) -> AccessMatrix:
         operator=body["operator"],
         run_id=body["run_id"],
         seconds=body["seconds"],
+        tried=body["tried"],
+        disagreements=tuple(body["disagreements"]),
     )
 
 

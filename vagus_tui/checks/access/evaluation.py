@@ -1,0 +1,142 @@
+"""The statements that measure access: one per table for one person, all commands at once, in a block for many people.
+
+What counts (schema.md's rules, design.md's promise that nobody loses and nobody gains):
+
+- v1's access is what v1's own policies give, as they were found. They stay on the kept `*_v1` tables, and are read
+  from there; nothing has to be opened for it. Weeks, days and groups had no tables in v1: theirs is the plan's.
+- v2's access is what the policies in force on v2 give.
+- v2's rules promise the owner everything from the plan down, an active coach the same for the client's plans and the
+  reading of sessions and logs, and nobody else anything; all of it within the grants that v1's tables had.
+- **lost**: v1 gave it, or v2's rules promise it, and v2 does not give it. **gained**: v2 gives it, and neither did v1
+  nor do the rules promise it. Both are failures. **By design**: v1 did not give it, and v2 does, as promised.
+- Whose a row is, is what v1 said, so that an exercise that strayed to another user's plan is lost to the one and
+  gained by the other. Rows written since the cut-over are held against the rules alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from vagus_tui.checks.access.classes import COACHES, INNER, class_table, v1_base
+from vagus_tui.checks.access.guards import Guard
+from vagus_tui.checks.access.matrix import COMMANDS, Person
+from vagus_tui.schema import v2
+from vagus_tui.schema.identifiers import literal, quote
+
+FOUND = "pg_temp.vagus_access_found"
+LISTED_IDS = 50
+STATEMENT_MS = 600_000
+SETTINGS = "set local search_path = public, extensions; set local jit = off; set local work_mem = '64MB'"
+"""The path is the one that the API sets: functions behind policies may rely on it."""
+
+COACH_WRITES = frozenset({v2.PLANS, v2.WEEKS, v2.DAYS, v2.GROUPS, v2.EXERCISES})
+"""The tables that v2's rules let a client's coach write; sessions and logs they read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a measurement stands on: the guards of both sides, by table of v1 (its v1 name) and of v2."""
+
+    old: Mapping[str, Guard]
+    new: Mapping[str, Guard]
+
+    @property
+    def compared(self) -> bool:
+        """Whether v1 is still there."""
+        return bool(self.old)
+
+    def old_for(self, table: str) -> Guard | None:
+        """The guard of the v1 table that a v2 table is compared with."""
+        return self.old.get(v1_base(table))
+
+
+def _promise(table: str, role: str, command: str, ground: Ground) -> str:
+    """What v2's rules promise, as a condition: the owner's, the coach's, nobody's; within what v1 granted."""
+    like = ground.old.get(v2.MODEL[table].grants_like) or ground.new[table]
+    if (role, command) not in like.granted or role == "anon":
+        return "false"
+    if role == "service_role":
+        return "true"
+    if command == "select" or table in COACH_WRITES:
+        return "(own or coached)"
+    return "own"
+
+
+def evaluation(table: str, role: str, ground: Ground) -> str:
+    """The statement that measures one table for the person in `v_person`, all commands at once."""
+    old, new = ground.old_for(table), ground.new[table]
+    old_flags: dict[str, str] = {}
+    new_flags: dict[str, str] = {}
+    kept = {
+        command: (
+            "false" if old is None else old.condition(role, command, old_flags, "f_o"),
+            new.condition(role, command, new_flags, "f_t"),
+            _promise(table, role, command, ground),
+        )
+        for command in COMMANDS
+    }
+    inner = ", ".join(INNER)
+    old_columns = old.columns if old is not None else ()
+    body = f"select c.* from {class_table(table)} c"
+    # One step per side: under the table's own name, with the columns that its policies look at under their own names.
+    if old is not None:
+        columns = "".join(f", c.o_{number} as {quote(name)}" for number, name in enumerate(old_columns))
+        later = "".join(f", c.t_{number}" for number in range(len(new.columns)))
+        flags = "".join(f", {text} as {name}" for text, name in old_flags.items())
+        alias = quote(old.relation)
+        through = "".join(f", t_{number}" for number in range(len(new.columns)))
+        body = (
+            f"select {inner}{through}{flags}\nfrom (select {inner}{later}{columns} from ({body}) c) as {alias} offset 0"
+        )
+    columns = "".join(f", c.t_{number} as {quote(name)}" for number, name in enumerate(new.columns))
+    flags = "".join(f", {text} as {name}" for text, name in new_flags.items())
+    through = "".join(f", {name}" for name in old_flags.values())
+    body = (
+        f"select {inner}{through}{flags},\n  vagus_owner = v_person as own, vagus_owner in "
+        f"(select k.client from {COACHES} k where k.coach = v_person and k.active) as coached\n"
+        f"from (select {inner}{through}{columns} from (\n{body}\n) c) as {quote(new.relation)} offset 0"
+    )
+    judged = ",\n  ".join(
+        f"('{command}', x.vagus_before and ({was}), x.vagus_now and ({now}), coalesce({meant}, false))"
+        for command, (was, now, meant) in kept.items()
+    )
+    return (
+        f"insert into {FOUND}\n"
+        f"select v_person, {literal(table).strip()}, w.command,\n"
+        "  coalesce(sum(j.n) filter (where j.had), 0), coalesce(sum(j.n) filter (where j.had and j.compared), 0),\n"
+        "  coalesce(sum(j.n) filter (where j.has), 0), coalesce(sum(j.n) filter (where j.has and not j.compared), 0),\n"
+        "  coalesce(sum(j.n) filter (where j.lost), 0), coalesce(sum(j.n) filter (where j.gained), 0),\n"
+        "  coalesce(sum(j.n) filter (where j.compared and j.has and not j.had and j.meant), 0),\n"
+        f"  (array_agg(j.id order by j.id) filter (where j.lost))[1:{LISTED_IDS}],\n"
+        f"  (array_agg(j.id order by j.id) filter (where j.gained))[1:{LISTED_IDS}]\n"
+        # A table without rows has its line of zeros too.
+        f"from (values {', '.join(f'({literal(name).strip()})' for name in COMMANDS)}) w (command) left join (\n"
+        "  select k.command, x.vagus_rows as n, x.vagus_id as id, k.had, k.has, k.meant,\n"
+        "    x.vagus_before and not x.vagus_since as compared,\n"
+        "    not k.has and (k.had and not x.vagus_since or k.meant and x.vagus_now) as lost,\n"
+        "    k.has and not k.meant and (not k.had or x.vagus_since) as gained\n"
+        f"  from (\n{body}\n) x\n"
+        f"  cross join lateral (values\n  {judged}\n) k (command, had, has, meant)\n"
+        ") j on j.command = w.command group by w.command"
+    )
+
+
+def block(role: str, persons: Sequence[Person], ground: Ground) -> str:
+    """One DO block: every person in turn, as their role and with their claims, every table."""
+    listed = ", ".join(literal(person.id).strip() for person in persons)
+    statements = "\n".join(f"    {evaluation(table, role, ground)};" for table in v2.TABLES)
+    # A role without a user has no sub in its claims; its rows are kept under the role's name.
+    user = "''" if persons[0].user_id is None else "v_person"
+    claims = f"json_strip_nulls(json_build_object('role', {literal(role).strip()}, 'sub', nullif({user}, '')))::text"
+    body = (
+        "declare\n  v_person text;\nbegin\n"
+        f"  set local role {quote(role)};\n"
+        f"  foreach v_person in array array[{listed}]::text[] loop\n"
+        f"    perform set_config('request.jwt.claim.sub', {user}, true), "
+        f"set_config('request.jwt.claim.role', {literal(role).strip()}, true),\n"
+        f"      set_config('request.jwt.claims', {claims}, true);\n"
+        f"{statements}\n"
+        "  end loop;\nend"
+    )
+    return f"do {literal(body)}"
