@@ -74,3 +74,23 @@ async def test_an_empty_database(clean_database: TestDatabase, clean_conn: Conne
     ran = await vagus("check", "prerequisites", "--json", url=clean_database.url)
     assert ran.status == 1
     assert any(line["status"] == "fail" for line in ran.of("check"))
+
+
+async def test_access_gives_its_matrix_cell_by_cell(clean_database: TestDatabase) -> None:
+    refused = await vagus("check", "access", "--everyone", "--json", url=clean_database.url)
+    assert refused.status == 1
+    ran = await vagus("migrate", "--yes", "--json", url=clean_database.url)
+    assert ran.status == 0
+    for arguments in (("access",), ("access", "--everyone")):
+        ran = await vagus("check", *arguments, "--json", url=clean_database.url)
+        assert ran.status == 0
+        assert {line["group"] for line in ran.of("check")} == {"access"}
+        cells = ran.of("access")
+        assert {line["verdict"] for line in cells} == {"same"}
+        assert {"user", "who", "role", "table", "command", "before", "now", "lost", "gained"} <= cells[0].keys()
+    assert ran.of("step")[-1]["rows"] == ran.of("step")[-1]["total"]
+
+
+async def test_everyone_goes_with_access_alone(clean_database: TestDatabase) -> None:
+    ran = await vagus("check", "data-quality", "--everyone", "--json", url=clean_database.url)
+    assert ran.status == 2

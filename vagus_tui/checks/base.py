@@ -63,6 +63,7 @@ class Outcome:
     """What one check found. `rows` counts offending rows; `detail` is further lines for the detail view.
 
     `value` is the figure to be drawn over time where `measured` is words: milliseconds, a factor, a percentage.
+    `overridable` is for a finding that may not be let pass though the check could be, and the other way round.
     """
 
     status: Status
@@ -72,6 +73,7 @@ class Outcome:
     detail: tuple[str, ...] = ()
     expected: str | int | None = None
     value: float | None = None
+    overridable: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,20 @@ class Check:
             group=self.group.value,
             title=self.title,
             status=status,
-            overridable=self.overridable,
-            **{"expected": self.expected, **values},
+            **{"expected": self.expected, "overridable": self.overridable, **values},
+        )
+
+    def outcome(self, outcome: Outcome, seconds: float | None = None) -> CheckEvent:
+        """The event that an outcome is."""
+        return self.event(
+            outcome.status,
+            measured=outcome.measured,
+            expected=self.expected if outcome.expected is None else outcome.expected,
+            overridable=self.overridable if outcome.overridable is None else outcome.overridable,
+            rows=outcome.rows,
+            value=outcome.value,
+            seconds=seconds,
+            message="\n".join((outcome.message, *outcome.detail)).strip() or None,
         )
 
 
@@ -160,15 +174,7 @@ async def _run(check: Check, context: Context) -> CheckEvent:
             seconds=time.perf_counter() - started,
             message=str(error),
         )
-    return check.event(
-        outcome.status,
-        measured=outcome.measured,
-        expected=check.expected if outcome.expected is None else outcome.expected,
-        rows=outcome.rows,
-        value=outcome.value,
-        seconds=time.perf_counter() - started,
-        message="\n".join((outcome.message, *outcome.detail)).strip() or None,
-    )
+    return check.outcome(outcome, time.perf_counter() - started)
 
 
 async def run_checks(checks: Sequence[Check], context: Context) -> AsyncIterator[CheckEvent]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
-from vagus_tui.checks import data_quality, performance, prerequisites, verification
+from vagus_tui.checks import access, data_quality, performance, prerequisites, verification
 from vagus_tui.checks.base import Check, Group
 from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.remedies import remedies_for
@@ -20,6 +20,7 @@ def _groups() -> dict[Group, tuple[Check, ...]]:
             for check in data_quality.CHECKS
         ),
         Group.VERIFICATION: verification.CHECKS,
+        Group.ACCESS: access.CHECKS,
         Group.PERFORMANCE: performance.CHECKS,
     }
 

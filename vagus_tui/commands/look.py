@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
-from pydantic_settings import CliPositionalArg
+from pydantic_settings import CliPositionalArg, CliToggleFlag
 
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import DONE, REFUSED, finish
 from vagus_tui.commands.session import opened
 from vagus_tui.control import Control
-from vagus_tui.errors import RefusedError
-from vagus_tui.events import CheckEvent, Event, ResultEvent, SqlEvent, Status, StatusEvent
+from vagus_tui.errors import ConfigurationError, RefusedError
+from vagus_tui.events import (
+    CheckEvent,
+    Event,
+    Phase,
+    ResultEvent,
+    SqlEvent,
+    Status,
+    StatusEvent,
+    StepEvent,
+    StepState,
+)
 
 if TYPE_CHECKING:
     from vagus_tui.checks.base import Context
@@ -32,17 +42,24 @@ class StatusCommand(Command):
 class CheckCommand(Command):
     """Measures the database against what is expected of it. Changes nothing; exits 1 if any check fails."""
 
-    group: CliPositionalArg[Literal["prerequisites", "data-quality", "verification", "performance"] | None] = Field(
+    group: CliPositionalArg[
+        Literal["prerequisites", "data-quality", "verification", "access", "performance"] | None
+    ] = Field(
         default=None,
         description="one group; without it, what fits the database's state",
+    )
+    everyone: CliToggleFlag[bool] = Field(
+        default=False, description="with access: measure every user instead of a sample; takes minutes on large data"
     )
 
     def cli_cmd(self) -> None:
         """Run the command."""
-        group = self.group
+        group, everyone = self.group, self.everyone
 
         async def job(control: Control) -> AsyncGenerator[Event, None]:
-            async for event in _check(group):
+            if everyone and group != "access":
+                raise ConfigurationError("--everyone goes with the group access alone.")
+            async for event in _access_of_everyone() if everyone else _check(group):
                 yield event
 
         finish(job, as_json=self.as_json)
@@ -158,10 +175,55 @@ async def _check(name: str | None) -> AsyncGenerator[Event, None]:
             yield event
             if event.status not in (Status.PENDING, Status.RUNNING):
                 outcomes.append(event)
+        for cell in cells_of(context):
+            yield cell
         # Looking makes no journal; where there is one, it remembers what was seen.
         if await journal_exists(context.connection):
             await store.record_checks(context.connection, outcomes, operator=context.settings.operator)
         yield check_result(group.value, outcomes)
+
+
+def cells_of(context: Context) -> Iterable[Event]:
+    """The cells of the access matrix that the checks just run have measured; none where they have not."""
+    from vagus_tui.checks.access.checks import CACHED
+
+    matrix = context.cache.get(CACHED)
+    return () if matrix is None else matrix.events()
+
+
+async def _access_of_everyone() -> AsyncGenerator[Event, None]:
+    from vagus_tui.checks.access.checks import events_of
+    from vagus_tui.checks.access.matrix import AccessMatrix, keep_matrix
+    from vagus_tui.checks.access.measure import measure
+    from vagus_tui.journal import store
+    from vagus_tui.journal.schema import journal_exists
+    from vagus_tui.journal.state import State
+    from vagus_tui.migration.gates import overridden
+
+    async with opened("check") as context:
+        if context.state.state not in (State.MIGRATED, State.CLEANED):
+            raise RefusedError("v2 is not in place yet, so there is no access to measure.")
+        async for item in measure(context, everyone=True):
+            if isinstance(item, AccessMatrix):
+                matrix = item
+                continue
+            yield StepEvent(
+                id="access",
+                phase=Phase.VERIFY,
+                title="access of every user",
+                state=StepState.PROGRESS,
+                rows=item.done,
+                total=item.total,
+                unit="people",
+            )
+        await keep_matrix(context.connection, matrix)
+        allowed = await store.overrides(context.connection)
+        outcomes = [overridden(event, allowed) for event in events_of(matrix)]
+        for event in (*outcomes, *matrix.events()):
+            yield event
+        if await journal_exists(context.connection):
+            await store.record_checks(context.connection, outcomes, operator=context.settings.operator)
+        yield check_result("access", outcomes)
 
 
 def check_result(what: str, outcomes: list[CheckEvent]) -> ResultEvent:

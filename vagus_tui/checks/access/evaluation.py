@@ -76,6 +76,7 @@ def evaluation(table: str, role: str, ground: Ground) -> str:
         )
         for command in COMMANDS
     }
+    reach = {text for texts in kept.values() for text in texts}
     inner = ", ".join(INNER)
     old_columns = old.columns if old is not None else ()
     body = f"select c.* from {class_table(table)} c"
@@ -93,12 +94,13 @@ def evaluation(table: str, role: str, ground: Ground) -> str:
     flags = "".join(f", {text} as {name}" for text, name in new_flags.items())
     through = "".join(f", {name}" for name in old_flags.values())
     body = (
-        f"select {inner}{through}{flags},\n  vagus_owner = v_person as own, vagus_owner in "
-        f"(select k.client from {COACHES} k where k.coach = v_person and k.active) as coached\n"
+        f"select {inner}{through}{flags},\n  coalesce(vagus_owner = v_person, false) as own,\n"
+        f"  coalesce(vagus_owner in (select k.client from {COACHES} k where k.coach = v_person and k.active), false)\n"
+        "    as coached\n"
         f"from (select {inner}{through}{columns} from (\n{body}\n) c) as {quote(new.relation)} offset 0"
     )
     judged = ",\n  ".join(
-        f"('{command}', x.vagus_before and ({was}), x.vagus_now and ({now}), coalesce({meant}, false))"
+        f"('{command}', x.vagus_before and ({was}), x.vagus_now and ({now}), {meant})"
         for command, (was, now, meant) in kept.items()
     )
     return (
@@ -116,7 +118,8 @@ def evaluation(table: str, role: str, ground: Ground) -> str:
         "    x.vagus_before and not x.vagus_since as compared,\n"
         "    not k.has and (k.had and not x.vagus_since or k.meant and x.vagus_now) as lost,\n"
         "    k.has and not k.meant and (not k.had or x.vagus_since) as gained\n"
-        f"  from (\n{body}\n) x\n"
+        # Most rows are out of everybody's reach but their owner's: those go before they are counted four times.
+        f"  from (select * from (\n{body}\n) x where {' or '.join(f'({text})' for text in sorted(reach))}) x\n"
         f"  cross join lateral (values\n  {judged}\n) k (command, had, has, meant)\n"
         ") j on j.command = w.command group by w.command"
     )

@@ -47,7 +47,7 @@ select distinct on (id) id, kind, label from (
   (select id, kind, 'most plans: ' || plans as label, 1 as place from vagus_access_people
    where kind = 'owner' and plans > 0 order by plans desc, id limit 2)
   union all (select id, kind, 'fewest plans: ' || plans, 2 from vagus_access_people
-   where kind = 'owner' and plans > 0 order by plans, id limit 1)
+   where kind = 'owner' and plans > 0 order by plans, id desc limit 1)
   union all (select id, kind, 'most sessions: ' || sessions, 3 from vagus_access_people
    where kind = 'owner' and sessions > 0 order by sessions desc, id limit 1)
   union all (select id, kind, 'templates: ' || templates, 4 from vagus_access_people
