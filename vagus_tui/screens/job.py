@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -15,6 +15,8 @@ import asyncpg
 from vagus_tui.control import Control
 from vagus_tui.errors import ConnectionLostError, VagusError
 from vagus_tui.events import Event, NoteEvent, ResultEvent, StepEvent, StepState
+from vagus_tui.journal.progress import StepTimes
+from vagus_tui.journal.store import Run
 
 JobFactory = Callable[[Control], AsyncIterator[Event]]
 
@@ -90,6 +92,18 @@ class Job:
         elif isinstance(event, ResultEvent):
             self.result = event
         self.events.append(event)
+
+
+def watched_job(run: Run, steps: Sequence[StepTimes], word: NoteEvent | None) -> Job:
+    """Somebody else's run, as the journal has it: to be looked at, since there is no hand on it from here."""
+    job = Job(run.kind, f"{run.operator} on {run.client or 'another machine'}", "It goes on without you.", Control())
+    job.started_at = run.started_at
+    job.started = time.monotonic() - (datetime.now(UTC) - run.started_at).total_seconds()
+    for step in steps:
+        job.take(step.event)
+    if word is not None:
+        job.take(word)
+    return job
 
 
 async def run_job(job: Job, factory: JobFactory, changed: Callable[[Event | None], None]) -> None:

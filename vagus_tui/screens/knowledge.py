@@ -13,8 +13,9 @@ from vagus_tui.checks.base import Context
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.facts import Count, Dependent, ServerFacts
 from vagus_tui.errors import VagusError
-from vagus_tui.events import CheckEvent, Event, Status
+from vagus_tui.events import CheckEvent, Event, NoteEvent, Status
 from vagus_tui.journal import lock, store
+from vagus_tui.journal.progress import StepTimes
 from vagus_tui.journal.state import DatabaseState, read_state
 from vagus_tui.migration.announcement import Announcement
 from vagus_tui.rollout.app_update import Outcome
@@ -47,6 +48,7 @@ class Topic(StrEnum):
     LOCK = "lock"
     PLANNED = "planned"
     TEXTS = "texts"
+    PROGRESS = "progress"
     CHECKS = "checks"
     GATES = "gates"
     STANDING = "standing"
@@ -77,6 +79,10 @@ class Snapshot:
     app_update: dict[str, Outcome] = field(default_factory=dict)
     page: str = ""
     """What users will read during the cut-over."""
+    steps: tuple[StepTimes, ...] = ()
+    """The latest run step by step, while it runs and as it ended."""
+    word: NoteEvent | None = None
+    """The latest thing that the run had to say."""
 
 
 Listener = Callable[[frozenset[Topic], Sequence[Event]], None]
@@ -99,6 +105,8 @@ class Knowledge:
         self.own_gates: tuple[CheckEvent, ...] = ()
         self.standings: dict[Step, Standing] = {}
         self.job: Job | None = None
+        self.watched: Job | None = None
+        """Somebody else's run as the journal has it, while it goes on."""
         self._listener = listener
         self._connection: Connection | None = None
         self._busy = asyncio.Lock()

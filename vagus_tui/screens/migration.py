@@ -18,6 +18,7 @@ from vagus_tui.migration.gates import movable
 from vagus_tui.migration.plan import plan_migration
 from vagus_tui.migration.steps import Plan, PlanStep
 from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.job import Job
 from vagus_tui.screens.migration_acts import MigrationActs
 from vagus_tui.screens.migration_words import gates_text, hold_facts, job_log, standing_text
 from vagus_tui.screens.session import Topic
@@ -40,6 +41,7 @@ PHASES = (
     PhaseLine(Phase.SETTLE, "keys validated, statistics, verification", "way back: rollback"),
 )
 CLEANING = (PhaseLine(Phase.CLEAN_UP, "what was built aside is dropped; v1 is not touched"),)
+ROLLING_BACK = (PhaseLine(Phase.ROLLBACK, "v1 comes back, with what was written since"),)
 COLUMNS = (
     Column("Phase", 9),
     Column("Step"),
@@ -94,7 +96,7 @@ class MigrationScreen(MigrationActs):
     def interrupted(self) -> bool:
         """Whether a run is open and nobody runs it."""
         state = self.session.state
-        return state is not None and state.state in (State.BUILDING, State.READY) and not self.running
+        return state is not None and state.interrupted and not self.running
 
     @property
     def plannable(self) -> bool:
@@ -104,7 +106,8 @@ class MigrationScreen(MigrationActs):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only the keys that do something now."""
-        busy = self.session.job is not None and self.session.job.running
+        # Whoever holds the operator's lock is the one who runs it.
+        busy = (self.session.job is not None and self.session.job.running) or self.session.now.lock is not None
         if action in ("pause", "throttle", "stop"):
             return self.running
         if action == "cut_over":
@@ -126,6 +129,8 @@ class MigrationScreen(MigrationActs):
         state = self.session.state
         if self.running:
             self.show_run()
+        elif self.session.watched is not None:
+            self._show_watched(self.session.watched)
         elif state is None:
             self._show_stand(Content("The database has not been read yet."))
         elif self.plannable and not self.interrupted and not self._just_ended():
@@ -165,6 +170,15 @@ class MigrationScreen(MigrationActs):
                 words.append(f"at {job.control.throttle:.0%}")
             words.append("holding: c cuts over" if self.holding else "users: no wait")
             self.say(" · ".join(words))
+
+    def _show_watched(self, job: Job) -> None:
+        """Somebody else's run, as it goes."""
+        self._pane("run-pane")
+        self.query_one("#hold", HoldPanel).display = False
+        view = self.query_one("#run", JobView)
+        view.phases = PHASES if job.name == "migrate" else ROLLING_BACK
+        view.show(job)
+        self.say(f"{safe_str(job.title, limit=40)} runs it · elapsed {clock(job.elapsed)} · you watch")
 
     def _show_plan(self) -> None:
         self._pane("plan-pane")

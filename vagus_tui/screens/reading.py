@@ -11,13 +11,17 @@ from vagus_tui.database import facts
 from vagus_tui.database.connection import Connection, Database, close, lost_connections_explained
 from vagus_tui.errors import ConnectionLostError, VagusError
 from vagus_tui.journal import lock, store
+from vagus_tui.journal.progress import latest_word, read_progress
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.announcement import maintenance_page, read_announcement
 from vagus_tui.rollout.app_update import outcomes
+from vagus_tui.screens.job import watched_job
 from vagus_tui.screens.knowledge import Knowledge, Link, Snapshot, Topic, parse_moment
 from vagus_tui.settings import Settings
 
-POLL_SECONDS = 2.0
+POLL_SECONDS = 1.5
+WATCH_SECONDS = 0.8
+"""How often is looked while somebody else's run is watched."""
 RETRY_SECONDS = (2.0, 3.0, 5.0, 10.0)
 
 
@@ -55,7 +59,7 @@ class Reading(Knowledge):
             try:
                 await self.refresh()
                 failures = 0
-                delay: float | None = POLL_SECONDS
+                delay: float | None = WATCH_SECONDS if self.watched is not None else POLL_SECONDS
             except VagusError as error:
                 self._down(error)
                 # A connection that once stood is tried again by itself; a first one that was refused is not, since
@@ -101,8 +105,9 @@ class Reading(Knowledge):
             self.server = await facts.server_facts(connection)
             topics |= {Topic.STATE}
         planned = await store.latest_note(connection, "planned_at")
+        state = await read_state(connection)
         snapshot = Snapshot(
-            state=await read_state(connection),
+            state=state,
             lock=await lock.lock_holder(connection),
             sign_offs=await store.sign_offs(connection),
             overrides=await store.overrides(connection),
@@ -112,6 +117,8 @@ class Reading(Knowledge):
             banner=await read_announcement(connection),
             page=await maintenance_page(connection),
             app_update=await outcomes(connection),
+            steps=tuple(await read_progress(connection, state.run.id)) if state.run is not None else (),
+            word=await latest_word(connection, state.run.id) if state.run is not None else None,
         )
         before, self.now = self.now, snapshot
         for topic, was, is_now in (
@@ -122,9 +129,11 @@ class Reading(Knowledge):
             (Topic.BACKUPS, before.backups, snapshot.backups),
             (Topic.PLANNED, before.planned_at, snapshot.planned_at),
             (Topic.TEXTS, _words(before), _words(snapshot)),
+            (Topic.PROGRESS, (before.steps, before.word), (snapshot.steps, snapshot.word)),
         ):
             if was != is_now:
                 topics.add(topic)
+        self._watch()
         if self.link is not Link.UP:
             self.link, self.error, self._was_up = Link.UP, None, True
             topics.add(Topic.LINK)
@@ -132,6 +141,15 @@ class Reading(Knowledge):
             topics.add(Topic.COUNTS)
         if topics:
             self.changed(*topics)
+
+    def _watch(self) -> None:
+        """Somebody else's run, if one goes on: an open run, the lock held, and no job of our own."""
+        run = self.state.run if self.state is not None else None
+        ours = self.job is not None and self.job.running
+        if run is None or ours or run.finished_at is not None or self.now.lock is None:
+            self.watched = None
+        else:
+            self.watched = watched_job(run, self.now.steps, self.now.word)
 
     async def _count(self, connection: Connection, *, moved: bool) -> bool:
         """Count again when rows have come or gone; True when the figures are new."""
@@ -143,7 +161,7 @@ class Reading(Knowledge):
         activity = await facts.activity(connection, list(tables.values()))
         if not moved and activity == self._activity:
             return False
-        if self.job is not None and self.job.running:
+        if (self.job is not None and self.job.running) or self.now.lock is not None:
             # A count holds a lock on the table, which a cut-over would have to wait for.
             return False
         self._activity = activity

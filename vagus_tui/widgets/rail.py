@@ -14,7 +14,7 @@ from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.session import Session, Standing
 from vagus_tui.widgets.format import duration
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
-from vagus_tui.widgets.text import fitted
+from vagus_tui.widgets.text import fitted, safe_str
 
 _GAP_BEFORE = (Step.ROLLBACK,)
 TOP_LINES = 1
@@ -91,6 +91,9 @@ class Rail(Widget):
             text, style = "lock: free", "$text-muted"
         elif self.session.job is not None and self.session.job.running:
             text, style = "lock: ours", "$accent"
+        elif (run := self.session.watched) is not None:
+            phase = run.current.phase.value if run.current is not None else run.name
+            text, style = f"{safe_str(run.title, limit=40).split(' on ')[0]}: {phase}", "$warning"
         else:
             text, style = f"lock: PID {holder.pid}", "$warning"
         lines.append(Content.styled(" " + fitted(text, max(0, width - 2)), style))

@@ -1,0 +1,68 @@
+"""Two wizards on one database: what one does, the other sees, and only one runs the migration."""
+
+from __future__ import annotations
+
+import time
+
+from tests.databases import TestDatabase
+from tests.wizard.walk import LARGE, screen_text, settings_for, until, until_text, walking, wizard
+from vagus_tui.control import Control
+from vagus_tui.events import Phase, StepState
+from vagus_tui.journal.state import State
+from vagus_tui.migration.runner import migrate
+from vagus_tui.runbook.communications import WEEK_BEFORE
+
+
+async def test_a_tick_in_one_appears_in_the_other_within_three_seconds(clean_database: TestDatabase) -> None:
+    item = WEEK_BEFORE.items[0]
+    async with (
+        walking(settings_for(clean_database.url, operator="Ada")) as ada,
+        walking(settings_for(clean_database.url, operator="Marie"), size=LARGE) as marie,
+    ):
+        await marie.press("3")
+        await until_text(marie, item.title)
+        await until(marie, lambda: "Ada" not in screen_text(marie))
+        before = time.monotonic()
+        await wizard(ada).session.sign(item.id, ticked=True, note="sent to 12,000")
+        await until(marie, lambda: item.id in wizard(marie).session.now.sign_offs, patience=3)
+        assert time.monotonic() - before < 3
+        await until_text(marie, "Ada")
+        await wizard(marie).session.sign(item.id, ticked=False)
+        await until(ada, lambda: not wizard(ada).session.now.sign_offs[item.id].ticked, patience=3)
+        # Both are on record, each in their own name.
+        async with clean_database.connect() as conn:
+            rows = await conn.fetch("select operator, ticked from vagus_migration.sign_offs order by id")
+        assert [(row["operator"], row["ticked"]) for row in rows] == [("Ada", True), ("Marie", False)]
+
+
+async def test_the_second_watches_the_first_run_and_cannot_start_one(clean_database: TestDatabase) -> None:
+    async with (
+        walking(settings_for(clean_database.url, operator="Ada")) as ada,
+        walking(settings_for(clean_database.url, operator="Marie"), size=LARGE) as marie,
+    ):
+        session, other = wizard(ada).session, wizard(marie).session
+        assert session.database is not None
+        await marie.press("5")
+        database, settings = session.database, session.settings
+        job = session.start_job("migration", lambda control: migrate(database, settings, control, hold=True))
+        await until(ada, lambda: "hold" in job.steps)
+        await until_text(marie, "Ada on", "you watch")
+        await until(marie, lambda: other.watched is not None and "hold" in other.watched.steps)
+        watched = other.watched
+        assert watched is not None and watched.current is not None and watched.current.phase is Phase.HOLD
+        builds = [step for step in watched.steps.values() if step.phase is Phase.BUILD]
+        assert builds and all(step.state is StepState.DONE for step in builds)
+        assert sum(step.rows or 0 for step in builds) > 0
+        await until_text(marie, "build", "prove")
+        # Neither key nor command starts a second one, nor takes this one away.
+        keys = {binding.action for _, binding, enabled, _ in marie.app.screen.active_bindings.values() if enabled}
+        assert not keys & {"migrate", "resume", "abandon", "cut_over", "stop"}
+        theirs = [event async for event in migrate(database, other.settings, Control(), hold=False)]
+        assert not getattr(theirs[-1], "ok", True)
+        assert "Another operator is at work" in str(getattr(theirs[-1], "message", ""))
+        assert job.running
+        job.control.go()
+        await until(ada, lambda: not job.running)
+        assert job.ok
+        await until(marie, lambda: other.watched is None and other.state is not None, patience=30)
+        await until(marie, lambda: other.state is not None and other.state.state is State.MIGRATED)
