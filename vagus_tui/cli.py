@@ -30,6 +30,7 @@ from pydantic_settings import (
 from vagus_tui import __version__
 from vagus_tui.commands.keep import BackupCommand
 from vagus_tui.commands.look import CheckCommand, SqlCommand, StatusCommand
+from vagus_tui.commands.maintain import AbandonCommand, MaintenanceCommand
 from vagus_tui.commands.move import MigrateCommand, RollbackCommand
 from vagus_tui.commands.outcome import UNDONE, USAGE, Finished
 from vagus_tui.commands.play import DemoCommand, SandboxCommand, wizard
@@ -68,6 +69,10 @@ class VagusTui(BaseSettings):
         description="migrate, roll back and migrate again on a restored backup, for the forecast"
     )
     migrate: CliSubCommand[MigrateCommand] = Field(description="move v1 to v2: build aside, prove, swap")
+    abandon: CliSubCommand[AbandonCommand] = Field(description="clean up an interrupted migration; v1 is not touched")
+    maintenance: CliSubCommand[MaintenanceCommand] = Field(
+        description="the maintenance flag and the write fence: on, off, status"
+    )
     rollback: CliSubCommand[RollbackCommand] = Field(description="bring v1 back, with what was written since")
     report: CliSubCommand[ReportCommand] = Field(description="what was done, by whom, with which result")
 
@@ -96,6 +101,7 @@ class VagusTui(BaseSettings):
 _METAVARS = {
     "--override": "CHECK=REASON",
     "--plans": "N",
+    "--message": "TEXT",
     "--verify": "PATH",
     "--kind": "KIND",
     "--from": "BACKUP",

@@ -146,6 +146,7 @@ class StatusEvent(Event):
     possible: tuple[str, ...] = ()
     run: Mapping[str, Any] | None = None
     shape: Mapping[str, Any] | None = None
+    maintenance: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

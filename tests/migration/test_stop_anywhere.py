@@ -261,7 +261,7 @@ async def test_the_server_restarts(own_databases: Databases) -> None:
 async def test_the_flag_left_on_is_told_and_cleared(make_database: MakeDatabase, connect: Connect) -> None:
     """The client dies in the cut-over while the flag is on, and cannot come back to switch it off."""
     from vagus_tui.migration import maintenance
-    from vagus_tui.migration.switches import standing
+    from vagus_tui.migration.switches import maintenance_words
 
     database = await make_database(SMALL)
     conn = await connect(database.url)
@@ -279,7 +279,7 @@ async def test_the_flag_left_on_is_told_and_cleared(make_database: MakeDatabase,
     found = await state_of(database)
     assert found.state is State.BUILDING and found.interrupted
     now = await maintenance.read_maintenance(conn)
-    assert now.flag and "left on by the interrupted cut-over" in standing(now, found)
+    assert now.flag and "left on by the interrupted cut-over" in maintenance_words(now, found)
     said: list[str] = []
     result = await attempted(database, lambda event: said.append(getattr(event, "message", None) or ""))
     assert result.ok and any("maintenance flag, left on" in line for line in said)

@@ -92,16 +92,22 @@ async def _status(control: Control) -> AsyncGenerator[Event, None]:
 
 async def status_event(context: Context) -> StatusEvent:
     """The database's state with counts of the rows that matter, v1's shape and the last run."""
+    from vagus_tui.commands.maintain import maintenance_event
+    from vagus_tui.migration.maintenance import read_maintenance
+    from vagus_tui.migration.switches import maintenance_words
+
     state = context.state
     run = state.run
+    now = await read_maintenance(context.connection)
+    left_on = maintenance_words(now, state)
     return StatusEvent(
         state=state.state.value,
         server=await context.connection.fetchval("select current_setting('server_version')"),
         database=context.database.label,
         environment=context.settings.environment.value,
         counts=await _counts(context),
-        message=" ".join((state.summary, *state.reasons)),
-        possible=state.possible,
+        message=" ".join(filter(None, (state.summary, *state.reasons, left_on))),
+        possible=(*state.possible, *(("maintenance off",) if now.on else ())),
         run=None
         if run is None
         else {
@@ -115,6 +121,7 @@ async def status_event(context: Context) -> StatusEvent:
             "interrupted": state.interrupted,
         },
         shape=_shape(context),
+        maintenance=maintenance_event(now).to_json(),
     )
 
 

@@ -74,8 +74,8 @@ class Maintenance:
     `since` and `message` are the flag's; `fenced` counts the tables that obey the fence, archives left out.
     """
 
-    flag: bool
-    fence: bool
+    flag: bool = False
+    fence: bool = False
     message: str = ""
     since: datetime | None = None
     fence_since: datetime | None = None

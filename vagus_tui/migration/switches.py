@@ -102,7 +102,7 @@ async def _note(connection: Connection, settings: Settings, *, on: bool, fence: 
     await store.note(connection, "maintenance", body, operator=settings.operator)
 
 
-def standing(now: Maintenance, state: DatabaseState) -> str:
+def maintenance_words(now: Maintenance, state: DatabaseState) -> str:
     """How maintenance stands in one line, and what left it on where nobody did it on purpose; empty when all is off."""
     parts = []
     if now.flag:

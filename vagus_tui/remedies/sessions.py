@@ -22,8 +22,8 @@ async def in_the_way(context: Context) -> list[Blocker]:
     return await blockers(context.connection, [qualified("public", name) for name in sorted(names)])
 
 
-async def cancel(context: Context, blocker: Blocker) -> bool:
-    """Cancel what one session runs now; True when the server has told it to stop.
+async def cancel(context: Context, blocker: Blocker, *, end: bool = False) -> bool:
+    """Cancel what one session runs now, or end it; True when the server has told it to.
 
     The session must still be the one that was shown: ids are used again.
 
@@ -35,10 +35,10 @@ async def cancel(context: Context, blocker: Blocker) -> bool:
         raise RefusedError(f"The session with PID {blocker.pid} is no longer in the way.", next_step="Look again.")
     try:
         # A session that is idle in a transaction runs nothing that could be cancelled: it is ended instead.
-        function = "pg_terminate_backend" if now.state.startswith("idle") else "pg_cancel_backend"
+        function = "pg_terminate_backend" if end or now.state.startswith("idle") else "pg_cancel_backend"
         return bool(await context.connection.fetchval(f"select {function}($1)", blocker.pid))
     except asyncpg.InsufficientPrivilegeError:
         raise RefusedError(
-            f"PID {blocker.pid} belongs to a superuser, and only one of those may cancel it.",
+            f"PID {blocker.pid} belongs to a superuser, and only one of those may stop it.",
             next_step="Wait for it, or ask the provider's support.",
         ) from None

@@ -18,6 +18,7 @@ from vagus_tui.journal import lock, store
 from vagus_tui.journal.progress import StepTimes
 from vagus_tui.journal.state import DatabaseState, read_state
 from vagus_tui.migration.announcement import Announcement
+from vagus_tui.migration.maintenance import Maintenance
 from vagus_tui.rollout.app_update import Outcome
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.job import Job
@@ -49,6 +50,7 @@ class Topic(StrEnum):
     PLANNED = "planned"
     TEXTS = "texts"
     PROGRESS = "progress"
+    MAINTENANCE = "maintenance"
     CHECKS = "checks"
     GATES = "gates"
     STANDING = "standing"
@@ -75,6 +77,7 @@ class Snapshot:
     planned_at: datetime | None = None
     texts: dict[str, dict[str, str]] = field(default_factory=dict)
     """Messages to users as somebody rewrote them, by message id."""
+    maintenance: Maintenance = field(default_factory=Maintenance)
     banner: Announcement | None = None
     app_update: dict[str, Outcome] = field(default_factory=dict)
     page: str = ""

@@ -65,6 +65,8 @@ class MigrationScreen(MigrationActs):
         Binding("t", "throttle", "throttle"),
         Binding("c", "cut_over", "cut over"),
         Binding("x", "stop", "stop, v1 untouched"),
+        Binding("b", "blockers", "in the way", tooltip="sessions that hold locks, to be cancelled or ended"),
+        Binding("f", "maintenance", "maintenance", tooltip="the flag that the app reads, and the write fence"),
         Binding("l", "log", "log"),
         Binding("P", "app.plans", "plans", tooltip="any plan, v1 beside v2"),
     ]

@@ -12,9 +12,10 @@ from vagus_tui.journal import store
 from vagus_tui.migration.abandon import abandon
 from vagus_tui.migration.gates import GATES, gate_checks, gates, refusal
 from vagus_tui.migration.runner import migrate
-from vagus_tui.screens.base import StepScreen
+from vagus_tui.screens.blockers import BlockersScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.job import Job
+from vagus_tui.screens.maintenance_acts import MaintenanceActs
 from vagus_tui.screens.migration_words import gates_text
 from vagus_tui.widgets.hold_panel import HoldPanel
 from vagus_tui.widgets.text import safe_block, safe_str
@@ -23,7 +24,7 @@ THROTTLES = (1.0, 0.5, 0.25)
 ON_QUIT = "It is stopped and undone: what was built aside is dropped, v1 stays as it is."
 
 
-class MigrationActs(StepScreen):
+class MigrationActs(MaintenanceActs):
     """The acts; the screen itself shows what comes of them."""
 
     held_back = False
@@ -136,6 +137,10 @@ class MigrationActs(StepScreen):
             now = THROTTLES.index(self.job.control.throttle) if self.job.control.throttle in THROTTLES else 0
             self.job.control.throttle = THROTTLES[(now + 1) % len(THROTTLES)]
             self.show_run()
+
+    def action_blockers(self) -> None:
+        """Who is in the way, with the means to stop them."""
+        self.app.push_screen(BlockersScreen())
 
     def action_stop(self) -> None:
         """Stop and undo."""

@@ -65,7 +65,7 @@ class OverviewScreen(StepScreen):
         """Fill every paragraph from what is known."""
         session = self.session
         parts: dict[str, Content] = {}
-        if topics & {Topic.LINK, Topic.STATE, Topic.COUNTS, Topic.LOCK}:
+        if topics & {Topic.LINK, Topic.STATE, Topic.COUNTS, Topic.LOCK, Topic.MAINTENANCE}:
             parts |= {
                 "where": text.where_things_stand(session),
                 "server": text.server(session),

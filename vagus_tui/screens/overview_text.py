@@ -10,6 +10,7 @@ from textual.content import Content
 from vagus_tui.events import Status
 from vagus_tui.journal.state import State
 from vagus_tui.journal.store import Run
+from vagus_tui.migration.switches import maintenance_words
 from vagus_tui.runbook.overview import estimate_for
 from vagus_tui.runbook.risks import RISKS, Level
 from vagus_tui.runbook.timeline import Standing, offset_label, schedule, standing
@@ -64,6 +65,15 @@ def where_things_stand(session: Session) -> Content:
     status = Status.WARN if state.interrupted else Status.PASS
     parts = [Content.assemble((MARKS[status], STYLES[status]), " ", (state.summary, "bold"))]
     parts += [Content.assemble("  ", safe(reason)) for reason in state.reasons]
+    if left_on := maintenance_words(session.now.maintenance, state):
+        parts.append(
+            Content.assemble(
+                (MARKS[Status.WARN], STYLES[Status.WARN]),
+                " ",
+                safe(left_on),
+                (" Migration (5): f switches.", "$text-muted"),
+            )
+        )
     if state.possible:
         parts.append(Content.assemble(("From here: ", "$text-muted"), " · ".join(state.possible)))
     return lines(parts)

@@ -14,6 +14,7 @@ from vagus_tui.journal import lock, store
 from vagus_tui.journal.progress import latest_word, read_progress
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.announcement import maintenance_page, read_announcement
+from vagus_tui.migration.maintenance import read_maintenance
 from vagus_tui.rollout.app_update import outcomes
 from vagus_tui.screens.job import watched_job
 from vagus_tui.screens.knowledge import Knowledge, Link, Snapshot, Topic, parse_moment
@@ -114,6 +115,7 @@ class Reading(Knowledge):
             backups=tuple(await store.backups(connection)),
             planned_at=parse_moment(planned or self.settings.planned_at, self.settings.timezone),
             texts=await store.notes_by_topic(connection, "text."),
+            maintenance=await read_maintenance(connection),
             banner=await read_announcement(connection),
             page=await maintenance_page(connection),
             app_update=await outcomes(connection),
@@ -128,6 +130,7 @@ class Reading(Knowledge):
             (Topic.OVERRIDES, before.overrides, snapshot.overrides),
             (Topic.BACKUPS, before.backups, snapshot.backups),
             (Topic.PLANNED, before.planned_at, snapshot.planned_at),
+            (Topic.MAINTENANCE, before.maintenance, snapshot.maintenance),
             (Topic.TEXTS, _words(before), _words(snapshot)),
             (Topic.PROGRESS, (before.steps, before.word), (snapshot.steps, snapshot.word)),
         ):

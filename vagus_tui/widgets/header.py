@@ -37,6 +37,9 @@ class HeaderLine(Widget):
             parts.append("connecting" if session.link is Link.CONNECTING else "starting")
         elif session.state is not None:
             parts.append(session.state.state.value)
+            now = session.now.maintenance
+            if now.on:
+                parts.append("write fence up" if now.fence else "maintenance on")
             if plans := session.counts.get("plans"):
                 parts.append(f"{'' if plans.exact else '≈ '}{plans.rows:,} plans")
         room = max(0, self.size.width - len(word) - 12)

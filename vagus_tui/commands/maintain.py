@@ -1,0 +1,135 @@
+"""Commands for what a run may leave behind, or what is wanted beside one: maintenance, and cleaning up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+from pydantic_settings import CliPositionalArg, CliToggleFlag
+
+from vagus_tui.commands.options import Command
+from vagus_tui.commands.outcome import DONE, USAGE, finish
+from vagus_tui.commands.session import load_settings, opened
+from vagus_tui.control import Control
+from vagus_tui.errors import ConfigurationError
+from vagus_tui.events import Event, ResultEvent
+from vagus_tui.settings import Environment
+
+if TYPE_CHECKING:
+    from vagus_tui.migration.maintenance import Maintenance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceEvent(Event):
+    """How maintenance stands. `fenced_tables` carry the fence's trigger, which obeys the switch."""
+
+    kind: ClassVar[str] = "maintenance"
+
+    flag: bool
+    fence: bool
+    message: str | None = None
+    since: datetime | None = None
+    fence_since: datetime | None = None
+    fence_operator: str | None = None
+    fenced_tables: int = 0
+
+
+class MaintenanceCommand(Command):
+    """Switches maintenance on or off, or says how it stands: the flag that the app reads, and the write fence.
+
+    With --fence, `on` also refuses the app's writes to the workout tables (HTTP 503 for the app), and `off` lowers
+    the fence alone; `off` without it ends both. Switching off always works, also after a crash, and waits for nobody.
+    """
+
+    act: CliPositionalArg[Literal["on", "off", "status"]] = Field(default="status", description="on, off or status")
+    fence: CliToggleFlag[bool] = Field(default=False, description="the write fence too; with off, the fence alone")
+    message: str = Field(default="", description="what the app tells its users meanwhile")
+    yes: CliToggleFlag[bool] = Field(default=False, description="in production, on does nothing without this")
+
+    def cli_cmd(self) -> None:
+        """Run the command."""
+
+        async def job(control: Control) -> AsyncGenerator[Event, None]:
+            async for event in _maintenance(self):
+                yield event
+
+        finish(job, as_json=self.as_json)
+
+
+class AbandonCommand(Command):
+    """Cleans up an interrupted or held migration: drops what was built aside. v1 is not touched."""
+
+    yes: CliToggleFlag[bool] = Field(default=False, description="do it; without this nothing is done")
+
+    def cli_cmd(self) -> None:
+        """Run the command."""
+        yes = self.yes
+
+        async def job(control: Control) -> AsyncGenerator[Event, None]:
+            from vagus_tui.database.connection import Database
+            from vagus_tui.migration.abandon import abandon
+
+            if not yes:
+                raise ConfigurationError(
+                    "This would drop the staging schema and take change capture off v1's tables.",
+                    next_step="vagus-tui abandon --yes does it.",
+                )
+            settings = load_settings()
+            async for event in abandon(Database(settings), settings):
+                yield event
+
+        finish(job, as_json=self.as_json)
+
+
+def maintenance_event(now: Maintenance) -> MaintenanceEvent:
+    """How maintenance stands, as an event."""
+    return MaintenanceEvent(
+        flag=now.flag,
+        fence=now.fence,
+        message=now.message or None,
+        since=now.since,
+        fence_since=now.fence_since,
+        fence_operator=now.fence_operator or None,
+        fenced_tables=now.fenced,
+    )
+
+
+async def _maintenance(command: MaintenanceCommand) -> AsyncGenerator[Event, None]:
+    from vagus_tui.migration.maintenance import read_maintenance
+    from vagus_tui.migration.switches import maintenance_words, switch_off, switch_on
+
+    queue: asyncio.Queue[Event] = asyncio.Queue()
+    async with opened("maintenance") as context:
+        settings = context.settings
+        if command.act == "on" and settings.environment is Environment.PRODUCTION and not command.yes:
+            yield ResultEvent(
+                ok=False,
+                message="This is production: maintenance is switched on only with --yes.",
+                state="Nothing was changed.",
+                exit_status=USAGE,
+            )
+            return
+        if command.act == "on":
+            now = await switch_on(
+                context.connection,
+                settings,
+                context.state,
+                queue.put_nowait,
+                fence=command.fence,
+                message=command.message,
+            )
+        elif command.act == "off":
+            now = await switch_off(
+                context.connection, settings, context.state, queue.put_nowait, fence_only=command.fence
+            )
+        else:
+            now = await read_maintenance(context.connection)
+        while not queue.empty():
+            yield queue.get_nowait()
+        yield maintenance_event(now)
+        words = maintenance_words(now, context.state) or "Maintenance is off: the app reads and writes."
+        yield ResultEvent(ok=True, message=words, state=context.state.state.value, exit_status=DONE)
