@@ -11,7 +11,18 @@ import vagus_tui
 
 ROOT = Path(vagus_tui.__file__).parent
 
-CAPABILITIES = {"preview", "checks", "migration", "rollback", "backup", "remedies", "rollout", "journal", "sandbox"}
+CAPABILITIES = {
+    "preview",
+    "checks",
+    "migration",
+    "rollback",
+    "backup",
+    "remedies",
+    "rollout",
+    "report",
+    "journal",
+    "sandbox",
+}
 GROUND = {"errors", "events", "settings", "control", "jobs"}
 """Modules of the top level that everybody may use."""
 

@@ -46,8 +46,8 @@ class ReportCommand(Command):
 
 async def _report(output: Path | None, form: str | None, *, as_json: bool) -> AsyncGenerator[Event, None]:
     from vagus_tui.commands.output import TextEvent
-    from vagus_tui.journal.report import make_report
-    from vagus_tui.journal.report_text import FORMATS, save
+    from vagus_tui.report.contents import make_report
+    from vagus_tui.report.files import FORMATS, save
 
     async with opened("report") as context:
         report = await make_report(context.connection, context.database, context.settings, context.state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,8 +16,10 @@ from textual.widgets import DataTable, OptionList
 from textual.widgets.option_list import Option
 
 from vagus_tui.events import Event, Status
-from vagus_tui.journal.report import Report, Section, make_report
-from vagus_tui.journal.report_text import FORMATS, as_text, clean, default_path, save
+from vagus_tui.report.contents import Report, Section, make_report
+from vagus_tui.report.files import FORMATS, default_path, save
+from vagus_tui.report.text import as_text
+from vagus_tui.report.words import clean
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.base import StepScreen
 from vagus_tui.screens.editing import PathDialog
@@ -28,6 +31,21 @@ from vagus_tui.widgets.rows import Column, Row, Rows
 from vagus_tui.widgets.text import safe, safe_block, safe_str
 
 COLUMNS: dict[str, tuple[tuple[str, ...], tuple[Column, ...]]] = {
+    "story": (("at", "what", "who"), (Column("When", 16), Column("What happened"), Column("By", 10, wide_only=64))),
+    "proof": (
+        ("table", "rows_compared", "outcome", "seconds", "at"),
+        (Column("Table"), Column("Rows", 11, right=True), Column("Outcome", 14), Column("Took", 9, right=True),
+         Column("When", 16, wide_only=64)),
+    ),
+    "carried": (
+        ("table", "new_rows", "changed_rows", "deleted_in_v2", "rolled_back_at"),
+        (Column("Table"), Column("New", 9, right=True), Column("Changed", 9, right=True),
+         Column("Deleted", 9, right=True), Column("When", 16, wide_only=64)),
+    ),
+    "files": (
+        ("file", "bytes", "sha256"),
+        (Column("File"), Column("Bytes", 14, right=True), Column("SHA-256", 20, wide_only=64)),
+    ),
     "runs": (
         ("kind", "status", "phase", "operator", "seconds", "started_at"),
         (Column("Run", 9), Column("Status", 11), Column("Phase", 9, wide_only=64), Column("By"),
@@ -65,9 +83,12 @@ COLUMNS: dict[str, tuple[tuple[str, ...], tuple[Column, ...]]] = {
 }  # fmt: skip
 """Per section which columns are shown, and how."""
 
+IN_ORDER = ("story", "proof", "carried", "checks", "files")
+"""Sections in an order of their own; the others show the latest first."""
+
 
 class ReportScreen(StepScreen):
-    """Sections at the left, their rows at the right, the selected row in full below."""
+    """The story first, then the journal's sections; their rows at the right, the selected row in full below."""
 
     STEP = Step.REPORT
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -80,13 +101,13 @@ class ReportScreen(StepScreen):
     def __init__(self) -> None:
         super().__init__()
         self.report: Report | None = None
-        self.shown = "runs"
+        self.shown = "story"
 
     def compose_body(self) -> ComposeResult:
         """The sections and the rows of one."""
         yield OptionList(id="sections", markup=False)
         with Vertical(id="report", classes="split"):
-            yield Rows(COLUMNS["runs"][1], id="entries")
+            yield Rows(COLUMNS["story"][1], id="entries")
             yield DetailPanel(id="entry-detail")
 
     def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
@@ -119,7 +140,10 @@ class ReportScreen(StepScreen):
     def _fill_sections(self) -> None:
         assert self.report is not None
         options = self.query_one("#sections", OptionList)
-        lines = [(section.key, f"{section.title} {len(section.rows):,}") for section in self.report.sections]
+        lines = [
+            (section.key, f"{section.title.partition(':')[0]} {len(section.rows):,}")
+            for section in self.report.sections
+        ]
         if options.option_count == len(lines):
             for key, line in lines:
                 options.replace_option_prompt(key, Content(line))
@@ -130,7 +154,7 @@ class ReportScreen(StepScreen):
 
     @on(OptionList.OptionHighlighted, "#sections")
     def _section_at(self, event: OptionList.OptionHighlighted) -> None:
-        self.shown = event.option_id or "runs"
+        self.shown = event.option_id or "story"
         self._fill_rows()
 
     @on(OptionList.OptionSelected, "#sections")
@@ -151,18 +175,17 @@ class ReportScreen(StepScreen):
         for number, record in enumerate(section.rows):
             values = dict(zip(section.columns, record, strict=True))
             rows.append(Row(str(number), tuple(self._shown(name, values.get(name)) for name in names)))
-        # The latest first, except for what is in an order of its own.
-        ordered = rows if self.shown == "checks" else rows[::-1]
+        ordered = rows if self.shown in IN_ORDER else rows[::-1]
         self.query_one("#entries", Rows).set_columns(columns, ordered)
         self._explain()
 
     def _shown(self, name: str, value: object) -> object:
         zone = self.session.settings.timezone
-        if name.endswith("at") or name == "at":
-            return moment(value, zone)  # type: ignore[arg-type]
+        if isinstance(value, datetime):
+            return moment(value, zone)
         if name == "seconds":
             return duration(value)  # type: ignore[arg-type]
-        return clean(value) if isinstance(value, bool) else value
+        return "–" if value is None else clean(value) if isinstance(value, bool) else value
 
     @on(DataTable.RowHighlighted, "#entries")
     def _explain(self) -> None:

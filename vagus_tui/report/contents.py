@@ -1,22 +1,27 @@
-"""The journal as a record for colleagues, auditors and the next environment: what was done, by whom, when, with
-which result. It holds no secrets, because the journal holds none.
+"""What is in the report: a record for colleagues, auditors and the next environment. It holds no secrets, because the
+journal holds none.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from vagus_tui import __version__
+from vagus_tui.checks.access.matrix import AccessMatrix, access_matrix, packed
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.events import jsonable
 from vagus_tui.journal.schema import journal_exists
 from vagus_tui.journal.state import DatabaseState, read_state
+from vagus_tui.report.story import Line, tell
+from vagus_tui.report.timeline import RunTimeline, run_timelines
+from vagus_tui.report.words import moment
 from vagus_tui.runbook.index import title_of
 from vagus_tui.settings import Settings
+
+STORY = "story"
+"""The section that is told rather than listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,9 @@ class Report:
     state: str
     summary: str
     sections: tuple[Section, ...]
+    story: tuple[Line, ...] = ()
+    timelines: tuple[RunTimeline, ...] = ()
+    access: AccessMatrix | None = None
 
     def section(self, key: str) -> Section:
         """One section by its key."""
@@ -61,7 +69,11 @@ class Report:
             "state": self.state,
             "summary": self.summary,
         }
-        return {**head, **{section.key: section.records() for section in self.sections}}
+        drawn = {
+            "timelines": [jsonable(asdict(timeline)) for timeline in self.timelines],
+            "access": packed(self.access) if self.access is not None else None,
+        }
+        return {**head, **drawn, **{section.key: section.records() for section in self.sections}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +102,25 @@ _QUERIES = (
         "No step is on record.",
     ),
     _Query(
+        "proof",
+        "Proof: every row and every mapped column, v1 against v2, both ways",
+        "select substr(s.step, 7) as table, s.rows as rows_compared, s.message as outcome, s.seconds, s.at "
+        "from vagus_migration.steps s where s.phase = 'prove' and s.step like 'prove-%' order by s.at",
+        "Nothing was proved yet.",
+    ),
+    _Query(
+        "carried",
+        "Carried back by rollbacks",
+        "select r.started_at as rolled_back_at, t.key as table, (t.value ->> 'new')::bigint as new_rows, "
+        "(t.value ->> 'changed')::bigint as changed_rows, "
+        "coalesce((r.figures -> 'deleted_in_v2' ->> t.key)::bigint, 0) as deleted_in_v2, "
+        "r.figures ->> 'deletions' as deletions, r.figures ->> 'archive' as archive "
+        "from vagus_migration.runs r cross join lateral jsonb_each(r.figures -> 'carried_back') t "
+        "where r.kind = 'rollback' and jsonb_typeof(r.figures -> 'carried_back') = 'object' "
+        "order by r.started_at, t.key",
+        "Nothing was rolled back.",
+    ),
+    _Query(
         "checks",
         "Checks, latest outcome of each",
         "select distinct on (check_group, check_id) check_group as group, check_id as check, status, measured, "
@@ -115,6 +146,15 @@ _QUERIES = (
         "No backup is on record.",
     ),
     _Query(
+        "files",
+        "Files of the backups",
+        "select b.path, f ->> 'name' as file, (f ->> 'bytes')::bigint as bytes, f ->> 'sha256' as sha256 "
+        "from vagus_migration.backups b cross join lateral jsonb_array_elements("
+        "case when jsonb_typeof(b.manifest -> 'files') = 'array' then b.manifest -> 'files' else '[]' end) f "
+        "order by b.id, f ->> 'name'",
+        "No backup is on record.",
+    ),
+    _Query(
         "fixes",
         "Rows repaired or set aside",
         "select remedy, action, table_name as table, count(*) as rows, "
@@ -125,7 +165,7 @@ _QUERIES = (
     _Query(
         "notes",
         "Notes",
-        "select topic, body::text as body, operator, at from vagus_migration.notes order by id",
+        "select topic, left(body::text, 4000) as body, operator, at from vagus_migration.notes order by id",
         "No notes.",
     ),
 )
@@ -152,6 +192,10 @@ async def make_report(
             columns = tuple(attribute.name for attribute in statement.get_attributes()) if statement else ()
             rows = tuple(tuple(row) for row in await statement.fetch()) if statement else ()
             sections.append(_named(Section(query.key, query.title, columns, rows, query.empty)))
+        story, timelines = await tell(connection), await run_timelines(connection)
+        access = await access_matrix(connection)
+    told = tuple((line.at, line.who, line.what, line.tone) for line in story)
+    sections.insert(0, Section(STORY, "What happened", ("at", "who", "what", "tone"), told, "Nothing has been run."))
     return Report(
         made_at=datetime.now(UTC),
         database=database.label,
@@ -160,15 +204,17 @@ async def make_report(
         state=state.state.value,
         summary=" ".join((state.summary, *state.reasons)),
         sections=tuple(sections),
+        story=story,
+        timelines=timelines,
+        access=access,
     )
 
 
-def figures_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The figures of a run's row, which the journal keeps as JSON."""
-    found = row.get("figures")
-    return json.loads(found) if isinstance(found, str) and found else {}
-
-
-def as_records(section: Section) -> Sequence[Mapping[str, Any]]:
-    """The rows of a section by column name."""
-    return [dict(zip(section.columns, row, strict=True)) for row in section.rows]
+def facts(report: Report) -> tuple[tuple[str, str], ...]:
+    """The head of the report: what it is about, and where things stand."""
+    return (
+        ("Database", report.database),
+        ("Environment", report.environment),
+        ("State", f"{report.state}: {report.summary}"),
+        ("Written", f"{moment(report.made_at)}, for {report.operator}, by vagus-tui {__version__}"),
+    )

@@ -1,0 +1,127 @@
+"""The report of a run that was killed, taken up again, overridden, cut over and rolled back is a true story."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.conftest import Connect, MakeDatabase
+from tests.migration.support import migrated, rolled_back
+from tests.migration.test_stopped import killed_at
+from vagus_tui.backup.forecast import TOPIC, Forecast
+from vagus_tui.checks.access.matrix import AccessMatrix, Cell, Kind, Person, Totals, keep_matrix
+from vagus_tui.database.connection import Connection, Database
+from vagus_tui.events import CheckEvent, Status
+from vagus_tui.journal import store
+from vagus_tui.report.contents import Report, make_report
+from vagus_tui.report.files import save
+from vagus_tui.report.page import as_html
+from vagus_tui.report.text import as_text
+from vagus_tui.sandbox.options import SandboxOptions
+
+HOSTILE = "<img src=x onerror=alert(1)>\x1b[31m\u202e"
+
+
+async def report_of(conn: Connection, url: str) -> Report:
+    """The report of a test's database."""
+    from pydantic import SecretStr
+
+    from vagus_tui.settings import Settings
+
+    settings = Settings(_env_file=None, database_url=SecretStr(url), operator="ada")  # type: ignore[call-arg]
+    return await make_report(conn, Database(settings), settings)
+
+
+def in_order(lines: list[str], *wanted: str) -> None:
+    """Each is in a line of its own, one after the other."""
+    place = 0
+    for words in wanted:
+        found = next((number for number in range(place, len(lines)) if words in lines[number]), None)
+        assert found is not None, f"{words!r} is not after line {place} of:\n" + "\n".join(lines)
+        place = found + 1
+
+
+async def test_killed_resumed_overridden_cut_over_and_rolled_back(
+    make_database: MakeDatabase, connect: Connect
+) -> None:
+    database = await make_database(SandboxOptions(plans=20, clean=True))
+    conn = await connect(database.url)
+    await store.note(conn, "planned_at", "2026-12-01T22:00:00+01:00", operator="ada")
+    await store.sign(conn, "communications.reminder-email", ticked=True, operator="grace", note=HOSTILE)
+    await store.override(conn, "tls", "a tunnel is in between", operator="ada")
+    await killed_at(database, "build-exercise_logs-1", "started")
+    broken = await report_of(conn, database.url)
+    assert "has not ended" in broken.story[-1].what
+    await migrated(database)
+    plan = await conn.fetchval("select id from workout_plans limit 1")
+    await conn.execute("update workout_plans set name = 'changed in v2' where id = $1", plan)
+    await rolled_back(database)
+    report = await report_of(conn, database.url)
+    lines = [f"{line.who} {line.what}" for line in report.story]
+    in_order(
+        lines,
+        "ada Set T−0",
+        "grace Signed off: Send the reminder e-mail",
+        "ada Overrode tls: a tunnel is in between",
+        "killed Began the migration",
+        "The run broke off during",
+        "Taken up again by tester",
+        "Built v2 beside v1",
+        "Proved every row, both ways",
+        "Cut over, writes waited",
+        "The migration is done",
+        "tester Began the rollback",
+        "The rollback is done: v1 is in place, v2 is archived; 1 changed rows carried back",
+    )
+    proof = report.section("proof")
+    assert {row[0] for row in proof.rows} >= {"workout_plans", "exercises", "workout_sessions", "exercise_logs"}
+    carried = [dict(zip(report.section("carried").columns, row, strict=True)) for row in report.section("carried").rows]
+    assert [row["changed_rows"] for row in carried if row["table"] == "workout_plans"] == [1]
+    page, text = as_html(report), as_text(report)
+    for words in ("Signed off", "Overrode tls", "broke off", "carried back"):
+        assert words in page and words in text
+    assert "<img" not in page and "\x1b" not in page + text and "\u202e" not in page + text
+    assert "postgresql://" not in page + text
+    phases = [span.phase for span in report.timelines[0].spans]
+    assert phases == ["prepare", "build", "catch-up", "prove", "cut-over", "settle"]
+
+
+async def test_forecast_access_files_and_checks_are_in_it(
+    make_database: MakeDatabase, connect: Connect, tmp_path: Path
+) -> None:
+    database = await make_database(SandboxOptions(plans=20, clean=True))
+    conn = await connect(database.url)
+    forecast = Forecast(
+        rehearsed_at=datetime.now(UTC),
+        complete=True,
+        backup="one",
+        server_major=18,
+        rows={"workout_plans": 20},
+        phases={"prepare": 0.1, "build": 2.0, "cut-over": 0.05},
+        writes_blocked_seconds=0.04,
+    )
+    await store.note(conn, TOPIC, forecast.model_dump(mode="json"), operator="ada")
+    manifest = {"files": [{"name": "plans.csv.gz", "bytes": 12, "sha256": "ab" * 32}]}
+    await store.record_backup(conn, "/backups/20261124", manifest, operator="ada", verified=True)
+    await migrated(database)
+    person = Person("5f7c2a9e-0000-4000-8000-000000000001", "authenticated", Kind.OWNER, HOSTILE)
+    commands = ("select", "insert", "update", "delete")
+    cells = {(person.id, "workout_plans", command): Cell(before=3, now=2, lost=1) for command in commands}
+    matrix = AccessMatrix((person,), ("workout_plans",), cells, {Kind.OWNER: Totals(1, 4, 0, 0, 1, 0)}, operator="ada")
+    await keep_matrix(conn, matrix)
+    failing = CheckEvent(id="rls-enforced", group="verification", title="RLS", status=Status.FAIL)
+    await store.record_checks(conn, [failing], operator="ada")
+    await store.record_checks(conn, [failing], operator="ada")
+    report = await report_of(conn, database.url)
+    told = [line.what for line in report.story]
+    assert sum("Checked verification: 0 pass, 1 fail (rls-enforced)" in what for what in told) == 1
+    assert any("4 rows lost, 0 gained" in what for what in told)
+    assert any("Read every byte of the backup 20261124 back" in what for what in told)
+    assert {item.id for item in report.timelines[0].comparisons} == {"prepare", "build", "cut-over", "writes-waited"}
+    page = as_html(report)
+    assert "ab" * 32 in page and "Forecast by the rehearsal" in page and '<td class="bad" title="3 rows in v1' in page
+    assert "<img" not in page
+    whole = json.loads(save(report, tmp_path / "report.json").read_text())
+    assert whole["access"]["totals"]["owner"][1] == 4
+    assert whole["timelines"][0]["spans"] and whole["files"][0]["sha256"] == "ab" * 32

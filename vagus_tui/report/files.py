@@ -1,0 +1,60 @@
+"""The report to be kept: as one page, as text, or as JSON, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from vagus_tui.errors import VagusError
+from vagus_tui.report.contents import Report
+from vagus_tui.report.page import as_html
+from vagus_tui.report.text import as_text
+
+
+def as_json(report: Report) -> str:
+    """One JSON object, indented."""
+    return json.dumps(report.to_json(), indent=2, ensure_ascii=True) + "\n"
+
+
+FORMATS: dict[str, Callable[[Report], str]] = {"html": as_html, "json": as_json, "text": as_text}
+"""The forms a report can have, by name."""
+
+
+def format_of(path: Path) -> str:
+    """The form that a file's name asks for; HTML where it says nothing."""
+    return {".json": "json", ".txt": "text", ".text": "text", ".md": "text"}.get(path.suffix.lower(), "html")
+
+
+def default_path(report: Report, folder: Path, form: str = "html") -> Path:
+    """Where a report goes when nobody says: beside the backups, named after its moment."""
+    suffix = "txt" if form == "text" else form
+    return folder / f"vagus_report_{report.made_at:%Y%m%d_%H%M%S}.{suffix}"
+
+
+def save(report: Report, path: Path, form: str | None = None) -> Path:
+    """Write the report whole or not at all, readable by its owner alone; returns where it is.
+
+    Raises:
+        VagusError: it cannot be written there.
+    """
+    text = FORMATS[form or format_of(path)](report)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # mkstemp makes the file readable by its owner alone; the rename then shows it whole.
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".vagus_report_")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise VagusError(
+            f"The report could not be written to {path}: {error.strerror}.",
+            next_step="Name another file.",
+        ) from error
+    return path

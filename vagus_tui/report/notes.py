@@ -1,0 +1,83 @@
+"""What the journal's notes say, in words. A topic that is bookkeeping alone says nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from vagus_tui.report.words import seconds_in_words
+from vagus_tui.runbook.index import title_of
+
+Told = tuple[str, str]
+"""Words and tone, as in a line of the story; no words where there is nothing to tell."""
+
+NOTHING: Told = ("", "")
+
+
+def _planned(_: str, body: Any) -> Told:
+    return f"Set T−0 to {body}", ""
+
+
+def _text(rest: str, body: Any) -> Told:
+    title = title_of(rest) or rest
+    return (f"Rewrote the message “{title}”" if body else f"Put the runbook's message “{title}” back"), ""
+
+
+def _page(_: str, body: Any) -> Told:
+    return "Chose the text that users read during the cut-over", ""
+
+
+def _app_update(rest: str, body: Any) -> Told:
+    if not isinstance(body, Mapping):
+        return NOTHING
+    ok, took = bool(body.get("ok")), seconds_in_words(float(body.get("seconds") or 0))
+    title = title_of(rest) or rest
+    if ok:
+        return f"Ran for the app: {title}, {took}", "good"
+    return f"Ran for the app: {title}; it ended with status {body.get('status')}", "bad"
+
+
+def _rehearsal(_: str, body: Any) -> Told:
+    if not isinstance(body, Mapping):
+        return NOTHING
+    waited = body.get("writes_blocked_seconds")
+    words = "Rehearsed the migration on a restored backup"
+    if waited is not None:
+        words += f": writes would wait {seconds_in_words(float(waited))}"
+    return (words, "good") if body.get("complete") else (f"{words}; it did not get to its end", "bad")
+
+
+def _access(_: str, body: Any) -> Told:
+    totals = body.get("totals") if isinstance(body, Mapping) else None
+    if not isinstance(totals, Mapping):
+        return NOTHING
+    people, lost, gained = (sum(int(kind[place]) for kind in totals.values()) for place in (0, 1, 2))
+    words = f"Compared what {people:,} people and roles may do in v1 and v2"
+    if lost or gained:
+        return f"{words}: {lost:,} rows lost, {gained:,} gained", "bad"
+    return f"{words}: nothing lost, nothing gained", "good"
+
+
+def _repair(_: str, body: Any) -> Told:
+    name = body.get("repair") or body.get("id") or body.get("title") if isinstance(body, Mapping) else None
+    return (f"Repaired: {name}", "warn") if name else ("Ran a repair", "warn")
+
+
+_EXACT: Mapping[str, Callable[[str, Any], Told]] = {
+    "planned_at": _planned,
+    "maintenance-page": _page,
+    "rehearsal": _rehearsal,
+    "access-matrix": _access,
+    "repair": _repair,
+}
+_PREFIXES: Mapping[str, Callable[[str, Any], Told]] = {"text.": _text, "app-update.": _app_update}
+
+
+def note_in_words(topic: str, body: Any) -> Told:
+    """What a note says; no words for one that nobody needs to read."""
+    if topic in _EXACT:
+        return _EXACT[topic](topic, body)
+    for prefix, words in _PREFIXES.items():
+        if topic.startswith(prefix):
+            return words(topic.removeprefix(prefix), body)
+    return NOTHING

@@ -1,0 +1,285 @@
+"""The journal as a story: one line per thing that happened, in the order in which it happened.
+
+Nothing in it is invented: every line comes from a row of the journal, and a run that broke off is told as one that did.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from vagus_tui.database.connection import Connection
+from vagus_tui.journal.schema import journal_exists
+from vagus_tui.migration.phases.begin import RESUMED
+from vagus_tui.report.notes import note_in_words
+from vagus_tui.report.words import plural, seconds_in_words
+from vagus_tui.runbook.index import title_of
+
+Row = Any
+"""A row of the journal, by column name."""
+
+TOGETHER = timedelta(seconds=30)
+"""Checks of one group that end within this time of each other were run together."""
+
+_PHASES = {
+    "prepare": "Prepared: change capture is on",
+    "build": "Built v2 beside v1",
+    "catch-up": "Caught up with what the app wrote meanwhile",
+    "prove": "Proved every row, both ways",
+    "hold": "Held, proved and caught up, until told to go on",
+    "cut-over": "Cut over",
+    "settle": "Settled",
+    "rollback": "Rolled back",
+}
+_BEGINNINGS = {
+    "migrate": "Began the migration",
+    "rollback": "Began the rollback",
+    "restore": "Began to restore a backup",
+    "clean-up": "Began the clean-up",
+}
+_ENDINGS = {
+    ("migrate", "done"): "The migration is done: v2 is in place, v1 is kept",
+    ("rollback", "done"): "The rollback is done: v1 is in place, v2 is archived",
+    ("restore", "done"): "The backup is in place",
+    ("clean-up", "done"): "The clean-up is done",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One thing that happened.
+
+    Attributes:
+        at: when, by the server's clock.
+        who: the operator; empty where the line before says it.
+        what: a sentence without its full stop.
+        tone: `good`, `bad`, `warn` or empty.
+    """
+
+    at: datetime
+    who: str
+    what: str
+    tone: str = ""
+
+
+async def tell(connection: Connection) -> tuple[Line, ...]:
+    """Everything that happened, oldest first. Empty where there is no journal."""
+    if not await journal_exists(connection):
+        return ()
+    lines = [
+        *await _runs(connection),
+        *await _checks(connection),
+        *await _sign_offs(connection),
+        *await _overrides(connection),
+        *await _backups(connection),
+        *await _fixes(connection),
+        *await _notes(connection),
+    ]
+    return tuple(sorted(lines, key=lambda line: line.at))
+
+
+# Runs
+
+
+async def _runs(connection: Connection) -> list[Line]:
+    runs = await connection.fetch("select * from vagus_migration.runs order by started_at")
+    steps = await connection.fetch(
+        "select run_id, step, phase, state, seconds, rows, message, at from vagus_migration.steps order by run_id, at"
+    )
+    by_run = {run_id: list(rows) for run_id, rows in groupby(steps, key=lambda row: row["run_id"])}
+    return [line for run in runs for line in _run(run, by_run.get(run["id"], []))]
+
+
+def _run(run: Row, steps: Sequence[Row]) -> Iterator[Line]:
+    who, kind, figures = run["operator"], run["kind"], json.loads(run["figures"])
+    where = f"on {run['environment']}" + (f", from {run['client']}" if run["client"] else "")
+    yield Line(run["started_at"], who, f"{_BEGINNINGS.get(kind, kind)} {where}")
+    seen: dict[str, list[Row]] = {}
+    last: Row | None = None
+    for step in steps:
+        if step["step"] == RESUMED:
+            during = f" during {step['phase']}" if step["phase"] else ""
+            before = last["at"] if last is not None else run["started_at"]
+            yield Line(before, "", f"The run broke off{during}", "bad")
+            yield Line(step["at"], "", f"Taken up again {step['message']}", "warn")
+        elif step["state"] == "failed":
+            yield Line(step["at"], "", f"{step['step']} failed{_after(step['message'])}", "bad")
+        elif step["state"] == "done":
+            seen.setdefault(step["phase"], []).append(step)
+        last = step
+    for phase, done in seen.items():
+        yield _phase(phase, done, figures)
+    yield from _end(run, figures, last)
+
+
+def _phase(phase: str, done: Sequence[Row], figures: Mapping[str, Any]) -> Line:
+    begun = min(step["at"] - timedelta(seconds=step["seconds"] or 0) for step in done)
+    ended = max(step["at"] for step in done)
+    words = [_PHASES.get(phase, phase.capitalize())]
+    if phase in ("build", "prove"):
+        words.append(plural(sum(step["rows"] or 0 for step in done if _carries_rows(step)), "row"))
+    if phase == "prove":
+        words.append("0 differences")
+    if phase == "cut-over" and "writes_waited_seconds" in figures:
+        words.append(f"writes waited {seconds_in_words(float(figures['writes_waited_seconds']))}")
+    words.append(seconds_in_words((ended - begun).total_seconds()))
+    return Line(ended, "", ", ".join(words), "good" if phase in ("prove", "cut-over") else "")
+
+
+def _carries_rows(step: Row) -> bool:
+    return str(step["step"]).startswith(("build-", "prove-"))
+
+
+def _end(run: Row, figures: Mapping[str, Any], last: Row | None) -> Iterator[Line]:
+    status, kind = run["status"], run["kind"]
+    at = run["finished_at"] or (last["at"] if last is not None else run["started_at"])
+    if status == "done":
+        yield Line(at, "", _ENDINGS.get((kind, status), f"{kind} done") + _carried(kind, figures), "good")
+    elif status in ("failed", "cancelled", "abandoned"):
+        yield Line(at, "", f"The {_noun(kind)} was {status}; v1 is as it was{_after(run['error'])}", "bad")
+    elif status == "ready":
+        yield Line(at, "", f"Ready to cut over, and waiting{_after(run['error'])}", "warn")
+    else:
+        yield Line(
+            at, "", f"The {_noun(kind)} has not ended: it is under way, or broke off during {run['phase']}", "warn"
+        )
+
+
+def _carried(kind: str, figures: Mapping[str, Any]) -> str:
+    if kind != "rollback":
+        return ""
+    carried = figures.get("carried_back")
+    by_table = carried.values() if isinstance(carried, Mapping) else ()
+    counts = (
+        (sum(int(table.get("new", 0)) for table in by_table), "new rows carried back"),
+        (sum(int(table.get("changed", 0)) for table in by_table), "changed rows carried back"),
+        (int(figures.get("not_expressible") or 0), "new rows that v1 has no place for kept in the archive"),
+        (int(figures.get("kept_values") or 0), "values that v1 has no place for kept in the archive"),
+    )
+    parts = [f"{count:,} {words}" for count, words in counts if count]
+    return f"; {', '.join(parts)}" if parts else "; nothing had been written in v2"
+
+
+def _noun(kind: str) -> str:
+    return {"migrate": "migration", "restore": "restore"}.get(kind, kind)
+
+
+def _after(message: str | None) -> str:
+    return f": {message.rstrip('.')}" if message else ""
+
+
+# Checks
+
+
+async def _checks(connection: Connection) -> list[Line]:
+    """One line where a group was run and came out otherwise than the last time."""
+    rows = await connection.fetch(
+        "select check_id, check_group, status, operator, at from vagus_migration.checks order by check_group, at, id"
+    )
+    lines: list[Line] = []
+    for group, found in groupby(rows, key=lambda row: str(row["check_group"])):
+        before: dict[str, str] = {}
+        told: dict[str, str] | None = None
+        for together in _together(list(found)):
+            before = {**before, **{row["check_id"]: row["status"] for row in together}}
+            if before != told:
+                last = together[-1]
+                lines.append(Line(last["at"], last["operator"], *_outcome(group, before)))
+                told = dict(before)
+    return lines
+
+
+def _together(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    batch: list[Row] = []
+    for row in rows:
+        if batch and (row["at"] - batch[-1]["at"] > TOGETHER or row["operator"] != batch[-1]["operator"]):
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def _outcome(group: str, statuses: Mapping[str, str]) -> tuple[str, str]:
+    counts = Counter(statuses.values())
+    bad = sorted(check for check, status in statuses.items() if status in ("fail", "error"))
+    named = f" ({', '.join(bad[:3])}{' …' if len(bad) > 3 else ''})" if bad else ""
+    parts = [f"{counts['pass']} pass"]
+    if bad:
+        parts.append(f"{len(bad)} fail{named}")
+    if counts["warn"]:
+        parts.append(plural(counts["warn"], "warning"))
+    return f"Checked {group.replace('-', ' ')}: {', '.join(parts)}", "bad" if bad else "good"
+
+
+# Everything else
+
+
+async def _sign_offs(connection: Connection) -> list[Line]:
+    rows = await connection.fetch("select item, ticked, operator, note, at from vagus_migration.sign_offs")
+    return [
+        Line(
+            row["at"],
+            row["operator"],
+            f"{'Signed off' if row['ticked'] else 'Took back'}: {title_of(row['item']) or row['item']}"
+            + _after(row["note"]),
+        )
+        for row in rows
+    ]
+
+
+async def _overrides(connection: Connection) -> list[Line]:
+    rows = await connection.fetch("select check_id, reason, operator, withdrawn, at from vagus_migration.overrides")
+    return [
+        Line(
+            row["at"],
+            row["operator"],
+            f"Overrode {row['check_id']}: {row['reason'].rstrip('.')}"
+            + (" (withdrawn since)" if row["withdrawn"] else ""),
+            "warn",
+        )
+        for row in rows
+    ]
+
+
+async def _backups(connection: Connection) -> list[Line]:
+    rows = await connection.fetch(
+        "select path, operator, at, verified_at, restored_at from vagus_migration.backups order by id"
+    )
+    lines = []
+    for row in rows:
+        name = str(row["path"]).rstrip("/").rpartition("/")[2]
+        lines.append(Line(row["at"], row["operator"], f"Made the backup {name}"))
+        if row["verified_at"] is not None:
+            lines.append(Line(row["verified_at"], "", f"Read every byte of the backup {name} back", "good"))
+        if row["restored_at"] is not None:
+            lines.append(Line(row["restored_at"], "", f"Restored the backup {name} as a test: equal", "good"))
+    return lines
+
+
+async def _fixes(connection: Connection) -> list[Line]:
+    rows = await connection.fetch(
+        "select remedy, action, table_name, count(*) as rows, min(operator) as operator, min(at) as at, "
+        "count(restored_at) as back, max(restored_at) as back_at, min(restored_by) as back_by "
+        "from vagus_migration.quarantine group by batch, remedy, action, table_name"
+    )
+    lines = []
+    for row in rows:
+        did = "Set aside" if row["action"] == "set-aside" else "Repaired"
+        what = f"{plural(row['rows'], 'row')} of {row['table_name']}"
+        lines.append(Line(row["at"], row["operator"], f"{did} {what} ({row['remedy']})"))
+        if row["back"]:
+            back = f"Put back {plural(row['back'], 'row')} of {row['table_name']} ({row['remedy']})"
+            lines.append(Line(row["back_at"], row["back_by"] or "", back))
+    return lines
+
+
+async def _notes(connection: Connection) -> list[Line]:
+    rows = await connection.fetch("select topic, body, operator, at from vagus_migration.notes order by id")
+    told = [(row, note_in_words(row["topic"], json.loads(row["body"]))) for row in rows]
+    return [Line(row["at"], row["operator"], words, tone) for row, (words, tone) in told if words]

@@ -1,0 +1,46 @@
+"""The report as plain text: the story first, then one line per row."""
+
+from __future__ import annotations
+
+from vagus_tui.report.contents import STORY, Report, facts
+from vagus_tui.report.words import clean, moment, seconds_in_words
+
+_TONES = {"good": "+", "bad": "!", "warn": "~"}
+
+
+def as_text(report: Report) -> str:
+    """Plain text, safe for a terminal."""
+    lines = ["Workout v1 → v2: what was done", ""]
+    lines += [f"{name:<12} {clean(value)}" for name, value in facts(report)]
+    lines += _titled("What happened")
+    for line in report.story:
+        who = f"{clean(line.who, 40)}: " if line.who else ""
+        lines.append(f"{moment(line.at)} {_TONES.get(line.tone, ' ')} {who}{' '.join(clean(line.what).split())}")
+    if not report.story:
+        lines.append("Nothing has been run.")
+    for timeline in report.timelines:
+        if not timeline.comparisons:
+            continue
+        lines += _titled(f"Forecast and actual, {timeline.kind} of {moment(timeline.started_at)}")
+        for item in timeline.comparisons:
+            lines.append(f"{item.title:<14} {seconds_in_words(item.forecast):>10} {seconds_in_words(item.actual):>10}")
+    for section in report.sections:
+        if section.key == STORY:
+            continue
+        lines += _titled(section.title)
+        if not section.rows:
+            lines.append(section.empty)
+        for row in section.rows:
+            pairs = zip(section.columns, row, strict=True)
+            lines.append(
+                "; ".join(
+                    f"{name.replace('_', ' ')} {' '.join(clean(value).split())}"
+                    for name, value in pairs
+                    if value not in (None, "", "{}")
+                )
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _titled(title: str) -> list[str]:
+    return ["", title, "-" * len(title)]

@@ -1,0 +1,56 @@
+"""Figures and values as the report writes them."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import datetime
+
+CELL = 2_000
+"""Longest value, in characters; longer ones are cut, and say how long they are."""
+
+
+def clean(value: object, limit: int = CELL) -> str:
+    """A value as text without characters that control, hide or reorder what is read."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    if isinstance(value, datetime):
+        return moment(value)
+    text = str(value)
+    shown = "".join(
+        letter if letter == "\n" or unicodedata.category(letter)[0] != "C" else "�" for letter in text[:limit]
+    )
+    return shown + (f"… ({len(text):,} characters)" if len(text) > limit else "")
+
+
+def moment(at: datetime) -> str:
+    """`2026-03-01 22:00:05 UTC`."""
+    return at.strftime("%Y-%m-%d %H:%M:%S %Z").strip()
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 row`, `1,200 rows`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def seconds_in_words(seconds: float) -> str:
+    """`0.06 s`, `12.4 s`, `3 min 20 s`, `2 h 14 min`."""
+    if seconds < 1:
+        return f"{seconds:.2f} s"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def megabytes(size: int) -> str:
+    """A size in bytes: `12.4 MB`."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
