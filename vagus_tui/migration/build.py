@@ -302,6 +302,7 @@ def align_users_step(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> Pla
         tuple(statements),
         needs=tuple(f"link-users-{table}" for table in ddl.tables if ddl.foreign_keys(table, users=True)),
         tables=ddl.tables,
+        one_moment=True,
     )
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependents import Kind
 from vagus_tui.errors import RefusedError
-from vagus_tui.events import Phase
-from vagus_tui.journal.state import STAGING, DatabaseState, State
+from vagus_tui.events import Phase, jsonable
+from vagus_tui.journal.state import LOCK_KEY, STAGING, DatabaseState, State
 from vagus_tui.migration import catch_up
 from vagus_tui.migration.build import ALIGN, build_steps, link_steps, prepare_steps
 from vagus_tui.migration.cut_over import cut_over_steps, publication_of_v2, settle_steps
-from vagus_tui.migration.proof import count_sql
-from vagus_tui.migration.steps import Plan, PlanStep, stop_unless_zero
+from vagus_tui.migration.proof import count_sql, unexcused_sql
+from vagus_tui.migration.steps import Plan, PlanStep, ScriptJournal, stop_unless_zero
 from vagus_tui.migration.survey import Survey, survey
+from vagus_tui.migration.undo import undo_record
 from vagus_tui.schema.ddl import V2Ddl
+from vagus_tui.schema.identifiers import literal
 from vagus_tui.schema.mapping import MappingOptions, WorkoutMapping
 from vagus_tui.settings import Settings
 
@@ -23,6 +26,10 @@ SESSION_SETTINGS = (
     "set statement_timeout = 0;",
     "set timezone = 'UTC';",
     "set search_path = public, pg_temp;",
+    # Nobody queues behind a script for longer than this.
+    "set lock_timeout = '2s';",
+    f"do $$ begin if not pg_try_advisory_lock({LOCK_KEY}) then raise exception "
+    "'another operator is at work on this database'; end if; end $$;",
 )
 
 
@@ -40,26 +47,22 @@ def compose(found: Survey, settings: Settings) -> MigrationPlan:
     """Make the plan from a survey. The same survey and settings always give the same plan."""
     mapping = WorkoutMapping(found.shape, MappingOptions(repeat_exercises=settings.repeat_exercises))
     ddl = V2Ddl(STAGING, found.shape, found.taken, preferences=found.preferences != "jsonb")
+    build = build_steps(found, mapping, ddl)
     align = PlanStep(
         ALIGN,
         Phase.BUILD,
         "first round of catching up",
         (*catch_up.collect(mapping, STAGING), *catch_up.apply(mapping, STAGING)),
-    )
-    build = build_steps(found, mapping, ddl)
-    align = PlanStep(
-        align.id,
-        align.phase,
-        align.title,
-        align.statements,
         needs=tuple(step.id for step in build if step.id.startswith("keys-")),
         tables=ddl.tables,
+        one_moment=True,
     )
     rounds = PlanStep(
         "catch-up",
         Phase.CATCH_UP,
         "rounds of catching up, until little is left",
         (*catch_up.collect(mapping, STAGING), *catch_up.apply(mapping, STAGING)),
+        one_moment=True,
     )
     proofs = [
         PlanStep(
@@ -71,9 +74,11 @@ def compose(found: Survey, settings: Settings) -> MigrationPlan:
             undo="none needed: it only reads",
             unit=table,
             table=table,
+            one_moment=True,
             printed=(
+                *catch_up.peek(mapping, STAGING),
                 stop_unless_zero(
-                    f"select differences from (\n{count_sql(mapping, STAGING, table)}\n) proof",
+                    f"select count(*) from (\n{unexcused_sql(mapping, STAGING, table)}\n) proof",
                     f"rows of {table} differ",
                 ),
             ),
@@ -90,7 +95,25 @@ def compose(found: Survey, settings: Settings) -> MigrationPlan:
         *cut_over_steps(found, mapping, ddl),
         *settle_steps(found, ddl),
     )
-    return MigrationPlan(Plan(steps, notes(found), SESSION_SETTINGS), found, mapping, ddl)
+    plan = Plan(steps, notes(found), SESSION_SETTINGS, script_journal(found, settings))
+    return MigrationPlan(plan, found, mapping, ddl)
+
+
+def script_journal(found: Survey, settings: Settings) -> ScriptJournal:
+    """What the plan's script writes into the journal when it is run with psql."""
+
+    def text(value: object) -> str:
+        return literal(json.dumps(jsonable(value), ensure_ascii=False)).strip()
+
+    latest = "where id = (select id from vagus_migration.runs where kind = 'migrate' order by started_at desc limit 1)"
+    options = {"script": True, "repeat_exercises": settings.repeat_exercises}
+    return ScriptJournal(
+        begun="insert into vagus_migration.runs (kind, operator, environment, client, options) values "
+        f"('migrate', session_user, {literal(settings.environment.value).strip()}, 'psql', {text(options)}::jsonb);",
+        swapped=f"update vagus_migration.runs set phase = '{Phase.SETTLE.value}', "
+        f"catalog = catalog || {text(undo_record(found))}::jsonb {latest};",
+        done=f"update vagus_migration.runs set status = 'done', finished_at = clock_timestamp() {latest};",
+    )
 
 
 def notes(found: Survey) -> tuple[str, ...]:

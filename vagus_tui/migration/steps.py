@@ -28,6 +28,7 @@ class PlanStep:
         unit: what `rows` counts and resuming treats as one: parts of one table share it.
         table: the v2 table it fills, if it fills one.
         printed: what a script has in place of the statements: a proof must stop psql by itself.
+        one_moment: it reads notes and rows of one moment, so it runs REPEATABLE READ.
     """
 
     id: str
@@ -43,6 +44,7 @@ class PlanStep:
     unit: str = ""
     table: str = ""
     printed: tuple[str, ...] = ()
+    one_moment: bool = False
 
     @property
     def sql(self) -> str:
@@ -56,12 +58,25 @@ class PlanStep:
 
 
 @dataclass(frozen=True, slots=True)
+class ScriptJournal:
+    """What a script writes into the journal, as the runner does by itself: without it no rollback knows the way back.
+
+    `begun` follows the first step, which makes the journal; `swapped` ends the cut-over's transaction; `done` is last.
+    """
+
+    begun: str
+    swapped: str
+    done: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything that will be run, in the order of its phases, and what is worth knowing beforehand."""
 
     steps: tuple[PlanStep, ...]
     notes: tuple[str, ...] = ()
     settings: tuple[str, ...] = field(default=())
+    journal: ScriptJournal | None = None
 
     def of(self, phase: Phase) -> tuple[PlanStep, ...]:
         """The steps of one phase."""
@@ -71,17 +86,28 @@ class Plan:
         """The whole plan as a script that psql runs, stopping at the first error."""
         parts = ["\\set ON_ERROR_STOP on", *self.settings]
         parts.extend(f"-- {note}" for note in self.notes)
+        first = self.steps[0] if self.steps else None
         for phase in dict.fromkeys(step.phase for step in self.steps):
-            steps = self.of(phase)
             one_transaction = phase in (Phase.CUT_OVER, Phase.ROLLBACK)
             parts.append(f"\n-- ═══ {phase.value} " + "═" * 60)
             if one_transaction:
-                parts.append("begin;")
-            for step in steps:
+                parts.append(
+                    "-- If it stops here because somebody is in the way, nothing has changed: run it again from here.\n"
+                    "begin;\nset local lock_timeout = '500ms';"
+                )
+            for step in self.of(phase):
                 parts.append(f"\n-- {step.id}: {step.title}\n-- lock: {step.lock}\n-- undo: {step.undo}")
-                parts.append(step.script if one_transaction else f"begin;\n{step.script}\ncommit;")
+                script = step.script
+                if self.journal is not None and step is first:
+                    script += f"\n\n{self.journal.begun}"
+                isolation = " isolation level repeatable read" if step.one_moment or step.snapshot else ""
+                parts.append(script if one_transaction else f"begin{isolation};\n{script}\ncommit;")
             if one_transaction:
+                if self.journal is not None:
+                    parts.append(f"\n-- what a rollback needs to know\n{self.journal.swapped}")
                 parts.append("commit;")
+        if self.journal is not None:
+            parts.append(f"\n{self.journal.done}")
         return "\n".join(parts) + "\n"
 
 

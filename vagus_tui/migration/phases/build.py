@@ -72,14 +72,14 @@ async def _graph(run: MigrationRun, steps: Sequence[PlanStep], snapshot: str | N
             step,
             run.id,
             run.emit,
-            isolation="repeatable_read" if step.snapshot or step.id in (ALIGN, ALIGN_USERS) else "read_committed",
+            isolation="repeatable_read" if step.snapshot or step.one_moment else "read_committed",
             snapshot=snapshot if step.snapshot else None,
             lock_timeout_ms=run.settings.lock_timeout_ms if USERS in step.tables else None,
         )
         await run.rest(time.perf_counter() - started)
 
     async def with_patience(lane: int, step: PlanStep) -> None:
-        if USERS not in step.tables and step.id not in (ALIGN, ALIGN_USERS):
+        if USERS not in step.tables and not step.one_moment:
             await once(lane, step)
             return
         await with_retries(
