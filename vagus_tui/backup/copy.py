@@ -37,6 +37,10 @@ _JOBS = 2
 _TICK_SECONDS = 0.3
 # Entries of an archive's list that can be bound to a table and that its policies can name.
 _BOUND = re.compile(rb"\d+; \d+ \d+ (FUNCTION|PROCEDURE|AGGREGATE|VIEW|MATERIALIZED VIEW) ")
+_VIEW = re.compile(rb"\d+; \d+ \d+ (?:MATERIALIZED )?VIEW (\S+) (\S+) ")
+
+# A dump of tables leaves their publications out.
+_PUBLISHED = re.compile(rb"\d+; \d+ \d+ PUBLICATION( TABLE)? ")
 
 
 def restoring_tools(manifest: Manifest) -> ClientTools:
@@ -168,7 +172,11 @@ class RestoredCopy:
                 if event := step.at(size):
                     yield event
             if strict and section == "pre-data":
-                await self._functions(tools, database, control)
+                # Functions and views that are bound to the tables went with their first version: policies may call
+                # them.
+                await self._again(tools, database, control, _BOUND)
+            if strict and section == "post-data":
+                await self._again(tools, database, control, _PUBLISHED)
             yield step.finished(total if section == "data" else None)
 
     async def _definitions(self, tools: ClientTools, archive: ArchiveEntry, database: str, control: Control) -> None:
@@ -191,10 +199,10 @@ class RestoredCopy:
     def _definitions_archive(self) -> ArchiveEntry | None:
         return next((entry for entry in self.manifest.archives if entry.content == "definitions"), None)
 
-    async def _functions(self, tools: ClientTools, database: str, control: Control) -> None:
-        """Functions and views that are bound to the tables went with their first version: policies may call them.
+    async def _again(self, tools: ClientTools, database: str, control: Control, entries: re.Pattern[bytes]) -> None:
+        """Take entries of the definitions' list once the tables are there.
 
-        Only these are taken from the definitions a second time: rights on the tables must come from their own archive.
+        Only these: rights on the tables must come from their own archive.
         """
         definitions = self._definitions_archive()
         if definitions is None:
@@ -207,7 +215,10 @@ class RestoredCopy:
             while data := await run.read():
                 listing += data
             await run.finish(control)
-        lines = [line for line in listing.split(b"\n") if _BOUND.match(line)]
+        lines = [line for line in listing.split(b"\n") if entries.match(line)]
+        # Rights on views are listed as those on tables.
+        views = {b" ACL %b TABLE %b " % (found[1], found[2]) for line in lines if (found := _VIEW.match(line))}
+        lines += [line for line in listing.split(b"\n") if any(view in line for view in views)]
         if not lines:
             return
         with tempfile.NamedTemporaryFile(prefix="vagus-restore-") as file:

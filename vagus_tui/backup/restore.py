@@ -114,10 +114,10 @@ async def _restore_all(copy: RestoredCopy, control: Control) -> AsyncIterator[Ev
                 message=error.happened if isinstance(error, DamagedBackupError) else str(error.args[0]),
             )
             continue
-        async for event in _compare(copy, archive, database, control):
+        async for event in compare_archive(copy, archive, database, control):
             yield event
     if copy.manifest.csv:
-        async for event in _compare_csv(copy, control):
+        async for event in compare_csv(copy, control):
             yield event
 
 
@@ -125,8 +125,10 @@ def _check(id: str, title: str, expected: str) -> CheckEvent:
     return CheckEvent(id=id, group=GROUP, title=title, status=Status.RUNNING, expected=expected, overridable=False)
 
 
-async def _compare(copy: RestoredCopy, archive: ArchiveEntry, database: str, control: Control) -> AsyncIterator[Event]:
-    """Compare every restored table with the manifest."""
+async def compare_archive(
+    copy: RestoredCopy, archive: ArchiveEntry, database: str, control: Control
+) -> AsyncIterator[Event]:
+    """Compare every restored table with the manifest: a check each, once as running and once with its outcome."""
     connection = await copy.admin(database)
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -174,8 +176,8 @@ async def _compare_table(
         problems.append("The rows are not those that were backed up: their digest differs.")
     hanging = list(
         differences(
-            _without_positions(manifest.inventory.get(entry.key, {})),
-            _without_positions(found.get(entry.key, {})),
+            without_positions(manifest.inventory.get(entry.key, {})),
+            without_positions(found.get(entry.key, {})),
             same_major=same_major,
         )
     )
@@ -207,7 +209,7 @@ def _wording(worded: list[Difference]) -> list[str]:
 _POSITION = re.compile(r" last (\d+|none)\Z")
 
 
-def _without_positions(inventory: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+def without_positions(inventory: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
     """The inventory without how far sequences have come, which no snapshot holds still."""
     if "sequences" not in inventory:
         return inventory
@@ -230,7 +232,7 @@ def _sequence_problems(before: dict[str, dict[str, str]], after: dict[str, dict[
     ]
 
 
-async def _compare_csv(copy: RestoredCopy, control: Control) -> AsyncIterator[Event]:
+async def compare_csv(copy: RestoredCopy, control: Control) -> AsyncIterator[Event]:
     """Read every CSV file into a table and digest it: what people get to read is what was there."""
     await copy.create_database(_CSV_DATABASE)
     connection = await copy.admin(_CSV_DATABASE)

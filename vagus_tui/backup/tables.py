@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.journal.schema import SCHEMA as JOURNAL_SCHEMA
-from vagus_tui.journal.state import ARCHIVE_PREFIX, STAGING, DatabaseState, State
+from vagus_tui.journal.state import ARCHIVE_PREFIX, RESTORING, STAGING, DatabaseState, State
 from vagus_tui.schema import v1
 
 MANAGED_SCHEMAS = (
@@ -156,7 +156,7 @@ async def select_tables(
         names: the workout tables' names in `public`.
         everything: not only those and what is keyed to them, but all outside Supabase's own schemas.
     """
-    skipped = [*MANAGED_SCHEMAS] if everything else [*MANAGED_SCHEMAS, JOURNAL_SCHEMA, STAGING]
+    skipped = [*MANAGED_SCHEMAS] if everything else [*MANAGED_SCHEMAS, JOURNAL_SCHEMA, STAGING, RESTORING]
     rows = await connection.fetch(
         (_ALL if everything else _SELECT) + _DETAILS, list(names), list(RELATED), skipped, ARCHIVE_PREFIX
     )

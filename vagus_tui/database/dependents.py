@@ -116,7 +116,7 @@ def _publications(connection: Connection) -> str:
     )
 
 
-OURS = ["vagus_migration", "workout_v2", "workout_v1_compat"]
+OURS = ["vagus_migration", "workout_v2", "workout_v1_compat", "workout_v1_restore"]
 
 
 async def read_dependents(connection: Connection, shape: V1Shape) -> list[Dependent]:

@@ -12,6 +12,8 @@ from vagus_tui.schema import v1
 from vagus_tui.schema.v1 import NotV1, V1Shape, recognise
 
 STAGING = "workout_v2"
+RESTORING = "workout_v1_restore"
+"""Where a rollback from a backup makes v1's tables again, before they are put in place."""
 ARCHIVE_PREFIX = "workout_v2_archive_"
 
 

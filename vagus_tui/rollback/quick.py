@@ -20,13 +20,14 @@ from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
 from vagus_tui.journal.progress import published
-from vagus_tui.journal.state import ARCHIVE_PREFIX, DatabaseState, State, read_state
+from vagus_tui.journal.state import DatabaseState, State, read_state
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.plan import SESSION_SETTINGS
 from vagus_tui.migration.steps import Plan, PlanStep, stop_unless_zero
 from vagus_tui.migration.survey import Survey
 from vagus_tui.migration.undo import read_record
 from vagus_tui.migration.work import open_session, run_step, with_retries
+from vagus_tui.rollback.archive import archive_name
 from vagus_tui.rollback.carry_back import CarryBack
 from vagus_tui.rollback.kept import Kept, read_kept
 from vagus_tui.rollback.swap_back import (
@@ -118,11 +119,6 @@ def _steps(
         step("restore", "v1's names, references, views, publications", restore_statements(survey)),
     ]
     return steps, carry
-
-
-def archive_name(now: datetime) -> str:
-    """The schema that a rollback of this moment archives v2 in. To the millisecond: no two may share a name."""
-    return f"{ARCHIVE_PREFIX}{now:%Y%m%d_%H%M%S}_{now.microsecond // 1000:03d}"
 
 
 async def plan_rollback(connection: Connection, settings: Settings, state: DatabaseState) -> Plan:

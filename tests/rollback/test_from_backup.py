@@ -1,0 +1,244 @@
+"""Rollback from a backup: whatever was destroyed, v1 comes back as the backup has it, and nothing is dropped."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Connect, MakeDatabase
+from tests.databases import TestDatabase
+from tests.migration.support import migrated, rolled_back, state_of
+from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
+from tests.rollback.support import backed_up, digests_differ, do_roll_back_from, rolled_back_from
+from vagus_tui.backup import Kind
+from vagus_tui.database.connection import Connection
+from vagus_tui.journal.state import State
+from vagus_tui.sandbox.options import SandboxOptions
+
+SMALL = SandboxOptions(plans=20, clean=True)
+
+
+async def _dropped_plans(conn: Connection) -> None:
+    await conn.execute("drop table workout_plans cascade")
+
+
+async def _much_of_it_wrong(conn: Connection) -> None:
+    await conn.execute("delete from workout_sessions where id in (select id from workout_sessions limit 20)")
+    await conn.execute(
+        "update exercises set name = '\u202e' || E'x\\n\"' where id in (select id from exercises limit 9)"
+    )
+    await conn.execute("update exercise_logs set weight = weight + 1")
+    await conn.execute("alter table workout_plans disable row level security")
+    await conn.execute('drop policy "Users manage own plans" on workout_plans')
+    await conn.execute('drop policy "Users manage exercises of visible plans" on exercises')
+    await conn.execute("grant all on workout_plans to anon")
+    await conn.execute("revoke all on exercises from authenticated")
+    await conn.execute("alter table exercises drop column order_index")
+    await conn.execute("alter table exercise_logs drop constraint exercise_logs_pkey")
+    await conn.execute("drop index idx_exercises_plan_id")
+    await conn.execute("alter table workout_sessions drop constraint workout_sessions_user_id_fkey")
+
+
+async def _everything_dropped(conn: Connection) -> None:
+    await conn.execute("drop table workout_plans, exercises, workout_sessions, exercise_logs cascade")
+
+
+async def _half_renamed(conn: Connection) -> None:
+    await conn.execute("alter table workout_plans rename to workout_plans_v1")
+    await conn.execute("alter table exercise_logs rename to exercise_logs_v1")
+
+
+DESTROYED = [_dropped_plans, _much_of_it_wrong, _everything_dropped, _half_renamed]
+
+
+@pytest.mark.parametrize("destroy", DESTROYED, ids=lambda one: one.__name__.strip("_"))
+async def test_v1_comes_back(destroy: object, make_database: MakeDatabase, connect: Connect, tmp_path: Path) -> None:
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+    await conn.execute("comment on table exercises is 'it''s ours'; comment on column exercises.sets is 'how many'")
+    catalog, rows = await catalog_fingerprint(conn), await v1_rows(conn)
+    path = await backed_up(database, tmp_path)
+    await destroy(conn)  # type: ignore[operator]
+    ran = await rolled_back_from(database, path)
+    assert changes(rows, await v1_rows(conn)) == []
+    assert await digests_differ(conn, path) == []
+    assert changes(catalog, await catalog_fingerprint(conn)) == []
+    assert await conn.fetchval("select obj_description('exercises'::regclass)") == "it's ours"
+    assert (await state_of(database)).state is State.ROLLED_BACK
+    assert ran.result.figures is not None
+    assert await conn.fetchval("select to_regnamespace('workout_v1_restore') is null")
+    assert not await conn.fetchval("select exists(select from public.system_maintenance where enabled)")
+    await migrated(database)
+    assert await v2_differences(conn) == []
+
+
+AFTER = [
+    # kinds of the backup, made before or after the migration, what the database is
+    (frozenset({Kind.TABLES}), "after", SMALL),
+    (frozenset({Kind.FULL}), "after", SandboxOptions(plans=20, clean=True, notification_preferences="rows")),
+    (frozenset({Kind.CSV}), "before", SandboxOptions(plans=20, clean=True, bigint_ids=True)),
+    (frozenset({Kind.TABLES}), "before", SandboxOptions(plans=20, clean=True, renamed=True, default_privileges=False)),
+    (frozenset({Kind.FULL}), "after", SandboxOptions(plans=20, clean=True, bigint_ids=True)),
+]
+
+
+@pytest.mark.parametrize(("kinds", "when", "options"), AFTER)
+async def test_after_a_migration(
+    kinds: frozenset[Kind],
+    when: str,
+    options: SandboxOptions,
+    make_database: MakeDatabase,
+    connect: Connect,
+    tmp_path: Path,
+) -> None:
+    """v2 is in use and the kept v1 tables are damaged: neither the quick way nor patience would help."""
+    database = await make_database(options)
+    conn = await connect(database.url)
+    suffix = "_v1" if options.renamed else ""
+    catalog, rows = await catalog_fingerprint(conn), await v1_rows(conn, suffix)
+    path = await backed_up(database, tmp_path, kinds) if when == "before" else None
+    await migrated(database)
+    if path is None:
+        path = await backed_up(database, tmp_path, kinds)
+    await conn.execute("update workout_plans set name = 'written later'")
+    await conn.execute("drop table exercises_v1 cascade")
+    await conn.execute("delete from workout_sessions_v1 where id in (select id from workout_sessions_v1 limit 3)")
+    ran = await rolled_back_from(database, path)
+    assert changes(rows, await v1_rows(conn, suffix)) == []
+    differing = changes(catalog, await catalog_fingerprint(conn))
+    if Kind.CSV in kinds:
+        # Rights on sequences are in no CSV: whoever may insert may use them.
+        differing = [line for line in differing if "_id_seq: " not in line]
+        assert await conn.fetchval("select has_sequence_privilege('authenticated', 'exercises_id_seq', 'usage')")
+    assert differing == []
+    assert ran.result.figures is not None
+    archive = ran.result.figures["archive"]
+    assert await conn.fetchval(f"select bool_and(name = 'written later') from {archive}.workout_plans")
+    assert await conn.fetchval(f"select to_regclass('{archive}.workout_weeks') is not null")
+    assert not await conn.fetchval(f"select has_schema_privilege('authenticated', '{archive}', 'usage')")
+    assert (await state_of(database)).state is State.ROLLED_BACK
+    await migrated(database)
+    assert await v2_differences(conn) == []
+    await rolled_back(database)
+    assert changes(rows, await v1_rows(conn, suffix)) == []
+
+
+async def _plans_of_v2_gone(conn: Connection) -> None:
+    await conn.execute("drop table workout_plans, workout_weeks cascade")
+
+
+async def _v1_removed(conn: Connection) -> None:
+    await conn.execute("drop table workout_plans_v1, exercises_v1, workout_sessions_v1, exercise_logs_v1 cascade")
+
+
+async def _journal_lost(conn: Connection) -> None:
+    await conn.execute("delete from vagus_migration.steps; delete from vagus_migration.runs")
+
+
+@pytest.mark.parametrize("destroy", [_plans_of_v2_gone, _v1_removed, _journal_lost])
+async def test_v2_damaged_too(destroy: object, make_database: MakeDatabase, connect: Connect, tmp_path: Path) -> None:
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+    catalog, rows = await catalog_fingerprint(conn), await v1_rows(conn)
+    path = await backed_up(database, tmp_path)
+    await migrated(database)
+    await destroy(conn)  # type: ignore[operator]
+    await rolled_back_from(database, path)
+    assert changes(rows, await v1_rows(conn)) == []
+    differing = changes(catalog, await catalog_fingerprint(conn))
+    if destroy is _journal_lost:
+        # Nothing says any more which functions came with v2: they stay.
+        differing = [line for line in differing if ": new: " not in line]
+    assert differing == []
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_destroyed_at_random(seed: int, make_database: MakeDatabase, connect: Connect, tmp_path: Path) -> None:
+    """Several blows at once, to a database with every fault in its data."""
+    database = await make_database(SandboxOptions(plans=20))
+    conn = await connect(database.url)
+    catalog, rows = await catalog_fingerprint(conn), await v1_rows(conn)
+    path = await backed_up(database, tmp_path)
+    choice = random.Random(seed)
+    tables = ["workout_plans", "exercises", "workout_sessions", "exercise_logs"]
+    choice.shuffle(tables)
+    blows = [
+        f"delete from {tables[0]} where id in (select id from {tables[0]} order by md5(id::text || '{seed}') limit 30)",
+        f"alter table {tables[1]} disable row level security",
+        f"grant all on {tables[1]} to anon; revoke all on {tables[2]} from authenticated",
+        f"drop table {tables[3]} cascade",
+        f"alter table {tables[2]} drop column id cascade",
+        f"truncate {tables[0]} cascade",
+        f"alter table {tables[1]} rename to {tables[1]}_v1",
+    ]
+    for blow in choice.sample(blows[:5], 3) + choice.sample(blows[5:], 1):
+        await conn.execute(blow)
+    await rolled_back_from(database, path)
+    assert changes(rows, await v1_rows(conn)) == []
+    assert await digests_differ(conn, path) == []
+    assert changes(catalog, await catalog_fingerprint(conn)) == []
+
+
+async def test_users_who_have_left(make_database: MakeDatabase, connect: Connect, tmp_path: Path) -> None:
+    """Their rows come back, since a backup is not edited; the reference is left unchecked and named."""
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+    rows = await v1_rows(conn)
+    path = await backed_up(database, tmp_path)
+    async with database.as_admin() as admin:
+        await admin.execute("delete from auth.users where id = (select user_id from public.workout_plans limit 1)")
+    ran = await rolled_back_from(database, path)
+    assert changes(rows, await v1_rows(conn)) == []
+    assert ran.result.figures is not None
+    assert "workout_plans_user_id_fkey" in ran.result.figures["unchecked_keys"]
+    query = "select convalidated from pg_constraint where conname = $1"
+    assert not await conn.fetchval(query, "workout_plans_user_id_fkey")
+    assert await conn.fetchval(query, "exercises_plan_id_fkey")
+
+
+async def test_a_damaged_backup_is_refused(make_database: MakeDatabase, connect: Connect, tmp_path: Path) -> None:
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+    path = await backed_up(database, tmp_path)
+    largest = max((file for file in path.rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
+    data = bytearray(largest.read_bytes())
+    data[len(data) // 2] ^= 1
+    largest.write_bytes(data)
+    catalog, rows = await catalog_fingerprint(conn), await v1_rows(conn)
+    ran = await do_roll_back_from(database, path)
+    assert not ran.result.ok and ran.result.exit_status == 1
+    assert changes(rows, await v1_rows(conn)) == []
+    assert changes(catalog, await catalog_fingerprint(conn)) == []
+    assert (await state_of(database)).state is State.V1
+
+
+async def test_a_backup_of_another_database_is_refused(
+    database: TestDatabase, make_database: MakeDatabase, connect: Connect, tmp_path: Path
+) -> None:
+    other = await make_database(SMALL)
+    path = await backed_up(other, tmp_path)
+    ran = await do_roll_back_from(database, path)
+    assert not ran.result.ok and ran.result.exit_status == 1
+    assert "another database" in ran.result.message
+    async with other.connect() as theirs:
+        rows = await v1_rows(theirs)
+    await rolled_back_from(database, path, other_database=True)
+    assert changes(rows, await v1_rows(await connect(database.url))) == []
+
+
+async def test_what_fails_in_the_swap_is_undone(make_database: MakeDatabase, connect: Connect, tmp_path: Path) -> None:
+    """Somebody's view reads a column that the backup has not: nothing is half done."""
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+    path = await backed_up(database, tmp_path)
+    await conn.execute("alter table exercises add column added text")
+    await conn.execute("create view reads_added as select id, added from exercises")
+    catalog, rows = await catalog_fingerprint(conn), await v1_rows(conn)
+    ran = await do_roll_back_from(database, path)
+    assert not ran.result.ok and ran.result.exit_status == 3
+    assert "added" in ran.result.message
+    assert changes(rows, await v1_rows(conn)) == []
+    assert changes(catalog, await catalog_fingerprint(conn)) == []
+    assert await conn.fetchval("select to_regnamespace('workout_v1_restore') is null")

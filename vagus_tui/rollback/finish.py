@@ -1,0 +1,139 @@
+"""A rollback or clean-up that was stopped by force: the next one to come finishes what was committed, undoes the rest.
+
+The one transaction of a rollback marks its run as done and writes down what is owed afterwards. So whatever was
+killed, the journal says which it was: before the commit nothing happened but things of our own aside, after it only
+checks of references and statistics are missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from vagus_tui.database.connection import Connection, Database
+from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
+from vagus_tui.jobs import Emit, streamed
+from vagus_tui.journal import store
+from vagus_tui.journal.lock import take_lock
+from vagus_tui.journal.state import RESTORING, read_state
+from vagus_tui.journal.store import Run
+from vagus_tui.migration import maintenance
+from vagus_tui.migration.steps import PlanStep
+from vagus_tui.migration.work import open_session, run_step
+from vagus_tui.schema.identifiers import quote
+from vagus_tui.settings import Settings
+
+KINDS = ("rollback", "restore", "clean-up")
+
+
+def owes_steps(run: Run | None) -> bool:
+    """Whether a run was committed and then stopped before its last steps."""
+    return run is not None and run.kind in KINDS and run.status == "done" and run.finished_at is None
+
+
+def was_stopped(run: Run | None) -> bool:
+    """Whether a run was stopped by force before it changed anything; meaningful while nobody holds the lock."""
+    return run is not None and run.kind in KINDS and run.status == "running"
+
+
+def owed_record(steps: Sequence[PlanStep]) -> dict[str, Any]:
+    """The steps after the commit, for the run's catalog."""
+    return {
+        "owed": [
+            {"id": step.id, "title": step.title, "lock": step.lock, "statements": list(step.statements)}
+            for step in steps
+        ]
+    }
+
+
+def owed_steps(run: Run) -> list[PlanStep]:
+    """The steps that a run wrote down for after its commit."""
+    return [
+        PlanStep(item["id"], Phase.SETTLE, item["title"], tuple(item["statements"]), lock=item["lock"])
+        for item in run.catalog.get("owed", [])
+    ]
+
+
+async def settle(
+    connection: Connection,
+    run_id: UUID,
+    steps: Sequence[PlanStep],
+    emit: Emit,
+    *,
+    figures: dict[str, Any] | None = None,
+) -> list[str]:
+    """Do the last steps, take the maintenance flag down and close the run; returns what could not be done.
+
+    A reference whose rows do not fit stays unchecked: it refuses new rows that break it, and is named.
+    """
+    done = await store.steps_done(connection, run_id)
+    left: list[str] = []
+    for step in steps:
+        if step.id in done:
+            continue
+        try:
+            await run_step(connection, step, run_id, emit)
+        except (asyncpg.ForeignKeyViolationError, asyncpg.CheckViolationError) as error:
+            text = f"{step.title}: {error.args[0] if error.args else error.sqlstate}"
+            left.append(text)
+            emit(
+                StepEvent(
+                    id=step.id, phase=Phase.SETTLE, title=step.title, state=StepState.DONE, message="left unchecked"
+                )
+            )
+            emit(NoteEvent(level="warning", message=f"{text}. New rows are checked; the old ones are yours to mend."))
+    await maintenance.switch_flag(connection, enabled=False)
+    values = {"figures": {**(figures or {}), "unchecked": left}} if left or figures else {}
+    await store.update_run(connection, run_id, status="done", phase="settle", finished_at=datetime.now(UTC), **values)
+    return left
+
+
+async def clear_away(connection: Connection, run: Run | None, *, status: str, error: str | None) -> None:
+    """Undo what a rollback had made aside before its commit, and close its run. Safe to repeat."""
+    await connection.execute(f"drop schema if exists {quote(RESTORING)} cascade")
+    await maintenance.switch_flag(connection, enabled=False)
+    if run is not None:
+        await store.update_run(connection, run.id, status=status, error=error, finished_at=datetime.now(UTC))
+
+
+async def take_up(connection: Connection, emit: Emit) -> str | None:
+    """Finish or undo what a rollback or clean-up left behind; returns in a sentence which it was, None for neither.
+
+    The caller holds the operator's lock, so nobody is at work on it.
+    """
+    run = await store.latest_run(connection, "migrate", *KINDS)
+    if run is None:
+        return None
+    if owes_steps(run):
+        await settle(connection, run.id, owed_steps(run), emit)
+        return (
+            "The last steps of a finished rollback were done." if run.kind != "clean-up" else "Clean-up was finished."
+        )
+    if was_stopped(run):
+        await clear_away(
+            connection, run, status="interrupted", error="It was stopped by force before it changed anything."
+        )
+        return "A rollback that was stopped before it changed anything was cleared away."
+    return None
+
+
+def finish(database: Database, settings: Settings) -> AsyncIterator[Event]:
+    """Finish or undo an interrupted rollback, and say which it was."""
+
+    async def job(emit: Emit) -> ResultEvent:
+        async with open_session(database, "finish rollback") as connection:
+            await take_lock(connection)
+            said = await take_up(connection, emit)
+            state = await read_state(connection)
+            return ResultEvent(
+                ok=True,
+                message=f"{said or 'Nothing was left to do.'} {state.summary}",
+                state=state.state.value,
+                exit_status=0,
+            )
+
+    return streamed(job)

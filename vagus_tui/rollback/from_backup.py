@@ -1,0 +1,540 @@
+"""The rollback from a backup (the guide's option A, made safe).
+
+Every byte of the backup is verified; it is restored into a local PostgreSQL and compared with its manifest; then v1
+is made again aside in the real database, proved against the manifest, and put in place in one short transaction. What
+stood there is set aside, not dropped. Whatever fails on the way leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from vagus_tui.backup.copy import RestoredCopy
+from vagus_tui.backup.csv_files import import_csv
+from vagus_tui.backup.digest import content
+from vagus_tui.backup.identity import read_fingerprint
+from vagus_tui.backup.inventory import differences, read_inventory
+from vagus_tui.backup.manifest import ArchiveEntry, DamagedBackupError, Manifest, read_manifest
+from vagus_tui.backup.restore import compare_archive, compare_csv, without_positions
+from vagus_tui.backup.verify import some, verify_contents
+from vagus_tui.control import Control
+from vagus_tui.database.connection import Connection, Database
+from vagus_tui.errors import RefusedError, UndoneError, VagusError
+from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
+from vagus_tui.jobs import Emit, streamed
+from vagus_tui.journal import store
+from vagus_tui.journal.lock import take_lock
+from vagus_tui.journal.state import RESTORING, State, read_state
+from vagus_tui.migration import maintenance
+from vagus_tui.migration.abandon import take_back
+from vagus_tui.migration.plan import SESSION_SETTINGS
+from vagus_tui.migration.steps import Plan, PlanStep
+from vagus_tui.migration.work import open_session, with_retries
+from vagus_tui.rollback import finish
+from vagus_tui.rollback.archive import archive_name
+from vagus_tui.rollback.blueprint import Blueprints, read_blueprints
+from vagus_tui.rollback.in_place import SCHEMA, FromCopy, read_copy, read_in_place
+from vagus_tui.rollback.replace import Replacement
+from vagus_tui.rollback.stream import steady, stream_rows
+from vagus_tui.schema.identifiers import qualified
+from vagus_tui.settings import Settings
+
+LIMIT_SECONDS = 30.0
+"""How long the swap may hold its locks before it is taken back."""
+
+MESSAGE = "Workout features are being restored from a backup. Your data is safe."
+
+_UNTOUCHED = "Everything is as it was; what was made aside is gone."
+
+
+async def compose(connection: Connection, blueprints: Blueprints, copy: FromCopy, archive: str) -> Replacement:
+    """Everything that a rollback from this backup would do to this database now."""
+    now = (await read_in_place(connection)).with_lost(copy.dependents)
+    publications: dict[str, set[str]] = {
+        row["pubname"]: set() for row in await connection.fetch("select pubname::text from pg_publication")
+    }
+    for row in await connection.fetch(
+        "select p.pubname::text, c.relname::text from pg_publication_rel r join pg_publication p on p.oid = r.prpubid "
+        "join pg_class c on c.oid = r.prrelid join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1",
+        SCHEMA,
+    ):
+        publications[row["pubname"]].add(row["relname"])
+    tables = await connection.fetch(
+        "select n.nspname::text as schema, c.relname::text as name from pg_class c "
+        "join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p', 'v', 'm', 'f')"
+    )
+    return Replacement(
+        blueprints,
+        now,
+        copy,
+        archive,
+        {name: frozenset(carried) for name, carried in publications.items()},
+        frozenset((row["schema"], row["name"]) for row in tables),
+    )
+
+
+async def plan_from_backup(connection: Connection, path: Path) -> Plan:
+    """The plan of a rollback from a backup, as far as it is known before the backup was restored.
+
+    Raises:
+        DamagedBackupError: the backup has no readable manifest, or holds no v1.
+    """
+    manifest = await asyncio.to_thread(read_manifest, path)
+    blueprints = read_blueprints(manifest, RESTORING)
+    made = await compose(connection, blueprints, FromCopy(), archive_name(datetime.now(UTC)))
+    steps = [*made.build_steps(), *made.swap_steps({}), *made.settle_steps()]
+    return Plan(tuple(steps), tuple(notes(made)), SESSION_SETTINGS)
+
+
+def notes(made: Replacement) -> list[str]:
+    """What is worth knowing beforehand."""
+    lines = [f"{name} is set aside in {made.archive}; nothing is dropped" for name in made.now.tables]
+    lines += [
+        f"{dependent.kind.value} {dependent.name}{f' on {dependent.on}' if dependent.on else ''}: follows what is set "
+        "aside, review it"
+        for dependent in made.now.staying
+    ]
+    lines.append("comments, storage options and rights on sequences are read from the restored copy")
+    return lines
+
+
+def chosen_part(manifest: Manifest, blueprints: Blueprints) -> ArchiveEntry | None:
+    """The archive that v1 is restored from, the smallest first; None where only CSV holds it.
+
+    Raises:
+        DamagedBackupError: no part of the backup holds all four tables.
+    """
+    wanted = {table.entry.key for table in blueprints.tables}
+    for kind in ("tables", "full"):
+        for archive in manifest.archives:
+            if archive.content == kind and wanted <= set(archive.tables):
+                return archive
+    missing = wanted - {entry.table for entry in manifest.csv}
+    if missing:
+        raise DamagedBackupError(
+            f"No part of this backup holds the rows of {some(sorted(missing))}.", next_step="Choose another backup."
+        )
+    return None
+
+
+class _FromBackup:
+    """One rollback from a backup. Create it, then `await run(emit)`."""
+
+    def __init__(
+        self, database: Database, settings: Settings, control: Control, path: Path, *, other_database: bool
+    ) -> None:
+        self.database = database
+        self.settings = settings
+        self.control = control
+        self.path = path
+        self.other_database = other_database
+        self._emit: Emit = lambda _: None
+        self.run_id = UUID(int=0)
+        self.figures: dict[str, Any] = {}
+
+    async def run(self, emit: Emit) -> ResultEvent:
+        """Do it.
+
+        Raises:
+            DamagedBackupError, RefusedError: nothing was changed. UndoneError: all was undone.
+        """
+        self._emit = emit
+        started = time.perf_counter()
+        self.manifest = await asyncio.to_thread(read_manifest, self.path)
+        self.blueprints = read_blueprints(self.manifest, RESTORING)
+        self.part = chosen_part(self.manifest, self.blueprints)
+        async with open_session(self.database, "roll back from backup") as connection:
+            await take_lock(connection)
+            if said := await finish.take_up(connection, emit):
+                emit(NoteEvent(message=said))
+            await self._refuse(connection)
+            self.run_id = await store.start_run(
+                connection,
+                "restore",
+                operator=self.settings.operator,
+                environment=self.settings.environment.value,
+                options={"path": str(self.path), "backup": self.manifest.id, "made": self.manifest.started_at},
+            )
+            try:
+                steps = await self._work(connection)
+            except (asyncpg.PostgresError, VagusError, TimeoutError, asyncio.CancelledError) as error:
+                raise await self._failed(connection, error) from error
+            left = await finish.settle(connection, self.run_id, steps, emit, figures=self.figures)
+            rows = sum(table.entry.rows for table in self.blueprints.tables)
+            return ResultEvent(
+                ok=True,
+                message=f"Rolled back: v1 is in place as the backup has it, {rows:,} rows; what stood there is in "
+                f"{self.figures['archive']}." + (f" {len(left)} references are left unchecked." if left else ""),
+                state=State.ROLLED_BACK.value,
+                exit_status=0,
+                seconds=time.perf_counter() - started,
+                figures={**self.figures, "unchecked": left},
+            )
+
+    async def _refuse(self, connection: Connection) -> None:
+        """What can be known before anything is done."""
+        fingerprint = await read_fingerprint(connection, self.database.label)
+        if not self.manifest.fingerprint.same_database(fingerprint) and not self.other_database:
+            raise RefusedError(
+                f"This backup is of another database: {self.manifest.fingerprint.label or 'unknown'}.",
+                next_step="Choose a backup of this one; --other-database takes it nevertheless.",
+            )
+        known = {row[0] for row in await connection.fetch("select rolname::text from pg_roles")}
+        if missing := sorted(self.blueprints.roles - known):
+            raise RefusedError(
+                f"The backup gives rights to roles that are not here: {some(missing)}.",
+                next_step="Create them (create role … nologin), then start again.",
+            )
+
+    async def _work(self, connection: Connection) -> list[PlanStep]:
+        """Everything up to the commit; returns the steps that are owed after it."""
+        await self._verified()
+        copy = await RestoredCopy.start(self.path, self.manifest)
+        try:
+            known = await self._restored(copy)
+            await self._undo_open_run(connection)
+            archive = archive_name(datetime.now(UTC))
+            made = await compose(connection, self.blueprints, known, archive)
+            self.figures["archive"] = archive
+            await maintenance.switch_flag(connection, enabled=True, message=MESSAGE)
+            await self._staged(connection, made, copy)
+        finally:
+            await copy.stop()
+        await self._compare_with_now(connection, made)
+        await self._swapped(connection, made)
+        return made.settle_steps()
+
+    async def _undo_open_run(self, connection: Connection) -> None:
+        """A migration that is open, or was interrupted, is taken back: v1 is about to be replaced under it."""
+        state = await read_state(connection)
+        if state.state in (State.BUILDING, State.READY) and state.shape is not None:
+            await take_back(connection, state.shape, self.settings, self._emit)
+            if state.run is not None and state.run.kind == "migrate":
+                await store.update_run(
+                    connection, state.run.id, status="abandoned", finished_at=datetime.now(UTC), phase="clean-up"
+                )
+
+    # ── the proof that the backup is good ────────────────────────────────────────────────────────────────────────
+
+    async def _verified(self) -> None:
+        problems: list[str] = []
+        async for event in verify_contents(self.path, self.manifest, self.control, problems):
+            self._emit(event)
+        if problems:
+            raise DamagedBackupError(
+                f"The backup is damaged: {some(problems)}", next_step="Use another backup; do not rely on this one."
+            )
+
+    async def _restored(self, copy: RestoredCopy) -> FromCopy:
+        """Restore it locally and compare; returns what only the copy knows."""
+        failed: list[str] = []
+        if self.part is None:
+            async for event in compare_csv(copy, self.control):
+                self._judge(event, failed)
+        else:
+            database = f"restored_{self.part.content}"
+            async for event in copy.restore(self.part, database, self.control):
+                self._emit(event)
+            async for event in compare_archive(copy, self.part, database, self.control):
+                self._judge(event, failed)
+        if failed:
+            raise DamagedBackupError(
+                f"The restored copy is not what was backed up: {some(failed)}",
+                next_step="Use another backup; do not rely on this one.",
+            )
+        if self.part is None:
+            self._emit(
+                NoteEvent(
+                    level="warning",
+                    message="This backup is CSV alone: keys, indexes, policies and rights are made from its manifest; "
+                    "comments, and views or publications that are gone, are not in it.",
+                )
+            )
+            return FromCopy()
+        admin = await copy.admin(f"restored_{self.part.content}")
+        try:
+            return await read_copy(admin, self.blueprints.shape, RESTORING)
+        finally:
+            await admin.close()
+
+    def _judge(self, event: Event, failed: list[str]) -> None:
+        self._emit(event)
+        if isinstance(event, CheckEvent) and event.status is not Status.RUNNING and event.status.blocks:
+            failed.append(f"{event.title}: {(event.message or 'failed').partition(chr(10))[0]}")
+
+    # ── aside, in the real database ──────────────────────────────────────────────────────────────────────────────
+
+    async def _staged(self, connection: Connection, made: Replacement, copy: RestoredCopy) -> None:
+        for step in made.build_steps():
+            await self.control.checkpoint()
+            await store.update_run(connection, self.run_id, phase=step.phase.value)
+            if step.id.startswith("restore-load-"):
+                await self._step(connection, step, self._load(connection, step, copy))
+            elif step.id.startswith("restore-prove-"):
+                await self._step(connection, step, self._prove(connection, step))
+            elif step.id.startswith("restore-key-"):
+                await self._outside(connection, step)
+            else:
+                await self._step(connection, step, self._execute(connection, step))
+        for name, statement in made.checks():
+            try:
+                await connection.execute(statement)
+            except asyncpg.ForeignKeyViolationError as error:
+                self.figures.setdefault("unchecked_keys", []).append(name)
+                self._emit(
+                    NoteEvent(
+                        level="warning",
+                        message=f"{name} stays unchecked: {error.args[0] if error.args else error.sqlstate}. The rows "
+                        "come back nevertheless; delete them, then validate the constraint.",
+                    )
+                )
+
+    async def _step(self, connection: Connection, step: PlanStep, work: Any) -> None:
+        started = time.perf_counter()
+        self._emit(StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.STARTED, total=step.rows))
+        rows = await work
+        done = StepEvent(
+            id=step.id,
+            phase=step.phase,
+            title=step.title,
+            state=StepState.DONE,
+            seconds=time.perf_counter() - started,
+            rows=rows,
+            total=step.rows,
+        )
+        await store.record_step(connection, self.run_id, done)
+        self._emit(done)
+
+    async def _execute(self, connection: Connection, step: PlanStep) -> int | None:
+        async with connection.transaction():
+            await connection.execute("set local search_path = pg_catalog")
+            for statement in step.statements:
+                await connection.execute(statement)
+        return step.rows
+
+    async def _outside(self, connection: Connection, step: PlanStep) -> None:
+        """A reference to a table that is in use: a short lock, tried again."""
+
+        async def attempt() -> None:
+            async with connection.transaction():
+                await connection.execute(f"set local lock_timeout = {self.settings.lock_timeout_ms}")
+                for statement in step.statements:
+                    await connection.execute(statement)
+
+        await self._step(
+            connection,
+            step,
+            with_retries(
+                attempt,
+                connection,
+                list(step.tables),
+                attempts=self.settings.lock_attempts,
+                control=self.control,
+                emit=self._emit,
+                doing=f"Adding {step.title}",
+                state=_UNTOUCHED,
+            ),
+        )
+
+    async def _load(self, connection: Connection, step: PlanStep, copy: RestoredCopy) -> int:
+        table = next(one for one in self.blueprints.tables if one.base == step.table)
+        async with connection.transaction():
+            await steady(connection)
+            if self.part is None:
+                entry = next(one for one in self.manifest.csv if one.table == table.entry.key)
+                return await import_csv(connection, self.path / entry.name, RESTORING, table.name, entry.columns)
+            source = await copy.admin(f"restored_{self.part.content}")
+            try:
+                async with source.transaction(isolation="repeatable_read", readonly=True):
+                    await steady(source)
+                    return await stream_rows(
+                        source, (table.home, table.name), connection, (RESTORING, table.name), table.columns
+                    )
+            finally:
+                await source.close()
+
+    async def _prove(self, connection: Connection, step: PlanStep) -> int:
+        table = next(one for one in self.blueprints.tables if one.base == step.table)
+        async with connection.transaction(readonly=True):
+            await steady(connection)
+            found = await content(connection, RESTORING, table.name, table.entry.as_table().columns)
+        if (found.rows, found.digest) != (table.entry.rows, table.entry.digest):
+            raise UndoneError(
+                f"{table.name} did not arrive as the manifest has it: {found.rows:,} rows instead of "
+                f"{table.entry.rows:,}, or others.",
+                state=_UNTOUCHED,
+                next_step="Keep the report, verify the backup, and try again.",
+            )
+        return found.rows
+
+    async def _compare_with_now(self, connection: Connection, made: Replacement) -> None:
+        """Rows that are there now and not in the backup (they go into the archive), and the other way round."""
+        apart: dict[str, dict[str, int]] = {}
+        for table in self.blueprints.tables:
+            name = table.base if table.base in made.now.tables else table.name
+            if name not in made.now.tables:
+                continue
+            current = qualified(SCHEMA, name)
+            try:
+                row = await connection.fetchrow(
+                    f"select count(*) filter (where b.id is null) as only_now,\n"
+                    f"count(*) filter (where n.id is null) as only_in_backup\n"
+                    f"from (select id::text as id from {current}) n\n"
+                    f"full join (select id::text as id from {table.relation}) b on b.id = n.id"
+                )
+            except asyncpg.PostgresError:
+                # Damaged beyond counting: without an id column there is nothing to tell rows apart by.
+                continue
+            assert row is not None
+            apart[table.base] = dict(row)
+        self.figures["rows"] = {table.base: table.entry.rows for table in self.blueprints.tables}
+        self.figures["apart"] = apart
+        left = sum(counts["only_now"] for counts in apart.values())
+        if left:
+            self._emit(
+                NoteEvent(level="warning", message=f"{left:,} rows are not in the backup: the archive has them.")
+            )
+
+    # ── the swap ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _swapped(self, connection: Connection, made: Replacement) -> None:
+        granted: dict[str, list[str]] = {}
+        for row in await connection.fetch(_GRANTED, RESTORING):
+            granted.setdefault(row["name"], []).append(row["role"])
+        await connection.execute("create table if not exists " + _CHANGES)
+        steps = made.swap_steps(granted)
+        await store.update_run(connection, self.run_id, phase=Phase.ROLLBACK.value)
+
+        async def attempt() -> None:
+            await self._transaction(connection, made, steps)
+
+        await with_retries(
+            attempt,
+            connection,
+            made.locked(),
+            attempts=self.settings.lock_attempts,
+            control=self.control,
+            emit=self._emit,
+            doing="Putting v1 in place",
+            state=_UNTOUCHED,
+        )
+
+    async def _transaction(self, connection: Connection, made: Replacement, steps: list[PlanStep]) -> None:
+        events: list[StepEvent] = []
+        locked = time.perf_counter()
+        async with connection.transaction(), asyncio.timeout(LIMIT_SECONDS):
+            await connection.execute(f"set local lock_timeout = {self.settings.lock_timeout_ms}")
+            for step in steps:
+                started = time.perf_counter()
+                self._emit(StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.STARTED))
+                for statement in step.statements:
+                    await connection.execute(statement)
+                if step.id == "place":
+                    await self._prove_inventory(connection)
+                done = StepEvent(
+                    id=step.id,
+                    phase=step.phase,
+                    title=step.title,
+                    state=StepState.DONE,
+                    seconds=time.perf_counter() - started,
+                )
+                events.append(done)
+                self._emit(done)
+                if step.id == "lock":
+                    locked = time.perf_counter()
+            await connection.execute("reset search_path")
+            for event in events:
+                await store.record_step(connection, self.run_id, event)
+            # Committed together with the swap, so that whoever looks next sees what happened and what is owed.
+            await store.update_run(
+                connection,
+                self.run_id,
+                status="done",
+                figures=self.figures,
+                catalog=finish.owed_record(made.settle_steps()),
+            )
+            await connection.execute("notify pgrst, 'reload schema'")
+        self.figures["writes_waited_seconds"] = round(time.perf_counter() - locked, 3)
+
+    async def _prove_inventory(self, connection: Connection) -> None:
+        """What hangs on the placed tables must be what the manifest says, to the word."""
+        await connection.execute("set local search_path = pg_catalog")
+        tables = self.blueprints.tables
+        found = await read_inventory(connection, [table.entry.as_table() for table in tables])
+        same = connection.get_server_version().major == self.manifest.server_major
+        unchecked = set(self.figures.get("unchecked_keys", []))
+        problems = [
+            f"{table.name}: {difference}"
+            for table in tables
+            for difference in differences(
+                without_positions(table.expected()),
+                without_positions(
+                    {kind: names for kind, names in found[table.entry.key].items() if kind != "sequences"}
+                ),
+                same_major=same,
+            )
+            if not difference.worded and not (difference.kind == "keys" and difference.name in unchecked)
+        ]
+        if problems:
+            raise UndoneError(
+                f"The restored tables are not as the manifest has them: {some(problems)}",
+                state=_UNTOUCHED,
+                next_step="Keep the report; use another backup, or restore by hand.",
+            )
+
+    # ── when it fails ────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _failed(self, connection: Connection, error: BaseException) -> BaseException:
+        """Undo what was made aside; returns what is to be raised."""
+        text = error.happened if isinstance(error, VagusError) else f"The server said: {error}"
+        if isinstance(error, TimeoutError):
+            text = f"Putting v1 in place took longer than {LIMIT_SECONDS:.0f} s and was taken back."
+        if connection.is_closed():
+            return error
+        stopped = isinstance(error, asyncio.CancelledError) or self.control.cancelled
+        cleaning = asyncio.ensure_future(self._clear(connection, "cancelled" if stopped else "failed", text))
+        try:
+            await asyncio.shield(cleaning)
+        except asyncio.CancelledError:
+            await cleaning
+        if isinstance(error, VagusError):
+            error.state = _UNTOUCHED
+        if isinstance(error, VagusError | asyncio.CancelledError):
+            return error
+        return UndoneError(
+            text, state=_UNTOUCHED, next_step="Mend what it names, then start again, or use another backup."
+        )
+
+    async def _clear(self, connection: Connection, status: str, text: str) -> None:
+        run = await store.latest_run(connection, "restore")
+        await finish.clear_away(connection, run, status=status, error=text)
+
+
+_GRANTED = """
+select distinct c.relname::text as name, coalesce(r.rolname::text, 'public') as role
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+cross join lateral aclexplode(c.relacl) a left join pg_roles r on r.oid = a.grantee
+where n.nspname = $1 and c.relkind in ('r', 'p')
+"""
+
+_CHANGES = "vagus_migration.v2_changes (table_name text not null, row_id text not null)"
+
+
+def roll_back_from(
+    database: Database, settings: Settings, control: Control, path: Path, *, other_database: bool = False
+) -> AsyncIterator[Event]:
+    """Roll back from a backup: v1 as the backup has it; what stands in its place now is set aside.
+
+    Args:
+        path: the backup's folder.
+        other_database: take a backup of another database too, such as of a project that was lost.
+    """
+    return streamed(_FromBackup(database, settings, control, path, other_database=other_database).run)

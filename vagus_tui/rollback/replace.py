@@ -1,0 +1,352 @@
+"""The plan of a rollback from a backup: v1 made again aside, proved, and put where it belongs in one transaction.
+
+What stands there now is set aside in an archive, never dropped (the guide drops v2 first, and then finds that the
+dump holds nothing it can use: "Option A: Restore from Backup").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from vagus_tui.backup.digest import digest_sql
+from vagus_tui.database.dependents import Dependent, Kind
+from vagus_tui.events import Phase
+from vagus_tui.journal.state import RESTORING, STAGING
+from vagus_tui.migration import capture, maintenance
+from vagus_tui.migration.compat import COMPAT, replace_view
+from vagus_tui.migration.cut_over import published, rename_statement, repointed
+from vagus_tui.migration.steps import PlanStep
+from vagus_tui.migration.survey import PREFERENCES, Rename, Survey
+from vagus_tui.rollback.blueprint import Blueprint, Blueprints
+from vagus_tui.rollback.in_place import SCHEMA, FromCopy, InPlace
+from vagus_tui.schema import v1
+from vagus_tui.schema.ddl import V2Ddl
+from vagus_tui.schema.functions import moved, signatures
+from vagus_tui.schema.identifiers import literal, qualified, quote
+
+MIGRATED_STATES = ("migrated", "cleaned", "unknown")
+"""States of a backup in which `*_v1` are names that a migration gave; otherwise somebody gave them by hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """Everything that a rollback from a backup is made of.
+
+    Args:
+        publications: the publications that there are, and which workout tables each names.
+        tables: every table and view there is, as schema and name.
+    """
+
+    blueprints: Blueprints
+    now: InPlace
+    copy: FromCopy
+    archive: str
+    publications: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    tables: frozenset[tuple[str, str]] = frozenset()
+
+    @property
+    def renames(self) -> tuple[Rename, ...]:
+        """The names that a migration had given when the backup was made, to be taken back."""
+        return names_to_take_back(self.blueprints, self.now.survey)
+
+    @property
+    def finals(self) -> dict[str, str]:
+        """The names that v1's tables have at the end, by base name."""
+        back = {rename.new: rename.old for rename in self.renames if rename.kind == "table"}
+        return {table.base: back.get(table.name, table.name) for table in self.blueprints.tables}
+
+    # ── aside ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def build_steps(self) -> list[PlanStep]:
+        """Make v1 again in a schema of our own; nobody else can see it."""
+        tables = self.blueprints.tables
+        undo = f"drop schema {RESTORING}"
+        create = [
+            f"drop schema if exists {quote(RESTORING)} cascade",
+            f"create schema {quote(RESTORING)}",
+            f"revoke all on schema {quote(RESTORING)} from public",
+        ]
+        for table in tables:
+            create += table.create()
+        create += self.copy.layout
+        hang: list[str] = []
+        for table in tables:
+            hang += table.keys()
+        for table in tables:
+            hang += [*table.references(), *table.triggers(), *table.row_security(), *table.number_on()]
+        hang += [f"analyze {table.relation}" for table in tables]
+        steps = [PlanStep("restore-stage", Phase.BUILD, "make v1's tables aside", tuple(create), undo=undo)]
+        steps += [
+            PlanStep(
+                f"restore-load-{table.base}",
+                Phase.BUILD,
+                f"stream the rows of {table.name}",
+                (),
+                rows=table.entry.rows,
+                undo=undo,
+                table=table.base,
+                printed=(f"select {literal(f'{table.entry.rows} rows are streamed from the backup').strip()}",),
+            )
+            for table in tables
+        ]
+        steps.append(
+            PlanStep("restore-keys", Phase.BUILD, "keys, indexes, triggers, sequences", tuple(hang), undo=undo)
+        )
+        for table in tables:
+            for key in table.outside():
+                steps.append(
+                    PlanStep(
+                        f"restore-key-{key.name}",
+                        Phase.BUILD,
+                        f"{key.name} to {key.target}",
+                        (key.add,),
+                        lock=f"SHARE ROW EXCLUSIVE on {key.target}, for an instant",
+                        undo=undo,
+                        tables=(key.target,),
+                    )
+                )
+        steps += [
+            PlanStep(
+                f"restore-prove-{table.base}",
+                Phase.PROVE,
+                f"every row of {table.name} as the manifest has it",
+                (digest_sql(RESTORING, table.name, table.entry.as_table().columns),),
+                rows=table.entry.rows,
+                undo="none needed: it only reads",
+                table=table.base,
+            )
+            for table in tables
+        ]
+        return steps
+
+    def checks(self) -> list[tuple[str, str]]:
+        """Outside references that are checked before the swap: the step's name and the statement."""
+        return [
+            (key.name, f"alter table {qualified(RESTORING, table.name)} validate constraint {quote(key.name)}")
+            for table in self.blueprints.tables
+            for key in table.outside()
+            if key.validated
+        ]
+
+    # ── the one transaction ──────────────────────────────────────────────────────────────────────────────────────
+
+    def locked(self) -> list[str]:
+        """What the swap locks."""
+        relations = [qualified(SCHEMA, name) for name in self.now.tables]
+        keyed = {qualified(key.schema, key.on) for key in self._keys()}
+        return [*relations, *sorted(keyed)]
+
+    def _keys(self) -> list[Dependent]:
+        return [
+            dependent
+            for dependent in self.now.dependents
+            if dependent.kind is Kind.FOREIGN_KEY and (dependent.schema, dependent.on) in self.tables
+        ]
+
+    def swap_steps(self, granted: Mapping[str, list[str]]) -> list[PlanStep]:
+        """The swap, step by step; the proof of the inventory stands between placing and renaming.
+
+        Args:
+            granted: the roles that have any right on each staged table, by its name.
+        """
+        held = "ACCESS EXCLUSIVE on the workout tables until the transaction ends; reads and writes wait"
+        undo = "automatic: the transaction fails as a whole"
+
+        def step(name: str, title: str, statements: list[str]) -> PlanStep:
+            return PlanStep(name, Phase.ROLLBACK, title, tuple(statements), lock=held, undo=undo)
+
+        locked = self.locked()
+        steps = [step("lock", "lock what is in place", [f"lock table {', '.join(locked)} in access exclusive mode"])]
+        if not locked:
+            steps = []
+        return [
+            *steps,
+            step("set-aside", f"set aside what is in place, in {self.archive}", self._set_aside()),
+            step("place", "put the restored tables in place", self._place(granted)),
+            step("restore", "references, views, publications", [*self._names(), *self._dependents()]),
+        ]
+
+    def _set_aside(self) -> list[str]:
+        archive = quote(self.archive)
+        statements = [f"create schema {archive}", f"revoke all on schema {archive} from public"]
+        for name in self.now.tables:
+            relation = qualified(SCHEMA, name)
+            statements += [*capture.remove_triggers(relation), maintenance.remove_fence(relation)]
+            statements += [
+                f"alter publication {quote(publication)} drop table {relation}"
+                for publication, carried in sorted(self.publications.items())
+                if name in carried
+            ]
+            statements.append(f"alter table {relation} set schema {archive}")
+        survey = self.now.survey
+        if self.now.v2 and survey is not None:
+            statements += self._set_v2_aside(survey)
+        return statements
+
+    def _set_v2_aside(self, survey: Survey) -> list[str]:
+        """What else v2 brought: its functions, its preferences, what was captured since."""
+        archive = quote(self.archive)
+        ddl = V2Ddl(SCHEMA, survey.shape, survey.taken, preferences=survey.preferences != "jsonb")
+        statements = []
+        if survey.preferences != "jsonb" and (SCHEMA, PREFERENCES) in self.tables:
+            statements.append(f"alter table {qualified(SCHEMA, PREFERENCES)} set schema {archive}")
+        statements += [
+            f"do $vagus$ begin {moved(ddl, name, self.archive)};\n"
+            "exception when undefined_function then null; end $vagus$"
+            for name in signatures(ddl)
+        ]
+        statements += [
+            f"create table {qualified(self.archive, 'changes_after_cut_over')} as table {capture.V2_CHANGES}",
+            f"truncate {capture.V2_CHANGES}",
+        ]
+        return statements
+
+    def _place(self, granted: Mapping[str, list[str]]) -> list[str]:
+        tables = self.blueprints.tables
+        statements = [f"alter table {table.relation} set schema {quote(SCHEMA)}" for table in tables]
+        # The expressions were read with every name outside pg_catalog qualified.
+        statements.append("set local search_path = pg_catalog")
+        for table in tables:
+            statements += table.policies()
+        for table in tables:
+            statements += table.rights(granted.get(table.name, []))
+            owner = table.inventory.get("owner", {}).get("owner")
+            statements.append(
+                f"do $vagus$ begin if {literal(owner or '').strip()} not in ('', current_user) then\n"
+                f"  alter table {table.placed} owner to {quote(owner or 'nobody')};\nend if; end $vagus$"
+            )
+        if self.copy.known:
+            statements += [bare(qualified(SCHEMA, name)) for table in tables for name in table.sequences().values()]
+        else:
+            statements += [statement for table in tables for statement in table.rights_on_sequences()]
+        statements += self.copy.words
+        return statements
+
+    def _names(self) -> list[str]:
+        statements = ["set local search_path = public, pg_temp"]
+        statements += [rename_statement(SCHEMA, rename, back=True) for rename in reversed(self.renames)]
+        statements += [own_not_nulls(qualified(SCHEMA, r.old), r.new, r.old) for r in self.renames if r.kind == "table"]
+        survey = self.now.survey
+        if survey is None or not self.now.v2:
+            return statements
+        for rename in survey.functions_in_the_way:
+            statements.append(
+                f"do $vagus$ begin {rename_statement(SCHEMA, rename, back=True)};\n"
+                "exception when undefined_function then null; end $vagus$"
+            )
+        if survey.preferences == "rows":
+            statements += self._preferences(survey)
+        if survey.preferences == "jsonb" and ("vagus_migration", "preferences_added") in self.tables:
+            statements += [
+                f"delete from {qualified(SCHEMA, PREFERENCES)} p using vagus_migration.preferences_added a\n"
+                "where a.user_id = p.user_id and a.preferences = p.preferences",
+                "truncate vagus_migration.preferences_added",
+            ]
+        return statements
+
+    def _preferences(self, survey: Survey) -> list[str]:
+        """The table of preferences that the migration had put aside under another name."""
+        kept = next((r.new for r in survey.renames if r.kind == "table" and r.old == PREFERENCES), PREFERENCES)
+        if (SCHEMA, kept) not in self.tables:
+            return []
+        own = [r for r in survey.renames if r.table == PREFERENCES or r.table == kept]
+        back = [rename_statement(SCHEMA, rename, back=True) for rename in reversed(own)]
+        return [maintenance.remove_fence(qualified(SCHEMA, kept)), *back]
+
+    def _dependents(self) -> list[str]:
+        statements: list[str] = []
+        for key in self._keys():
+            made = repointed(SCHEMA, key, self.finals[key.base])
+            statements += [made[0].replace(" drop constraint ", " drop constraint if exists ", 1), made[1]]
+        for view in self.now.dependents:
+            if view.kind is Kind.VIEW:
+                statements += replace_view(view, f"{SCHEMA}, pg_temp")
+                if (view.schema, view.name) not in self.tables:
+                    statements.append(bare(qualified(view.schema, view.name)))
+                    statements += (self.copy.view_rights or {}).get((view.schema, view.name), ())
+        for publication in self.now.dependents:
+            if publication.kind is Kind.PUBLICATION and publication.name in self.publications:
+                relation = qualified(SCHEMA, self.finals[publication.base])
+                statements.append(published(publication, relation, publication.options))
+        statements += [
+            f"drop schema if exists {quote(COMPAT)} cascade",
+            f"drop schema if exists {quote(STAGING)} cascade",
+            f"drop schema if exists {quote(RESTORING)} cascade",
+        ]
+        return statements
+
+    # ── after the commit ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def settle_steps(self) -> list[PlanStep]:
+        """References of other tables that were made again still owe a look at their rows; and statistics."""
+        steps = [
+            PlanStep(
+                f"settle-{key.on}-{key.name}",
+                Phase.SETTLE,
+                f"check {key.name} of {key.on}",
+                (f"alter table {qualified(key.schema, key.on)} validate constraint {quote(key.name)}",),
+                lock=f"SHARE UPDATE EXCLUSIVE on {key.on}: reads and writes go on",
+                undo="none needed",
+            )
+            for key in self._keys()
+            if key.validated
+        ]
+        analyze = tuple(f"analyze {qualified(SCHEMA, name)}" for name in self.finals.values())
+        return [*steps, PlanStep("settle-analyze", Phase.SETTLE, "statistics", analyze, undo="none needed")]
+
+
+def bare(relation: str) -> str:
+    """Take away whatever default privileges gave away on something new: only its owner is left with rights."""
+    kind = (
+        "select distinct case c.relkind when 'S' then 'sequence' else 'table' end as kind,\n"
+        "    coalesce(quote_ident(r.rolname), 'public') as role"
+    )
+    return (
+        f"do $vagus$ declare found record; begin\nfor found in {kind}\n"
+        "  from pg_class c cross join lateral aclexplode(c.relacl) a left join pg_roles r on r.oid = a.grantee\n"
+        f"  where c.oid = {literal(relation).strip()}::regclass and a.grantee <> c.relowner\n"
+        f"loop execute format('revoke all on %s %s from %s', found.kind, {literal(relation).strip()}, found.role);\n"
+        "end loop; end $vagus$"
+    )
+
+
+def own_not_nulls(relation: str, made_as: str, name: str) -> str:
+    """From PostgreSQL 18 on NOT NULL has names, made of the table's: give those of a renamed table their own again."""
+    return (
+        "do $vagus$ declare found record; begin\n"
+        "for found in select k.conname as old, a.attname as of from pg_constraint k\n"
+        "  join pg_attribute a on a.attrelid = k.conrelid and a.attnum = k.conkey[1]\n"
+        f"  where k.contype = 'n' and k.conrelid = {literal(relation).strip()}::regclass\n"
+        f"    and k.conname = {literal(made_as).strip()} || '_' || a.attname || '_not_null'\n"
+        f"loop execute format('alter table {relation} rename constraint %I to %I', found.old,\n"
+        f"  {literal(name).strip()} || '_' || found.of || '_not_null');\n"
+        "end loop; end $vagus$"
+    )
+
+
+def _names_of(table: Blueprint) -> set[tuple[str, str]]:
+    indexes = {("index", name) for name in table.inventory.get("indexes", {})}
+    return {
+        ("table", table.name),
+        *indexes,
+        *(("constraint", name) for name in table.inventory.get("keys", {}) if ("index", name) not in indexes),
+        *(("sequence", name) for name in table.sequences().values()),
+    }
+
+
+def names_to_take_back(blueprints: Blueprints, survey: Survey | None) -> tuple[Rename, ...]:
+    """The renames of a migration that had been done when the backup was made, of what the backup holds."""
+    manifest = blueprints.manifest
+    if not blueprints.shape.renamed or manifest.state not in MIGRATED_STATES:
+        return ()
+    there = {pair for table in blueprints.tables for pair in _names_of(table)}
+    if survey is not None:
+        return tuple(rename for rename in survey.renames if (rename.kind, rename.new) in there)
+    renames: list[Rename] = []
+    for table in blueprints.tables:
+        ordered = sorted(_names_of(table), key=lambda pair: (pair[0] != "table", pair))
+        renames += [
+            Rename(kind, table.name, name.replace(v1.SUFFIX, ""), name) for kind, name in ordered if v1.SUFFIX in name
+        ]
+    return tuple(renames)
