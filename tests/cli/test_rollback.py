@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.cli.program import vagus
 from tests.databases import TestDatabase
 from vagus_tui.database.connection import Connection
@@ -42,3 +44,31 @@ async def test_for_people(clean_database: TestDatabase, clean_conn: Connection) 
     assert ran.status == 2
     assert "workout_plans: 0 new and 1 changed rows" in ran.out
     assert "vagus-tui rollback --yes does it" in ran.err
+
+
+async def test_from_a_backup(clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path) -> None:
+    url, folder = clean_database.url, {"VAGUS_BACKUP_DIR": str(tmp_path)}
+    made = await vagus("backup", "--kind", "tables", "--json", url=url, **folder)
+    path = made.result["figures"]["path"]
+    assert (await vagus("migrate", "--yes", "--json", url=url, **folder)).status == 0
+    await clean_conn.execute(LATER)
+    await clean_conn.execute("drop table exercise_logs_v1")
+    shown = await vagus("rollback", "--from", path, "--json", url=url)
+    assert shown.status == 2
+    compared = {line["table"]: line for line in shown.of("compared")}
+    assert compared["workout_plans"]["backup"] == compared["workout_plans"]["now"]
+    assert {step["phase"] for step in shown.of("sql")} == {"build", "prove", "rollback", "settle"}
+    assert "--from" in shown.result["next_step"]
+    assert await clean_conn.fetchval("select to_regclass('public.workout_weeks')") is not None
+    ran = await vagus("rollback", "--from", path, "--yes", "--json", url=url)
+    assert ran.status == 0, ran.result
+    assert ran.result["state"] == "rolled-back"
+    assert await clean_conn.fetchval("select count(*) from workout_plans where name = 'written later'") == 0
+    told = await vagus("rollback", "--from", path, url=url, COLUMNS="200")
+    assert "rows in the backup" in told.out
+    wrong = await vagus("rollback", "--from", path, "--apply-deletions", "--json", url=url)
+    assert wrong.status == 2
+    nothing = await vagus("rollback", "--from", str(tmp_path / "none"), "--yes", "--json", url=url)
+    assert nothing.status == 1
+    done = await vagus("rollback", "--finish", "--json", url=url)
+    assert done.status == 0 and "Nothing was left to do" in done.result["message"]

@@ -16,7 +16,7 @@ from vagus_tui.database.tools import bundled_tools
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.plan import plan_migration
 from vagus_tui.migration.steps import unique_ids
-from vagus_tui.rollback.quick import plan_rollback
+from vagus_tui.rollback.quick_plan import plan_rollback
 from vagus_tui.sandbox.options import SandboxOptions
 
 

@@ -14,7 +14,7 @@ from tests.migration.support import as_user, do_roll_back, migrated, rolled_back
 from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
 from vagus_tui.database.connection import Connection
 from vagus_tui.journal.state import State, read_state
-from vagus_tui.rollback.quick import preview
+from vagus_tui.rollback.quick_plan import preview
 from vagus_tui.sandbox.options import SandboxOptions
 
 

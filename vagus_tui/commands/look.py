@@ -285,7 +285,7 @@ async def plan_for(name: str, context: Context) -> Plan:
 
     state = context.state
     if name == "rollback":
-        from vagus_tui.rollback.quick import plan_rollback
+        from vagus_tui.rollback.quick_plan import plan_rollback
 
         if state.state is not State.MIGRATED:
             raise RefusedError(

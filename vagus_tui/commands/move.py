@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import CliToggleFlag
 
 from vagus_tui.commands.look import plan_for, sql_events
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import REFUSED, USAGE, finish
-from vagus_tui.commands.session import opened
+from vagus_tui.commands.session import load_settings, opened
 from vagus_tui.control import Control
 from vagus_tui.errors import ConfigurationError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, ResultEvent, Status
@@ -37,6 +39,21 @@ class CarriedEvent(Event):
     deleted: int
     not_expressible: int
     kept_values: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedEvent(Event):
+    """Rows of one v1 table in a backup and in use now (`now` is absent where the table is gone).
+
+    `fewer` rows at the least would not be there after a rollback to it: the archive would have them.
+    """
+
+    kind: ClassVar[str] = "compared"
+
+    table: str
+    backup: int
+    now: int | None
+    fewer: int
 
 
 _YES = "do it; without this, the plan and the gates are shown and nothing is done"
@@ -65,19 +82,48 @@ class MigrateCommand(Command):
 
 
 class RollbackCommand(Command):
-    """Brings v1 back in one short transaction and carries over what was written since the cut-over."""
+    """Brings v1 back in one short transaction and carries over what was written since the cut-over.
+
+    With --from BACKUP v1 is restored as that backup has it: verified, restored locally and compared first, then put
+    in place; what stands there now is set aside in an archive, and rows that the backup has not stay there.
+    """
 
     yes: CliToggleFlag[bool] = Field(default=False, description=_YES)
     apply_deletions: CliToggleFlag[bool] = Field(
         default=False, description="delete in v1 too what was deleted in v2 since the cut-over"
     )
+    from_: Path | None = Field(default=None, alias="from", description="the folder of the backup to go back to")
+    other_database: CliToggleFlag[bool] = Field(
+        default=False, description="with --from: take a backup of another database too, such as of a lost project"
+    )
+    finish: CliToggleFlag[bool] = Field(
+        default=False, description="only finish or clear away a rollback that was interrupted"
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> RollbackCommand:
+        """The quick way, the way from a backup, and finishing are three acts."""
+        if self.from_ is not None and self.apply_deletions:
+            raise ValueError("--apply-deletions is for the quick rollback; a backup brings back what it holds")
+        if self.other_database and self.from_ is None:
+            raise ValueError("--other-database goes with --from")
+        if self.finish and (self.from_ is not None or self.apply_deletions):
+            raise ValueError("--finish stands alone")
+        return self
 
     def cli_cmd(self) -> None:
         """Run the command."""
-        yes, apply_deletions = self.yes, self.apply_deletions
+        yes, apply_deletions, path = self.yes, self.apply_deletions, self.from_
+        other, finishing = self.other_database, self.finish
 
         async def job(control: Control) -> AsyncGenerator[Event, None]:
-            async for event in _rollback(control, yes=yes, apply_deletions=apply_deletions):
+            if finishing:
+                events = _finish()
+            elif path is None:
+                events = _rollback(control, yes=yes, apply_deletions=apply_deletions)
+            else:
+                events = _rollback_from(control, path.expanduser().absolute(), yes=yes, other_database=other)
+            async for event in events:
                 yield event
 
         finish(job, as_json=self.as_json, graceful=True)
@@ -138,7 +184,8 @@ async def _migrate(control: Control, *, yes: bool, overrides: list[str]) -> Asyn
 
 
 async def _rollback(control: Control, *, yes: bool, apply_deletions: bool) -> AsyncGenerator[Event, None]:
-    from vagus_tui.rollback.quick import preview, roll_back
+    from vagus_tui.rollback.quick import roll_back
+    from vagus_tui.rollback.quick_plan import preview
 
     async with opened("rollback") as context:
         if not yes:
@@ -161,7 +208,38 @@ async def _rollback(control: Control, *, yes: bool, apply_deletions: bool) -> As
         yield event
 
 
-async def _preview(name: str, plan: Plan, held: str | None) -> AsyncGenerator[Event, None]:
+async def _rollback_from(
+    control: Control, path: Path, *, yes: bool, other_database: bool
+) -> AsyncGenerator[Event, None]:
+    from vagus_tui.rollback.candidates import candidate
+    from vagus_tui.rollback.from_backup import plan_from_backup, roll_back_from
+
+    async with opened("rollback") as context:
+        database, settings = context.database, context.settings
+        if not yes:
+            found = await candidate(context.connection, database, path)
+            for table in found.rows:
+                yield ComparedEvent(table=table.base, backup=table.backup, now=table.now, fewer=max(0, table.fewer))
+            for problem in (*found.problems, *found.cautions):
+                yield NoteEvent(level="warning", message=problem)
+            plan = await plan_from_backup(context.connection, path)
+            async for shown in _preview("rollback", plan, None, more=f" --from {shlex.quote(str(path))}"):
+                yield shown
+            return
+    async for event in roll_back_from(database, settings, control, path, other_database=other_database):
+        yield event
+
+
+async def _finish() -> AsyncGenerator[Event, None]:
+    from vagus_tui.database.connection import Database
+    from vagus_tui.rollback.finish import finish as finish_rollback
+
+    settings = load_settings()
+    async for event in finish_rollback(Database(settings), settings):
+        yield event
+
+
+async def _preview(name: str, plan: Plan, held: str | None, more: str = "") -> AsyncGenerator[Event, None]:
     """What the command would do with --yes; ends as wrong usage, because nothing was done."""
     for event in sql_events(plan):
         yield event
@@ -171,6 +249,7 @@ async def _preview(name: str, plan: Plan, held: str | None) -> AsyncGenerator[Ev
         ok=False,
         message=" ".join(filter(None, (f"This is what {name} would do.", held))),
         state="Nothing was changed.",
-        next_step=f"vagus-tui {name} --yes does it; vagus-tui sql {name} prints the SQL.",
+        next_step=f"vagus-tui {name}{more} --yes does it"
+        + ("." if more else f"; vagus-tui sql {name} prints the SQL."),
         exit_status=USAGE,
     )

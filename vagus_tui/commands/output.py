@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vagus_tui.commands.keep import BackupEvent
-from vagus_tui.commands.move import CarriedEvent
+from vagus_tui.commands.move import CarriedEvent, ComparedEvent
 from vagus_tui.events import (
     CheckEvent,
     Event,
@@ -138,6 +138,10 @@ class HumanOutput:
             self._status(event)
         elif isinstance(event, SqlEvent):
             self._console.print(Text(f"{event.phase.value}  {one_line(event.title)}"))
+        elif isinstance(event, ComparedEvent):
+            now = "the table is gone" if event.now is None else f"{event.now:,} now"
+            fewer = f"; at least {event.fewer:,} would stay in the archive alone" if event.fewer else ""
+            self._console.print(Text(f"{one_line(event.table)}: {event.backup:,} rows in the backup, {now}{fewer}"))
         elif isinstance(event, CarriedEvent):
             self._console.print(
                 Text(

@@ -30,6 +30,14 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
+_WORDS = {"rollback": "A rollback", "restore": "A rollback from a backup", "clean-up": "A clean-up"}
+
+
+def _owes(run: store.Run) -> bool:
+    """Whether a run was committed and then stopped before its last steps."""
+    return run.status == "done" and run.finished_at is None
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseState:
     """The state, what it was concluded from, and what can be done from there.
@@ -60,9 +68,12 @@ class DatabaseState:
             State.UNKNOWN: "This is not a database that can be moved from here.",
         }
         text = sentences[self.state]
-        if self.interrupted:
-            text = "A run was interrupted. " + text
-        return text
+        if not self.interrupted:
+            return text
+        if self.run is not None and self.run.kind in _WORDS:
+            owed = "its last steps are owed" if _owes(self.run) else "before it changed anything"
+            return f"{_WORDS[self.run.kind]} was interrupted, {owed}. {text}"
+        return "A run was interrupted. " + text
 
 
 _POSSIBLE: dict[State, tuple[str, ...]] = {
@@ -82,6 +93,10 @@ async def read_state(connection: Connection) -> DatabaseState:
     found = await read_columns(connection)
     # What cannot be read must not crash the reading of the state: a foreign journal reads as none.
     run = await store.latest_run(connection, "migrate", "rollback", "restore", "clean-up")
+    done = await store.latest_run(connection, "migrate", "rollback", "restore", "clean-up", done=True)
+    # A rollback or clean-up that is open while nobody holds the lock: not begun, or committed and not settled.
+    left = run is not None and run.kind != "migrate" and (run.status == "running" or _owes(run))
+    left = left and not await connection.fetchval(_LOCK_HELD, LOCK_KEY)
     own, renamed = recognise(found), recognise(found, suffix=v1.SUFFIX)
     v2_in_place = "total_weeks" in found.get(v1.PLANS, {}) and all(name in found for name in v1.HIERARCHY)
     staged = await schema_exists(connection, STAGING)
@@ -91,16 +106,16 @@ async def read_state(connection: Connection) -> DatabaseState:
             state=state,
             shape=shape,
             run=run,
-            interrupted=bool(more.get("interrupted", False)),
+            interrupted=bool(more.get("interrupted", left)),
             reasons=tuple(more.get("reasons", ())),  # type: ignore[arg-type]
             empty=bool(more.get("empty", False)),
-            possible=_POSSIBLE[state],
+            possible=("finish rollback", *_POSSIBLE[state]) if left else _POSSIBLE[state],
         )
 
     if v2_in_place:
         if isinstance(renamed, V1Shape):
             return conclude(State.MIGRATED, renamed)
-        if renamed.empty and run is not None and run.kind in ("migrate", "clean-up"):
+        if renamed.empty and done is not None:
             return conclude(State.CLEANED)
         if renamed.empty:
             return conclude(State.CLEANED, reasons=("v2 is here, and no journal says how it came.",))
@@ -115,7 +130,7 @@ async def read_state(connection: Connection) -> DatabaseState:
         held = bool(await connection.fetchval(_LOCK_HELD, LOCK_KEY))
         state = State.READY if run is not None and run.status == "ready" else State.BUILDING
         return conclude(state, shape, interrupted=not held)
-    if run is not None and run.kind in ("rollback", "restore") and run.status == "done":
+    if done is not None and done.kind in ("rollback", "restore"):
         return conclude(State.ROLLED_BACK, shape)
     return conclude(State.V1_RENAMED if shape.renamed else State.V1, shape)
 

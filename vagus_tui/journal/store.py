@@ -119,14 +119,16 @@ async def update_run(connection: Connection, run_id: UUID, **values: Any) -> Non
     await connection.execute(f"update vagus_migration.runs set {', '.join(sets)} where id = $1", run_id, *arguments)
 
 
-async def latest_run(connection: Connection, *kinds: str) -> Run | None:
-    """The newest run, of the given kinds if any are given."""
+async def latest_run(connection: Connection, *kinds: str, done: bool = False) -> Run | None:
+    """The newest run, of the given kinds if any are given; with `done`, of those that were done."""
     if not await journal_exists(connection):
         return None
     row = await connection.fetchrow(
         f"select {_RUN_COLUMNS} from vagus_migration.runs "
-        "where cardinality($1::text[]) = 0 or kind = any($1) order by started_at desc limit 1",
+        "where (cardinality($1::text[]) = 0 or kind = any($1)) and (not $2 or status = 'done') "
+        "order by started_at desc limit 1",
         list(kinds),
+        done,
     )
     return _run(row) if row else None
 

@@ -15,6 +15,7 @@ from vagus_tui.journal.state import STAGING, State, read_state
 from vagus_tui.migration import capture, maintenance
 from vagus_tui.migration.compat import COMPAT
 from vagus_tui.migration.work import open_session, with_retries
+from vagus_tui.rollback.finish import take_up
 from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.schema.v1 import V1Shape
 from vagus_tui.settings import Settings
@@ -76,6 +77,9 @@ def abandon(database: Database, settings: Settings) -> AsyncIterator[Event]:
     async def job(emit: Emit) -> ResultEvent:
         async with open_session(database, "clean up") as connection:
             await take_lock(connection)
+            if said := await take_up(connection, emit):
+                after = await read_state(connection)
+                return ResultEvent(ok=True, message=f"{said} {after.summary}", state=after.state.value, exit_status=0)
             state = await read_state(connection)
             if state.shape is None or state.state in (State.MIGRATED, State.CLEANED, State.UNKNOWN):
                 raise RefusedError(

@@ -28,6 +28,7 @@ from vagus_tui.migration.phases.prove import prove
 from vagus_tui.migration.phases.settle import owes_settling, settle
 from vagus_tui.migration.run import Lanes, MigrationRun
 from vagus_tui.migration.work import open_session
+from vagus_tui.rollback.finish import take_up
 from vagus_tui.settings import Settings
 
 
@@ -42,6 +43,8 @@ async def run_migration(
     async with open_session(database, "migrate") as main:
         await take_lock(main)
         await ensure_journal(main)
+        if said := await take_up(main, emit):
+            emit(NoteEvent(message=said))
         state = await read_state(main)
         if state.state is State.MIGRATED and state.run is not None and owes_settling(state.run):
             await settle(main, emit)

@@ -20,7 +20,7 @@ from vagus_tui.journal import store
 from vagus_tui.journal.schema import ensure_journal
 from vagus_tui.journal.state import State
 from vagus_tui.migration.cut_over import missing_preferences
-from vagus_tui.rollback.quick import migrated_run
+from vagus_tui.rollback.quick_plan import migrated_run
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.identifiers import qualified, quote

@@ -91,7 +91,8 @@ def _judged(info: BackupInfo, now: dict[str, int | None], *, ours: bool) -> Cand
     age = datetime.now(UTC) - info.created
     problems = list(info.problems)
     cautions: list[str] = []
-    source, rows = "", ()
+    source = ""
+    rows: tuple[TableRows, ...] = ()
     if info.manifest is not None and not problems:
         try:
             blueprints = read_blueprints(info.manifest, RESTORING)

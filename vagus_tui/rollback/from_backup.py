@@ -32,6 +32,7 @@ from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, S
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
+from vagus_tui.journal.progress import published
 from vagus_tui.journal.state import RESTORING, State, read_state
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.abandon import take_back
@@ -166,7 +167,10 @@ class _FromBackup:
             try:
                 steps = await self._work(connection)
             except (asyncpg.PostgresError, VagusError, TimeoutError, asyncio.CancelledError) as error:
-                raise await self._failed(connection, error) from error
+                failure = await self._failed(connection, error)
+                if failure is error:
+                    raise
+                raise failure from error
             left = await finish.settle(connection, self.run_id, steps, emit, figures=self.figures)
             rows = sum(table.entry.rows for table in self.blueprints.tables)
             return ResultEvent(
@@ -537,4 +541,5 @@ def roll_back_from(
         path: the backup's folder.
         other_database: take a backup of another database too, such as of a project that was lost.
     """
-    return streamed(_FromBackup(database, settings, control, path, other_database=other_database).run)
+    job = _FromBackup(database, settings, control, path, other_database=other_database)
+    return streamed(published(database, job.run))

@@ -18,7 +18,8 @@ from vagus_tui.events import Event, Phase, Status
 from vagus_tui.journal.state import State
 from vagus_tui.migration.steps import Plan
 from vagus_tui.rollback.advice import Advice, Answer, Recommendation, advise
-from vagus_tui.rollback.quick import Preview, plan_rollback, preview, roll_back
+from vagus_tui.rollback.quick import roll_back
+from vagus_tui.rollback.quick_plan import Preview, plan_rollback, preview
 from vagus_tui.runbook import aftermath
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.rollback_advice import CRITERIA

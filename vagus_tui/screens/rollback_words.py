@@ -6,7 +6,7 @@ from textual.content import Content
 
 from vagus_tui.events import Status
 from vagus_tui.rollback.advice import Advice, Answer, Recommendation
-from vagus_tui.rollback.quick import Preview
+from vagus_tui.rollback.quick_plan import Preview
 from vagus_tui.runbook.rollback_advice import Weight
 from vagus_tui.widgets.format import plural
 from vagus_tui.widgets.marks import MARKS, STYLES

@@ -1,0 +1,173 @@
+"""What the quick rollback would do: its plan as data, and what it would carry back now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from vagus_tui.database.connection import Connection
+from vagus_tui.errors import RefusedError
+from vagus_tui.events import Phase
+from vagus_tui.journal import store
+from vagus_tui.journal.state import DatabaseState, State
+from vagus_tui.migration.plan import SESSION_SETTINGS
+from vagus_tui.migration.steps import Plan, PlanStep, stop_unless_zero
+from vagus_tui.migration.survey import Survey
+from vagus_tui.migration.undo import read_record
+from vagus_tui.rollback.archive import archive_name
+from vagus_tui.rollback.carry_back import CarryBack
+from vagus_tui.rollback.kept import Kept, read_kept
+from vagus_tui.rollback.swap_back import (
+    archive_statements,
+    lock_statement,
+    restore_statements,
+    settle_back_statements,
+)
+from vagus_tui.schema import v1, v2
+from vagus_tui.schema.identifiers import qualified
+from vagus_tui.schema.mapping import MappingOptions
+from vagus_tui.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What is carried back into one v1 table, or would be."""
+
+    table: str
+    new: int
+    changed: int
+    deleted: int
+    not_expressible: int
+    kept_values: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a rollback would do now: rows carried back per table, and what stays in the archive alone."""
+
+    carried: tuple[Carried, ...]
+    only_in_v2: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        """Rows written since the cut-over that would be carried back."""
+        return sum(item.new + item.changed for item in self.carried)
+
+    @property
+    def deletions(self) -> int:
+        """Rows deleted since the cut-over, which come back unless chosen otherwise."""
+        return sum(item.deleted for item in self.carried)
+
+
+async def migrated_run(connection: Connection, state: DatabaseState) -> tuple[store.Run, Survey]:
+    """The run that brought v2, and what it wrote down for the way back.
+
+    Raises:
+        RefusedError: v2 is not in place, or nothing was written down.
+    """
+    if state.state is not State.MIGRATED:
+        raise RefusedError(
+            f"There is nothing to roll back: {state.summary}", next_step="vagus-tui status says what can be done."
+        )
+    for run in reversed(await store.runs(connection)):
+        if run.kind == "migrate" and "survey" in run.catalog:
+            return run, read_record(run.catalog)
+    raise RefusedError(
+        "No record says how v1 looked before the migration, so its names cannot be put back by us.",
+        next_step="If another tool migrated this database, roll back with that tool, or from a backup.",
+    )
+
+
+def quick_steps(
+    survey: Survey, run: store.Run, archive: str, kept: Kept, *, deletions: bool
+) -> tuple[list[PlanStep], CarryBack]:
+    """The one transaction, step by step, and the carrying back that it holds."""
+    carry = CarryBack(survey, MappingOptions(repeat_exercises=bool(run.options.get("repeat_exercises"))), kept)
+    held = "ACCESS EXCLUSIVE on v2's and v1's tables until the transaction ends; writes wait"
+    undo = "automatic: the transaction fails as a whole"
+
+    def step(name: str, title: str, statements: list[str], printed: tuple[str, ...] = ()) -> PlanStep:
+        return PlanStep(name, Phase.ROLLBACK, title, tuple(statements), lock=held, undo=undo, printed=printed)
+
+    proofs = {base: carry.proof(base) for base in v1.TABLES}
+    stops = tuple(stop_unless_zero(query, f"rows of {base} did not arrive in v1") for base, query in proofs.items())
+
+    steps = [
+        step("lock", "lock v2 and v1", [lock_statement(survey)]),
+        step("collect", "find what was written since the cut-over", carry.collect()),
+        step("carry-back", "carry it back into v1", carry.apply(deletions=deletions)),
+        step("prove", "prove v1 against v2", list(proofs.values()), stops),
+        step("archive", f"move v2 into {archive}", archive_statements(survey, archive)),
+        step("restore", "v1's names, references, views, publications", restore_statements(survey)),
+    ]
+    return steps, carry
+
+
+def settle_steps(survey: Survey) -> list[PlanStep]:
+    """After the commit, without hurry: the look at rows that references made again still owe."""
+    return [
+        PlanStep(
+            f"settle-{number}",
+            Phase.SETTLE,
+            "check references that were made again",
+            (statement,),
+            lock="SHARE UPDATE EXCLUSIVE: reads and writes go on",
+            undo="none needed",
+        )
+        for number, statement in enumerate(settle_back_statements(survey), start=1)
+    ]
+
+
+async def plan_rollback(connection: Connection, settings: Settings, state: DatabaseState) -> Plan:
+    """The plan of the quick rollback.
+
+    Raises:
+        RefusedError: there is nothing to roll back.
+    """
+    run, survey = await migrated_run(connection, state)
+    steps, _ = quick_steps(
+        survey, run, archive_name(datetime.now(UTC)), await read_kept(connection, survey), deletions=False
+    )
+    return Plan(
+        (*steps, *settle_steps(survey)),
+        ("Rows deleted in v2 after the cut-over are kept in v1 unless you choose otherwise.",),
+        SESSION_SETTINGS,
+    )
+
+
+async def preview(connection: Connection, state: DatabaseState) -> Preview:
+    """What a rollback would carry back now. Reads only: its transaction is rolled back.
+
+    Raises:
+        RefusedError: there is nothing to roll back.
+    """
+    run, survey = await migrated_run(connection, state)
+    _, carry = quick_steps(
+        survey, run, archive_name(datetime.now(UTC)), await read_kept(connection, survey), deletions=False
+    )
+    transaction = connection.transaction(isolation="repeatable_read")
+    await transaction.start()
+    try:
+        for statement in carry.collect():
+            await connection.execute(statement)
+        return await counts(connection, survey, carry)
+    finally:
+        await transaction.rollback()
+
+
+async def counts(connection: Connection, survey: Survey, carry: CarryBack) -> Preview:
+    carried = []
+    for base in v1.TABLES:
+        row = await connection.fetchrow(carry.counts(base))
+        assert row is not None
+        carried.append(Carried(base, **dict(row)))
+    only: dict[str, int] = {}
+    for table in (v2.WEEKS, v2.DAYS, v2.GROUPS):
+        count = await connection.fetchval(
+            "select count(*) from pg_temp.vagus_changed c join "
+            f"{qualified(survey.shape.schema, table)} t on t.id::text = c.id where c.table_name = $1",
+            table,
+        )
+        if count:
+            only[table] = count
+    return Preview(tuple(carried), only)
