@@ -73,6 +73,7 @@ class VagusApp(App[int]):
         ),
         Binding("n,ctrl+down", "turn(1)", "Next screen", show=False),
         Binding("p,ctrl+up", "turn(-1)", "Previous screen", show=False),
+        Binding("T", "timeline", "Timeline", show=False),
         Binding("P", "plans", "Look at plans: v1 beside v2", show=False),
         Binding("question_mark", "help", "help", key_display="?"),
         Binding("ctrl+p", "command_palette", "palette", key_display="^p"),
@@ -198,6 +199,15 @@ class VagusApp(App[int]):
             self.bell()
         elif not isinstance(self.screen, PlansScreen):
             self.push_screen(PlansScreen())
+
+    def action_timeline(self) -> None:
+        """What is due when."""
+        from vagus_tui.screens.timeline import TimelineScreen
+
+        if self.session.database is None:
+            self.bell()
+        elif not isinstance(self.screen, TimelineScreen):
+            self.push_screen(TimelineScreen())
 
     def action_help(self) -> None:
         """What the screen is for and what its keys do."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,12 +34,11 @@ _PUT = """
 insert into vagus_migration.progress as p
   (run_id, step, phase, title, state, rows, total, unit, seconds, message, started_at, ended_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
-  clock_timestamp() - coalesce($9::float8, 0) * interval '1 second',
-  case when $5 in ('done', 'failed') then clock_timestamp() end)
+  clock_timestamp() - $11::float8 * interval '1 second', clock_timestamp() - $12::float8 * interval '1 second')
 on conflict (run_id, step) do update set phase = excluded.phase, title = excluded.title, state = excluded.state,
   rows = excluded.rows, total = coalesce(excluded.total, p.total), unit = excluded.unit, seconds = excluded.seconds,
   message = excluded.message, at = clock_timestamp(),
-  started_at = case when excluded.state = 'started' then clock_timestamp() else p.started_at end,
+  started_at = excluded.started_at,
   ended_at = excluded.ended_at
 """
 _READ = """
@@ -64,11 +64,16 @@ class _Publisher:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.changed: dict[str, tuple[object, ...]] = {}
+        self.times: dict[str, tuple[float, float | None]] = {}
         self.run: UUID | None = None
 
     def take(self, event: Event) -> None:
         """Keep the latest word."""
         if isinstance(event, StepEvent):
+            now = time.monotonic()
+            begun = self.times.get(event.id, (now - (event.seconds or 0.0), None))[0]
+            ended = now if event.state in (StepState.DONE, StepState.FAILED) else None
+            self.times[event.id] = (now if event.state is StepState.STARTED else begun, ended)
             figures = (event.rows, event.total, event.unit, event.seconds, event.message)
             self.changed[event.id] = (event.phase.value, event.title, event.state.value, *figures)
         elif isinstance(event, NoteEvent):
@@ -104,7 +109,13 @@ class _Publisher:
                 return
             await connection.execute(PROGRESS_DDL)
         rows, self.changed = self.changed, {}
-        await connection.executemany(_PUT, [(self.run, step, *values) for step, values in rows.items()])
+        now = time.monotonic()
+        arguments = []
+        for step, values in rows.items():
+            begun, ended = self.times.get(step, (now, now))
+            # Ages rather than times: the clock that counts is the server's.
+            arguments.append((self.run, step, *values, now - begun, None if ended is None else now - ended))
+        await connection.executemany(_PUT, arguments)
 
 
 def published(database: Database, work: Work) -> Work:

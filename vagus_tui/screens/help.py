@@ -19,7 +19,23 @@ from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
 from vagus_tui.widgets.text import safe, safe_str
 
 KEY_WIDTH = 14
-LEFT_OUT = ("go(", "turn(", "app.focus", "screen.copy", "command_palette", "help", "quit", "move(", "page(", "end(")
+LEFT_OUT = (
+    "timeline",
+    "plans",
+    "runbook",
+    "scroll_",
+    "page_",
+    "go(",
+    "turn(",
+    "app.focus",
+    "screen.copy",
+    "command_palette",
+    "help",
+    "quit",
+    "move(",
+    "page(",
+    "end(",
+)
 
 
 def keys_of(screen: Screen[object]) -> list[tuple[str, str]]:
@@ -92,6 +108,8 @@ EVERYWHERE: tuple[tuple[str, str], ...] = (
     ("tab", "move the focus"),
     ("↑ ↓ j k", "move in a table; page up, page down, home, end"),
     ("esc", "one step back"),
+    ("P", "plans: v1 beside v2, and what each user sees"),
+    ("T", "timeline: what is due when, and the run beside its rehearsal"),
     ("^p", "find any action"),
     ("q", "quit; asks first when something runs"),
 )

@@ -15,6 +15,7 @@ from vagus_tui.runbook.overview import estimate_for
 from vagus_tui.runbook.risks import RISKS, Level
 from vagus_tui.runbook.timeline import Standing, offset_label, schedule, standing
 from vagus_tui.screens.session import Link, Session
+from vagus_tui.screens.timeline_facts import done_entries
 from vagus_tui.widgets.format import ago, duration, moment, number, plural, size
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.text import fitted, safe, safe_block, safe_str
@@ -182,7 +183,7 @@ def timeline(session: Session) -> Content:
     if planned is None:
         return lines([*rows, Content.assemble("T−0 is not set. ", ("t", "bold $accent"), " sets it.")])
     zone = session.settings.timezone
-    done = {item for item, sign in session.now.sign_offs.items() if sign.ticked}
+    done = done_entries(session)
     rows.append(fact("T−0", moment(planned, zone), f" {zone}"))
     marks = {
         Standing.DONE: (MARKS[Status.PASS], STYLES[Status.PASS]),

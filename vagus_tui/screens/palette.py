@@ -14,6 +14,7 @@ from vagus_tui.widgets.footer import key_name
 from vagus_tui.widgets.text import safe_str
 
 GENERAL = (
+    ("Timeline: what is due when", "app.timeline", "T"),
     ("Look at plans: v1 beside v2", "app.plans", "P"),
     ("Help for this screen", "app.help", "?"),
     ("Light or dark colours", "app.light", ""),

@@ -1,0 +1,230 @@
+"""The timeline as rows and bars: the days, the hours and the minutes of the plan, and the run against its forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from vagus_tui.backup.forecast import Forecast
+from vagus_tui.events import Phase, Status, StepState
+from vagus_tui.journal.progress import StepTimes
+from vagus_tui.runbook.timeline import (
+    TIMELINE,
+    ScheduledEntry,
+    Standing,
+    TimelineEntry,
+    duration_label,
+    offset_label,
+    schedule,
+    standing,
+)
+from vagus_tui.screens.timeline_facts import Done, phase_times
+from vagus_tui.widgets.axis import Bar
+from vagus_tui.widgets.format import clock, duration
+from vagus_tui.widgets.gantt import GanttRow, Span
+
+HOUR, DAY = 3600.0, 86400.0
+RUN_PHASES = (
+    (Phase.PREPARE, "Prepare"),
+    (Phase.BUILD, "Build v2 beside v1"),
+    (Phase.CATCH_UP, "Catch up"),
+    (Phase.PROVE, "Prove every row"),
+    (Phase.HOLD, "Hold: you decide"),
+    (Phase.CUT_OVER, "Cut over"),
+    (Phase.SETTLE, "Settle and verify"),
+)
+STATUS = {
+    Standing.DONE: Status.PASS,
+    Standing.DUE: Status.WARN,
+    Standing.LATE: Status.FAIL,
+    Standing.UPCOMING: Status.PENDING,
+}
+_FILL = {
+    Standing.DONE: ("█", "$success"),
+    Standing.DUE: ("▓", "$warning"),
+    Standing.LATE: ("▓", "$error"),
+    Standing.UPCOMING: ("▒", "$text-muted"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One scale of the plan: from and to in seconds around T−0, and how far its labels are apart."""
+
+    id: str
+    title: str
+    start: float
+    end: float
+    step: float
+    label: str
+
+
+VIEWS: tuple[View, ...] = (
+    View("days", "Days", -7.5 * DAY, 15 * DAY, DAY, "%d %b"),
+    View("hours", "Hours", -2.25 * HOUR, 2.5 * HOUR, HOUR / 2, "%H:%M"),
+    View("minutes", "Minutes", -2 * 60, 20 * 60, 60, "%H:%M"),
+)
+
+
+def when_words(at: datetime) -> str:
+    """`Sun 1 Mar 2026, 22:00`, by the calendar of its own time zone."""
+    return f"{at:%a} {at.day} {at:%b %Y, %H:%M}"
+
+
+def span(view: View, planned: datetime | None, now: datetime, zone: tzinfo) -> Span:
+    """The axis of a view: real dates once T−0 is set, offsets before that."""
+    ticks: list[tuple[float, str]] = []
+    at = view.start - view.start % view.step
+    while at <= view.end:
+        if planned is None:
+            ticks.append((at, offset_label(timedelta(seconds=at)).replace(" days", " d").replace(" day", " d")))
+        else:
+            # Labels stand at whole days, half hours and minutes of the calendar.
+            moment = (planned + timedelta(seconds=at)).astimezone(zone)
+            ticks.append((at, "T−0" if at == 0 else moment.strftime(view.label)))
+        at += view.step
+    present = None if planned is None else (now - planned).total_seconds()
+    return Span(view.start, view.end, tuple(ticks), present, 0.0)
+
+
+def plan_rows(view: View, planned: datetime | None, now: datetime, done: Done) -> list[GanttRow]:
+    """The rows of the plan that fall into a view, earliest first."""
+    if planned is None:
+        ordered = sorted(TIMELINE, key=lambda entry: entry.offset)
+        return [_unplanned(entry) for entry in ordered if _inside(view, entry.offset, entry.duration)]
+    entries = [one for one in schedule(planned) if _inside(view, one.entry.offset, one.entry.duration)]
+    return [_planned(one, planned, now, done) for one in entries]
+
+
+def _inside(view: View, offset: timedelta, length: timedelta | None) -> bool:
+    start = offset.total_seconds()
+    end = view.end if length is None else start + length.total_seconds()
+    return end >= view.start and start <= view.end
+
+
+def _unplanned(entry: TimelineEntry) -> GanttRow:
+    start = entry.offset.total_seconds()
+    end = None if entry.duration is None else start + entry.duration.total_seconds()
+    bar = Bar(start, end, *_FILL[Standing.UPCOMING])
+    return GanttRow(entry.id, Status.PENDING, offset_label(entry.offset), entry.action, entry.owner.value, (bar,))
+
+
+def _planned(one: ScheduledEntry, planned: datetime, now: datetime, done: Done) -> GanttRow:
+    entry = one.entry
+    how = standing(one, now, done)
+    start = (one.starts_at - planned).total_seconds()
+    end = None if one.ends_at is None else (one.ends_at - planned).total_seconds()
+    bars = [Bar(start, end, *_FILL[how])]
+    if (at := done.get(entry.id)) is not None:
+        moment = (at - planned).total_seconds()
+        bars.append(Bar(moment, moment, "◆", "bold $success"))
+    return GanttRow(entry.id, STATUS[how], offset_label(entry.offset), entry.action, entry.owner.value, tuple(bars))
+
+
+def entry_lines(entry: TimelineEntry, planned: datetime | None, now: datetime, done: Done, zone: tzinfo) -> list[str]:
+    """What there is to say about a row: when by the calendar, how it stands, who, for how long, what to mind."""
+    lines = [f"{entry.owner.value}, {duration_label(entry.duration)}, on {entry.screen.label}"]
+    if planned is not None:
+        one = next(item for item in schedule(planned) if item.entry.id == entry.id)
+        how = standing(one, now, done)
+        words = f"{offset_label(entry.offset)} is {when_words(one.starts_at.astimezone(zone))}: {how.value}"
+        at = done.get(entry.id)
+        if how is Standing.DONE and at is not None:
+            late = (at - (one.ends_at or at)).total_seconds()
+            words += f" {when_words(at.astimezone(zone))}{f', {duration(late)} late' if late > 0 else ', in time'}"
+        elif how is Standing.LATE and one.ends_at is not None:
+            words += f" by {duration((now - one.ends_at).total_seconds())}"
+        elif how is Standing.UPCOMING:
+            words += f", in {duration((one.starts_at - now).total_seconds())}"
+        lines.insert(0, words)
+    if entry.note:
+        lines.append(entry.note)
+    return lines
+
+
+# The run against the clock and against the rehearsal
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseCourse:
+    """One phase in seconds since the run began: as rehearsed, and as it is."""
+
+    phase: Phase
+    title: str
+    status: Status
+    forecast: tuple[float, float] | None
+    actual: tuple[float, float] | None
+
+    @property
+    def words(self) -> str:
+        """`0:12, rehearsed 0:10`."""
+        parts = []
+        if self.actual is not None:
+            parts.append(duration(self.actual[1] - self.actual[0]))
+        if self.forecast is not None:
+            parts.append(f"rehearsed {duration(self.forecast[1] - self.forecast[0])}")
+        return ", ".join(parts) or "not yet"
+
+
+def courses(steps: Sequence[StepTimes], forecast: Forecast | None, now: datetime) -> list[PhaseCourse]:
+    """Every phase of the run, forecast and actual. What goes on is drawn up to now."""
+    begun = min((step.started_at for step in steps), default=None)
+    found: list[PhaseCourse] = []
+    reached = 0.0
+    for phase, title in RUN_PHASES:
+        seconds = forecast.phase_seconds(phase) if forecast is not None else None
+        planned = None if seconds is None else (reached, reached + seconds)
+        times = phase_times(steps, phase)
+        actual, status = None, Status.PENDING
+        if times is not None and begun is not None:
+            start, end = times
+            actual = ((start - begun).total_seconds(), ((end or now) - begun).total_seconds())
+            failed = any(step.event.phase is phase and step.event.state is StepState.FAILED for step in steps)
+            status = Status.FAIL if failed else Status.RUNNING if end is None else Status.PASS
+        found.append(PhaseCourse(phase, title, status, planned, actual))
+        reached += seconds or 0.0
+    return found
+
+
+def run_rows(found: Sequence[PhaseCourse]) -> list[GanttRow]:
+    """Two rows per phase: what the rehearsal says, and what is."""
+    rows: list[GanttRow] = []
+    for course in found:
+        actual = () if course.actual is None else (Bar(*course.actual, "█", _run_style(course.status)),)
+        title = course.title
+        rows.append(GanttRow(course.phase.value, course.status, course.phase.value, title, course.words, actual))
+        if course.forecast is not None:
+            bar = Bar(*course.forecast, "░", "$text-muted")
+            rows.append(GanttRow(f"{course.phase.value} forecast", Status.SKIP, "", "  as rehearsed", "", (bar,)))
+    return rows
+
+
+def _run_style(status: Status) -> str:
+    return {Status.FAIL: "$error", Status.RUNNING: "$accent"}.get(status, "$success")
+
+
+def run_span(found: Sequence[PhaseCourse], running: float | None) -> Span:
+    """The axis of a run, in minutes and seconds since it began."""
+    ends = [bar[1] for course in found for bar in (course.forecast, course.actual) if bar is not None]
+    end = max([*ends, running or 0.0, 1.0]) * 1.02
+    step = next((one for one in (1, 5, 10, 30, 60, 300, 600, 1800, 3600) if end / one <= 8), 7200)
+    ticks = tuple((float(at), clock(at)) for at in range(0, int(end) + 1, step))
+    return Span(0.0, end, ticks, running, who="Took")
+
+
+def minute_plan(planned: datetime, done: Mapping[str, datetime | None], zone: tzinfo) -> list[str]:
+    """The plan as text, one line per row, for the clipboard."""
+    lines = [f"T−0: {when_words(planned.astimezone(zone))} {planned.astimezone(zone).tzname()}"]
+    for one in schedule(planned):
+        mark = "done" if one.entry.id in done else "open"
+        lines.append(
+            f"{when_words(one.starts_at.astimezone(zone))}  {offset_label(one.entry.offset):<12} {one.entry.action}"
+            f" · {one.entry.owner.value}, {duration_label(one.entry.duration)} · {mark}"
+        )
+    return lines
+
+
+def utc_now() -> datetime:
+    """The present, aware."""
+    return datetime.now(UTC)
