@@ -12,6 +12,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import DataTable
 
+from vagus_tui.checks import access as people_access
 from vagus_tui.checks import performance
 from vagus_tui.checks.base import Check
 from vagus_tui.checks.testers import Tester, suggest_testers
@@ -21,6 +22,7 @@ from vagus_tui.journal.state import State
 from vagus_tui.runbook import acceptance, manual
 from vagus_tui.runbook.acceptance import TESTER_PROFILES
 from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.access_matrix import AccessMatrixScreen
 from vagus_tui.screens.check_screen import CheckScreen
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.viewed import ViewedScreen
@@ -37,7 +39,7 @@ SECTIONS: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("Every row arrived", rows.CHECKS),
     ("It hangs together", structure.CHECKS),
     ("Nothing is missing around it", catalog.CHECKS),
-    ("Users see what they saw", access.CHECKS),
+    ("Users see what they saw", (*access.CHECKS, *people_access.CHECKS)),
     ("Deleting deletes what belongs to it", cascade.CHECKS),
     ("Nobody waits longer than before", performance.CHECKS),
 )
@@ -53,6 +55,7 @@ class VerificationScreen(ViewedScreen, CheckScreen):
     WORDS: ClassVar[dict[Status, str]] = {Status.PASS: "proved", Status.WARN: "warn", Status.FAIL: "fail"}
     VIEWS = (("automatic", "Automatic"), ("manual", "By hand"), ("acceptance", "Acceptance test"))
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("m", "matrix", "access matrix", tooltip="who reaches what by which command, v1 against v2"),
         Binding("c", "copy_testers", "copy the list", tooltip="ids, addresses and profiles of the people proposed"),
         Binding("P", "app.plans", "plans", tooltip="any plan, v1 beside v2"),
     ]
@@ -132,9 +135,15 @@ class VerificationScreen(ViewedScreen, CheckScreen):
             if action == "run":
                 return self.v2_in_place or None
             return CheckScreen.check_action(self, action, parameters)
+        if action == "matrix":
+            return (self.view == "automatic" and self.v2_in_place) or False
         if action == "copy_testers":
             return self.view == "acceptance" and bool(self.testers)
         return ViewedScreen.check_action(self, action, parameters)
+
+    def action_matrix(self) -> None:
+        """Who reaches what, user by user."""
+        self.app.push_screen(AccessMatrixScreen())
 
     # The acceptance test
 

@@ -17,7 +17,6 @@ from vagus_tui.events import CheckEvent, Status
 from vagus_tui.schema import v2
 
 REPORT = "Post-Migration Verification · Test 4"
-NONE = "0 lost, 0 gained"
 CACHED = "access"
 """Where a run of checks keeps the matrix that all of them read; the command line takes its cells from there."""
 LISTED = 12
@@ -38,14 +37,14 @@ _KINDS = (
     _Kind(
         "access-owners",
         Kind.OWNER,
-        "Owners reach what they reached",
+        "Access of owners",
         "Whoever had a plan, a session or a set in v1 must find, change and delete it in v2, and nobody else's.",
         "Nobody owns a plan or a session without being a coach.",
     ),
     _Kind(
         "access-coaches",
         Kind.COACH,
-        "Coaches reach their clients",
+        "Access of coaches",
         "A coach does everything with active clients' plans and reads their sessions and sets. Where v1's policies "
         "gave less, the difference is by design; where they gave more, it is lost and shown.",
         "Nobody coaches anybody.",
@@ -53,28 +52,28 @@ _KINDS = (
     _Kind(
         "access-former-coaches",
         Kind.FORMER_COACH,
-        "Former coaches stay out",
+        "Access of former coaches",
         "A relation that ended or never began must open nothing.",
         "There is no coach without an active client.",
     ),
     _Kind(
         "access-others",
         Kind.OTHER,
-        "Other users see nothing",
+        "Access of other users",
         "Users without plans, and a user who does not exist, must find every table empty.",
         "There is no other user.",
     ),
     _Kind(
         "access-anon",
         Kind.ANON,
-        "Nothing without a login",
+        "Access without a login",
         "The app's public key is in every phone: whoever has it alone must see no row.",
         "The role anon does not exist.",
     ),
     _Kind(
         "access-service",
         Kind.SERVICE,
-        "The service reaches everything",
+        "Access of the service",
         "Functions and jobs that run with the service's key must find in v2 all that they found in v1.",
         "The role service_role does not exist.",
     ),
@@ -117,15 +116,17 @@ def judged(matrix: AccessMatrix, kind: Kind) -> Outcome:
         notes.append("v1 was removed: v2 was held against its own rules.")
     if totals.by_design:
         notes.append(f"By design v2 gives {totals.by_design:,} rows that v1's policies did not, as its rules promise.")
-    figures = f"{totals.lost:,} lost, {totals.gained:,} gained"
     if not totals.lost and not totals.gained:
-        return Outcome(Status.PASS, figures, " ".join(notes))
+        return Outcome(Status.PASS, 0, " ".join(notes))
+    notes.insert(
+        0, f"{totals.lost:,} rows lost by {totals.people_lost:,}, {totals.gained:,} gained by {totals.people_gained:,}."
+    )
     cells = [told(*cell) for cell in failing_cells(matrix, kind)]
     if len(cells) > LISTED:
         cells = [*cells[:LISTED], f"and {len(cells) - LISTED:,} more in the matrix"]
     return Outcome(
         Status.FAIL,
-        figures,
+        totals.lost + totals.gained,
         " ".join(notes),
         rows=totals.lost + totals.gained,
         detail=tuple(cells),
@@ -187,7 +188,7 @@ CHECKS: tuple[Check, ...] = (
             group=Group.ACCESS,
             title=item.title,
             why=item.why,
-            expected=NONE,
+            expected="0",
             probe=_probe(partial(judged, kind=item.kind)),
             guide=REPORT,
             sql=lambda _: try_it(STRANGER, v2.PLANS, "select"),
@@ -197,7 +198,7 @@ CHECKS: tuple[Check, ...] = (
     Check(
         id="access-as-applied",
         group=Group.ACCESS,
-        title="Policies as the server applies them",
+        title="Policies as applied",
         why="The figures above are worked out from the policies' conditions. One person of each kind is tried with "
         "real SELECT, UPDATE and DELETE as well, which write nothing, and the server's own count must agree.",
         expected="agrees",
