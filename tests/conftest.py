@@ -28,6 +28,14 @@ MakeDatabase = Callable[..., Awaitable[TestDatabase]]
 Connect = Callable[[str], Awaitable[Connection]]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What programs keep for their user goes to a folder of the tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """The session's server: the embedded one, or that of VAGUS_TEST_DATABASE_URL."""

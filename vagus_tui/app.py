@@ -144,7 +144,9 @@ class VagusApp(App[int]):
             screen.post_message(SandboxNews(error))
             return
         address = SecretStr(self.sandbox.url)
-        self.session.connect(self.settings.model_copy(update={"database_url": address, "ssl_root_cert": None}))
+        # The sandbox is thrown away; a copy of its journal would be of nothing.
+        values = {"database_url": address, "ssl_root_cert": None, "journal_dir": None}
+        self.session.connect(self.settings.model_copy(update=values))
         if self.traffic_wanted:
             await self._start_traffic()
         self.switch_mode(Step.OVERVIEW.value)

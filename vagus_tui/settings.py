@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import platformdirs
 from pydantic import AfterValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -25,6 +26,11 @@ def _default_operator() -> str:
     except (KeyError, OSError):
         # A container's user may have no name at all.
         return "operator"
+
+
+def default_journal_dir() -> Path:
+    """The place that this system has for what a program keeps."""
+    return platformdirs.user_data_path("vagus-tui") / "journal"
 
 
 ExpandedPath = Annotated[Path, AfterValidator(lambda path: path.expanduser())]
@@ -60,6 +66,10 @@ class Settings(BaseSettings):
     backup_dir: ExpandedPath = Field(
         default=Path("~/vagus_backups"), validate_default=True, description="Where backups are written."
     )
+    journal_dir: ExpandedPath | None = Field(
+        default_factory=default_journal_dir,
+        description="Where a copy of every database's journal is kept on this machine.",
+    )
     upload_url: str = Field(default="", description="s3://bucket/prefix or gs://bucket/prefix for copies of backups.")
     ssl_root_cert: ExpandedPath | None = Field(
         default=None,
@@ -88,7 +98,7 @@ class Settings(BaseSettings):
     )
     planned_at: str = Field(default="", description="T-0, the planned start, as in 2026-03-01T22:00.")
 
-    @field_validator("database_url", "ssl_root_cert", "app_dir", mode="before")
+    @field_validator("database_url", "ssl_root_cert", "app_dir", "journal_dir", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         """An empty line in `.env` means that nothing was set."""

@@ -72,7 +72,7 @@ async def test_killed_resumed_overridden_cut_over_and_rolled_back(
         "Cut over, writes waited",
         "The migration is done",
         "tester Began the rollback",
-        "The rollback is done: v1 is in place, v2 is archived; 1 changed rows carried back",
+        "The rollback is done: v1 is in place, v2 is archived; 1 changed row carried back",
     )
     proof = report.section("proof")
     assert {row[0] for row in proof.rows} >= {"workout_plans", "exercises", "workout_sessions", "exercise_logs"}

@@ -8,7 +8,7 @@ from textual.widgets import OptionList
 
 from tests.databases import TestDatabase
 from tests.wizard.moved import migrated
-from tests.wizard.walk import LARGE, SMALL, Walk, screen_text, settings_for, until_text, walking, wizard
+from tests.wizard.walk import LARGE, SMALL, Walk, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.database.connection import Connection
 from vagus_tui.journal import store
 
@@ -42,6 +42,23 @@ async def test_runs_steps_and_overrides(clean_database: TestDatabase, clean_conn
         assert "\x1b" not in screen_text(pilot)
         await pilot.press("t")
         await until_text(pilot, "Workout v1 → v2: what was done")
+
+
+async def test_what_the_database_forgot_is_put_back(
+    clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path
+) -> None:
+    settings = settings_for(clean_database.url, journal_dir=tmp_path)
+    await store.override(clean_conn, "tls", "a tunnel", operator="ada")
+    async with walking(settings, size=LARGE) as pilot:
+        await until(pilot, lambda: list(tmp_path.glob("*.jsonl")))
+    await clean_conn.execute("drop schema vagus_migration cascade")
+    async with walking(settings, size=LARGE) as pilot:
+        wizard(pilot).action_go("report")
+        await until_text(pilot, "1 entry only in the copy on this machine")
+        await pilot.press("p")
+        await until_text(pilot, "Put the entries back?")
+        await pilot.press("right", "enter")
+        await until_text(pilot, "Overrode tls: a tunnel (known")
 
 
 async def test_it_is_written_to_a_file(clean_database: TestDatabase, tmp_path: Path) -> None:

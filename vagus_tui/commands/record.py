@@ -13,7 +13,7 @@ from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import finish
 from vagus_tui.commands.session import opened
 from vagus_tui.control import Control
-from vagus_tui.events import Event, ResultEvent
+from vagus_tui.events import Event, NoteEvent, ResultEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,23 +33,39 @@ class ReportCommand(Command):
         default=None, description="html, json or text; without it, what the file's name asks for"
     )
 
+    put_back: bool = Field(
+        default=False, description="first put back into the journal what only the copy on this machine still has"
+    )
+
     def cli_cmd(self) -> None:
         """Run the command."""
-        output, form, as_json = self.output, self.format, self.as_json
+        output, form, as_json, put_back = self.output, self.format, self.as_json, self.put_back
 
         async def job(control: Control) -> AsyncGenerator[Event, None]:
-            async for event in _report(output, form, as_json=as_json):
+            async for event in _report(output, form, as_json=as_json, put_back=put_back):
                 yield event
 
         finish(job, as_json=as_json)
 
 
-async def _report(output: Path | None, form: str | None, *, as_json: bool) -> AsyncGenerator[Event, None]:
+async def _report(
+    output: Path | None, form: str | None, *, as_json: bool, put_back: bool
+) -> AsyncGenerator[Event, None]:
     from vagus_tui.commands.output import TextEvent
+    from vagus_tui.journal.local_copy import local_copy
     from vagus_tui.report.contents import make_report
     from vagus_tui.report.files import FORMATS, save
 
     async with opened("report") as context:
+        copy = await local_copy(context.connection, context.database.label, context.settings.journal_dir)
+        missing = len(await copy.missing(context.connection)) if copy is not None else 0
+        if put_back and copy is not None:
+            await copy.put_back(context.connection, context.settings.operator)
+        elif missing:
+            yield NoteEvent(
+                level="warning",
+                message=f"{missing:,} entries are only in the copy on this machine; --put-back adds them.",
+            )
         report = await make_report(context.connection, context.database, context.settings, context.state)
     if output is not None:
         path = save(report, output.expanduser(), form)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
+import asyncpg
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
@@ -14,6 +16,8 @@ from vagus_tui.settings import Settings
 
 if TYPE_CHECKING:
     from vagus_tui.checks.base import Context
+    from vagus_tui.database.connection import Connection
+    from vagus_tui.journal.local_copy import LocalCopy
 
 
 def load_settings() -> Settings:
@@ -49,9 +53,23 @@ async def opened(purpose: str) -> AsyncIterator[Context]:
     """
     from vagus_tui.checks.base import Context
     from vagus_tui.database.connection import Database
+    from vagus_tui.journal.local_copy import local_copy
     from vagus_tui.journal.state import read_state
 
     settings = load_settings()
     database = Database(settings)
     async with database.connection(purpose) as connection:
-        yield Context(database, connection, settings, await read_state(connection))
+        copy = await local_copy(connection, database.label, settings.journal_dir)
+        try:
+            yield Context(database, connection, settings, await read_state(connection))
+        finally:
+            if copy is not None and not connection.is_closed():
+                await _keep(copy, connection)
+
+
+async def _keep(copy: LocalCopy, connection: Connection) -> None:
+    """Bring the local copy of the journal up to date. That it cannot be is said, and stops nothing."""
+    with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        await copy.sync(connection)
+    if copy.problem:
+        print(f"The local copy of the journal could not be written: {copy.problem}", file=sys.stderr)

@@ -20,14 +20,14 @@ h1 { font-size: 1.5rem; margin: 0 0 .2rem; } h2 { font-size: 1.1rem; margin: 2.2
 h3 { font-size: .95rem; margin: 1.2rem 0 .4rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; } dt { opacity: .7; }
 dd { margin: 0; overflow-wrap: anywhere; }
-nav { font-size: .9rem; } nav a { margin-right: .9rem; white-space: nowrap; }
+nav { display: flex; flex-wrap: wrap; gap: 0 .9rem; font-size: .9rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--soft); }
 th { font-weight: 600; } .number { text-align: right; font-variant-numeric: tabular-nums; }
 td { white-space: pre-wrap; overflow-wrap: anywhere; max-width: 30rem; min-width: 3rem; }
 .bad, .fail, .failed, .error { color: var(--bad); } .warn { color: var(--warn); }
 .good, .pass, .done { color: var(--good); } .soft { opacity: .7; }
-ol.story { list-style: none; padding: 0; } ol.story li { display: grid; grid-template-columns: 9.5rem 1fr; gap: 0 1rem;
+ol.story { list-style: none; padding: 0; } ol.story li { display: grid; grid-template-columns: 12rem 1fr; gap: 0 1rem;
   padding: .15rem 0; border-bottom: 1px solid var(--soft); } ol.story time { opacity: .7; font-size: .85rem; }
 .bars { display: grid; grid-template-columns: 7rem 1fr 6.5rem; gap: .3rem .8rem; align-items: center; }
 .track { position: relative; height: 1rem; background: var(--soft); border-radius: 2px; }

@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import Any
 
 from vagus_tui.database.connection import Connection
+from vagus_tui.journal.local_copy import RECOVERED
 from vagus_tui.journal.schema import journal_exists
 from vagus_tui.migration.phases.begin import RESUMED
 from vagus_tui.report.notes import note_in_words
@@ -127,7 +128,8 @@ def _phase(phase: str, done: Sequence[Row], figures: Mapping[str, Any]) -> Line:
         words.append("0 differences")
     if phase == "cut-over" and "writes_waited_seconds" in figures:
         words.append(f"writes waited {seconds_in_words(float(figures['writes_waited_seconds']))}")
-    words.append(seconds_in_words((ended - begun).total_seconds()))
+    else:
+        words.append(seconds_in_words((ended - begun).total_seconds()))
     return Line(ended, "", ", ".join(words), "good" if phase in ("prove", "cut-over") else "")
 
 
@@ -156,12 +158,12 @@ def _carried(kind: str, figures: Mapping[str, Any]) -> str:
     carried = figures.get("carried_back")
     by_table = carried.values() if isinstance(carried, Mapping) else ()
     counts = (
-        (sum(int(table.get("new", 0)) for table in by_table), "new rows carried back"),
-        (sum(int(table.get("changed", 0)) for table in by_table), "changed rows carried back"),
-        (int(figures.get("not_expressible") or 0), "new rows that v1 has no place for kept in the archive"),
-        (int(figures.get("kept_values") or 0), "values that v1 has no place for kept in the archive"),
+        (sum(int(table.get("new", 0)) for table in by_table), "new row", "carried back"),
+        (sum(int(table.get("changed", 0)) for table in by_table), "changed row", "carried back"),
+        (int(figures.get("not_expressible") or 0), "new row", "that v1 has no place for kept in the archive"),
+        (int(figures.get("kept_values") or 0), "value", "that v1 has no place for kept in the archive"),
     )
-    parts = [f"{count:,} {words}" for count, words in counts if count]
+    parts = [f"{plural(count, noun)} {words}" for count, noun, words in counts if count]
     return f"; {', '.join(parts)}" if parts else "; nothing had been written in v2"
 
 
@@ -281,5 +283,31 @@ async def _fixes(connection: Connection) -> list[Line]:
 
 async def _notes(connection: Connection) -> list[Line]:
     rows = await connection.fetch("select topic, body, operator, at from vagus_migration.notes order by id")
-    told = [(row, note_in_words(row["topic"], json.loads(row["body"]))) for row in rows]
-    return [Line(row["at"], row["operator"], words, tone) for row, (words, tone) in told if words]
+    lines = []
+    for row in rows:
+        body = json.loads(row["body"])
+        if row["topic"] == RECOVERED:
+            lines.append(_recovered(body, row["at"]))
+            continue
+        words, tone = note_in_words(row["topic"], body)
+        if words:
+            lines.append(Line(row["at"], row["operator"], words, tone))
+    return lines
+
+
+def _recovered(body: Any, kept_at: datetime) -> Line:
+    """An entry that the database had forgotten and a local copy had kept, at its own time."""
+    row, table = body["row"], body["table"]
+    at = datetime.fromisoformat(row.get("at") or row.get("started_at") or kept_at.isoformat())
+    what = {
+        "runs": lambda: f"{_BEGINNINGS.get(row['kind'], row['kind'])} on {row['environment']}: {row['status']}",
+        "steps": lambda: f"{row['phase']}: {row['step']} {row['state']}",
+        "checks": lambda: f"Checked {row['check_id']}: {row['status']}",
+        "sign_offs": lambda: (
+            f"{'Signed off' if row['ticked'] else 'Took back'}: {title_of(row['item']) or row['item']}"
+        ),
+        "overrides": lambda: f"Overrode {row['check_id']}: {row['reason']}",
+        "backups": lambda: f"Made the backup {row['path'].rstrip('/').rpartition('/')[2]}",
+        "notes": lambda: note_in_words(row["topic"], row["body"])[0] or f"Noted {row['topic']}",
+    }[table]()
+    return Line(at, row.get("operator") or "", f"{what} (known from a local copy)", "warn")

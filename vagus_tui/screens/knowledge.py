@@ -15,6 +15,7 @@ from vagus_tui.database.facts import Count, Dependent, ServerFacts
 from vagus_tui.errors import VagusError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Status
 from vagus_tui.journal import lock, store
+from vagus_tui.journal.local_copy import LocalCopy
 from vagus_tui.journal.progress import StepTimes
 from vagus_tui.journal.state import DatabaseState, read_state
 from vagus_tui.migration.announcement import Announcement
@@ -110,6 +111,7 @@ class Knowledge:
         self.job: Job | None = None
         self.watched: Job | None = None
         """Somebody else's run as the journal has it, while it goes on."""
+        self.local_copy: LocalCopy | None = None
         self._listener = listener
         self._connection: Connection | None = None
         self._busy = asyncio.Lock()

@@ -11,6 +11,7 @@ from vagus_tui.database import facts
 from vagus_tui.database.connection import Connection, Database, close, lost_connections_explained
 from vagus_tui.errors import ConnectionLostError, VagusError
 from vagus_tui.journal import lock, store
+from vagus_tui.journal.local_copy import local_copy
 from vagus_tui.journal.progress import latest_word, read_progress
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.announcement import maintenance_page, read_announcement
@@ -104,6 +105,8 @@ class Reading(Knowledge):
         topics: set[Topic] = set()
         if self.server is None or self.link is not Link.UP:
             self.server = await facts.server_facts(connection)
+            assert self.database is not None
+            self.local_copy = await local_copy(connection, self.database.label, self.settings.journal_dir)
             topics |= {Topic.STATE}
         planned = await store.latest_note(connection, "planned_at")
         state = await read_state(connection)
@@ -137,6 +140,8 @@ class Reading(Knowledge):
             if was != is_now:
                 topics.add(topic)
         self._watch()
+        if self.local_copy is not None:
+            await self.local_copy.sync(connection)
         if self.link is not Link.UP:
             self.link, self.error, self._was_up = Link.UP, None, True
             topics.add(Topic.LINK)

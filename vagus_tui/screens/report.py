@@ -22,11 +22,13 @@ from vagus_tui.report.text import as_text
 from vagus_tui.report.words import clean
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.base import StepScreen
+from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.editing import PathDialog
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.format import duration, moment, plural
+from vagus_tui.widgets.marks import STYLES
 from vagus_tui.widgets.rows import Column, Row, Rows
 from vagus_tui.widgets.text import safe, safe_block, safe_str
 
@@ -95,6 +97,7 @@ class ReportScreen(StepScreen):
         Binding("w", "save", "write to a file"),
         Binding("t", "read", "read it all"),
         Binding("c", "copy", "copy it all"),
+        Binding("p", "put_back", "put back", tooltip="entries that only the copy on this machine still has"),
         Binding("r", "reload", "read again"),
     ]
 
@@ -102,6 +105,7 @@ class ReportScreen(StepScreen):
         super().__init__()
         self.report: Report | None = None
         self.shown = "story"
+        self.forgotten = 0
 
     def compose_body(self) -> ComposeResult:
         """The sections and the rows of one."""
@@ -127,10 +131,18 @@ class ReportScreen(StepScreen):
             return
         async with session.connection("report") as connection:
             self.report = await make_report(connection, session.database, session.settings)
+            copy = session.local_copy
+            self.forgotten = len(await copy.missing(connection)) if copy is not None else 0
         self._fill_sections()
         self._fill_rows()
         entries = sum(len(section.rows) for section in self.report.sections)
-        self.say(plural(entries, "entry", "entries"))
+        if self.forgotten:
+            words = f"{plural(self.forgotten, 'entry', 'entries')} only in the copy on this machine: p puts back"
+            self.say(Content.styled(words, STYLES[Status.WARN]))
+        elif session.local_copy is not None and session.local_copy.problem:
+            self.say(Content.styled("the copy on this machine cannot be written", STYLES[Status.WARN]))
+        else:
+            self.say(plural(entries, "entry", "entries"))
         runs = self.report.section("runs").rows
         self.session.set_standing(
             self.STEP, Status.PASS if runs else Status.PENDING, plural(len(runs), "run") if runs else ""
@@ -203,10 +215,30 @@ class ReportScreen(StepScreen):
         panel.show(Content("\n").join(lines))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Nothing to save before anything was read."""
+        """Nothing to save before anything was read, nothing to put back where nothing is missing."""
+        if action == "put_back":
+            return self.forgotten > 0
         if action in ("save", "read", "copy"):
             return True if self.report is not None else None
         return True
+
+    def action_put_back(self) -> None:
+        """Put back what only the local copy still has."""
+        self.attempt(self._put_back, group="save", exclusive=True)
+
+    async def _put_back(self) -> None:
+        copy = self.session.local_copy
+        if copy is None:
+            return
+        body = (
+            f"The journal in this database does not have {plural(self.forgotten, 'entry', 'entries')} that the copy on "
+            "this machine has, as after a restore. They are added as history: told in the report, and counted for "
+            "nothing. Nothing is overwritten."
+        )
+        if await self.ask(ConfirmDialog("Put the entries back?", body, yes="Put them back")):
+            async with self.session.connection("journal") as connection:
+                await copy.put_back(connection, self.session.settings.operator)
+            await self._load()
 
     def action_read(self) -> None:
         """The whole report as text."""

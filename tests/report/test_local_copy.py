@@ -1,0 +1,94 @@
+"""The copy of the journal on the operator's machine: complete, safe after a crash, and put back after a restore."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.conftest import MakeDatabase
+from tests.databases import TestDatabase
+from tests.migration.support import migrated
+from tests.report.test_story import report_of
+from vagus_tui.database.connection import Connection
+from vagus_tui.journal import store
+from vagus_tui.journal.local_copy import LocalCopy, file_name, local_copy
+from vagus_tui.journal.state import State, read_state
+from vagus_tui.sandbox.options import SandboxOptions
+
+HOSTILE = 'a "quote", a\nline, \u202e and ‮'
+
+
+async def test_everything_but_users_data_is_copied_once(
+    clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path
+) -> None:
+    copy = LocalCopy(tmp_path / "deep" / "copy.jsonl")
+    assert await copy.sync(clean_conn) == 0 and not copy.path.exists()
+    await migrated(clean_database)
+    await store.sign(clean_conn, "communications.reminder-email", ticked=True, operator="ada", note=HOSTILE)
+    await store.override(clean_conn, "tls", "because", operator="ada")
+    first = await copy.sync(clean_conn)
+    assert first > 50 and await copy.sync(clean_conn) == 0
+    assert await LocalCopy(copy.path).sync(clean_conn) == 0
+    assert copy.path.stat().st_mode & 0o077 == 0
+    await store.withdraw_override(clean_conn, "tls")
+    assert await copy.sync(clean_conn) == 1
+    lines = [json.loads(line) for line in copy.path.read_text().splitlines()]
+    assert {line["table"] for line in lines} == {"runs", "steps", "sign_offs", "overrides"}
+    assert any(line["row"].get("note") == HOSTILE for line in lines)
+    assert await copy.missing(clean_conn) == []
+
+
+async def test_a_line_that_a_crash_cut_off_is_written_again(clean_conn: Connection, tmp_path: Path) -> None:
+    path = tmp_path / "copy.jsonl"
+    await store.note(clean_conn, "one", 1, operator="ada")
+    await LocalCopy(path).sync(clean_conn)
+    await store.note(clean_conn, "two", 2, operator="ada")
+    await LocalCopy(path).sync(clean_conn)
+    path.write_bytes(path.read_bytes()[:-10])
+    assert await LocalCopy(path).sync(clean_conn) == 1
+    topics = set()
+    for line in path.read_text().splitlines():
+        try:
+            topics.add(json.loads(line)["row"]["topic"])
+        except ValueError:
+            continue
+    assert topics == {"one", "two"}
+
+
+async def test_what_a_restored_database_forgot_is_put_back(make_database: MakeDatabase, tmp_path: Path) -> None:
+    database = await make_database(SandboxOptions(plans=20, clean=True))
+    copy = LocalCopy(tmp_path / "copy.jsonl")
+    async with database.connect() as conn:
+        await store.sign(conn, "communications.reminder-email", ticked=True, operator="ada")
+        await store.override(conn, "tls", "because", operator="ada")
+        await copy.sync(conn)
+        # As after a restore of a backup that was made before any of this.
+        await conn.execute("drop schema vagus_migration cascade")
+        await store.note(conn, "new", 1, operator="grace")
+        assert {entry.table for entry in await copy.missing(conn)} == {"sign_offs", "overrides"}
+        assert await copy.put_back(conn, "grace") == 2
+        assert await copy.put_back(conn, "grace") == 0
+        assert await copy.missing(conn) == []
+        # They are told, and count for nothing: nobody has overridden anything in this database.
+        assert await store.overrides(conn) == {} and await store.sign_offs(conn) == {}
+        told = [line.what for line in (await report_of(conn, database.url)).story]
+        assert "Overrode tls: because (known from a local copy)" in told
+        assert "Signed off: Send the reminder e-mail (known from a local copy)" in told
+        assert (await read_state(conn)).state is State.V1
+
+
+async def test_a_full_disk_stops_nothing(clean_conn: Connection, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    copy = LocalCopy(tmp_path / "file" / "copy.jsonl")
+    await store.note(clean_conn, "one", 1, operator="ada")
+    assert await copy.sync(clean_conn) == 0
+    assert str(copy.path) in copy.problem
+
+
+async def test_names_are_safe_and_databases_apart(database: TestDatabase, conn: Connection, tmp_path: Path) -> None:
+    one = await file_name(conn, "../../etc/passwd \x1b[31m")
+    assert "/" not in one and "\x1b" not in one and one.endswith(".jsonl")
+    assert one != await file_name(conn, "etc_passwd_31m")
+    assert await local_copy(conn, "x", None) is None
+    found = await local_copy(conn, "host/db", tmp_path)
+    assert found is not None and found.path.parent == tmp_path and found.path.name.startswith("host_db_")
