@@ -16,7 +16,7 @@ from uuid import UUID
 
 import asyncpg
 
-from vagus_tui.database.connection import Connection, Database, close
+from vagus_tui.database.connection import LOST, Connection, Database, close
 from vagus_tui.errors import VagusError
 from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
 from vagus_tui.jobs import Emit
@@ -134,7 +134,7 @@ def published(database: Database, work: Work) -> Work:
         finally:
             task.cancel()
             # What nobody can watch is still done: a broken line here is no failure of the run.
-            with contextlib.suppress(asyncio.CancelledError, asyncpg.PostgresError, VagusError, OSError, TimeoutError):
+            with contextlib.suppress(asyncio.CancelledError, *LOST, asyncpg.PostgresError, VagusError, OSError):
                 await task
 
     return run

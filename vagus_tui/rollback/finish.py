@@ -7,14 +7,17 @@ checks of references and statistics are missing.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
-from vagus_tui.database.connection import Connection, Database
+from vagus_tui.database.connection import Connection, Database, is_lost
+from vagus_tui.errors import ConnectionLostError, UndoneError, VagusError
 from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
@@ -98,6 +101,78 @@ async def clear_away(connection: Connection, run: Run | None, *, status: str, er
     await maintenance.switch_flag(connection, enabled=False)
     if run is not None:
         await store.update_run(connection, run.id, status=status, error=error, finished_at=datetime.now(UTC))
+
+
+FAILURES = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    VagusError,
+    OSError,
+    TimeoutError,
+)
+"""What a rollback has to clean up after, a stop by the operator apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How a job speaks of its failures: what is so when it was undone, and what to do next."""
+
+    untouched: str
+    refused: str
+    slow: str
+
+
+async def after_failure(
+    database: Database, connection: Connection, run_id: UUID, error: BaseException, words: Words, *, stopped: bool
+) -> BaseException:
+    """Clear away what a failed job had made, on a connection that is surely whole; returns what is to be raised.
+
+    What was committed is left as it is: its last steps are owed then.
+    """
+    lost = connection.is_closed() or is_lost(error)
+    # The driver's own confusion: the connection broke in the middle of something.
+    lost = lost or isinstance(error, _CONFUSED)
+    if lost:
+        connection.terminate()
+    text = error.happened if isinstance(error, VagusError) else f"The server said: {error}"
+    if isinstance(error, TimeoutError):
+        text = words.slow
+    committed = False
+
+    async def clear() -> None:
+        nonlocal committed
+        async with open_session(database, "undo") as fresh:
+            await fresh.execute("set lock_timeout = '5s'")
+            run = next((run for run in reversed(await store.runs(fresh)) if run.id == run_id), None)
+            committed = run is not None and run.status == "done"
+            if not committed:
+                await clear_away(fresh, run, status="cancelled" if stopped else "failed", error=text)
+
+    cleared = True
+    cleaning = asyncio.ensure_future(clear())
+    try:
+        await asyncio.shield(cleaning)
+    except asyncio.CancelledError:
+        await asyncio.wait([cleaning])
+    except FAILURES:
+        cleared = False
+    left = "Nothing that users see was changed; what was made aside is cleared away by the next start."
+    state = words.untouched if cleared else left
+    if committed:
+        state = "It was committed: v1 is in place. Checks of references are owed."
+    if lost:
+        return ConnectionLostError(
+            "The connection to the database was lost.",
+            state=state,
+            next_step="vagus-tui rollback --finish does what is owed." if committed else "Connect and start again.",
+        )
+    if isinstance(error, VagusError):
+        error.state = state
+        return error
+    if isinstance(error, asyncio.CancelledError):
+        return error
+    return UndoneError(text, state=state, next_step=words.refused)
 
 
 async def take_up(connection: Connection, emit: Emit) -> str | None:

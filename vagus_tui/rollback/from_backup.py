@@ -27,7 +27,7 @@ from vagus_tui.backup.restore import compare_archive, compare_csv, without_posit
 from vagus_tui.backup.verify import some, verify_contents
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
-from vagus_tui.errors import RefusedError, UndoneError, VagusError
+from vagus_tui.errors import RefusedError, UndoneError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
@@ -54,6 +54,11 @@ LIMIT_SECONDS = 30.0
 MESSAGE = "Workout features are being restored from a backup. Your data is safe."
 
 _UNTOUCHED = "Everything is as it was; what was made aside is gone."
+WORDS = finish.Words(
+    untouched=_UNTOUCHED,
+    refused="Mend what it names, then start again, or use another backup.",
+    slow=f"Putting v1 in place took longer than {LIMIT_SECONDS:.0f} s and was taken back.",
+)
 
 
 async def compose(connection: Connection, blueprints: Blueprints, copy: FromCopy, archive: str) -> Replacement:
@@ -166,8 +171,11 @@ class _FromBackup:
             )
             try:
                 steps = await self._work(connection)
-            except (asyncpg.PostgresError, VagusError, TimeoutError, asyncio.CancelledError) as error:
-                failure = await self._failed(connection, error)
+            except (*finish.FAILURES, asyncio.CancelledError) as error:
+                stopped = isinstance(error, asyncio.CancelledError) or self.control.cancelled
+                failure = await finish.after_failure(
+                    self.database, connection, self.run_id, error, WORDS, stopped=stopped
+                )
                 if failure is error:
                     raise
                 raise failure from error
@@ -493,33 +501,6 @@ class _FromBackup:
                 state=_UNTOUCHED,
                 next_step="Keep the report; use another backup, or restore by hand.",
             )
-
-    # ── when it fails ────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _failed(self, connection: Connection, error: BaseException) -> BaseException:
-        """Undo what was made aside; returns what is to be raised."""
-        text = error.happened if isinstance(error, VagusError) else f"The server said: {error}"
-        if isinstance(error, TimeoutError):
-            text = f"Putting v1 in place took longer than {LIMIT_SECONDS:.0f} s and was taken back."
-        if connection.is_closed():
-            return error
-        stopped = isinstance(error, asyncio.CancelledError) or self.control.cancelled
-        cleaning = asyncio.ensure_future(self._clear(connection, "cancelled" if stopped else "failed", text))
-        try:
-            await asyncio.shield(cleaning)
-        except asyncio.CancelledError:
-            await cleaning
-        if isinstance(error, VagusError):
-            error.state = _UNTOUCHED
-        if isinstance(error, VagusError | asyncio.CancelledError):
-            return error
-        return UndoneError(
-            text, state=_UNTOUCHED, next_step="Mend what it names, then start again, or use another backup."
-        )
-
-    async def _clear(self, connection: Connection, status: str, text: str) -> None:
-        run = await store.latest_run(connection, "restore")
-        await finish.clear_away(connection, run, status=status, error=text)
 
 
 _GRANTED = """

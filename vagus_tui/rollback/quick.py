@@ -9,11 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
-from vagus_tui.errors import UndoneError, VagusError
+from vagus_tui.errors import UndoneError
 from vagus_tui.events import Event, NoteEvent, ResultEvent, StepEvent, StepState
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
@@ -36,6 +34,12 @@ from vagus_tui.settings import Settings
 
 LIMIT_SECONDS = 60.0
 """How long the transaction may hold its locks before it is taken back."""
+
+WORDS = finish.Words(
+    untouched="The rollback was undone as a whole: v2 is in place and in use.",
+    refused="See the rows it names; they may hold something that v1's constraints refuse.",
+    slow=f"The rollback took longer than {LIMIT_SECONDS:.0f} s and was taken back: try again when fewer changes wait.",
+)
 
 MESSAGE = "Workout features are being restored. This takes a moment; your data is safe."
 
@@ -88,21 +92,12 @@ class _Rollback:
                     doing="The rollback",
                     state="Nothing was changed: v2 is in place.",
                 )
-            except (asyncpg.PostgresError, VagusError, TimeoutError, asyncio.CancelledError) as error:
-                await self._record_failure(connection, run_id, error)
-                if isinstance(error, asyncpg.PostgresError):
-                    raise UndoneError(
-                        f"The server said: {error}",
-                        state="The rollback was undone as a whole: v2 is in place and in use.",
-                        next_step="See the rows it names; they may hold something that v1's constraints refuse.",
-                    ) from error
-                if isinstance(error, TimeoutError):
-                    raise UndoneError(
-                        f"The rollback took longer than {LIMIT_SECONDS:.0f} s and was taken back.",
-                        state="v2 is in place and in use.",
-                        next_step="Try again when fewer changes wait, or roll back from a backup.",
-                    ) from error
-                raise
+            except (*finish.FAILURES, asyncio.CancelledError) as error:
+                stopped = isinstance(error, asyncio.CancelledError) or self.control.cancelled
+                failure = await finish.after_failure(self.database, connection, run_id, error, WORDS, stopped=stopped)
+                if failure is error:
+                    raise
+                raise failure from error
             await finish.settle(connection, run_id, settle_steps(survey), emit, figures=figures)
             return ResultEvent(
                 ok=True,
@@ -188,14 +183,6 @@ class _Rollback:
                     state="The rollback was undone as a whole: v2 is in place and in use.",
                     next_step="Keep the report; roll back from a backup if you must.",
                 )
-
-    async def _record_failure(self, connection: Connection, run_id: UUID, error: BaseException) -> None:
-        if connection.is_closed():
-            return
-        await maintenance.switch_flag(connection, enabled=False)
-        text = error.happened if isinstance(error, VagusError) else error.__class__.__name__
-        status = "cancelled" if isinstance(error, asyncio.CancelledError) or self.control.cancelled else "failed"
-        await store.update_run(connection, run_id, status=status, error=text, finished_at=datetime.now(UTC))
 
 
 def _figures(found: Preview, *, deletions: bool) -> dict[str, Any]:
