@@ -103,14 +103,9 @@ async def clear_away(connection: Connection, run: Run | None, *, status: str, er
         await store.update_run(connection, run.id, status=status, error=error, finished_at=datetime.now(UTC))
 
 
-FAILURES = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    VagusError,
-    OSError,
-    TimeoutError,
-)
+_CONFUSED = (asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+FAILURES = (asyncpg.PostgresError, *_CONFUSED, VagusError, OSError, TimeoutError)
 """What a rollback has to clean up after, a stop by the operator apart."""
 
 
