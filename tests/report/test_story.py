@@ -110,6 +110,11 @@ async def test_forecast_access_files_and_checks_are_in_it(
     cells = {(person.id, "workout_plans", command): Cell(before=3, now=2, lost=1) for command in commands}
     matrix = AccessMatrix((person,), ("workout_plans",), cells, {Kind.OWNER: Totals(1, 4, 0, 0, 1, 0)}, operator="ada")
     await keep_matrix(conn, matrix)
+    for when, measured in (("before", "12 ms"), ("after", "15 ms, 1.2×")):
+        timed = CheckEvent(id="history", group="performance", title="", status=Status.PASS, measured=measured)
+        await store.record_checks(conn, [timed], operator="ada")
+        if when == "before":
+            await conn.execute("update vagus_migration.checks set at = at - interval '1 day'")
     failing = CheckEvent(id="rls-enforced", group="verification", title="RLS", status=Status.FAIL)
     await store.record_checks(conn, [failing], operator="ada")
     await store.record_checks(conn, [failing], operator="ada")
@@ -119,6 +124,8 @@ async def test_forecast_access_files_and_checks_are_in_it(
     assert any("4 rows lost, 0 gained" in what for what in told)
     assert any("Read every byte of the backup 20261124 back" in what for what in told)
     assert {item.id for item in report.timelines[0].comparisons} == {"prepare", "build", "cut-over", "writes-waited"}
+    [speed] = report.section("performance").records()
+    assert (speed["page"], speed["before"], speed["after"]) == ("history", "12 ms", "15 ms, 1.2×")
     page = as_html(report)
     assert "ab" * 32 in page and "Forecast by the rehearsal" in page and '<td class="bad" title="3 rows in v1' in page
     assert "<img" not in page

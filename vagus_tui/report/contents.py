@@ -128,6 +128,20 @@ _QUERIES = (
         "No check is on record.",
     ),
     _Query(
+        "performance",
+        "Performance before and after the cut-over",
+        "with cut as (select max(finished_at) as at from vagus_migration.runs "
+        "where kind = 'migrate' and status = 'done'), "
+        "latest as (select distinct on (c.check_id, c.at > cut.at) c.*, coalesce(c.at > cut.at, false) as later "
+        "from vagus_migration.checks c cross join cut where c.check_group = 'performance' "
+        "order by c.check_id, c.at > cut.at, c.id desc) "
+        "select coalesce(a.check_id, b.check_id) as page, b.measured as before, a.measured as after, "
+        "coalesce(a.expected, b.expected) as limit, coalesce(a.status, b.status) as status, coalesce(a.at, b.at) as at "
+        "from (select * from latest where later) a full join (select * from latest where not later) b "
+        "using (check_id) order by 1",
+        "Performance was not measured.",
+    ),
+    _Query(
         "overrides",
         "Overrides",
         "select check_id as check, reason, operator, withdrawn, at from vagus_migration.overrides order by id",

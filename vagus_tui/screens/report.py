@@ -44,6 +44,10 @@ COLUMNS: dict[str, tuple[tuple[str, ...], tuple[Column, ...]]] = {
         (Column("Table"), Column("New", 9, right=True), Column("Changed", 9, right=True),
          Column("Deleted", 9, right=True), Column("When", 16, wide_only=64)),
     ),
+    "performance": (
+        ("page", "before", "after", "status"),
+        (Column("Page"), Column("Before", 14), Column("After", 18), Column("Status", 6)),
+    ),
     "files": (
         ("file", "bytes", "sha256"),
         (Column("File"), Column("Bytes", 14, right=True), Column("SHA-256", 20, wide_only=64)),
@@ -85,7 +89,7 @@ COLUMNS: dict[str, tuple[tuple[str, ...], tuple[Column, ...]]] = {
 }  # fmt: skip
 """Per section which columns are shown, and how."""
 
-IN_ORDER = ("story", "proof", "carried", "checks", "files")
+IN_ORDER = ("story", "proof", "carried", "checks", "performance", "files")
 """Sections in an order of their own; the others show the latest first."""
 
 
