@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 
 from tests.databases import Databases, Server, TestDatabase, adopt, outside_loop
+from tests.object_store import KEYS, ObjectStore, object_store
 from tests.servers import memory_folder
 from vagus_tui.database.connection import Connection
 from vagus_tui.sandbox.options import SandboxOptions
@@ -119,3 +120,21 @@ async def conn(database: TestDatabase, connect: Connect) -> Connection:
 async def clean_conn(clean_database: TestDatabase, connect: Connect) -> Connection:
     """An operator's connection to `clean_database`."""
     return await connect(clean_database.url)
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[ObjectStore]:
+    """A server that speaks S3's protocol, started by the first test that wants it."""
+    with object_store() as running:
+        yield running
+
+
+@pytest.fixture
+def cloud_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test's own credentials for it in the environment, and nobody's own."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "GOOGLE_")):
+            monkeypatch.delenv(name)
+    nowhere = {"AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "AWS_CONFIG_FILE": "/nonexistent"}
+    for name, value in {**nowhere, **KEYS, "GOOGLE_BEARER_TOKEN": "kept-to-yourself"}.items():
+        monkeypatch.setenv(name, value)

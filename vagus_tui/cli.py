@@ -28,7 +28,7 @@ from pydantic_settings import (
 )
 
 from vagus_tui import __version__
-from vagus_tui.commands.keep import BackupCommand
+from vagus_tui.commands.keep import NEWEST, BackupCommand
 from vagus_tui.commands.look import CheckCommand, SqlCommand, StatusCommand
 from vagus_tui.commands.maintain import AbandonCommand, MaintenanceCommand
 from vagus_tui.commands.move import MigrateCommand, RollbackCommand
@@ -64,7 +64,7 @@ class VagusTui(BaseSettings):
     status: CliSubCommand[StatusCommand] = Field(description="state, v1's shape, counts and the open run")
     check: CliSubCommand[CheckCommand] = Field(description="measure the database against what is expected of it")
     sql: CliSubCommand[SqlCommand] = Field(description="print the SQL that a migration or rollback would run")
-    backup: CliSubCommand[BackupCommand] = Field(description="make, verify or list backups")
+    backup: CliSubCommand[BackupCommand] = Field(description="make, verify, upload or list backups")
     rehearse: CliSubCommand[RehearseCommand] = Field(
         description="migrate, roll back and migrate again on a restored backup, for the forecast"
     )
@@ -103,6 +103,8 @@ _METAVARS = {
     "--plans": "N",
     "--message": "TEXT",
     "--verify": "PATH",
+    "--upload": "[PATH]",
+    "--compression": "METHOD",
     "--kind": "KIND",
     "--from": "BACKUP",
     "--backup": "PATH",
@@ -146,14 +148,19 @@ def _add_argument(parser: Any, *names: str, **options: Any) -> Any:
 
 
 def _whole_values(arguments: Sequence[str]) -> list[str]:
-    """Wrap every override as a JSON array of one: a bare list value would be split at the commas of a reason."""
+    """Wrap every override as a JSON array of one: a bare list value would be split at the commas of a reason.
+
+    An `--upload` without a path means the newest backup.
+    """
     wrapped: list[str] = []
     previous = ""
-    for argument in arguments:
+    for argument, following in zip(arguments, (*arguments[1:], "-"), strict=True):
         if previous == "--override" and not argument.startswith("-"):
             wrapped.append(json.dumps([argument]))
         elif argument.startswith("--override="):
             wrapped.append("--override=" + json.dumps([argument.removeprefix("--override=")]))
+        elif argument == "--upload" and following.startswith("-"):
+            wrapped.append(f"--upload={NEWEST}")
         else:
             wrapped.append(argument)
         previous = argument

@@ -71,6 +71,9 @@ class Settings(BaseSettings):
         description="Where a copy of every database's journal is kept on this machine.",
     )
     upload_url: str = Field(default="", description="s3://bucket/prefix or gs://bucket/prefix for copies of backups.")
+    upload_endpoint: str = Field(
+        default="", description="Where an S3-compatible server listens, as in https://minio.example.org:9000."
+    )
     ssl_root_cert: ExpandedPath | None = Field(
         default=None,
         description="The CA certificate file of the database's TLS (Supabase: prod-ca-2021.crt).",

@@ -14,6 +14,7 @@ from tests.checks.support import looking_at, outcome
 from tests.checks.tls_proxy import CA
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
+from tests.object_store import ObjectStore
 from vagus_tui.checks.base import Group, offending_rows, run_checks
 from vagus_tui.checks.prerequisites import activity, space
 from vagus_tui.checks.prerequisites import server as server_checks
@@ -276,10 +277,18 @@ async def test_both_kinds_of_default_privileges_are_told_apart(make_database: Ma
         assert (event.status, event.measured) == (Status.PASS, said)
 
 
-@pytest.mark.parametrize("url", ["s3://vagus-backups/workout", "gs://vagus-backups"])
-async def test_upload_targets_that_can_be_used(url: str, clean_database: TestDatabase) -> None:
+@pytest.mark.usefixtures("cloud_credentials")
+async def test_upload_targets_are_written_to_and_read_back(clean_database: TestDatabase, cloud: ObjectStore) -> None:
+    cloud.bucket("checked")
     assert (await measured("upload-target", clean_database)).status is Status.SKIP
-    assert (await measured("upload-target", clean_database, upload_url=url)).status is Status.PASS
+    for url in ("s3://checked/workout", "gs://checked"):
+        event = await measured("upload-target", clean_database, upload_url=url, upload_endpoint=cloud.endpoint)
+        assert (event.status, event.measured) == (Status.PASS, url)
+    event = await measured("upload-target", clean_database, upload_url="s3://missing", upload_endpoint=cloud.endpoint)
+    assert event.status is Status.FAIL and "no bucket named “missing”" in (event.message or "")
+    cloud.forbid_writing("checked")
+    event = await measured("upload-target", clean_database, upload_url="s3://checked", upload_endpoint=cloud.endpoint)
+    assert event.status is Status.FAIL and "not ours to write" in (event.message or "")
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.cli.program import vagus
 from tests.databases import TestDatabase
+from tests.object_store import KEYS, ObjectStore
 
 
 async def test_made_listed_and_verified(clean_database: TestDatabase, tmp_path: Path) -> None:
@@ -40,6 +44,38 @@ async def test_a_damaged_one(clean_database: TestDatabase, tmp_path: Path) -> No
     assert victim.name in ran.result["message"]
 
 
+@pytest.mark.usefixtures("cloud_credentials")
+async def test_uploaded_and_listed(clean_database: TestDatabase, tmp_path: Path, cloud: ObjectStore) -> None:
+    cloud.bucket("uploaded")
+    target: dict[str, Any] = {
+        "VAGUS_BACKUP_DIR": str(tmp_path),
+        "VAGUS_UPLOAD_URL": "s3://uploaded/copies",
+        "VAGUS_UPLOAD_ENDPOINT": cloud.endpoint,
+    }
+    nothing = await vagus("backup", "--upload", "--json", url=clean_database.url, **target)
+    assert nothing.status == 1
+    made = await vagus("backup", "--kind", "csv", "--json", url=clean_database.url, **target)
+    done = await vagus("backup", "--upload", "--json", url=clean_database.url, **target)
+    assert done.status == 0 and done.result["figures"]["path"] == made.result["figures"]["path"]
+    assert {check["status"] for check in done.of("check")} == {"pass"}
+    again = await vagus("backup", "--upload", made.result["figures"]["path"], "--json", **target)
+    assert again.status == 0 and again.result["figures"]["sent_bytes"] == 0
+    here, there = (await vagus("backup", "--list", "--json", **target)).of("backup")
+    assert (here["uploaded"] is not None, there["remote"], there["usable"]) == (True, True, True)
+    assert there["path"].startswith("s3://uploaded/copies/")
+    shown = await vagus("backup", "--list", **target)
+    assert "✓ copy" in shown.out and "s3://uploaded" in shown.out
+    for ran in (nothing, done, again, shown):
+        assert KEYS["AWS_SECRET_ACCESS_KEY"] not in ran.out + ran.err
+    wrong = await vagus("backup", "--upload", "--json", **{**target, "VAGUS_UPLOAD_URL": "s3://nowhere"})
+    assert wrong.status == 1 and "no bucket" in wrong.result["message"]
+
+
+async def test_without_a_target(tmp_path: Path) -> None:
+    ran = await vagus("backup", "--upload", str(tmp_path), "--json")
+    assert ran.status in (1, 2)
+
+
 async def test_no_backup_at_all(tmp_path: Path) -> None:
     assert (await vagus("backup", "--verify", str(tmp_path / "nowhere"), "--json")).status == 1
     listed = await vagus("backup", "--list", "--json", VAGUS_BACKUP_DIR=str(tmp_path / "nowhere"))
@@ -49,4 +85,4 @@ async def test_no_backup_at_all(tmp_path: Path) -> None:
 async def test_one_act_at_a_time() -> None:
     ran = await vagus("backup", "--list", "--kind", "csv", "--json")
     assert ran.status == 2
-    assert ran.result["message"].startswith("--kind, --verify and --list exclude each other")
+    assert "exclude each other" in ran.result["message"]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.databases import TestDatabase
+from tests.object_store import ObjectStore
 from tests.wizard.moved import ended
 from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.backup.listing import list_backups
@@ -86,3 +89,27 @@ async def test_a_folder_that_cannot_be_written_is_explained(clean_database: Test
         await until_text(pilot, "Backup ended")
         await pilot.press("enter")
         await until_text(pilot, "No backup yet")
+
+
+@pytest.mark.usefixtures("cloud_credentials")
+async def test_one_is_copied_off_this_machine(clean_database: TestDatabase, tmp_path: Path, cloud: ObjectStore) -> None:
+    cloud.bucket("wizard")
+    settings = settings_for(
+        clean_database.url,
+        backup_dir=tmp_path,
+        upload_url="s3://wizard/copies",
+        upload_endpoint=cloud.endpoint,
+    )
+    async with walking(settings) as pilot:
+        wizard(pilot).action_go("backup")
+        await until_text(pilot, "No backup yet")
+        await pilot.press("b")
+        await until_text(pilot, "Backed up and read back", patience=60)
+        await pilot.press("enter")
+        await until_text(pilot, "1 backup", "Rows by table")
+        await pilot.press("u")
+        await until_text(pilot, "Copied and read back", "s3://wizard/copies/", patience=60)
+        await pilot.press("enter")
+        await until_text(pilot, "1 backup", "copied to")
+    (info,) = list_backups(settings)
+    assert info.uploaded is not None

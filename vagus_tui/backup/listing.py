@@ -27,8 +27,8 @@ class BackupInfo:
 
     Args:
         created: the moment its data is of (that of the snapshot).
-        verified, restored: when it was last read back in full, and restored as a test; None: not, or not since it
-            was changed.
+        verified, restored, uploaded: when it was last read back in full, restored as a test, copied away; None: not,
+            or not since it was changed.
         problems: what can be seen without reading it: unfinished, files missing or of another size.
     """
 
@@ -42,6 +42,8 @@ class BackupInfo:
     restored: datetime | None
     problems: tuple[str, ...]
     manifest: Manifest | None = None
+    uploaded: datetime | None = None
+    uploaded_to: str = ""
 
     @property
     def usable(self) -> bool:
@@ -109,6 +111,8 @@ def read_backup(folder: Path) -> BackupInfo:
         restored=proof.restored_at if proof else None,
         problems=tuple(problems),
         manifest=manifest,
+        uploaded=proof.uploaded_at if proof else None,
+        uploaded_to=proof.uploaded_to if proof else "",
     )
 
 

@@ -59,7 +59,8 @@ async def make_backup(
                 tools.reason, next_step=f"Install {tools.package}, or make a CSV backup, which needs no pg_dump."
             )
         await journal_id(connection, operator=settings.operator)
-    compression = options.compression
+    possible = Compression.ZSTD if tools is not None and tools.zstd else Compression.GZIP
+    compression = options.compression or possible
     if compression is Compression.ZSTD and tools is not None and not tools.zstd:
         compression = Compression.GZIP
         yield NoteEvent(message="This pg_dump was built without zstd: gzip is used.", level="warning")

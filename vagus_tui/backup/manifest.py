@@ -248,11 +248,13 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 class Proof(_Model):
-    """When a backup was verified and restored as a test; bound to its manifest by that one's checksum."""
+    """When a backup was verified, restored as a test and copied away; bound to its manifest by that one's checksum."""
 
     manifest_sha256: str
     verified_at: datetime | None = None
     restored_at: datetime | None = None
+    uploaded_at: datetime | None = None
+    uploaded_to: str = ""
 
 
 def read_proof(folder: Path) -> Proof | None:

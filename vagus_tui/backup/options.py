@@ -38,12 +38,13 @@ class BackupOptions:
     Args:
         kinds: `tables` the workout tables and what hangs on them, `csv` the same data for people,
             `full` everything but Supabase's own schemas.
+        compression: None takes zstd where the pg_dump at hand can write it, gzip elsewhere.
         jobs: workers that pg_dump reads with; the directory form alone can use more than one.
     """
 
     kinds: frozenset[Kind] = ALL_KINDS
     format: ArchiveFormat = ArchiveFormat.DIRECTORY
-    compression: Compression = Compression.GZIP
+    compression: Compression | None = None
     jobs: int = 2
 
     def __post_init__(self) -> None:

@@ -263,8 +263,8 @@ def manifest_checksum(path: Path) -> str:
     return hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest()
 
 
-def keep_proof(path: Path, *, verified: bool = False, restored: bool = False) -> None:
-    """Note beside the manifest that the backup was verified or restored just now.
+def keep_proof(path: Path, *, verified: bool = False, restored: bool = False, uploaded: str = "") -> None:
+    """Note beside the manifest that the backup was verified, restored or uploaded (to that address) just now.
 
     Raises:
         OSError: it cannot be written there.
@@ -273,11 +273,11 @@ def keep_proof(path: Path, *, verified: bool = False, restored: bool = False) ->
     known = read_proof(path)
     if known is None or known.manifest_sha256 != checksum:
         known = Proof(manifest_sha256=checksum)
-    write_proof(
-        path,
-        Proof(
-            manifest_sha256=checksum,
-            verified_at=now if verified else known.verified_at,
-            restored_at=now if restored else known.restored_at,
-        ),
-    )
+    news: dict[str, object] = {}
+    if verified:
+        news["verified_at"] = now
+    if restored:
+        news["restored_at"] = now
+    if uploaded:
+        news |= {"uploaded_at": now, "uploaded_to": uploaded}
+    write_proof(path, known.model_copy(update=news))

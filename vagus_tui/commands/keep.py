@@ -1,4 +1,4 @@
-"""The command that keeps the data safe: backup, which makes, verifies or lists."""
+"""The command that keeps the data safe: backup, which makes, verifies, uploads or lists."""
 
 from __future__ import annotations
 
@@ -16,19 +16,24 @@ from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import finish
 from vagus_tui.commands.session import load_settings
 from vagus_tui.control import Control
-from vagus_tui.events import Event, ResultEvent
+from vagus_tui.errors import RefusedError, VagusError
+from vagus_tui.events import Event, NoteEvent, ResultEvent
 
 if TYPE_CHECKING:
     from vagus_tui.backup.listing import BackupInfo
+    from vagus_tui.backup.remote_listing import RemoteBackup
+
+NEWEST = "newest"
+"""What stands for `--upload` without a path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupEvent(Event):
-    """One backup that lies in the backup folder."""
+    """One backup that lies in the backup folder, or a copy of one in the upload target (`path` is its address then)."""
 
     kind: ClassVar[str] = "backup"
 
-    path: Path
+    path: Path | str
     created: datetime
     bytes: int
     rows: int
@@ -36,48 +41,93 @@ class BackupEvent(Event):
     usable: bool
     verified: datetime | None = None
     restored: datetime | None = None
+    uploaded: datetime | None = None
+    remote: bool = False
     problems: tuple[str, ...] = ()
 
 
 class BackupCommand(Command):
     """Backs the database up from one snapshot, reads it all back, and keeps it only if it is whole.
 
-    Ctrl-C stops and removes what was written. --verify reads an existing backup back; --list says what there is.
+    Ctrl-C stops and removes what was written. --verify reads an existing backup back; --upload copies one to
+    VAGUS_UPLOAD_URL and reads the copy back; --list says what there is, here and there.
     """
 
     kind: list[Literal["tables", "csv", "full"]] = Field(
         default=[], description="tables, csv or full; repeatable; without it, all three"
     )
+    format: Literal["directory", "custom"] | None = Field(
+        default=None, description="directory (parallel, the default) or custom (one file, as in the guide)"
+    )
+    compression: Literal["gzip", "zstd"] | None = Field(
+        default=None, description="gzip or zstd; by default zstd where pg_dump here can write it"
+    )
     verify: Path | None = Field(default=None, description="read this backup back instead of making one")
+    upload: str | None = Field(
+        default=None, description="copy this backup (without a path: the newest one that is whole) to the upload target"
+    )
     list_: CliToggleFlag[bool] = Field(default=False, alias="list", description="list the backups instead")
 
     @model_validator(mode="after")
     def _one_thing(self) -> BackupCommand:
-        """Making, verifying and listing are three acts."""
-        if sum((bool(self.kind), self.verify is not None, self.list_)) > 1:
-            raise ValueError("--kind, --verify and --list exclude each other")
+        """Making, verifying, uploading and listing are four acts."""
+        making = bool(self.kind) or self.format is not None or self.compression is not None
+        if sum((making, self.verify is not None, self.upload is not None, self.list_)) > 1:
+            raise ValueError("making one (--kind …), --verify, --upload and --list exclude each other")
         return self
 
     def cli_cmd(self) -> None:
         """Run the command."""
-        kinds, path, listing = list(self.kind), self.verify, self.list_
+        asked = self
 
         async def job(control: Control) -> AsyncGenerator[Event, None]:
-            events = _list() if listing else _verify(path, control) if path else _make(kinds, control)
-            async for event in events:
+            async for event in _events(asked, control):
                 yield event
 
-        finish(job, as_json=self.as_json, graceful=not listing)
+        finish(job, as_json=self.as_json, graceful=not self.list_)
 
 
-async def _make(kinds: list[Literal["tables", "csv", "full"]], control: Control) -> AsyncIterator[Event]:
+def _events(asked: BackupCommand, control: Control) -> AsyncIterator[Event]:
+    if asked.list_:
+        return _list()
+    if asked.verify is not None:
+        return _verify(asked.verify, control)
+    if asked.upload is not None:
+        return _upload(asked.upload, control)
+    return _make(asked, control)
+
+
+async def _make(asked: BackupCommand, control: Control) -> AsyncIterator[Event]:
     from vagus_tui.backup.make import make_backup
-    from vagus_tui.backup.options import ALL_KINDS, BackupOptions, Kind
+    from vagus_tui.backup.options import ALL_KINDS, ArchiveFormat, BackupOptions, Compression, Kind
     from vagus_tui.database.connection import Database
 
     settings = load_settings()
-    options = BackupOptions(kinds=frozenset(Kind(kind) for kind in kinds) or ALL_KINDS)
+    options = BackupOptions(
+        kinds=frozenset(Kind(kind) for kind in asked.kind) or ALL_KINDS,
+        format=ArchiveFormat(asked.format or ArchiveFormat.DIRECTORY),
+        compression=Compression(asked.compression) if asked.compression else None,
+    )
     async for event in make_backup(Database(settings), settings, options, control):
+        yield event
+
+
+async def _upload(path: str, control: Control) -> AsyncIterator[Event]:
+    from vagus_tui.backup.listing import list_backups
+    from vagus_tui.backup.upload import upload_backup
+
+    settings = load_settings()
+    if path == NEWEST:
+        found = await asyncio.to_thread(list_backups, settings)
+        newest = next((info for info in found if info.usable), None)
+        if newest is None:
+            raise RefusedError(
+                f"There is no whole backup in {settings.backup_dir}.", next_step="Make one with: vagus-tui backup"
+            )
+        folder = newest.path
+    else:
+        folder = Path(path).expanduser()
+    async for event in upload_backup(folder, settings, control):
         yield event
 
 
@@ -90,15 +140,24 @@ async def _verify(path: Path, control: Control) -> AsyncIterator[Event]:
 
 async def _list() -> AsyncIterator[Event]:
     from vagus_tui.backup.listing import list_backups
+    from vagus_tui.backup.remote_listing import list_remote
 
     settings = load_settings()
     found = await asyncio.to_thread(list_backups, settings)
     for info in found:
         yield _event(info)
     usable = sum(info.usable for info in found)
-    yield ResultEvent(
-        ok=True, message=f"{len(found)} backups in {settings.backup_dir}, {usable} of them verified and whole."
-    )
+    message = f"{len(found)} backups in {settings.backup_dir}, {usable} of them verified and whole."
+    if settings.upload_url:
+        try:
+            copies = await list_remote(settings)
+        except VagusError as error:
+            yield NoteEvent(level="warning", message=f"The upload target cannot be read: {error}")
+        else:
+            for copy in copies:
+                yield _remote_event(copy)
+            message += f" {len(copies)} copies in {settings.upload_url}."
+    yield ResultEvent(ok=True, message=message)
 
 
 def _event(info: BackupInfo) -> BackupEvent:
@@ -111,5 +170,20 @@ def _event(info: BackupInfo) -> BackupEvent:
         usable=info.usable,
         verified=info.verified,
         restored=info.restored,
+        uploaded=info.uploaded,
         problems=info.problems,
+    )
+
+
+def _remote_event(copy: RemoteBackup) -> BackupEvent:
+    manifest = copy.manifest
+    return BackupEvent(
+        path=copy.url,
+        remote=True,
+        created=copy.created,
+        bytes=copy.bytes,
+        rows=manifest.rows if manifest else 0,
+        kinds=tuple(kind.value for kind in manifest.kinds) if manifest else (),
+        usable=manifest is not None and not copy.problems,
+        problems=copy.problems,
     )

@@ -246,8 +246,13 @@ class HumanOutput:
             self._progress.update(self._tasks[event.id], completed=event.rows or 0, total=event.total, amount=done)
 
     def _backup(self, event: BackupEvent) -> None:
-        word, colour = ("✓ usable", "green") if event.usable else ("! not usable", "yellow")
+        whole = "✓ copy" if event.remote else "✓ usable"
+        word, colour = (whole, "green") if event.usable else ("! not usable", "yellow")
         proved = "restored" if event.restored else "verified" if event.verified else "not verified"
+        if event.remote:
+            proved = "read back when it was made" if event.usable else ""
+        elif event.uploaded:
+            proved += ", uploaded"
         figures = f"{', '.join(event.kinds)}  {event.rows:,} rows  {size(event.bytes)}  {proved}"
         self._console.print(Text(f"{word:<13}", colour).append(f"{event.created:%Y-%m-%d %H:%M}  {figures}", "default"))
         for line in (str(event.path), *event.problems):

@@ -18,6 +18,7 @@ from vagus_tui.backup.listing import BackupInfo, list_backups
 from vagus_tui.backup.make import make_backup
 from vagus_tui.backup.options import BackupOptions, Kind
 from vagus_tui.backup.restore import restore_test
+from vagus_tui.backup.upload import upload_backup
 from vagus_tui.backup.verify import verify_backup
 from vagus_tui.events import CheckEvent, Event, Phase
 from vagus_tui.runbook.model import Screen as Step
@@ -44,6 +45,10 @@ PHASES = (
     PhaseLine(Phase.VERIFY, "every byte read back"),
 )
 RESTORE_PHASES = (PhaseLine(Phase.VERIFY, "into a local database, compared with the manifest"),)
+UPLOAD_PHASES = (
+    PhaseLine(Phase.BACKUP, "off this machine, in parts", "undo: stays there"),
+    PhaseLine(Phase.VERIFY, "every byte of the copy read back"),
+)
 COLUMNS = (
     Column("", 1),
     Column("Made", 16),
@@ -68,6 +73,7 @@ class BackupScreen(StepScreen):
         Binding("v", "verify", "verify", tooltip="read every byte of the selected backup back"),
         Binding("t", "restore_test", "restore test", tooltip="restore the selected backup locally and compare"),
         Binding("e", "rehearse", "rehearse", tooltip="migrate, roll back and migrate again on a restored copy"),
+        Binding("u", "upload", "upload", tooltip="copy the selected backup off this machine and read the copy back"),
         Binding("x", "stop", "stop"),
         Binding("l", "log", "log"),
         Binding("enter", "close", "back to the list"),
@@ -136,12 +142,14 @@ class BackupScreen(StepScreen):
         if action == "close":
             return showing_run and not self.running
         if showing_run:
-            return action not in ("back_up", "verify", "restore_test", "rehearse", "reload")
+            return action not in ("back_up", "verify", "restore_test", "upload", "rehearse", "reload")
         if action == "back_up":
             return None if busy else True
+        if action == "upload" and not self.session.settings.upload_url:
+            return False
         if action == "rehearse" and self.rehearsing:
             return True
-        if action in ("verify", "restore_test", "rehearse"):
+        if action in ("verify", "restore_test", "upload", "rehearse"):
             return True if not busy and self.selected is not None and self.selected.manifest else None
         return True
 
@@ -170,14 +178,14 @@ class BackupScreen(StepScreen):
 
     def _show_run(self, job: Job) -> None:
         view = self.query_one("#run", JobView)
-        view.phases = {"backup": PHASES, "verify": PHASES[1:]}.get(job.name, RESTORE_PHASES)
+        view.phases = {"backup": PHASES, "verify": PHASES[1:], "upload": UPLOAD_PHASES}.get(job.name, RESTORE_PHASES)
         view.show(job)
         switcher = self.query_one("#panes", ContentSwitcher)
         if switcher.current != "run-pane":
             switcher.current = "run-pane"
             self.set_focus(None)
         checks = [event for event in job.events if isinstance(event, CheckEvent)]
-        parts = [part for part in (checks_text(checks), job_outcome(job, only=("path", "files"))) if part]
+        parts = [part for part in (checks_text(checks), job_outcome(job, only=("path", "url", "files"))) if part]
         self.query_one("#ended", Static).update(Content("\n\n").join(parts))
         self.say(f"{safe_str(job.title)} · {clock(job.elapsed)}")
 
@@ -268,6 +276,17 @@ class BackupScreen(StepScreen):
                 lambda control: restore_test(info.path, settings, control),
                 title="Restore test",
                 on_quit="The local copy is removed; the backup stays as it is.",
+            )
+
+    def action_upload(self) -> None:
+        """Copy the selected backup to the upload target."""
+        if (info := self.selected) is not None:
+            settings = self.session.settings
+            self.session.start_job(
+                "upload",
+                lambda control: upload_backup(info.path, settings, control),
+                title="Upload",
+                on_quit="What has arrived there stays, and need not be sent again; the backup stays as it is.",
             )
 
     def action_rehearse(self) -> None:

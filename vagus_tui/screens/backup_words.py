@@ -25,6 +25,8 @@ def backup_text(info: BackupInfo, timezone: str, forecast: Forecast | None = Non
         proved = f"read back {moment(info.verified, timezone)}"
     if info.restored:
         proved += f", restored {moment(info.restored, timezone)}"
+    if info.uploaded:
+        proved += f", copied to {info.uploaded_to} {moment(info.uploaded, timezone)}"
     lines.append(safe(proved, "$text-muted"))
     if forecast is not None:
         words = (
