@@ -132,6 +132,26 @@ class StepEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressEvent(Event):
+    """How far a job is as a whole, and in the phase under way.
+
+    `share` and `phase_share` go from 0 to 1 and never fall within a phase; `rows` of `total` are done in the phase;
+    `rate` is rows per second now; `elapsed` and `seconds_left` are seconds.
+    """
+
+    kind: ClassVar[str] = "progress"
+
+    phase: Phase
+    share: float
+    phase_share: float
+    elapsed: float
+    seconds_left: float | None = None
+    rows: int = 0
+    total: int = 0
+    rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusEvent(Event):
     """What the database is and where the migration stands."""
 

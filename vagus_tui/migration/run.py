@@ -61,6 +61,7 @@ class MigrationRun:
         main: the connection that holds the operator's lock and that everything but the side-by-side work runs on.
         done: ids of finished steps, those of an earlier attempt at the same run included.
         figures: what is worth keeping with the run: when it was proved, how long writes waited.
+        working: the server process of the connection that a running step is on, by step.
         proved: `time.perf_counter()` when every row was last proved; None before.
     """
 
@@ -76,6 +77,7 @@ class MigrationRun:
     figures: dict[str, Any] = field(default_factory=dict)
     started: float = field(default_factory=time.perf_counter)
     proved: float | None = None
+    working: dict[str, int] = field(default_factory=dict)
 
     @property
     def proof_age(self) -> float:

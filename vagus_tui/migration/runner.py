@@ -27,6 +27,7 @@ from vagus_tui.migration.phases.hold import hold as hold_until_decided
 from vagus_tui.migration.phases.prove import prove
 from vagus_tui.migration.phases.settle import owes_settling, settle
 from vagus_tui.migration.run import Lanes, MigrationRun
+from vagus_tui.migration.watch import watched
 from vagus_tui.migration.work import open_session
 from vagus_tui.rollback.finish import take_up
 from vagus_tui.settings import Settings
@@ -60,7 +61,8 @@ async def run_migration(
             database, settings, control, emit, main, lanes, made=opened.made, id=opened.id, done=opened.done
         )
         try:
-            return await _to_the_end(run, hold)
+            async with watched(run):
+                return await _to_the_end(run, hold)
         except asyncio.CancelledError:
             await give_up(run, "cancelled", None)
             raise

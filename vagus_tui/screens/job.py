@@ -14,7 +14,7 @@ import asyncpg
 
 from vagus_tui.control import Control
 from vagus_tui.errors import ConnectionLostError, VagusError
-from vagus_tui.events import Event, NoteEvent, ResultEvent, StepEvent, StepState
+from vagus_tui.events import Event, NoteEvent, ProgressEvent, ResultEvent, StepEvent, StepState
 from vagus_tui.journal.progress import StepTimes
 from vagus_tui.journal.store import Run
 
@@ -35,7 +35,8 @@ class Job:
         control: the hand on it.
         steps: the latest word on every step, in the order in which they first spoke.
         notes: lines worth keeping, newest last.
-        events: everything, newest last, bounded.
+        events: everything but mere progress, newest last, bounded.
+        overall: how far the whole is, for a job that says so.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Job:
     steps: dict[str, StepEvent] = field(default_factory=dict)
     notes: deque[NoteEvent] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    overall: ProgressEvent | None = None
     result: ResultEvent | None = None
     error: VagusError | None = None
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -78,6 +80,8 @@ class Job:
         if isinstance(event, StepEvent):
             last = self.events[-1] if self.events else None
             self.steps[event.id] = event
+            if event.state is StepState.PROGRESS and event.message is None:
+                return
             if (
                 event.state is StepState.PROGRESS
                 and isinstance(last, StepEvent)
@@ -89,6 +93,9 @@ class Job:
                 return
         elif isinstance(event, NoteEvent):
             self.notes.append(event)
+        elif isinstance(event, ProgressEvent):
+            self.overall = event
+            return
         elif isinstance(event, ResultEvent):
             self.result = event
         self.events.append(event)

@@ -67,6 +67,7 @@ async def _graph(run: MigrationRun, steps: Sequence[PlanStep], snapshot: str | N
     async def once(lane: int, step: PlanStep) -> None:
         await run.control.checkpoint()
         started = time.perf_counter()
+        run.working[step.id] = run.lanes[lane].get_server_pid()
         await run_step(
             run.lanes[lane],
             step,
