@@ -21,6 +21,7 @@ from vagus_tui.events import (
     CheckEvent,
     Event,
     NoteEvent,
+    ProgressEvent,
     ResultEvent,
     SqlEvent,
     Status,
@@ -30,6 +31,9 @@ from vagus_tui.events import (
 )
 from vagus_tui.widgets.format import duration, milliseconds, number, size
 from vagus_tui.widgets.text import BLOCK_LIMIT, safe_str
+
+WHOLE = ""
+"""The bar of the whole among those of the steps, whose ids are never empty."""
 
 MARKS = {
     Status.PASS: ("✓ pass", "green"),
@@ -127,6 +131,9 @@ class HumanOutput:
         self._flush_checks()
         if isinstance(event, StepEvent):
             self._step(event)
+            return
+        if isinstance(event, ProgressEvent):
+            self._whole(event)
             return
         if isinstance(event, ResultEvent):
             self._end_progress()
@@ -244,6 +251,19 @@ class HumanOutput:
                     f"{event.phase.value}  {one_line(event.title)}", total=event.total, amount=done
                 )
             self._progress.update(self._tasks[event.id], completed=event.rows or 0, total=event.total, amount=done)
+
+    def _whole(self, event: ProgressEvent) -> None:
+        """One bar for the whole, above those of the steps; with its own word on how much longer."""
+        if not self._console.is_terminal or self._progress is None:
+            return
+        words = f"{int(event.share * 100)}%"
+        if event.rate:
+            words += f"  {event.rate:,.0f} rows/s"
+        if event.seconds_left is not None:
+            words += f"  about {duration(event.seconds_left)} left"
+        if WHOLE not in self._tasks:
+            self._tasks[WHOLE] = self._progress.add_task("in all", total=1.0, amount=words)
+        self._progress.update(self._tasks[WHOLE], completed=event.share, amount=words)
 
     def _backup(self, event: BackupEvent) -> None:
         whole = "✓ copy" if event.remote else "✓ usable"

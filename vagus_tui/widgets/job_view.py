@@ -21,6 +21,7 @@ from vagus_tui.widgets.text import fitted, safe_str
 SAMPLE_SECONDS = 0.5
 SAMPLES = 40
 NOTES_SHOWN = 3
+STEPS_SHOWN = 8
 _SPARKS = "▁▂▃▄▅▆▇█"
 _STATUS = {
     StepState.STARTED: Status.RUNNING,
@@ -53,6 +54,11 @@ def sparkline(values: Sequence[float]) -> str:
     if top <= 0:
         return _SPARKS[0] * len(values)
     return "".join(_SPARKS[min(7, int(value / top * 7.99))] for value in values)
+
+
+def _percent(share: float) -> str:
+    """Four cells; 100 % only for the whole."""
+    return f"{int(min(max(share, 0.0), 1.0) * 100):>3}%"
 
 
 def amount(count: int | None, unit: str | None) -> str:
@@ -122,7 +128,10 @@ class JobView(VerticalScroll):
     def _tick(self) -> None:
         if self.job is None or not self.job.running or not self.is_on_screen:
             return
-        if (step := self.job.current) is not None:
+        overall = self.job.overall
+        if overall is not None and not self.job.control.paused:
+            self._paces.setdefault(overall.phase, Pace()).sample(overall.rows, time.monotonic())
+        elif overall is None and (step := self.job.current) is not None:
             done, _, _ = self._totals(step.phase)
             self._paces.setdefault(step.phase, Pace()).sample(done, time.monotonic())
         self.redraw()
@@ -158,13 +167,22 @@ class JobView(VerticalScroll):
         if not self.is_mounted:
             return
         width = max(40, self.scrollable_content_region.width or self.size.width or 60)
-        lines: list[Content] = []
+        lines = self._overall(width)
         for line in self.phases:
             lines.extend(self._phase(line, width))
         if self.job is not None and self.job.notes:
             lines.append(Content(""))
             lines.extend(self._note(note, width) for note in list(self.job.notes)[-NOTES_SHOWN:])
         self.query_one("#job-text", Static).update(Content("\n").join(lines))
+
+    def _overall(self, width: int) -> list[Content]:
+        """One line on the whole, for a job that says how far it is, until it waits or is over."""
+        overall = self.job.overall if self.job is not None and self.job.running else None
+        if overall is None or self.status(overall.phase) is not Status.RUNNING:
+            return []
+        left = "" if overall.seconds_left is None else f"about {clock(overall.seconds_left)} left"
+        words = f"{_percent(overall.share)}  {left}"
+        return [Content.assemble((f"  {'in all':<11}", "bold"), (bar(overall.share, 20), "$accent"), "  ", words)]
 
     def _phase(self, line: PhaseLine, width: int) -> list[Content]:
         status = self.status(line.phase)
@@ -191,11 +209,18 @@ class JobView(VerticalScroll):
 
     def _progress(self, phase: Phase, width: int) -> list[Content]:
         done, total, unit = self._totals(phase)
-        if total <= 0:
+        overall = self.job.overall if self.job is not None else None
+        if overall is not None and overall.phase is phase and overall.total:
+            done, total, share = overall.rows, overall.total, overall.phase_share
+        elif total <= 0:
             return []
-        share = done / total
+        else:
+            share = done / total
+            overall = None
         pace = self._paces.get(phase, Pace())
-        words = f"{share:>4.0%}  {amount(done, unit)} of {amount(total, unit)}  {pace.eta(total - done)}"
+        # Who knows how far the whole is says how long it takes, too.
+        eta = "" if overall is not None else pace.eta(total - done)
+        words = f"{_percent(share)}  {amount(done, unit)} of {amount(total, unit)}  {eta}".rstrip()
         cells = max(8, min(40, width - len(words) - 8))
         lines = [Content.assemble("    ", (bar(share, cells), "$accent"), "  ", words)]
         if len(rates := pace.rates) > 2:
@@ -207,6 +232,11 @@ class JobView(VerticalScroll):
         """The steps of a phase side by side, as many as fit; a failed one with its message on its own line."""
         lines: list[Content] = []
         line = Content("   ")
+        finished = sum(step.state is StepState.DONE for step in steps)
+        if len(steps) > STEPS_SHOWN and finished > 1:
+            # Those that are over are only counted, so that those under way stay in view.
+            steps = [step for step in steps if step.state is not StepState.DONE]
+            line += Content.assemble(" ", (MARKS[Status.PASS], STYLES[Status.PASS]), f" {finished} steps ")
         for step in steps:
             status = _STATUS[step.state]
             if status is Status.RUNNING and self.job is not None and not self.job.running:
