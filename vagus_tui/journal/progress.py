@@ -134,7 +134,9 @@ def published(database: Database, work: Work) -> Work:
         finally:
             task.cancel()
             # What nobody can watch is still done: a broken line here is no failure of the run.
-            with contextlib.suppress(asyncio.CancelledError, *LOST, asyncpg.PostgresError, VagusError, OSError):
+            with contextlib.suppress(
+                asyncio.CancelledError, *LOST, asyncpg.PostgresError, VagusError, OSError, TimeoutError
+            ):
                 await task
 
     return run
