@@ -154,7 +154,7 @@ def _whole_values(arguments: Sequence[str]) -> list[str]:
     """
     wrapped: list[str] = []
     previous = ""
-    for argument, following in zip(arguments, (*arguments[1:], "-"), strict=True):
+    for argument, following in zip(arguments, (*arguments[1:], "-"), strict=False):
         if previous == "--override" and not argument.startswith("-"):
             wrapped.append(json.dumps([argument]))
         elif argument.startswith("--override="):
