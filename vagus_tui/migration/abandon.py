@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from vagus_tui.database.connection import Connection, Database
+from vagus_tui.database.dependent_reader import COMPAT, KEPT
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Event, Phase, ResultEvent, StepEvent, StepState
 from vagus_tui.jobs import Emit, streamed
@@ -13,7 +14,6 @@ from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
 from vagus_tui.journal.state import STAGING, State, read_state
 from vagus_tui.migration import capture, maintenance
-from vagus_tui.migration.compat import COMPAT
 from vagus_tui.migration.work import open_session, with_retries
 from vagus_tui.rollback.finish import take_up
 from vagus_tui.schema.identifiers import qualified, quote
@@ -66,7 +66,8 @@ async def take_back(connection: Connection, shape: V1Shape, settings: Settings, 
                 state=LEFT,
             )
         await connection.execute(f"truncate {capture.CHANGE_LOG}")
-    await connection.execute(f"drop schema if exists {quote(COMPAT)} cascade")
+    for schema in (COMPAT, KEPT):
+        await connection.execute(f"drop schema if exists {quote(schema)} cascade")
     await connection.execute(f"drop schema if exists {quote(STAGING)} cascade")
     await maintenance.lower_flag_of_run(connection)
 

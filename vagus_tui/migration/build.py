@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from vagus_tui.database.dependent_reader import COMPAT
 from vagus_tui.events import Phase
 from vagus_tui.journal.schema import DDL as JOURNAL
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import capture, catch_up, maintenance
 from vagus_tui.migration.catch_up import MAPPED
-from vagus_tui.migration.compat import COMPAT, compat_statements
+from vagus_tui.migration.repoint import compat_step_statements, referenced_indexes
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.survey import PREFERENCES, Survey
 from vagus_tui.schema import v1, v2
@@ -136,7 +137,7 @@ def build_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[Pla
         )
     for table in ddl.tables:
         filled = tuple(step.id for step in steps if step.table == table) or ("prepare-staging",)
-        wanted = [*ddl.unique_indexes(table), *ddl.indexes(table)]
+        wanted = [*ddl.unique_indexes(table), *ddl.indexes(table), *referenced_indexes(survey, ddl, table)]
         for index in wanted:
             steps.append(
                 PlanStep(
@@ -255,13 +256,13 @@ def link_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[Plan
             tables=ddl.tables,
         )
     )
-    compat = compat_statements(survey)
+    compat = compat_step_statements(survey)
     if compat:
         steps.append(
             PlanStep(
                 "compat",
                 Phase.BUILD,
-                f"schema {COMPAT}: v1's columns over v2's tables, for the views that need them",
+                f"schema {COMPAT}: v1's columns over v2's tables; views tried, materialized views built",
                 tuple(compat),
                 needs=("behaviour",),
                 undo=f"drop schema {COMPAT}",

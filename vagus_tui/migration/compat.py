@@ -1,77 +1,53 @@
-"""Views that were written for v1 go on working: they read v1's columns out of v2's tables.
+"""The schema `workout_v1_compat`: under v1's names and with v1's columns and types, what v2 holds.
 
-A view is bound to its tables, not to their names: after a rename it would silently show the frozen `*_v1` tables.
-So the schema `workout_v1_compat` offers, under v1's names and with v1's columns and types, what v2 holds, and every
-dependent view is replaced in the cut-over by its own definition, read against that schema.
+Functions that name v1's tables in their text, and policies of other tables, go on working through it. Whoever reads
+it is seen by v2's row level security as themselves.
 """
 
 from __future__ import annotations
 
-from vagus_tui.database.dependents import Dependent, Kind
-from vagus_tui.journal.state import STAGING
-from vagus_tui.migration.survey import Survey
+from vagus_tui.database.dependent_reader import COMPAT
+from vagus_tui.database.privileges import Grant
+from vagus_tui.migration.binding import v1_rows
 from vagus_tui.schema import v1
-from vagus_tui.schema.identifiers import literal, qualified, quote
-from vagus_tui.schema.inverse import InverseMapping
-
-COMPAT = "workout_v1_compat"
+from vagus_tui.schema.identifiers import qualified, quote
+from vagus_tui.schema.v1 import V1Shape
 
 
-def views(survey: Survey) -> list[Dependent]:
-    """The plain views that read v1's tables."""
-    return [dependent for dependent in survey.dependents if dependent.kind is Kind.VIEW]
-
-
-def compat_statements(survey: Survey) -> list[str]:
-    """The compatibility schema, when any view needs it."""
-    if not views(survey):
-        return []
-    inverse = InverseMapping(survey.shape, lambda table: qualified(STAGING, table))
-    statements = [f"create schema {quote(COMPAT)}", f"grant usage on schema {quote(COMPAT)} to public"]
-    # Row level security must see the reader, not the owner of this helper; before 15 views could only run as owners.
-    invoker = " with (security_invoker = true)" if survey.server_version >= 15 else ""
+def compat_views(shape: V1Shape, source: str, target: str, major: int) -> list[str]:
+    """The views, over the v2 tables of `source`, in the schema `target`, each seen as by its reader."""
+    statements = []
     for base in v1.TABLES:
-        name = survey.shape.tables[base].name
-        view = qualified(COMPAT, name)
-        statements.append(f"create view {view}{invoker} as\n{inverse.select(base)}")
-        if not invoker:
+        table = shape.tables[base]
+        view, rows = qualified(target, table.name), v1_rows(shape, base, source)
+        if major >= 15:
+            statements.append(f"create view {view} with (security_invoker = true) as\n{rows}")
             continue
-        statements.extend(
-            f"grant select on {view} to {'public' if grant.grantee == 'public' else quote(grant.grantee)}"
-            for grant in survey.grants
-            if grant.table == name and "SELECT" in grant.privileges
+        # Before 15 views read as their owner, functions in them as whoever reads.
+        function = f"{qualified(target, f'rows_of_{table.name}')}"
+        columns = [column for column in table.columns.values() if not column.generated]
+        columns += [column for column in table.columns.values() if column.generated]
+        listed = ", ".join(f"{quote(column.name)} {column.type}" for column in columns)
+        statements.append(
+            f"create function {function}() returns table ({listed})\nlanguage sql stable begin atomic\n{rows};\nend"
         )
-    statements.extend(trial(view, survey.shape.schema) for view in views(survey))
+        statements.append(f"create view {view} as select * from {function}()")
     return statements
 
 
-def trial(view: Dependent, schema: str) -> str:
-    """Try a view's definition while nothing depends on it, so that the cut-over cannot fail on it.
-
-    A view may lean on a table's primary key (GROUP BY p.id, then p.name), which a view over v2 cannot offer.
-    """
-    name = f"{view.schema}.{view.name}"
-    body = f"create temporary view vagus_trial as\n{view.definition.strip().rstrip(';')}"
-    block = (
-        "begin\n"
-        f"  set local search_path = {COMPAT}, {schema}, pg_temp;\n"
-        f"  execute {literal(body)};\n"
-        "  drop view pg_temp.vagus_trial;\n"
-        "  reset search_path;\n"
-        "exception when others then\n"
-        f"  raise exception 'the view % cannot read v2: %', {literal(name)}, sqlerrm using errcode = sqlstate;\n"
-        "end"
-    )
-    return f"do {literal(block)}"
-
-
-def replace_view(view: Dependent, search_path: str) -> list[str]:
-    """Bind a view's definition to the tables of a search path; its grants, comment and dependents stay."""
-    body = view.definition.strip().rstrip(";")
-    # Replacing a view forgets its options unless they are said again.
-    options = f" with ({', '.join(view.options)})" if view.options else ""
-    return [
-        f"set local search_path = {search_path}",
-        f"create or replace view {qualified(view.schema, view.name)}{options} as\n{body}",
-        "reset search_path",
+def compat_statements(shape: V1Shape, source: str, grants: tuple[Grant, ...], major: int) -> list[str]:
+    """Make the schema, readable by those who could read v1's tables."""
+    statements = [
+        f"create schema {quote(COMPAT)}",
+        f"grant usage on schema {quote(COMPAT)} to public",
+        *compat_views(shape, source, COMPAT, major),
     ]
+    for base in v1.TABLES:
+        name = shape.tables[base].name
+        statements.extend(
+            f"grant select on {qualified(COMPAT, name)} to "
+            f"{'public' if grant.grantee == 'public' else quote(grant.grantee)}"
+            for grant in grants
+            if grant.table == name and "SELECT" in grant.privileges
+        )
+    return statements

@@ -6,14 +6,18 @@ then whatever points at the tables. Nothing here reads more rows than the last c
 
 from __future__ import annotations
 
-import re
-
-from vagus_tui.database.dependents import Dependent, Kind
 from vagus_tui.events import Phase
 from vagus_tui.journal.state import STAGING
-from vagus_tui.migration import capture, catch_up, maintenance
+from vagus_tui.migration import capture, catch_up, maintenance, matviews
 from vagus_tui.migration.build import preferences_upsert
-from vagus_tui.migration.compat import COMPAT, replace_view, views
+from vagus_tui.migration.repoint import (
+    carried_references,
+    foreign_keys,
+    function_statements,
+    repoint_statements,
+    touched_tables,
+    validated,
+)
 from vagus_tui.migration.steps import PlanStep, stop_unless_zero
 from vagus_tui.migration.survey import PREFERENCES, Rename, Survey
 from vagus_tui.schema import v1, v2
@@ -44,26 +48,10 @@ def rename_statement(schema: str, rename: Rename, *, back: bool = False) -> str:
     return f"alter table {qualified(schema, rename.table)} rename constraint {quote(old)} to {quote(new)}"
 
 
-def foreign_keys(survey: Survey) -> list[Dependent]:
-    """References of other tables to v1's."""
-    return [dependent for dependent in survey.dependents if dependent.kind is Kind.FOREIGN_KEY]
-
-
-def repointed(schema: str, key: Dependent, table: str, *, valid: bool = False) -> list[str]:
-    """Drop a reference and make it again to another table; rows are checked later."""
-    relation = qualified(key.schema, key.on)
-    body = re.sub(r"REFERENCES [^(]+\(", lambda _: f"REFERENCES {qualified(schema, table)}(", key.definition, count=1)
-    body = body.removesuffix(" NOT VALID")
-    return [
-        f"alter table {relation} drop constraint {quote(key.name)}",
-        f"alter table {relation} add constraint {quote(key.name)} {body}{'' if valid else ' not valid'}",
-    ]
-
-
 def locked_relations(survey: Survey) -> list[str]:
     """What the cut-over locks, in one order, so that two attempts or an app cannot deadlock with each other halfway."""
     relations = {qualified(survey.shape.schema, table.name) for table in survey.shape.tables.values()}
-    relations |= {qualified(key.schema, key.on) for key in foreign_keys(survey)}
+    relations |= touched_tables(survey)
     if survey.preferences == "rows":
         relations.add(qualified(survey.shape.schema, PREFERENCES))
     ordered = [qualified(survey.shape.schema, survey.shape.tables[base].name) for base in v1.TABLES]
@@ -78,7 +66,8 @@ def lock_statement(survey: Survey) -> str:
 def swap_statements(survey: Survey, ddl: V2Ddl) -> list[str]:
     """Names change hands: v1 to `*_v1` and read-only, v2 into place."""
     schema = survey.shape.schema
-    statements: list[str] = []
+    # Functions first: one that is in v2's way has its name yet, and v2's tables take along what is bound to them.
+    statements = function_statements(survey, STAGING)
     for table in survey.shape.tables.values():
         relation = qualified(schema, table.name)
         statements.extend(capture.remove_triggers(relation))
@@ -95,48 +84,6 @@ def swap_statements(survey: Survey, ddl: V2Ddl) -> list[str]:
     statements.extend(capture.install_v2_triggers(schema))
     statements.extend(maintenance.fence_trigger(here.relation(table)) for table in v2.TABLES)
     statements.extend(here.sequence_updates())
-    return statements
-
-
-def published(publication: Dependent, relation: str, columns: tuple[str, ...]) -> str:
-    """The statement that puts a table into a publication, with the columns and the row filter it had there."""
-    listed = f" ({', '.join(quote(column) for column in columns)})" if columns else ""
-    only = f" where ({publication.definition})" if publication.definition else ""
-    return f"alter publication {quote(publication.name)} add table {relation}{listed}{only}"
-
-
-def publication_of_v2(survey: Survey, publication: Dependent) -> str | None:
-    """The statement that lets a publication carry the v2 table instead; None where its filter needs what v2 has not.
-
-    Never more is published than was: of a column list what v2 has is kept, and without its filter nothing goes out.
-    """
-    source = survey.shape.tables[publication.base]
-    there = {column.name for column in v2.MODEL[publication.base].columns}
-    there |= set(v2.carried_columns(publication.base, source).values())
-    words = set(re.findall(r"[^\W]\w*", re.sub(r"'(?:[^']|'')*'", "", publication.definition)))
-    same = there - {name for old, name in v2.carried_columns(publication.base, source).items() if old != name}
-    if words & source.columns.keys() - same:
-        return None
-    columns = tuple(column for column in publication.options if column in same)
-    if publication.options and not columns:
-        return None
-    return published(publication, qualified(survey.shape.schema, publication.base), columns)
-
-
-def repoint_statements(survey: Survey) -> list[str]:
-    """Whatever pointed at v1 points at v2."""
-    schema = survey.shape.schema
-    statements: list[str] = []
-    for key in foreign_keys(survey):
-        statements.extend(repointed(schema, key, key.base))
-    for view in views(survey):
-        statements.extend(replace_view(view, f"{COMPAT}, {schema}, pg_temp"))
-    for publication in survey.dependents:
-        if publication.kind is Kind.PUBLICATION:
-            old = qualified(schema, new_name(survey, publication.base))
-            statements.append(f"alter publication {quote(publication.name)} drop table {old}")
-            if (added := publication_of_v2(survey, publication)) is not None:
-                statements.append(added)
     return statements
 
 
@@ -167,8 +114,11 @@ def cut_over_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[
         PlanStep(
             "repoint",
             Phase.CUT_OVER,
-            "references, views and publications follow",
-            (*repoint_statements(survey), "notify pgrst, 'reload schema'"),
+            "references, views, functions, policies and publications follow",
+            (
+                *repoint_statements(survey, {base: new_name(survey, base) for base in v1.TABLES}),
+                "notify pgrst, 'reload schema'",
+            ),
             lock=held,
             undo=undo,
         ),
@@ -184,13 +134,24 @@ def settle_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
             f"settle-{key.on}-{key.name}",
             Phase.SETTLE,
             f"check {key.name} of {key.on}",
-            (f"alter table {qualified(key.schema, key.on)} validate constraint {quote(key.name)}",),
+            tuple(validated(schema, key, key.base)),
             lock=f"SHARE UPDATE EXCLUSIVE on {key.on}: reads and writes go on",
             undo=undo,
         )
-        for key in foreign_keys(survey)
+        for key in (*foreign_keys(survey), *carried_references(survey))
         if key.validated
     ]
+    steps.extend(
+        PlanStep(
+            f"settle-fill-{view.schema}-{view.name}",
+            Phase.SETTLE,
+            f"fill {view.title} again",
+            (statement,),
+            lock=f"on {view.title} alone" + (": reads go on" if view.fact("keyed") else ", until it is filled"),
+            undo=undo,
+        )
+        for view, statement in matviews.refreshed(survey)
+    )
     if survey.preferences != "rows":
         steps.append(
             PlanStep(

@@ -6,13 +6,13 @@ import json
 from dataclasses import dataclass
 
 from vagus_tui.database.connection import Connection
-from vagus_tui.database.dependents import Kind
+from vagus_tui.database.dependents import Dependent, Fate
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Phase, jsonable
 from vagus_tui.journal.state import LOCK_KEY, STAGING, DatabaseState, State
 from vagus_tui.migration import catch_up
 from vagus_tui.migration.build import ALIGN, build_steps, link_steps, prepare_steps
-from vagus_tui.migration.cut_over import cut_over_steps, publication_of_v2, settle_steps
+from vagus_tui.migration.cut_over import cut_over_steps, settle_steps
 from vagus_tui.migration.proof import count_sql, unexcused_sql
 from vagus_tui.migration.steps import Plan, PlanStep, ScriptJournal, stop_unless_zero
 from vagus_tui.migration.survey import Survey, survey
@@ -123,26 +123,19 @@ def notes(found: Survey) -> tuple[str, ...]:
         if table.carried:
             listed = ", ".join(f"{column.name} ({column.type})" for column in table.carried)
             lines.append(f"{table.name}: carried over as they are: {listed}")
-    fates = {
-        Kind.FOREIGN_KEY: "made again to v2 in the cut-over, its rows checked afterwards",
-        Kind.VIEW: "replaced in the cut-over: it reads v1's columns out of v2",
-        Kind.PUBLICATION: "carries the v2 table of that name instead",
-        Kind.TRIGGER: "stays on the kept v1 table; v2 has its own updated_at triggers",
-        Kind.FUNCTION: "finds tables by name and so will find v2: review it",
-        Kind.MATERIALIZED_VIEW: "stays on the kept v1 table: review it",
-        Kind.POLICY: "stays bound to the kept v1 table: review it",
-    }
-    for dependent in found.dependents:
-        place = f" on {dependent.on}" if dependent.on else ""
-        fate = fates[dependent.kind]
-        if dependent.kind is Kind.PUBLICATION and publication_of_v2(found, dependent) is None:
-            fate = "its filter needs columns that v2 has not: nothing of the table is published, review it"
-        lines.append(f"{dependent.kind.value} {dependent.name}{place}: {fate}")
+    lines.extend(f"{one.kind.value} {one.title}: {fate_text(one)}" for one in found.dependents)
     lines.extend(
         f"function {rename.old}({rename.table}) is in v2's way: it is kept as {rename.new}"
         for rename in found.functions_in_the_way
     )
     return tuple(line.replace("\n", " ") for line in lines)
+
+
+def fate_text(dependent: Dependent) -> str:
+    """What happens to a dependent, in a line."""
+    if dependent.fate is Fate.PERSON:
+        return f"needs a person: {dependent.reason}"
+    return dependent.reason
 
 
 async def plan_migration(connection: Connection, settings: Settings, state: DatabaseState) -> Plan:
@@ -166,4 +159,4 @@ async def make_plan(connection: Connection, settings: Settings, state: DatabaseS
             " ".join((f"There is nothing to migrate here: {state.summary}", *state.reasons)),
             next_step="vagus-tui status says what was found.",
         )
-    return compose(await survey(connection, state.shape), settings)
+    return compose(await survey(connection, state.shape, repeat_exercises=settings.repeat_exercises), settings)

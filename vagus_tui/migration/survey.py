@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from vagus_tui.database.catalog import TableNames, read_names
 from vagus_tui.database.connection import Connection
-from vagus_tui.database.dependents import Dependent, read_dependents
+from vagus_tui.database.dependent_reader import read_dependents
+from vagus_tui.database.dependents import Dependent
 from vagus_tui.database.privileges import Grant, read_grants, read_owners
 from vagus_tui.errors import RefusedError
+from vagus_tui.migration.fates import decide
+from vagus_tui.migration.plain_tables import ODDITIES_NEXT, table_oddities
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.v1 import V1Shape
 
@@ -111,13 +114,15 @@ def preferences_shape(shape: V1Shape) -> str:
     )
 
 
-async def survey(connection: Connection, shape: V1Shape) -> Survey:
+async def survey(connection: Connection, shape: V1Shape, *, repeat_exercises: bool = False) -> Survey:
     """Read everything that shapes the plan.
 
     Raises:
         RefusedError: something in the database stands where v2 must go, or is of a shape not known.
     """
     names = [table.name for table in shape.tables.values()]
+    if oddities := await table_oddities(connection, shape):
+        raise RefusedError(" ".join(oddities), next_step=ODDITIES_NEXT)
     preferences = preferences_shape(shape)
     if preferences == "rows":
         names.append(PREFERENCES)
@@ -158,7 +163,9 @@ async def survey(connection: Connection, shape: V1Shape) -> Survey:
         log_blocks=int(blocks),
         renames=renames,
         taken=taken,
-        dependents=tuple(await read_dependents(connection, shape)),
+        dependents=await decide(
+            connection, shape, await read_dependents(connection, shape), repeat_exercises=repeat_exercises
+        ),
         grants=tuple(await read_grants(connection, shape.schema, names)),
         owners=await read_owners(connection, shape.schema, names),
         me=await connection.fetchval("select current_user::text"),

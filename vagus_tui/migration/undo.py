@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from vagus_tui.database.dependents import Dependent, Kind
+from vagus_tui.database.dependents import Dependent
 from vagus_tui.migration.survey import Rename, Survey
 from vagus_tui.schema.v1 import Column, V1Shape, V1Table
 
@@ -28,7 +28,7 @@ def undo_record(survey: Survey) -> dict[str, Any]:
             },
             "renames": [asdict(rename) for rename in survey.renames],
             "functions_in_the_way": [asdict(rename) for rename in survey.functions_in_the_way],
-            "dependents": [asdict(dependent) for dependent in survey.dependents],
+            "dependents": [dependent.to_dict() for dependent in survey.dependents],
             "preferences": survey.preferences,
             "taken": sorted(survey.taken),
             "owners": dict(survey.owners),
@@ -65,10 +65,7 @@ def read_record(catalog: Mapping[str, Any]) -> Survey:
         log_blocks=0,
         renames=tuple(Rename(**item) for item in data["renames"]),
         taken=frozenset(data["taken"]),
-        dependents=tuple(
-            Dependent(**{**item, "kind": Kind(item["kind"]), "options": tuple(item["options"])})
-            for item in data["dependents"]
-        ),
+        dependents=tuple(Dependent.from_dict(item) for item in data["dependents"]),
         grants=(),
         owners=data["owners"],
         me=data["me"],

@@ -11,8 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from vagus_tui.database.connection import Connection
-from vagus_tui.database.dependents import Dependent, Kind, read_dependents
+from vagus_tui.database.dependent_reader import read_dependents
+from vagus_tui.database.dependents import Dependent, Kind
 from vagus_tui.journal import store
+from vagus_tui.migration.matviews import rebuilt
+from vagus_tui.migration.repoint import policies
 from vagus_tui.migration.survey import Survey
 from vagus_tui.migration.undo import read_record
 from vagus_tui.schema import v1
@@ -23,7 +26,15 @@ SCHEMA = "public"
 FOLLOWING = (Kind.FOREIGN_KEY, Kind.VIEW, Kind.PUBLICATION)
 """The kinds of dependents that are bound to v1 again."""
 
+STAYING = (*FOLLOWING, Kind.MATERIALIZED_VIEW, Kind.POLICY, Kind.RULE, Kind.DEFAULT, Kind.ROW_TYPE)
+"""The kinds that follow the tables set aside where they are not bound to v1 again."""
+
 Key = tuple[str, str, str, str]
+
+
+def _bound_by_name(dependent: Dependent) -> bool:
+    """What is bound to v1 again; a publication of every table carries v1 by itself."""
+    return dependent.kind in FOLLOWING and bool(dependent.base or dependent.kind is Kind.VIEW)
 
 
 def base_of(name: str) -> str:
@@ -93,20 +104,19 @@ async def read_in_place(connection: Connection) -> InPlace:
     found = await _pointing(connection, tables)
     if not v2_here or record is None:
         return InPlace(tables, v2_here, record if v2_here else None, *_sorted(found))
-    known = tuple(dependent for dependent in record.dependents if dependent.kind in FOLLOWING)
+    known = tuple(dependent for dependent in record.dependents if _bound_by_name(dependent))
     keys = {_key(dependent) for dependent in known}
     later = [
         dependent
         for dependent in found
         if _key(dependent) not in keys and dependent.kind is Kind.FOREIGN_KEY and dependent.base in v1.TABLES
     ]
-    names = {(dependent.schema, dependent.name) for dependent in known}
+    followed = (*known, *policies(record), *rebuilt(record))
+    names = {(dependent.schema, dependent.name) for dependent in followed}
     staying = [
         dependent
         for dependent in found
-        if dependent not in later
-        and (dependent.schema, dependent.name) not in names
-        and dependent.kind not in (Kind.PUBLICATION, Kind.FUNCTION, Kind.TRIGGER)
+        if dependent not in later and (dependent.schema, dependent.name) not in names and dependent.kind in STAYING
     ]
     return InPlace(tables, v2_here, record, (*known, *later), tuple(staying))
 
@@ -118,11 +128,7 @@ def _sorted(found: list[Dependent]) -> tuple[tuple[Dependent, ...], tuple[Depend
         for dependent in found
         if dependent.kind in FOLLOWING and (dependent.base in v1.TABLES or dependent.kind is Kind.VIEW)
     )
-    stay = tuple(
-        dependent
-        for dependent in found
-        if dependent not in follow and dependent.kind not in (Kind.FUNCTION, Kind.TRIGGER, Kind.PUBLICATION)
-    )
+    stay = tuple(dependent for dependent in found if dependent not in follow and dependent.kind in STAYING)
     return follow, stay
 
 
@@ -183,7 +189,7 @@ async def read_copy(connection: Connection, shape: V1Shape, stage: str) -> FromC
     found: list[Dependent] = []
     rights: dict[tuple[str, str], tuple[str, ...]] = {}
     if not shape.renamed:
-        found = [d for d in await read_dependents(connection, shape) if d.kind in FOLLOWING]
+        found = [d for d in await read_dependents(connection, shape) if _bound_by_name(d)]
         views = [d for d in found if d.kind is Kind.VIEW]
         for row in await connection.fetch(_VIEW_RIGHTS, [d.schema for d in views], [d.name for d in views]):
             key = (row["schema"], row["name"])

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vagus_tui.backup.digest import digest_sql
+from vagus_tui.database.dependent_reader import COMPAT, KEPT
 from vagus_tui.database.dependents import Dependent, Kind
 from vagus_tui.events import Phase
 from vagus_tui.journal.state import RESTORING, STAGING
-from vagus_tui.migration import capture, maintenance
-from vagus_tui.migration.compat import COMPAT, replace_view
-from vagus_tui.migration.cut_over import published, rename_statement, repointed
+from vagus_tui.migration import capture, maintenance, matviews, repoint
+from vagus_tui.migration.cut_over import rename_statement
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.survey import PREFERENCES, Rename, Survey
 from vagus_tui.rollback.blueprint import Blueprint, Blueprints
@@ -257,20 +257,26 @@ class Replacement:
     def _dependents(self) -> list[str]:
         statements: list[str] = []
         for key in self._keys():
-            made = repointed(SCHEMA, key, self.finals[key.base])
-            statements += [made[0].replace(" drop constraint ", " drop constraint if exists ", 1), made[1]]
+            first, *made = repoint.repointed(SCHEMA, key, self.finals[key.base])
+            statements += [first.replace(" drop constraint ", " drop constraint if exists ", 1), *made]
+        survey = self.now.survey if self.now.v2 else None
+        if survey is not None:
+            statements += matviews.remade_statements(survey, self.archive)
         for view in self.now.dependents:
             if view.kind is Kind.VIEW:
-                statements += replace_view(view, f"{SCHEMA}, pg_temp")
+                statements += repoint.view_as_it_was(view, SCHEMA)
                 if (view.schema, view.name) not in self.tables:
                     statements.append(bare(qualified(view.schema, view.name)))
                     statements += (self.copy.view_rights or {}).get((view.schema, view.name), ())
         for publication in self.now.dependents:
             if publication.kind is Kind.PUBLICATION and publication.name in self.publications:
                 relation = qualified(SCHEMA, self.finals[publication.base])
-                statements.append(published(publication, relation, publication.options))
+                statements.append(repoint.published(publication, relation, publication.options))
+        if survey is not None:
+            statements += repoint.bound_as_before(survey)
         statements += [
             f"drop schema if exists {quote(COMPAT)} cascade",
+            f"drop schema if exists {quote(KEPT)} cascade",
             f"drop schema if exists {quote(STAGING)} cascade",
             f"drop schema if exists {quote(RESTORING)} cascade",
         ]
@@ -285,13 +291,18 @@ class Replacement:
                 f"settle-{key.on}-{key.name}",
                 Phase.SETTLE,
                 f"check {key.name} of {key.on}",
-                (f"alter table {qualified(key.schema, key.on)} validate constraint {quote(key.name)}",),
+                tuple(repoint.validated(SCHEMA, key, self.finals[key.base])),
                 lock=f"SHARE UPDATE EXCLUSIVE on {key.on}: reads and writes go on",
                 undo="none needed",
             )
             for key in self._keys()
             if key.validated
         ]
+        if self.now.v2 and self.now.survey is not None:
+            steps += [
+                PlanStep(f"settle-fill-{view.schema}-{view.name}", Phase.SETTLE, f"fill {view.title}", (filled,))
+                for view, filled in matviews.refreshed(self.now.survey, anew=True)
+            ]
         analyze = tuple(f"analyze {qualified(SCHEMA, name)}" for name in self.finals.values())
         return [*steps, PlanStep("settle-analyze", Phase.SETTLE, "statistics", analyze, undo="none needed")]
 

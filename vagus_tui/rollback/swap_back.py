@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from vagus_tui.database.dependents import Kind
-from vagus_tui.migration import capture, maintenance
-from vagus_tui.migration.compat import COMPAT, replace_view, views
-from vagus_tui.migration.cut_over import (
-    foreign_keys,
-    new_name,
-    publication_of_v2,
-    published,
-    rename_statement,
-    repointed,
-)
+from vagus_tui.database.dependent_reader import COMPAT, KEPT
+from vagus_tui.migration import capture, maintenance, matviews, repoint
+from vagus_tui.migration.cut_over import new_name, rename_statement
 from vagus_tui.migration.survey import PREFERENCES, Survey
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import V2Ddl
@@ -30,7 +22,7 @@ def lock_statement(survey: Survey) -> str:
     schema = survey.shape.schema
     relations = [qualified(schema, table) for table in v2_tables(survey)]
     relations += [qualified(schema, new_name(survey, base)) for base in v1.TABLES]
-    relations += sorted({qualified(key.schema, key.on) for key in foreign_keys(survey)})
+    relations += sorted(repoint.touched_tables(survey))
     return f"lock table {', '.join(relations)} in access exclusive mode"
 
 
@@ -43,11 +35,7 @@ def archive_statements(survey: Survey, archive: str) -> list[str]:
         relation = qualified(schema, table)
         statements.append(f"drop trigger if exists {capture.CAPTURE_TRIGGER} on {relation}")
         statements.append(maintenance.remove_fence(relation))
-    for publication in survey.dependents:
-        if publication.kind is Kind.PUBLICATION and publication_of_v2(survey, publication) is not None:
-            statements.append(
-                f"alter publication {quote(publication.name)} drop table {qualified(schema, publication.base)}"
-            )
+    statements.extend(repoint.archive_statements(survey))
     statements.extend(
         f"alter table {qualified(schema, table)} set schema {quote(archive)}" for table in v2_tables(survey)
     )
@@ -57,8 +45,8 @@ def archive_statements(survey: Survey, archive: str) -> list[str]:
     return statements
 
 
-def restore_statements(survey: Survey) -> list[str]:
-    """v1's names, references, views and publications, exactly as the cut-over found them."""
+def restore_statements(survey: Survey, archive: str) -> list[str]:
+    """v1's names, and everything that pointed at it, exactly as the cut-over found them."""
     schema = survey.shape.schema
     statements = [maintenance.remove_fence(qualified(schema, new_name(survey, base))) for base in v1.TABLES]
     statements.extend(rename_statement(schema, rename, back=True) for rename in reversed(survey.renames))
@@ -66,15 +54,8 @@ def restore_statements(survey: Survey) -> list[str]:
         statements.append(maintenance.remove_fence(qualified(schema, PREFERENCES)))
     statements.extend(rename_statement(schema, rename, back=True) for rename in survey.functions_in_the_way)
     statements.extend(_sequence_updates(survey))
-    for key in foreign_keys(survey):
-        statements.extend(repointed(schema, key, survey.shape.tables[key.base].name))
-    for view in views(survey):
-        statements.extend(replace_view(view, f"{schema}, pg_temp"))
-    statements.append(f"drop schema if exists {quote(COMPAT)} cascade")
-    for publication in survey.dependents:
-        if publication.kind is Kind.PUBLICATION:
-            table = survey.shape.tables[publication.base].name
-            statements.append(published(publication, qualified(schema, table), publication.options))
+    statements.extend(repoint.restore_statements(survey, archive))
+    statements.extend(f"drop schema if exists {quote(name)} cascade" for name in (COMPAT, KEPT))
     if survey.preferences == "jsonb":
         relation = qualified(schema, PREFERENCES)
         # Only defaults that nobody has touched since: what users chose stays.
@@ -106,9 +87,10 @@ def _sequence_updates(survey: Survey) -> list[str]:
 
 
 def settle_back_statements(survey: Survey) -> list[str]:
-    """The look at rows that references made again still owe."""
-    return [
-        f"alter table {qualified(key.schema, key.on)} validate constraint {quote(key.name)}"
-        for key in foreign_keys(survey)
-        if key.validated
-    ]
+    """The look at rows that references made again still owe, and materialized views filled with v1 again."""
+    schema = survey.shape.schema
+    statements = []
+    for key in repoint.foreign_keys(survey):
+        if key.validated:
+            statements.extend(repoint.validated(schema, key, survey.shape.tables[key.base].name))
+    return [*statements, *(statement for _, statement in matviews.refreshed(survey))]

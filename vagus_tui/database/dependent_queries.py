@@ -1,0 +1,212 @@
+"""The catalog queries behind `read_dependents`. $1 is always the oids of v1's tables."""
+
+from __future__ import annotations
+
+V1_OIDS = """
+select c.oid, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = $1 and c.relname = any($2::text[])
+"""
+
+FOREIGN_KEYS = """
+select n.nspname as schema, k.conname as name, c.relname as on, r.relname as target,
+       pg_get_constraintdef(k.oid) as definition, k.convalidated as validated, c.relkind = 'p' as partitioned,
+       pg_get_userbyid(c.relowner)::text as owner, pg_has_role(c.relowner, 'usage') as ours,
+       array(select a.attname::text from unnest(k.confkey) with ordinality u(number, place)
+             join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.number order by u.place) as columns,
+       array(select format('%I.%I', ln.nspname, l.relname) from pg_partition_tree(c.oid) t
+             join pg_class l on l.oid = t.relid join pg_namespace ln on ln.oid = l.relnamespace
+             where t.isleaf and c.relkind = 'p' order by 1) as leaves
+from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
+join pg_class r on r.oid = k.confrelid
+where k.contype = 'f' and k.confrelid = any($1::oid[]) and k.conrelid <> all($1::oid[]) and k.conparentid = 0
+order by 1, 3, 2
+"""
+
+REFERENCES = """
+select n.nspname as schema, k.conname as name, c.relname as on, r.relname as target, rn.nspname as target_schema,
+       pg_get_constraintdef(k.oid) as definition, k.convalidated as validated,
+       pg_get_userbyid(c.relowner)::text as owner, pg_has_role(c.relowner, 'usage') as ours,
+       r.oid = any($1::oid[]) as inner,
+       array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum = any(k.conkey))
+         as columns,
+       array(select a.attname::text from pg_attribute a where a.attrelid = r.oid and a.attnum = any(k.confkey))
+         as referenced
+from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
+join pg_class r on r.oid = k.confrelid join pg_namespace rn on rn.oid = r.relnamespace
+where k.contype = 'f' and k.conrelid = any($1::oid[]) and k.conparentid = 0
+order by 1, 3, 2
+"""
+
+RELATIONS = """
+with recursive reads as (
+  select distinct r.ev_class as reader, d.refobjid as source
+  from pg_depend d join pg_rewrite r on r.oid = d.objid and r.rulename = '_RETURN'
+  join pg_class s on s.oid = d.refobjid
+  where d.classid = 'pg_rewrite'::regclass and d.refclassid = 'pg_class'::regclass and r.ev_class <> d.refobjid
+    and (s.relkind in ('v', 'm') or s.oid = any($1::oid[]))),
+reached (oid, depth) as (
+  select reader, 1 from reads where source = any($1::oid[])
+  union
+  select r.reader, reached.depth + 1 from reads r join reached on reached.oid = r.source where reached.depth < 32)
+select c.oid, n.nspname as schema, c.relname as name, c.relkind::text as relkind, max(x.depth) as depth,
+       pg_get_viewdef(c.oid) as definition, coalesce(c.reloptions, '{}') as options, c.relispopulated as populated,
+       pg_get_userbyid(c.relowner)::text as owner, pg_has_role(c.relowner, 'usage') as ours,
+       exists(select from pg_depend e where e.objid = c.oid and e.classid = 'pg_class'::regclass
+              and e.deptype = 'e') as extension,
+       array(select sn.nspname || '.' || s.relname from reads q join pg_class s on s.oid = q.source
+             join pg_namespace sn on sn.oid = s.relnamespace where q.reader = c.oid and s.relkind = 'm' order by 1)
+         as materialized,
+       array(select s.relname::text from reads q join pg_class s on s.oid = q.source
+             where q.reader = c.oid and s.oid = any($1::oid[]) order by 1) as tables,
+       array(select distinct t.relname || '.' || a.attname from pg_rewrite w
+             join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid
+               and d.refclassid = 'pg_class'::regclass and d.refobjsubid <> 0
+             join pg_class t on t.oid = d.refobjid and t.oid = any($1::oid[])
+             join pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid
+             where w.ev_class = c.oid and w.rulename = '_RETURN') as uses,
+       c.relkind = 'v' and pg_relation_is_updatable(c.oid, false) & 28 <> 0
+         and exists(select from aclexplode(c.relacl) g where g.grantee <> c.relowner
+                    and g.privilege_type in ('INSERT', 'UPDATE', 'DELETE')) as written,
+       array(select pg_get_indexdef(i.indexrelid) from pg_index i where i.indrelid = c.oid order by i.indexrelid)
+         as indexes,
+       exists(select from pg_index i where i.indrelid = c.oid and i.indisunique and i.indisvalid
+              and i.indpred is null and i.indexprs is null) as keyed,
+       obj_description(c.oid, 'pg_class') as comment
+from reached x join pg_class c on c.oid = x.oid join pg_namespace n on n.oid = c.relnamespace
+where n.nspname <> all($2::text[]) and c.relkind in ('v', 'm')
+group by c.oid, n.nspname order by depth, 2, 3
+"""
+"""Views and materialized views that read v1, directly or through others; `depth` puts the sources before readers."""
+
+RULES = """
+select distinct n.nspname as schema, r.rulename as name, c.relname as on, pg_get_ruledef(r.oid) as definition,
+       pg_get_userbyid(c.relowner)::text as owner, pg_has_role(c.relowner, 'usage') as ours
+from pg_rewrite r join pg_class c on c.oid = r.ev_class join pg_namespace n on n.oid = c.relnamespace
+where r.rulename <> '_RETURN' and (r.ev_class = any($1::oid[]) or exists(
+  select from pg_depend d where d.classid = 'pg_rewrite'::regclass and d.objid = r.oid
+    and d.refclassid = 'pg_class'::regclass and d.refobjid = any($1::oid[])))
+order by 1, 3, 2
+"""
+
+POLICIES = """
+select n.nspname as schema, p.polname as name, c.relname as on,
+       pg_get_expr(p.polqual, p.polrelid) as reads, pg_get_expr(p.polwithcheck, p.polrelid) as writes,
+       pg_get_userbyid(c.relowner)::text as owner, pg_has_role(c.relowner, 'usage') as ours,
+       array(select distinct t.relname || '.' || a.attname from pg_depend d
+             join pg_class t on t.oid = d.refobjid and t.oid = any($1::oid[])
+             join pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid
+             where d.classid = 'pg_policy'::regclass and d.objid = p.oid and d.refclassid = 'pg_class'::regclass
+               and d.refobjsubid <> 0) as uses,
+       array(select distinct t.relname::text from pg_depend d join pg_class t on t.oid = d.refobjid
+             where d.classid = 'pg_policy'::regclass and d.objid = p.oid and d.refclassid = 'pg_class'::regclass
+               and t.oid = any($1::oid[])) as tables,
+       exists(select from pg_depend d join pg_class m on m.oid = d.refobjid and m.relkind = 'm'
+              where d.classid = 'pg_policy'::regclass and d.objid = p.oid
+                and d.refclassid = 'pg_class'::regclass) as materialized
+from pg_policy p join pg_class c on c.oid = p.polrelid join pg_namespace n on n.oid = c.relnamespace
+where p.polrelid <> all($1::oid[]) and exists(
+  select from pg_depend d where d.classid = 'pg_policy'::regclass and d.objid = p.oid
+    and d.refclassid = 'pg_class'::regclass and d.refobjid = any($1::oid[]))
+order by 1, 3, 2
+"""
+
+TRIGGERS = """
+select n.nspname as schema, t.tgname as name, c.relname as on, pg_get_triggerdef(t.oid) as definition,
+       t.tgenabled::text as enabled, p.prosrc as source, l.lanname as language, fn.nspname as function_schema,
+       p.proname as function_name, format('%I.%I', n.nspname, c.relname) as relation,
+       pg_get_userbyid(c.relowner)::text as owner, pg_has_role(c.relowner, 'usage') as ours,
+       array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum = any(t.tgattr))
+         as columns
+from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
+join pg_proc p on p.oid = t.tgfoid join pg_language l on l.oid = p.prolang
+join pg_namespace fn on fn.oid = p.pronamespace
+where t.tgrelid = any($1::oid[]) and not t.tgisinternal and t.tgname not like 'vagus\\_%'
+order by 3, 2
+"""
+
+FUNCTIONS = """
+select n.nspname as schema, p.proname as name, pg_get_function_identity_arguments(p.oid) as arguments,
+       pg_get_functiondef(p.oid) as definition, p.prosrc as source, l.lanname as language, p.prokind::text as prokind,
+       p.prosqlbody is not null as atomic,
+       coalesce((select substr(s, 13) from unnest(p.proconfig) s where s like 'search\\_path=%'), '') as path,
+       pg_get_userbyid(p.proowner)::text as owner, pg_has_role(p.proowner, 'usage') as ours,
+       array(select distinct t.relname || '.' || a.attname from pg_depend d
+             join pg_class t on t.oid = d.refobjid and t.oid = any($1::oid[])
+             join pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid
+             where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.refclassid = 'pg_class'::regclass
+               and d.refobjsubid <> 0) as uses,
+       array(select distinct t.relname::text from pg_depend d join pg_class t on t.oid = d.refobjid
+             where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.refclassid = 'pg_class'::regclass
+               and t.oid = any($1::oid[])) as tables,
+       exists(select from pg_type y join pg_class c on c.oid = any($1::oid[]) and y.oid in (
+                c.reltype, (select e.typarray from pg_type e where e.oid = c.reltype))
+              where y.oid = p.prorettype or y.oid = any(p.proargtypes) or y.oid = any(p.proallargtypes)) as row_type
+from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_language l on l.oid = p.prolang
+where p.prokind in ('f', 'p') and n.nspname <> all($2::text[]) and n.nspname not like 'workout\\_v2\\_%'
+  and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_%'
+  and not exists (select from pg_depend e where e.objid = p.oid and e.classid = 'pg_proc'::regclass and e.deptype = 'e')
+  and (p.prosrc ~* $3
+       or exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid
+                  and d.refclassid = 'pg_class'::regclass and d.refobjid = any($1::oid[]))
+       or exists (select from pg_class c join pg_type y on y.oid in (
+                    c.reltype, (select e.typarray from pg_type e where e.oid = c.reltype))
+                  where c.oid = any($1::oid[]) and (y.oid = p.prorettype or y.oid = any(p.proargtypes)
+                    or y.oid = any(p.proallargtypes))))
+order by 1, 2, 3
+"""
+
+_PUBLICATIONS = """
+select p.pubname as name, c.relname as on, {columns} as columns, {filter} as filter,
+       pg_get_userbyid(p.pubowner)::text as owner, pg_has_role(p.pubowner, 'usage') as ours
+from pg_publication_rel r join pg_publication p on p.oid = r.prpubid join pg_class c on c.oid = r.prrelid
+where r.prrelid = any($1::oid[]) order by 1, 2
+"""
+
+_WIDE_PUBLICATIONS = """
+select p.pubname as name, p.puballtables as all_tables, pg_get_userbyid(p.pubowner)::text as owner
+from pg_publication p where p.puballtables {in_schema} order by 1
+"""
+
+DEFAULTS = """
+select n.nspname as schema, a.attname as name, c.relname as on, pg_get_expr(d.adbin, d.adrelid) as definition,
+       s.relname as sequence, o.relname as target
+from pg_depend q join pg_class s on s.oid = q.objid and s.relkind = 'S' join pg_class o on o.oid = q.refobjid
+join pg_depend u on u.classid = 'pg_attrdef'::regclass and u.refclassid = 'pg_class'::regclass and u.refobjid = s.oid
+join pg_attrdef d on d.oid = u.objid join pg_class c on c.oid = d.adrelid
+join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid and a.attnum = d.adnum
+where q.classid = 'pg_class'::regclass and q.refclassid = 'pg_class'::regclass and q.refobjid = any($1::oid[])
+  and q.deptype in ('a', 'i') and c.oid <> all($1::oid[])
+order by 1, 3, 2
+"""
+
+ROW_TYPES = """
+select n.nspname as schema, a.attname as name, c.relname as on, format_type(a.atttypid, null) as definition,
+       t.relname as target
+from pg_class t join pg_type y on y.oid in (t.reltype, (select e.typarray from pg_type e where e.oid = t.reltype))
+join pg_attribute a on a.atttypid = y.oid and not a.attisdropped and a.attnum > 0
+join pg_class c on c.oid = a.attrelid and c.relkind in ('r', 'p', 'f', 'c')
+join pg_namespace n on n.oid = c.relnamespace
+where t.oid = any($1::oid[]) order by 1, 3, 2
+"""
+
+
+def publications(major: int) -> str:
+    """Tables that are published by name. Column lists and row filters came with PostgreSQL 15."""
+    if major < 15:
+        return _PUBLICATIONS.format(columns="null::text[]", filter="null::text")
+    return _PUBLICATIONS.format(
+        columns="(select array_agg(a.attname::text order by a.attnum) from pg_attribute a "
+        "where a.attrelid = c.oid and a.attnum = any(r.prattrs))",
+        filter="pg_get_expr(r.prqual, r.prrelid)",
+    )
+
+
+def wide_publications(major: int) -> str:
+    """Publications of every table, or (since PostgreSQL 15) of every table of v1's schema, $1."""
+    in_schema = "and $1::text is not null"
+    if major >= 15:
+        in_schema = (
+            "or exists(select from pg_publication_namespace x join pg_namespace n on n.oid = x.pnnspid "
+            "where x.pnpubid = p.oid and n.nspname = $1::text)"
+        )
+    return _WIDE_PUBLICATIONS.format(in_schema=in_schema)

@@ -1,0 +1,284 @@
+"""Reading everything that points at v1's tables out of the system catalogs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from vagus_tui.database import dependent_queries as queries
+from vagus_tui.database.connection import Connection
+from vagus_tui.database.dependents import Dependent, Kind
+from vagus_tui.schema.identifiers import quote
+from vagus_tui.schema.v1 import V1Shape
+
+COMPAT = "workout_v1_compat"
+KEPT = "workout_v1_kept"
+OURS = ["vagus_migration", "workout_v2", COMPAT, KEPT, "workout_v1_restore"]
+"""Schemas that we make: what they hold is no dependent."""
+
+
+async def read_dependents(connection: Connection, shape: V1Shape) -> list[Dependent]:
+    """Everything that points at v1's tables, in the order in which people would look for it."""
+    bases = {table.name: base for base, table in shape.tables.items()}
+    rows = await connection.fetch(queries.V1_OIDS, shape.schema, list(bases))
+    reader = _Reader(connection, shape, bases, [row["oid"] for row in rows])
+    async with connection.transaction():
+        # Names of v1's tables come out unqualified, so that a definition can be bound to other tables.
+        await connection.execute(f"set local search_path = {quote(shape.schema)}, pg_temp")
+        return [
+            *await reader.foreign_keys(),
+            *await reader.references(),
+            *await reader.relations(),
+            *await reader.rules(),
+            *await reader.policies(),
+            *await reader.triggers(),
+            *await reader.functions(),
+            *await reader.publications(),
+            *await reader.others(),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    connection: Connection
+    shape: V1Shape
+    bases: Mapping[str, str]
+    oids: list[int]
+
+    def _uses(self, found: list[str]) -> tuple[str, ...]:
+        """`table.column` of the catalog with the tables' v1 names."""
+        used = [name.partition(".") for name in found]
+        return tuple(sorted(f"{self.bases[table]}.{column}" for table, _, column in used))
+
+    @staticmethod
+    def _whose(row: asyncpg.Record) -> dict[str, Any]:
+        return {"owner": row["owner"], "ours": row["ours"]}
+
+    async def foreign_keys(self) -> list[Dependent]:
+        return [
+            Dependent(
+                Kind.FOREIGN_KEY,
+                row["schema"],
+                row["name"],
+                self.bases[row["target"]],
+                row["definition"],
+                on=row["on"],
+                validated=row["validated"],
+                uses=tuple(f"{self.bases[row['target']]}.{column}" for column in row["columns"]),
+                facts=(
+                    *((("partitioned", "yes"),) if row["partitioned"] else ()),
+                    *(("leaf", leaf) for leaf in row["leaves"]),
+                ),
+                **self._whose(row),
+            )
+            for row in await self.connection.fetch(queries.FOREIGN_KEYS, self.oids)
+        ]
+
+    async def references(self) -> list[Dependent]:
+        """References that v1's own tables make through columns v2 does not know, such as a plan's parent plan."""
+        found = []
+        for row in await self.connection.fetch(queries.REFERENCES, self.oids):
+            base = self.bases[row["on"]]
+            carried = {column.name for column in self.shape.tables[base].carried}
+            if not carried & set(row["columns"]):
+                continue
+            target = self.bases[row["target"]] if row["inner"] else row["target"]
+            found.append(
+                Dependent(
+                    Kind.REFERENCE,
+                    row["schema"],
+                    row["name"],
+                    base,
+                    row["definition"],
+                    on=row["on"],
+                    validated=row["validated"],
+                    uses=tuple(f"{base}.{column}" for column in row["columns"])
+                    + (tuple(f"{target}.{column}" for column in row["referenced"]) if row["inner"] else ()),
+                    facts=(
+                        ("target", target),
+                        ("target schema", row["target_schema"]),
+                        *((("inner", "yes"),) if row["inner"] else ()),
+                    ),
+                    **self._whose(row),
+                )
+            )
+        return found
+
+    async def relations(self) -> list[Dependent]:
+        """Views and materialized views, sources before readers."""
+        found = []
+        for row in await self.connection.fetch(queries.RELATIONS, self.oids, OURS):
+            flags = [
+                (name, "yes")
+                for name in ("populated", "written", "keyed", "extension")
+                if row[name] and (name != "populated" or row["relkind"] == "m")
+            ]
+            found.append(
+                Dependent(
+                    Kind.MATERIALIZED_VIEW if row["relkind"] == "m" else Kind.VIEW,
+                    row["schema"],
+                    row["name"],
+                    "",
+                    row["definition"].strip().rstrip(";"),
+                    detail=", ".join(row["tables"]),
+                    options=tuple(row["options"]),
+                    uses=self._uses(row["uses"]),
+                    facts=(
+                        *flags,
+                        *(("table", self.bases[table]) for table in row["tables"]),
+                        *(("materialized", name) for name in row["materialized"]),
+                        *(("index", text) for text in row["indexes"]),
+                        *((("comment", row["comment"]),) if row["comment"] else ()),
+                    ),
+                    **self._whose(row),
+                )
+            )
+        return found
+
+    async def rules(self) -> list[Dependent]:
+        return [
+            Dependent(
+                Kind.RULE,
+                row["schema"],
+                row["name"],
+                self.bases.get(row["on"], ""),
+                row["definition"],
+                on=row["on"],
+                **self._whose(row),
+            )
+            for row in await self.connection.fetch(queries.RULES, self.oids)
+        ]
+
+    async def policies(self) -> list[Dependent]:
+        return [
+            Dependent(
+                Kind.POLICY,
+                row["schema"],
+                row["name"],
+                "",
+                "; ".join(
+                    part
+                    for part in (
+                        f"using ({row['reads']})" if row["reads"] else "",
+                        f"with check ({row['writes']})" if row["writes"] else "",
+                    )
+                    if part
+                ),
+                on=row["on"],
+                uses=self._uses(row["uses"]),
+                facts=(
+                    *((("using", row["reads"]),) if row["reads"] else ()),
+                    *((("check", row["writes"]),) if row["writes"] else ()),
+                    *((("materialized", "yes"),) if row["materialized"] else ()),
+                    *(("table", self.bases[table]) for table in row["tables"]),
+                ),
+                **self._whose(row),
+            )
+            for row in await self.connection.fetch(queries.POLICIES, self.oids)
+        ]
+
+    async def triggers(self) -> list[Dependent]:
+        return [
+            Dependent(
+                Kind.TRIGGER,
+                row["schema"],
+                row["name"],
+                self.bases[row["on"]],
+                row["definition"],
+                on=row["on"],
+                facts=(
+                    *((name, row[name]) for name in ("enabled", "source", "language", "relation")),
+                    ("function", f"{row['function_schema']}.{row['function_name']}"),
+                    *(("column", column) for column in row["columns"]),
+                ),
+                **self._whose(row),
+            )
+            for row in await self.connection.fetch(queries.TRIGGERS, self.oids)
+        ]
+
+    async def functions(self) -> list[Dependent]:
+        names = "|".join(re.escape(table.name) for table in self.shape.tables.values())
+        found = await self.connection.fetch(queries.FUNCTIONS, self.oids, OURS, rf"\m({names})\M")
+        return [
+            Dependent(
+                Kind.FUNCTION,
+                row["schema"],
+                row["name"],
+                "",
+                row["definition"],
+                detail=f"({row['arguments']})",
+                uses=self._uses(row["uses"]),
+                facts=(
+                    *((name, row[name]) for name in ("source", "language", "path", "prokind")),
+                    *((name, "yes") for name in ("atomic", "row_type") if row[name]),
+                    *(("table", self.bases[table]) for table in row["tables"]),
+                ),
+                **self._whose(row),
+            )
+            for row in found
+        ]
+
+    async def publications(self) -> list[Dependent]:
+        major = self.connection.get_server_version().major
+        named = [
+            Dependent(
+                Kind.PUBLICATION,
+                "",
+                row["name"],
+                self.bases[row["on"]],
+                row["filter"] or "",
+                on=row["on"],
+                options=tuple(row["columns"] or ()),
+                **self._whose(row),
+            )
+            for row in await self.connection.fetch(queries.publications(major), self.oids)
+        ]
+        wide = await self.connection.fetch(queries.wide_publications(major), self.shape.schema)
+        return [
+            *named,
+            *(
+                Dependent(
+                    Kind.PUBLICATION,
+                    "",
+                    row["name"],
+                    "",
+                    "for all tables" if row["all_tables"] else f"for tables in schema {self.shape.schema}",
+                    owner=row["owner"],
+                )
+                for row in wide
+            ),
+        ]
+
+    async def others(self) -> list[Dependent]:
+        """Defaults that draw from v1's sequences, and columns of v1's row types."""
+        defaults = [
+            Dependent(
+                Kind.DEFAULT,
+                row["schema"],
+                row["name"],
+                self.bases[row["target"]],
+                row["definition"],
+                on=row["on"],
+                facts=(("sequence", row["sequence"]),),
+            )
+            for row in await self.connection.fetch(queries.DEFAULTS, self.oids)
+        ]
+        columns = await self.connection.fetch(queries.ROW_TYPES, self.oids)
+        return [
+            *defaults,
+            *(
+                Dependent(
+                    Kind.ROW_TYPE,
+                    row["schema"],
+                    row["name"],
+                    self.bases[row["target"]],
+                    row["definition"],
+                    on=row["on"],
+                )
+                for row in columns
+            ),
+        ]

@@ -1,0 +1,140 @@
+"""Materialized views over v1: built anew beside v2, swapped in the cut-over, filled again when there is time for it.
+
+The old ones are kept as they are, rows, indexes, grants and all, in a schema of their own, and come back with a
+rollback. So nobody ever finds one empty, and the cut-over fills none.
+"""
+
+from __future__ import annotations
+
+from vagus_tui.database.dependent_reader import COMPAT, KEPT
+from vagus_tui.database.dependents import Dependent, Fate, Kind
+from vagus_tui.migration.binding import foreign_bases, in_path, translated
+from vagus_tui.migration.survey import Survey
+from vagus_tui.schema.identifiers import literal, qualified, quote
+
+
+def _followers(survey: Survey) -> list[Dependent]:
+    moving = (Fate.FOLLOWS, Fate.TRANSLATED)
+    return [one for one in survey.dependents if one.kind is Kind.MATERIALIZED_VIEW and one.fate in moving]
+
+
+def rebuilt(survey: Survey) -> list[Dependent]:
+    """Those that read v1's tables themselves; the others read a view that is replaced, and are only filled again."""
+    return [view for view in _followers(survey) if view.all("table")]
+
+
+def _staged(view: Dependent) -> str:
+    """The name under which it is built: schemas differ, names need not."""
+    return f"{view.schema}.{view.name}"[:63]
+
+
+def build_statements(survey: Survey, staging: str) -> list[str]:
+    """Build them in the compatibility schema over v2's tables in `staging`, with everything that hangs on them."""
+    statements = []
+    if rebuilt(survey):
+        statements += [f"create schema {quote(KEPT)}", f"revoke all on schema {quote(KEPT)} from public"]
+    for view in rebuilt(survey):
+        bases = foreign_bases(survey.shape, view.all("table"), view.uses, view.definition)
+        body = translated(survey.shape, view.definition, bases, staging)
+        relation, old = qualified(COMPAT, _staged(view)), qualified(view.schema, view.name)
+        statements += _made(survey, view, relation, body, staging, filled=bool(view.fact("populated")), like=old)
+    return statements
+
+
+def _made(
+    survey: Survey, view: Dependent, relation: str, body: str, source: str, *, filled: bool, like: str
+) -> list[str]:
+    """Make one, with its indexes, its comment, its owner, and the rights that another relation has."""
+    schema = survey.shape.schema
+    options = f" with ({', '.join(view.options)})" if view.options else ""
+    statements = in_path(
+        ", ".join([*dict.fromkeys((quote(source), quote(schema))), "pg_temp"]),
+        f"create materialized view {relation}{options} as\n{body}\nwith{'' if filled else ' no'} data",
+    )
+    for index in view.all("index"):
+        statements.extend(in_path(f"{quote(schema)}, pg_temp", _index_on(index, relation)))
+    if view.fact("comment"):
+        statements.append(f"comment on materialized view {relation} is {literal(view.fact('comment'))}")
+    statements.append(_same_rights(like, relation))
+    if view.owner != survey.me:
+        statements.append(f"alter materialized view {relation} owner to {quote(view.owner)}")
+    return statements
+
+
+def _index_on(index: str, relation: str) -> str:
+    """An index's definition on another relation; the catalog writes the relation's name before USING."""
+    head, using, tail = index.partition(" USING ")
+    head, _, _ = head.rpartition(" ON ")
+    return f"{head} ON {relation}{using}{tail}"
+
+
+def _same_rights(old: str, new: str) -> str:
+    """Give the new one exactly the old one's grants, whatever default privileges say."""
+    block = (
+        "declare g record;\nbegin\n"
+        f"for g in select distinct coalesce(quote_ident(r.rolname), 'public') as grantee from pg_class c, "
+        "aclexplode(c.relacl) a left join pg_roles r on r.oid = a.grantee\n"
+        f"  where c.oid = {literal(new).strip()}::regclass and a.grantee <> c.relowner loop\n"
+        f"  execute {literal(f'revoke all on {new} from ')} || g.grantee;\nend loop;\n"
+        "for g in select lower(a.privilege_type) as privilege, coalesce(quote_ident(r.rolname), 'public') as grantee,\n"
+        "    case when a.is_grantable then ' with grant option' else '' end as further from pg_class c,\n"
+        "    aclexplode(c.relacl) a left join pg_roles r on r.oid = a.grantee\n"
+        f"  where c.oid = {literal(old).strip()}::regclass and a.grantee <> c.relowner loop\n"
+        f"  execute 'grant ' || g.privilege || {literal(f' on {new} to ')} || g.grantee || g.further;\nend loop;\nend"
+    )
+    return f"do {literal(block)}"
+
+
+def swap_statements(survey: Survey) -> list[str]:
+    """Put the old ones away and the new ones in their place."""
+    statements = []
+    for view in rebuilt(survey):
+        here, staged = qualified(view.schema, view.name), _staged(view)
+        statements += [
+            f"alter materialized view {here} rename to {quote(staged)}",
+            f"alter materialized view {qualified(view.schema, staged)} set schema {quote(KEPT)}",
+            f"alter materialized view {qualified(COMPAT, staged)} rename to {quote(view.name)}",
+            f"alter materialized view {qualified(COMPAT, view.name)} set schema {quote(view.schema)}",
+        ]
+    return statements
+
+
+def restore_statements(survey: Survey, archive: str) -> list[str]:
+    """Archive the new ones with v2, and bring the old ones back."""
+    statements = []
+    for view in rebuilt(survey):
+        here, staged = qualified(view.schema, view.name), _staged(view)
+        statements += [
+            f"alter materialized view {here} rename to {quote(staged)}",
+            f"alter materialized view {qualified(view.schema, staged)} set schema {quote(archive)}",
+            f"alter materialized view {qualified(KEPT, staged)} set schema {quote(view.schema)}",
+            f"alter materialized view {qualified(view.schema, staged)} rename to {quote(view.name)}",
+        ]
+    return statements
+
+
+def remade_statements(survey: Survey, archive: str) -> list[str]:
+    """Archive the new ones and make the old ones again, empty yet: for v1 tables that are not those they read."""
+    statements = []
+    for view in rebuilt(survey):
+        here, staged = qualified(view.schema, view.name), _staged(view)
+        statements += [
+            f"alter materialized view {here} rename to {quote(staged)}",
+            f"alter materialized view {qualified(view.schema, staged)} set schema {quote(archive)}",
+        ]
+        like = qualified(archive, staged)
+        statements += _made(survey, view, here, view.definition, survey.shape.schema, filled=False, like=like)
+    return statements
+
+
+def refreshed(survey: Survey, *, anew: bool = False) -> list[tuple[Dependent, str]]:
+    """The statement that fills each again, readers undisturbed where it has a unique index and is not empty (`anew`)."""
+    return [
+        (
+            view,
+            f"refresh materialized view {'concurrently ' if view.fact('keyed') and not anew else ''}"
+            f"{qualified(view.schema, view.name)}",
+        )
+        for view in _followers(survey)
+        if view.fact("populated")
+    ]

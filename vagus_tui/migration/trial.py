@@ -1,0 +1,136 @@
+"""Trying definitions on v2 before there is a v2: against empty tables, in a transaction that is rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from vagus_tui.database.connection import Connection
+from vagus_tui.database.dependents import Dependent, Kind
+from vagus_tui.errors import RefusedError
+from vagus_tui.migration.binding import translated
+from vagus_tui.migration.compat import compat_views
+from vagus_tui.schema.ddl import V2Ddl
+from vagus_tui.schema.identifiers import qualified, quote
+from vagus_tui.schema.v1 import V1Shape
+
+TRIAL = "workout_v2_trial"
+TRIAL_COMPAT = "workout_v2_trial_compat"
+
+_COLUMNS = """
+select array(select row(a.attname, a.atttypid, a.atttypmod, a.attcollation)::text from pg_attribute a
+             where a.attrelid = $1::regclass and a.attnum > 0 and not a.attisdropped order by a.attnum)
+"""
+
+
+class _UndoError(Exception):
+    """Takes a savepoint back."""
+
+
+class Trial:
+    """Empty v2 tables, and v1's shape over them, to try definitions on. Use it within `trial()`."""
+
+    def __init__(self, connection: Connection, shape: V1Shape) -> None:
+        self.connection = connection
+        self.shape = shape
+
+    async def attempt(self, statements: list[str], compare: tuple[str, str] | None = None) -> str:
+        """Run statements and take them back. Returns what is wrong with them, "" when nothing is.
+
+        Args:
+            compare: two relations that must have the same columns afterwards.
+        """
+        wrong = ""
+        try:
+            async with self.connection.transaction():
+                for statement in statements:
+                    await self.connection.execute(statement)
+                if compare is not None:
+                    made, wanted = [await self.connection.fetchval(_COLUMNS, name) for name in compare]
+                    if made != wanted:
+                        wrong = "its columns would not be the same as before"
+                raise _UndoError
+        except _UndoError:
+            return wrong
+        except asyncpg.PostgresError as error:
+            return str(error)
+
+    async def view(self, view: Dependent, bases: tuple[str, ...], options: tuple[str, ...]) -> str:
+        """Try a view's query, with some of v1's tables given in v1's shape."""
+        body = translated(self.shape, view.definition, bases, TRIAL)
+        listed = f" with ({', '.join(options)})" if options and view.kind is Kind.VIEW else ""
+        trial = f"{quote(TRIAL)}.vagus_trial"
+        return await self.attempt(
+            [self._path(TRIAL), f"create view {trial}{listed} as\n{body}"],
+            compare=(trial, qualified(view.schema, view.name)),
+        )
+
+    async def policy(self, policy: Dependent, *, compat: bool) -> str:
+        """Try a policy's conditions on an empty table like its own."""
+        table = f"pg_temp.{quote(policy.on)}"
+        clauses = [f"using ({text})" for text in policy.all("using")]
+        clauses += [f"with check ({text})" for text in policy.all("check")]
+        return await self.attempt(
+            [
+                self._path(TRIAL_COMPAT if compat else TRIAL),
+                f"create temporary table {quote(policy.on)} (like {qualified(policy.schema, policy.on)})",
+                f"create policy vagus_trial on {table} {' '.join(clauses)}",
+            ]
+        )
+
+    async def function(self, function: Dependent, definition: str, *, compat: bool) -> str:
+        """Try a function's definition under another name."""
+        word = "PROCEDURE" if function.fact("prokind") == "p" else "FUNCTION"
+        head, parenthesis, rest = definition.partition("(")
+        if not head.startswith(f"CREATE OR REPLACE {word} "):
+            return "its definition could not be read"
+        return await self.attempt(
+            [
+                self._path(TRIAL_COMPAT if compat else TRIAL),
+                f"create or replace {word} {quote(TRIAL)}.vagus_trial{parenthesis}{rest}",
+            ]
+        )
+
+    async def statement(self, statement: str) -> str:
+        """Try any one statement that names v2's tables in the schema `TRIAL`."""
+        return await self.attempt([statement])
+
+    def _path(self, schema: str) -> str:
+        return f"set local search_path = {quote(schema)}, {quote(self.shape.schema)}, pg_temp"
+
+
+@asynccontextmanager
+async def trial(connection: Connection, shape: V1Shape) -> AsyncIterator[Trial]:
+    """Empty v2 tables for as long as the block lasts; nothing of them remains.
+
+    Raises:
+        RefusedError: the role may not make schemas, which the migration itself needs.
+    """
+    ddl = V2Ddl(TRIAL, shape, preferences=False)
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        # Nothing here waits for anybody, and nobody waits for it.
+        await connection.execute("set local lock_timeout = '1s'")
+        try:
+            await connection.execute(f"create schema {quote(TRIAL)}")
+        except asyncpg.InsufficientPrivilegeError as error:
+            raise RefusedError(
+                "Whether views, policies and functions can follow cannot be tried: no right to create schemas.",
+                next_step="See the check “rights”.",
+            ) from error
+        for table in ddl.tables:
+            await connection.execute(ddl.create_table(table))
+            for index in ddl.unique_indexes(table):
+                await connection.execute(index.sql)
+            for statement in ddl.key_constraints(table):
+                await connection.execute(statement)
+        await connection.execute(f"create schema {quote(TRIAL_COMPAT)}")
+        for statement in compat_views(shape, TRIAL, TRIAL_COMPAT, connection.get_server_version().major):
+            await connection.execute(statement)
+        yield Trial(connection, shape)
+    finally:
+        if not connection.is_closed():
+            await transaction.rollback()
