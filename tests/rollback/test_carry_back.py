@@ -214,7 +214,8 @@ async def test_v1s_own_triggers_do_not_touch_what_comes_back(moved: TestDatabase
         stamp = await app.fetchval("select updated_at from exercises where id = $1", who["exercise"])
     await rolled_back(moved)
     row = await conn.fetchrow("select name, updated_at from exercises where id = $1", who["exercise"])
-    assert row is not None and tuple(row) == ("quiet", stamp)
+    # v2 has the trigger too, so it was heard once, when it was written, and not again on the way back.
+    assert row is not None and tuple(row) == ("QUIET!", stamp)
     assert changes(catalog, await catalog_fingerprint(conn)) == []
 
 

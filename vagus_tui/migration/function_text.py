@@ -52,19 +52,29 @@ def writes(text: str, names: Sequence[str]) -> bool:
     return re.search(r"\bfor\s+(?:no\s+key\s+)?(?:update|key\s+share|share)\b", text, re.IGNORECASE) is not None
 
 
+def _named_with_schema(shape: V1Shape) -> re.Pattern[str]:
+    names = "|".join(re.escape(table.name) for table in shape.tables.values())
+    owner = rf'(?:\b{re.escape(shape.schema)}|"{re.escape(shape.schema)}")'
+    return re.compile(rf'{owner}\s*\.\s*"?({names})\b"?', re.IGNORECASE)
+
+
 def rebound(function: Dependent, shape: V1Shape, schema: str) -> str:
     """A function's definition that finds v1's tables in another schema where it names them with theirs."""
     source = function.fact("source")
-    names = "|".join(re.escape(table.name) for table in shape.tables.values())
-    owner = rf'(?:\b{re.escape(shape.schema)}|"{re.escape(shape.schema)}")'
-    named = rf'{owner}\s*\.\s*"?({names})\b"?'
-    moved = re.sub(named, lambda found: f"{schema}.{quote(found[1].lower())}", source, flags=re.IGNORECASE)
+    moved = _named_with_schema(shape).sub(lambda found: f"{schema}.{quote(found[1].lower())}", source)
     return function.definition.replace(source, moved, 1) if moved != source else function.definition
+
+
+def needs_path(function: Dependent, shape: V1Shape) -> bool:
+    """Whether a function names one of v1's tables without its schema, and so looks it up along its search path."""
+    rest = _named_with_schema(shape).sub("", words(function.fact("source")))
+    return mentions(rest, [table.name for table in shape.tables.values()])
 
 
 def path_with(function: Dependent, schema: str) -> str:
     """The search path a function gets so that it finds v1's tables in a schema."""
-    return f"{quote(schema)}, {function.fact('path') or DEFAULT_PATH}"
+    path = function.fact("path") or DEFAULT_PATH
+    return quote(schema) if path == '""' else f"{quote(schema)}, {path}"
 
 
 def trigger_on(trigger: Dependent, relation: str) -> str:

@@ -1,7 +1,8 @@
 """The gates before a migration: every check that must hold, by name, each overridable only by name and with a reason.
 
-A gate is a check (`CheckEvent`): all prerequisites and data-quality checks, and three of its own. In development a
-missing backup or sign-off only warns, so that a trial run needs no paperwork; staging and production insist.
+A gate is a check (`CheckEvent`): all prerequisites and data-quality checks, three of its own, and those about
+everything that points at v1. In development a missing backup or sign-off only warns, so that a trial run needs no
+paperwork; staging and production insist.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from vagus_tui.errors import ConfigurationError
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.journal import store
 from vagus_tui.journal.state import DatabaseState, State
+from vagus_tui.migration.dependent_gates import DEPENDENT_GATES
 from vagus_tui.migration.phases.settle import owes_settling
 from vagus_tui.runbook.communications import GROUPS as COMMUNICATIONS
 from vagus_tui.runbook.model import T_ZERO, Item
@@ -115,8 +117,12 @@ OWN_GATES: tuple[Check, ...] = (
         probe=_communications_signed,
         guide="User Communication",
     ),
+    *DEPENDENT_GATES,
 )
 """The gates that are no check of another group, as checks."""
+
+
+_OWN_IDS = frozenset(check.id for check in OWN_GATES)
 
 
 def before_migration() -> tuple[Check, ...]:
@@ -138,7 +144,7 @@ async def gates(context: Context) -> AsyncIterator[CheckEvent]:
     finishing = context.state.state is State.MIGRATED
     async for event in run_checks(OWN_GATES[:1] if finishing else gate_checks(), context):
         event = overridden(event, allowed)
-        if event.id in set(GateId):
+        if event.id in _OWN_IDS:
             event = dataclasses.replace(event, group=GATES)
         yield event
 

@@ -157,6 +157,8 @@ def function_statements(survey: Survey, staging: str) -> list[str]:
         definition = function_text.rebound(function, survey.shape, COMPAT)
         if definition != function.definition:
             statements.extend(in_path(f"{quote(schema)}, pg_temp", definition))
+        if not function_text.needs_path(function, survey.shape):
+            continue
         word = "procedure" if function.fact("prokind") == "p" else "function"
         statements.extend(
             in_path(

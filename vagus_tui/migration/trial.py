@@ -81,7 +81,7 @@ class Trial:
         )
 
     async def function(self, function: Dependent, definition: str, *, compat: bool) -> str:
-        """Try a function's definition under another name."""
+        """Try a function's definition in another schema. Its name stays: its body may say it before a parameter's."""
         word = "PROCEDURE" if function.fact("prokind") == "p" else "FUNCTION"
         head, parenthesis, rest = definition.partition("(")
         if not head.startswith(f"CREATE OR REPLACE {word} "):
@@ -89,7 +89,7 @@ class Trial:
         return await self.attempt(
             [
                 self._path(TRIAL_COMPAT if compat else TRIAL),
-                f"create or replace {word} {quote(TRIAL)}.vagus_trial{parenthesis}{rest}",
+                f"create or replace {word} {qualified(TRIAL, function.name)}{parenthesis}{rest}",
             ]
         )
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import asyncpg
 
-from vagus_tui.checks.base import Check, Group, blocking, run_check, run_checks
+from vagus_tui.checks.base import Check, Group, blocking, run_checks
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.errors import VagusError
 from vagus_tui.events import CheckEvent, Status
@@ -152,7 +152,14 @@ class Checking(Reading):
 
             async with self.context("gates") as context:
                 allowed = await store.overrides(context.connection)
-                self.own_gates = tuple([overridden(await run_check(check, context), allowed) for check in OWN_GATES])
+                under_way = (Status.PENDING, Status.RUNNING)
+                self.own_gates = tuple(
+                    [
+                        overridden(event, allowed)
+                        async for event in run_checks(OWN_GATES, context)
+                        if event.status not in under_way
+                    ]
+                )
         self.judge()
 
     def _gates_later(self) -> None:

@@ -1,0 +1,219 @@
+"""Gates about everything that points at v1: one per kind, which holds the migration up while something needs a person.
+
+Overriding one means: what is listed stays with the kept v1 tables, or out, as the list says; a rollback finds it
+untouched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from vagus_tui.checks.base import Check, Context, Group, Outcome
+from vagus_tui.database.dependent_reader import read_dependents
+from vagus_tui.database.dependents import Dependent, Fate, Kind
+from vagus_tui.events import Status
+from vagus_tui.migration import function_text
+from vagus_tui.migration.fates import decide
+from vagus_tui.migration.plain_tables import ODDITIES_NEXT, table_oddities
+from vagus_tui.schema.identifiers import qualified, quote
+from vagus_tui.schema.v1 import V1Shape
+
+_CACHE = "dependents"
+
+_CRON = "select exists(select from pg_extension where extname = 'pg_cron')"
+
+
+async def dependents_of(context: Context) -> tuple[Dependent, ...]:
+    """Every dependent with its fate, read once per run of the checks."""
+    if _CACHE not in context.cache:
+        found = await read_dependents(context.connection, context.shape)
+        repeat = context.settings.repeat_exercises
+        context.cache[_CACHE] = await decide(context.connection, context.shape, found, repeat_exercises=repeat)
+    decided: tuple[Dependent, ...] = context.cache[_CACHE]
+    return decided
+
+
+@dataclass(frozen=True, slots=True)
+class _Gate:
+    """One gate: the kinds it asks for, and what it says about them."""
+
+    id: str
+    title: str
+    why: str
+    kinds: tuple[Kind, ...]
+    one: str
+    many: str
+
+
+_GATES = (
+    _Gate(
+        "dependent-foreign-keys",
+        "References of other tables follow",
+        "A reference is bound to its table, not to the name: one that stays with the kept v1 table refuses rows about "
+        "plans, exercises and sessions that are made after the cut-over.",
+        (Kind.FOREIGN_KEY, Kind.REFERENCE),
+        "reference",
+        "references",
+    ),
+    _Gate(
+        "dependent-views",
+        "Views follow",
+        "A view that stays with the kept v1 tables goes on working and shows what was there at the cut-over, for ever.",
+        (Kind.VIEW, Kind.MATERIALIZED_VIEW),
+        "view",
+        "views",
+    ),
+    _Gate(
+        "dependent-rules",
+        "No rewrite rules about v1",
+        "A rule on or about a v1 table goes on rewriting statements for the kept table, where nobody looks.",
+        (Kind.RULE,),
+        "rule",
+        "rules",
+    ),
+    _Gate(
+        "dependent-policies",
+        "Policies of other tables follow",
+        "A policy that looks into a v1 table goes on looking into the kept one: rights that change after the cut-over "
+        "are not seen.",
+        (Kind.POLICY,),
+        "policy",
+        "policies",
+    ),
+    _Gate(
+        "dependent-functions",
+        "Functions that name v1's tables",
+        "A function finds tables by name when it runs, and so finds v2, whose columns are others: it breaks, or works "
+        "on the wrong thing.",
+        (Kind.FUNCTION,),
+        "function",
+        "functions",
+    ),
+    _Gate(
+        "dependent-triggers",
+        "Triggers on v1's tables",
+        "A trigger stays with its table: what it did for v1, such as an audit, nobody does for v2.",
+        (Kind.TRIGGER,),
+        "trigger",
+        "triggers",
+    ),
+    _Gate(
+        "dependent-publications",
+        "Publications follow",
+        "A publication that carries a v1 table goes on carrying the kept one, where nothing happens any more.",
+        (Kind.PUBLICATION,),
+        "published table",
+        "published tables",
+    ),
+    _Gate(
+        "dependent-columns",
+        "Columns that use v1's sequences and row types",
+        "They go on as they are, bound to the kept v1 tables; when those are removed, they are in the way.",
+        (Kind.DEFAULT, Kind.ROW_TYPE),
+        "column",
+        "columns",
+    ),
+)
+
+
+def proposal(dependent: Dependent, shape: V1Shape) -> str:
+    """What a person could do about a dependent, as SQL to be reviewed or advice in a sentence."""
+    relation = qualified(dependent.schema, dependent.on) if dependent.on and dependent.schema else ""
+    name = quote(dependent.name)
+    if dependent.kind in (Kind.FOREIGN_KEY, Kind.REFERENCE):
+        return f"alter table {relation} drop constraint {name}; and make another on v2 afterwards"
+    if dependent.kind is Kind.RULE:
+        return f"drop rule {name} on {relation}; and give v2 a trigger instead"
+    if dependent.kind is Kind.POLICY:
+        return f"alter policy {name} on {relation} using (…); in words that v2 knows, after the cut-over"
+    if dependent.kind is Kind.TRIGGER:
+        target = qualified(shape.schema, dependent.base)
+        return f"after the cut-over, once its function knows v2: {function_text.trigger_on(dependent, target)};"
+    if dependent.kind is Kind.PUBLICATION:
+        table = qualified(shape.schema, dependent.base)
+        return f"after the cut-over: alter publication {name} add table {table} …; with a filter that v2 knows"
+    if dependent.kind is Kind.FUNCTION:
+        return (
+            f"rewrite it for v2; or, if it only reads: alter function {qualified(dependent.schema, dependent.name)}"
+            f"{dependent.detail} set search_path = {function_text.path_with(dependent, 'workout_v1_compat')};"
+        )
+    return "rewrite it for v2, with only columns that v2 or the schema workout_v1_compat has, or drop it"
+
+
+def account(dependent: Dependent, shape: V1Shape) -> tuple[str, ...]:
+    """What is said about one dependent that needs a person: why, its SQL or the lines that matter, and a proposal."""
+    names = [table.name for table in shape.tables.values()]
+    if dependent.kind is Kind.FUNCTION and not dependent.fact("atomic"):
+        shown = tuple(f"    {line}" for line in function_text.lines(dependent.fact("source"), names))
+    else:
+        shown = tuple(f"    {line}" for line in dependent.definition.strip().splitlines())
+    return (
+        f"{dependent.kind.value} {dependent.title}: {dependent.reason}.",
+        *shown,
+        f"  Proposal: {proposal(dependent, shape)}",
+    )
+
+
+def _probe(gate: _Gate) -> Callable[[Context], Awaitable[Outcome]]:
+    async def probe(context: Context) -> Outcome:
+        mine = [one for one in await dependents_of(context) if one.kind in gate.kinds]
+        unseen = ""
+        if gate.kinds == (Kind.FUNCTION,) and await context.connection.fetchval(_CRON):
+            unseen = "pg_cron is here: what its jobs say is not looked at; see cron.job yourself."
+        if not mine:
+            return Outcome(Status.WARN if unseen else Status.PASS, "none", unseen)
+        stuck = [one for one in mine if one.fate is Fate.PERSON]
+        rest = [one for one in mine if one.fate is not Fate.PERSON]
+        detail = [line for one in stuck for line in account(one, context.shape)]
+        detail += [f"{one.kind.value} {one.title}: {one.reason}" for one in rest]
+        if unseen:
+            detail.append(unseen)
+        counted = f"{len(mine)} {gate.one if len(mine) == 1 else gate.many}"
+        if stuck:
+            return Outcome(
+                Status.FAIL,
+                f"{len(stuck)} of {counted}",
+                f"{len(stuck)} {'needs' if len(stuck) == 1 else 'need'} a person:",
+                rows=len(stuck),
+                detail=tuple(detail),
+            )
+        lost = any("no longer be written" in one.reason for one in rest) or gate.kinds[0] is Kind.DEFAULT
+        return Outcome(Status.WARN if lost or unseen else Status.PASS, counted, "", detail=tuple(detail))
+
+    return probe
+
+
+async def _plain(context: Context) -> Outcome:
+    oddities = await table_oddities(context.connection, context.shape)
+    if oddities:
+        return Outcome(Status.FAIL, f"{len(oddities)} are not", " ".join((*oddities, ODDITIES_NEXT)))
+    return Outcome(Status.PASS, "4 plain tables")
+
+
+DEPENDENT_GATES: tuple[Check, ...] = (
+    Check(
+        id="v1-plain-tables",
+        group=Group.PREREQUISITES,
+        title="v1's tables are plain tables",
+        why="A partitioned or inherited table has rows elsewhere, a view has none of its own, and what belongs to an "
+        "extension cannot be renamed.",
+        expected="4 plain tables",
+        probe=_plain,
+        overridable=False,
+        needs_v1=True,
+    ),
+    *(
+        Check(
+            id=gate.id,
+            group=Group.PREREQUISITES,
+            title=gate.title,
+            why=gate.why,
+            expected="none needs a person",
+            probe=_probe(gate),
+            needs_v1=True,
+        )
+        for gate in _GATES
+    ),
+)
+"""The gates about what points at v1, and about v1's tables themselves."""
