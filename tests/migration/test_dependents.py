@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.databases import TestDatabase
 from tests.migration.dependents_of_v1 import FOLLOWING, STUCK
 from tests.migration.support import as_user, migrated, rolled_back, settings_for
 from tests.oracle import OURS, catalog_fingerprint, changes, v1_rows, v2_differences
+from tests.rollback.support import backed_up, rolled_back_from
 from vagus_tui.checks.base import Context
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.dependents import Fate
@@ -269,3 +271,18 @@ async def test_v1_must_be_plain_tables(sql: str, said: str, make_database: MakeD
     assert gate.status is Status.FAIL and not gate.overridable and said in (gate.message or "")
     with pytest.raises(Exception, match="plain tables"):
         await plan_migration(conn, settings_for(database), await read_state(conn))
+
+
+async def test_a_backup_brings_it_back_too(surrounded: TestDatabase, connect: Connect, tmp_path: Path) -> None:
+    """After a rollback from a backup, other tables' policies, functions and materialized views read v1 again."""
+    conn = await connect(surrounded.url)
+    said = await read_all(conn)
+    kinds = ("views", "functions", "policies", "publications")
+    before = {kind: names for kind, names in (await everything(conn)).items() if kind.endswith(kinds)}
+    path = await backed_up(surrounded, tmp_path)
+    await migrated(surrounded)
+    await conn.execute("delete from workout_plans where true")
+    await rolled_back_from(surrounded, path)
+    now = {kind: names for kind, names in (await everything(conn)).items() if kind.endswith(kinds)}
+    assert changes(before, now) == []
+    assert await read_all(conn) == said

@@ -83,7 +83,9 @@ class _Reader:
         found = []
         for row in await self.connection.fetch(queries.REFERENCES, self.oids):
             base = self.bases[row["on"]]
-            carried = {column.name for column in self.shape.tables[base].carried}
+            table = self.shape.tables[base]
+            # Where only the tables' names are known, nothing is carried over either.
+            carried = {column.name for column in table.carried} if table.columns else set()
             if not carried & set(row["columns"]):
                 continue
             target = self.bases[row["target"]] if row["inner"] else row["target"]

@@ -128,7 +128,7 @@ def remade_statements(survey: Survey, archive: str) -> list[str]:
 
 
 def refreshed(survey: Survey, *, anew: bool = False) -> list[tuple[Dependent, str]]:
-    """The statement that fills each again, readers undisturbed where it has a unique index and is not empty (`anew`)."""
+    """The statement that fills each again, readers undisturbed where that can be; `anew` where it is empty."""
     return [
         (
             view,

@@ -275,12 +275,21 @@ class Replacement:
         if survey is not None:
             statements += repoint.bound_as_before(survey)
         statements += [
-            f"drop schema if exists {quote(COMPAT)} cascade",
-            f"drop schema if exists {quote(KEPT)} cascade",
+            *self._helpers_gone(known=survey is not None),
             f"drop schema if exists {quote(STAGING)} cascade",
             f"drop schema if exists {quote(RESTORING)} cascade",
         ]
         return statements
+
+    def _helpers_gone(self, *, known: bool) -> list[str]:
+        """Take away the schemas that helped v2 along; set them aside where no record says what leans on them."""
+        if known:
+            return [f"drop schema if exists {quote(name)} cascade" for name in (COMPAT, KEPT)]
+        return [
+            f"do $vagus$ begin if to_regnamespace({literal(name).strip()}) is not null then\n"
+            f"  alter schema {quote(name)} rename to {quote(f'{self.archive}_{name}'[:63])};\nend if; end $vagus$"
+            for name in (COMPAT, KEPT)
+        ]
 
     # ── after the commit ─────────────────────────────────────────────────────────────────────────────────────────
 
