@@ -97,7 +97,11 @@ async def test_all_of_v2_is_there_and_all_of_v1_comes_back(crowded: TestDatabase
             ("supabase_realtime", "workout_sessions"),
         ]
         identity = "select relreplident::text from pg_class where oid = $1::regclass"
-        assert [await conn.fetchval(identity, t) for t in ("exercises", "workout_plans")] == ["f", "d"]
+        assert [await conn.fetchval(identity, t) for t in ("exercises", "workout_plans")] == [
+            # 18 refuses writes to such a table while it has generated columns that are not published.
+            "d" if conn.get_server_version().major >= 18 else "f",
+            "d",
+        ]
         await rolled_back(crowded)
         assert changes(catalog, await catalog_fingerprint(conn)) == []
         assert changes(rows, await v1_rows(conn)) == []

@@ -8,7 +8,7 @@ from vagus_tui.journal.schema import DDL as JOURNAL
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import capture, catch_up, maintenance
 from vagus_tui.migration.catch_up import MAPPED
-from vagus_tui.migration.repoint import compat_step_statements, referenced_indexes
+from vagus_tui.migration.repoint import compat_step_statements, referenced_indexes, whole_row_tables
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.survey import PREFERENCES, Survey
 from vagus_tui.schema import v1, v2
@@ -241,11 +241,7 @@ def link_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[Plan
     for table in ddl.tables:
         behaviour.extend(ddl.policies(table))
     behaviour.extend(grant_statements(survey, ddl))
-    behaviour.extend(
-        f"alter table {ddl.relation(table)} replica identity full"
-        for table, base in v2.V1_BASES.items()
-        if base in survey.whole_rows
-    )
+    behaviour.extend(f"alter table {ddl.relation(table)} replica identity full" for table in whole_row_tables(survey))
     steps.append(
         PlanStep(
             "behaviour",

@@ -14,6 +14,7 @@ from vagus_tui.migration import catch_up
 from vagus_tui.migration.build import ALIGN, build_steps, link_steps, prepare_steps
 from vagus_tui.migration.cut_over import cut_over_steps, settle_steps
 from vagus_tui.migration.proof import count_sql, unexcused_sql
+from vagus_tui.migration.repoint import whole_row_tables
 from vagus_tui.migration.steps import Plan, PlanStep, ScriptJournal, stop_unless_zero
 from vagus_tui.migration.survey import Survey, survey
 from vagus_tui.migration.undo import undo_record
@@ -123,6 +124,10 @@ def notes(found: Survey) -> tuple[str, ...]:
         if table.carried:
             listed = ", ".join(f"{column.name} ({column.type})" for column in table.carried)
             lines.append(f"{table.name}: carried over as they are: {listed}")
+    lines.extend(
+        f"{base}: v1 publishes whole old rows (REPLICA IDENTITY FULL); v2's table has generated columns, so its key"
+        for base in sorted(found.whole_rows - set(whole_row_tables(found)))
+    )
     lines.extend(f"{one.kind.value} {one.title}: {fate_text(one)}" for one in found.dependents)
     lines.extend(
         f"function {rename.old}({rename.table}) is in v2's way: it is kept as {rename.new}"

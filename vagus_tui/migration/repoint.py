@@ -13,6 +13,7 @@ from vagus_tui.migration.binding import foreign_bases, in_path, publication_colu
 from vagus_tui.migration.compat import compat_statements
 from vagus_tui.migration.fates import view_options
 from vagus_tui.migration.survey import Survey
+from vagus_tui.schema import v2
 from vagus_tui.schema.ddl import NamedSql, V2Ddl
 from vagus_tui.schema.identifiers import literal, qualified, quote
 
@@ -209,6 +210,23 @@ def publication_of_v2(survey: Survey, publication: Dependent) -> str | None:
     if columns is None:
         return None
     return published(publication, qualified(survey.shape.schema, publication.base), columns)
+
+
+def whole_row_tables(survey: Survey) -> list[str]:
+    """v2's tables that get REPLICA IDENTITY FULL, as v1's had, for subscribers that need old values.
+
+    From PostgreSQL 18 on a published table of that identity takes no update or delete while it has generated columns
+    that are not published: there the key must do.
+    """
+    return [
+        table
+        for table, base in v2.V1_BASES.items()
+        if base in survey.whole_rows and not (survey.server_version >= 18 and _has_generated(table))
+    ]
+
+
+def _has_generated(table: str) -> bool:
+    return any(column.rest.startswith("generated") for column in v2.MODEL[table].columns)
 
 
 # ── beforehand ────────────────────────────────────────────────────────────────────────────────────────────────────
