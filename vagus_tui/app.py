@@ -73,6 +73,7 @@ class VagusApp(App[int]):
         ),
         Binding("n,ctrl+down", "turn(1)", "Next screen", show=False),
         Binding("p,ctrl+up", "turn(-1)", "Previous screen", show=False),
+        Binding("i", "runbook", "Runbook: contacts, questions, risks", show=False),
         Binding("T", "timeline", "Timeline", show=False),
         Binding("P", "plans", "Look at plans: v1 beside v2", show=False),
         Binding("question_mark", "help", "help", key_display="?"),
@@ -210,6 +211,13 @@ class VagusApp(App[int]):
             self.bell()
         elif not isinstance(self.screen, TimelineScreen):
             self.push_screen(TimelineScreen())
+
+    def action_runbook(self) -> None:
+        """Contacts, questions, risks; it needs no database."""
+        from vagus_tui.screens.handbook import HandbookScreen
+
+        if not isinstance(self.screen, HandbookScreen):
+            self.push_screen(HandbookScreen())
 
     def action_help(self) -> None:
         """What the screen is for and what its keys do."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import getpass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import platformdirs
-from pydantic import AfterValidator, Field, SecretStr, field_validator
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from vagus_tui.runbook.book import DEFAULT_BOOK, Book
+from vagus_tui.runbook_file import RunbookFileError, read_book
 
 
 class Environment(StrEnum):
@@ -100,8 +103,32 @@ class Settings(BaseSettings):
         default=None, description="A checkout of the app, in which Rollout runs the commands of its update."
     )
     planned_at: str = Field(default="", description="T-0, the planned start, as in 2026-03-01T22:00.")
+    runbook: ExpandedPath | None = Field(
+        default=None, description="A TOML file with your own names, addresses, dates, texts and thresholds."
+    )
 
-    @field_validator("database_url", "ssl_root_cert", "app_dir", "journal_dir", mode="before")
+    _book: Book = PrivateAttr(default=DEFAULT_BOOK)
+
+    @property
+    def book(self) -> Book:
+        """The runbook, with the operator's own file over it."""
+        return self._book
+
+    @model_validator(mode="after")
+    def _read_runbook(self) -> Self:
+        """Read the operator's file; what is wrong with it is said with its line."""
+        if self.runbook is not None:
+            try:
+                self._book = read_book(self.runbook.read_text(encoding="utf-8"))
+            except OSError as error:
+                raise ValueError(f"VAGUS_RUNBOOK: {self.runbook.name} cannot be read: {error.strerror}") from None
+            except UnicodeDecodeError:
+                raise ValueError(f"VAGUS_RUNBOOK: {self.runbook.name} is not UTF-8 text") from None
+            except RunbookFileError as error:
+                raise ValueError(f"VAGUS_RUNBOOK: {self.runbook.name}, {error}") from None
+        return self
+
+    @field_validator("database_url", "ssl_root_cert", "app_dir", "journal_dir", "runbook", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         """An empty line in `.env` means that nothing was set."""

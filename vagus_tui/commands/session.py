@@ -30,7 +30,10 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         problems = " ".join(
-            f"VAGUS_{str(item['loc'][0]).upper()}: {item['msg']}."
+            # A complaint about the settings as a whole, such as the runbook's file, names its setting itself.
+            (f"VAGUS_{str(item['loc'][0]).upper()}: {item['msg']}." if item["loc"] else f"{item['msg']}.").replace(
+                "Value error, ", ""
+            )
             for item in error.errors(include_input=False, include_url=False, include_context=False)
         )
         raise ConfigurationError(problems, next_step=".env.example explains each setting.") from None

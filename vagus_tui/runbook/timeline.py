@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -66,17 +66,18 @@ def at(offset: timedelta, planned_at: datetime) -> datetime:
     return (planned_at.astimezone(UTC) + offset).astimezone(zone)
 
 
-def schedule(planned_at: datetime) -> tuple[ScheduledEntry, ...]:
+def schedule(planned_at: datetime, rows: Iterable[TimelineEntry] = TIMELINE) -> tuple[ScheduledEntry, ...]:
     """The timeline with actual times, earliest first.
 
     Args:
         planned_at: T-0, aware.
+        rows: the timeline, where it is not the runbook's own.
 
     Raises:
         ValueError: `planned_at` has no time zone.
     """
     entries = []
-    for entry in TIMELINE:
+    for entry in rows:
         start = at(entry.offset, planned_at)
         end = None if entry.duration is None else _elapsed(start, entry.duration)
         entries.append(ScheduledEntry(entry=entry, starts_at=start, ends_at=end))

@@ -25,7 +25,6 @@ from vagus_tui.runbook.messages import (
     MessageError,
     RenderedMessage,
     editable,
-    find_message,
     parse_edited,
     render,
 )
@@ -129,8 +128,10 @@ class CommunicationsScreen(StepScreen):
         planned = self.session.now.planned_at
         context = GAPS
         if planned is not None:
-            context = MessageContext.planned(planned.astimezone(zone(self.session.settings.timezone)))
-        message = find_message(item.message)
+            book = self.session.settings.book
+            moment = planned.astimezone(zone(self.session.settings.timezone))
+            context = MessageContext.planned(moment, book.thresholds.window, **book.people.fields())
+        message = self.session.settings.book.message(item.message)
         try:
             return render(message, context, self.session.now.texts.get(message.id))
         except MessageError:
@@ -166,7 +167,7 @@ class CommunicationsScreen(StepScreen):
             item = self.checklist.selected
             if item is None or item.message is None:
                 return None
-            return action != "tell_app" or find_message(item.message).channel in IN_APP
+            return action != "tell_app" or self.session.settings.book.message(item.message).channel in IN_APP
         return True
 
     def action_message(self) -> None:
@@ -191,7 +192,7 @@ class CommunicationsScreen(StepScreen):
     def action_edit(self) -> None:
         """Rewrite the selected item's text in the operator's editor."""
         if (item := self.checklist.selected) is not None and item.message is not None:
-            self.attempt(self._edit(find_message(item.message)), group="edit")
+            self.attempt(self._edit(self.session.settings.book.message(item.message)), group="edit")
 
     async def _edit(self, message: Message) -> None:
         before = self.session.now.texts.get(message.id)
@@ -216,7 +217,7 @@ class CommunicationsScreen(StepScreen):
         message, now = self.rendered(item), self.session.now
         if message is None:
             return ""
-        channel = find_message(item.message or "").channel
+        channel = self.session.settings.book.message(item.message or "").channel
         if channel is Channel.PAGE and now.page == message.body:
             return "The cut-over shows this text."
         if channel is Channel.BANNER and now.banner is not None and now.banner.message == message.body:
@@ -226,7 +227,7 @@ class CommunicationsScreen(StepScreen):
     def action_tell_app(self) -> None:
         """Write a banner or the maintenance page's text where the app reads it."""
         if (item := self.checklist.selected) is not None and item.message is not None:
-            self.attempt(self._tell_app(item, find_message(item.message).channel), group="tell")
+            self.attempt(self._tell_app(item, self.session.settings.book.message(item.message).channel), group="tell")
 
     async def _tell_app(self, item: Item, channel: Channel) -> None:
         session, message, planned = self.session, self.rendered(item), self.session.now.planned_at

@@ -108,6 +108,7 @@ EVERYWHERE: tuple[tuple[str, str], ...] = (
     ("tab", "move the focus"),
     ("↑ ↓ j k", "move in a table; page up, page down, home, end"),
     ("esc", "one step back"),
+    ("i", "runbook: whom to call, questions, risks; searchable"),
     ("P", "plans: v1 beside v2, and what each user sees"),
     ("T", "timeline: what is due when, and the run beside its rehearsal"),
     ("^p", "find any action"),

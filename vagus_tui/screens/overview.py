@@ -60,7 +60,7 @@ class OverviewScreen(StepScreen):
             with Vertical(id="right"):
                 yield Static(id="shape", classes="section")
                 yield Static(id="timeline", classes="section")
-                yield Static(text.risks(), id="risks", classes="section")
+                yield Static(text.risks(self.session), id="risks", classes="section")
 
     def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
         """Fill every paragraph from what is known."""

@@ -12,7 +12,7 @@ from vagus_tui.journal.state import State
 from vagus_tui.journal.store import Run
 from vagus_tui.migration.switches import maintenance_words
 from vagus_tui.runbook.overview import estimate_for
-from vagus_tui.runbook.risks import RISKS, Level
+from vagus_tui.runbook.risks import Level
 from vagus_tui.runbook.timeline import Standing, offset_label, schedule, standing
 from vagus_tui.screens.session import Link, Session
 from vagus_tui.screens.timeline_facts import done_entries
@@ -163,11 +163,11 @@ def estimate(session: Session) -> Content:
     )
 
 
-def risks() -> Content:
+def risks(session: Session) -> Content:
     """The guide's risks and ours, most harmful first, with what answers each."""
     order = (Level.CRITICAL, Level.HIGH, Level.MEDIUM, Level.LOW)
     rows = [heading("Risks"), Content.styled(f"{'Likely':<9}{'Impact':<10}What, and what answers it", "$text-muted")]
-    for risk in sorted(RISKS, key=lambda risk: order.index(risk.impact)):
+    for risk in sorted(session.settings.book.risks, key=lambda risk: order.index(risk.impact)):
         style = STYLES[Status.FAIL] if risk.impact is Level.CRITICAL else ""
         rows.append(
             Content.assemble(f"{risk.probability.value:<9}", (f"{risk.impact.value:<10}", style), (risk.title, "bold"))
@@ -191,7 +191,7 @@ def timeline(session: Session) -> Content:
         Standing.LATE: (MARKS[Status.FAIL], STYLES[Status.FAIL]),
         Standing.UPCOMING: (MARKS[Status.PENDING], STYLES[Status.PENDING]),
     }
-    for entry in schedule(planned):
+    for entry in schedule(planned, session.settings.book.timeline):
         how = standing(entry, datetime.now(UTC), done)
         rows.append(
             Content.assemble(

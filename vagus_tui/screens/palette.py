@@ -14,6 +14,7 @@ from vagus_tui.widgets.footer import key_name
 from vagus_tui.widgets.text import safe_str
 
 GENERAL = (
+    ("Runbook: contacts, questions, risks", "app.runbook", "i"),
     ("Timeline: what is due when", "app.timeline", "T"),
     ("Look at plans: v1 beside v2", "app.plans", "P"),
     ("Help for this screen", "app.help", "?"),

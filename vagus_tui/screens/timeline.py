@@ -14,8 +14,8 @@ from textual.widgets import Static
 
 from vagus_tui.backup.forecast import Forecast, latest_forecast
 from vagus_tui.events import Status
-from vagus_tui.runbook.timeline import TIMELINE, schedule, standing
 from vagus_tui.runbook.timeline import Standing as Stands
+from vagus_tui.runbook.timeline import TimelineEntry, schedule, standing
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.messages import SessionChanged
 from vagus_tui.screens.planning import ask_planned_moment
@@ -69,6 +69,11 @@ class TimelineScreen(WizardScreen):
         super().__init__()
         self.view = VIEWS[0].id
         self.forecast: Forecast | None = None
+
+    @property
+    def rows(self) -> tuple[TimelineEntry, ...]:
+        """The runbook's timeline, with the operator's own changes."""
+        return self.session.settings.book.timeline
 
     def compose(self) -> ComposeResult:
         """Views, rows with bars, the selected row in words."""
@@ -127,7 +132,7 @@ class TimelineScreen(WizardScreen):
     def _draw_plan(self) -> None:
         view = next(one for one in VIEWS if one.id == self.view)
         planned, now = self.session.now.planned_at, utc_now()
-        rows = plan_rows(view, planned, now, done_entries(self.session))
+        rows = plan_rows(view, planned, now, done_entries(self.session), self.rows)
         self.query_one(Gantt).show(rows, span(view, planned, now, self._zone))
 
     @property
@@ -155,7 +160,7 @@ class TimelineScreen(WizardScreen):
             return
         now = utc_now()
         done = done_entries(self.session)
-        stands = [standing(one, now, done) for one in schedule(planned)]
+        stands = [standing(one, now, done) for one in schedule(planned, self.rows)]
         late, due = stands.count(Stands.LATE), stands.count(Stands.DUE)
         left = (planned - now).total_seconds()
         count = f"T−0 in {duration(max(left, 0.1))}" if left > 0 else f"T+{duration(-left)}"
@@ -174,7 +179,9 @@ class TimelineScreen(WizardScreen):
         if self.view == RUN:
             self.query_one("#timeline-detail", Static).update(self._run_words())
             return
-        entry = next(one for one in TIMELINE if one.id == row.key)
+        entry = next((one for one in self.rows if one.id == row.key), None)
+        if entry is None:
+            return
         done = done_entries(self.session)
         lines = entry_lines(entry, self.session.now.planned_at, utc_now(), done, self._zone)
         body = [safe(entry.action, "bold"), *(safe(line) for line in lines)]
@@ -228,7 +235,7 @@ class TimelineScreen(WizardScreen):
 
     @on(Gantt.Opened)
     def _opened(self, message: Gantt.Opened) -> None:
-        entry = next((one for one in TIMELINE if one.id == message.item.key), None)
+        entry = next((one for one in self.rows if one.id == message.item.key), None)
         screen = entry.screen.value if entry is not None else "migration"
         self.dismiss(None)
         self.wizard.action_go(screen)
@@ -255,7 +262,9 @@ class TimelineScreen(WizardScreen):
         """The whole plan as text, to the terminal's clipboard."""
         planned = self.session.now.planned_at
         if planned is not None:
-            self.app.copy_to_clipboard("\n".join(minute_plan(planned, done_entries(self.session), self._zone)))
+            self.app.copy_to_clipboard(
+                "\n".join(minute_plan(planned, done_entries(self.session), self._zone, self.rows))
+            )
             self.notify("Plan copied.", timeout=2, markup=False)
 
     def action_back(self) -> None:

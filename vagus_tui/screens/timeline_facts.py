@@ -12,7 +12,6 @@ from vagus_tui.runbook.acceptance import TEST_SCRIPT
 from vagus_tui.runbook.check_ids import VERIFICATION
 from vagus_tui.runbook.communications import DAY_BEFORE, WEEK_BEFORE
 from vagus_tui.runbook.model import Group
-from vagus_tui.runbook.timeline import FINAL_BACKUP_MAX_AGE
 from vagus_tui.screens.knowledge import Knowledge
 
 Done = dict[str, datetime | None]
@@ -51,7 +50,7 @@ def done_entries(session: Knowledge) -> Done:
             continue
         done.setdefault("timeline.rehearsal", backup.restored_at)
         planned = session.now.planned_at
-        if planned is not None and backup.at >= planned - FINAL_BACKUP_MAX_AGE:
+        if planned is not None and backup.at >= planned - session.settings.book.thresholds.final_backup_max_age:
             done.setdefault("timeline.final-backup", backup.at)
     state = session.state
     if state is None:

@@ -88,12 +88,14 @@ def span(view: View, planned: datetime | None, now: datetime, zone: tzinfo) -> S
     return Span(view.start, view.end, tuple(ticks), present, 0.0)
 
 
-def plan_rows(view: View, planned: datetime | None, now: datetime, done: Done) -> list[GanttRow]:
+def plan_rows(
+    view: View, planned: datetime | None, now: datetime, done: Done, rows: Sequence[TimelineEntry] = TIMELINE
+) -> list[GanttRow]:
     """The rows of the plan that fall into a view, earliest first."""
     if planned is None:
-        ordered = sorted(TIMELINE, key=lambda entry: entry.offset)
+        ordered = sorted(rows, key=lambda entry: entry.offset)
         return [_unplanned(entry) for entry in ordered if _inside(view, entry.offset, entry.duration)]
-    entries = [one for one in schedule(planned) if _inside(view, one.entry.offset, one.entry.duration)]
+    entries = [one for one in schedule(planned, rows) if _inside(view, one.entry.offset, one.entry.duration)]
     return [_planned(one, planned, now, done) for one in entries]
 
 
@@ -126,7 +128,7 @@ def entry_lines(entry: TimelineEntry, planned: datetime | None, now: datetime, d
     """What there is to say about a row: when by the calendar, how it stands, who, for how long, what to mind."""
     lines = [f"{entry.owner.value}, {duration_label(entry.duration)}, on {entry.screen.label}"]
     if planned is not None:
-        one = next(item for item in schedule(planned) if item.entry.id == entry.id)
+        [one] = schedule(planned, [entry])
         how = standing(one, now, done)
         words = f"{offset_label(entry.offset)} is {when_words(one.starts_at.astimezone(zone))}: {how.value}"
         at = done.get(entry.id)
@@ -213,10 +215,12 @@ def run_span(found: Sequence[PhaseCourse], running: float | None) -> Span:
     return Span(0.0, end, ticks, running, who="Took")
 
 
-def minute_plan(planned: datetime, done: Mapping[str, datetime | None], zone: tzinfo) -> list[str]:
+def minute_plan(
+    planned: datetime, done: Mapping[str, datetime | None], zone: tzinfo, rows: Sequence[TimelineEntry] = TIMELINE
+) -> list[str]:
     """The plan as text, one line per row, for the clipboard."""
     lines = [f"T−0: {when_words(planned.astimezone(zone))} {planned.astimezone(zone).tzname()}"]
-    for one in schedule(planned):
+    for one in schedule(planned, rows):
         mark = "done" if one.entry.id in done else "open"
         lines.append(
             f"{when_words(one.starts_at.astimezone(zone))}  {offset_label(one.entry.offset):<12} {one.entry.action}"
