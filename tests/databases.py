@@ -100,6 +100,12 @@ class TestDatabase:
             yield conn
 
     @asynccontextmanager
+    async def server_connection(self) -> AsyncIterator[Connection]:
+        """A superuser's connection to another database of the same server, for what closes this one."""
+        async with connected(self.server.admin_url()) as conn:
+            yield conn
+
+    @asynccontextmanager
     async def planting(self) -> AsyncIterator[Connection]:
         """A superuser's connection on which foreign keys and triggers do not fire: for planting orphans."""
         async with connected(self.admin_url) as conn:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import SecretStr
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from vagus_tui.events import Event, Status
 from vagus_tui.runbook.model import Screen as Step
@@ -76,6 +76,8 @@ class VagusApp(App[int]):
         Binding("i", "runbook", "Runbook: contacts, questions, risks", show=False),
         Binding("T", "timeline", "Timeline", show=False),
         Binding("P", "plans", "Look at plans: v1 beside v2", show=False),
+        Binding("W", "watch", "Watch: checks that run by themselves", show=False),
+        Binding("A", "acknowledge", "seen", tooltip="acknowledge the alarm"),
         Binding("question_mark", "help", "help", key_display="?"),
         Binding("ctrl+p", "command_palette", "palette", key_display="^p"),
         Binding("q,ctrl+q", "quit", "Quit", show=False),
@@ -93,6 +95,7 @@ class VagusApp(App[int]):
         self.sandbox_lines: list[str] = []
         self.session = Session(settings, self._session_changed)
         self.traffic: Traffic | None = None
+        self._rung = 0
         self._starting: asyncio.Task[None] | None = None
         self._ending = False
         self._ended = False
@@ -164,6 +167,9 @@ class VagusApp(App[int]):
     def _session_changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
         if not self.is_running or self._ending:
             return
+        if self.session.rung > self._rung:
+            self._rung = self.session.rung
+            self.bell()
         for screen in self.screen_stack:
             screen.post_message(SessionChanged(topics, events))
 
@@ -218,6 +224,25 @@ class VagusApp(App[int]):
 
         if not isinstance(self.screen, HandbookScreen):
             self.push_screen(HandbookScreen())
+
+    def action_watch(self) -> None:
+        """The watch, over whatever is shown."""
+        from vagus_tui.screens.monitor import MonitorScreen
+
+        if self.session.database is None or isinstance(self.screen, ModalScreen):
+            self.bell()
+        elif not isinstance(self.screen, MonitorScreen):
+            self.push_screen(MonitorScreen())
+
+    def action_acknowledge(self) -> None:
+        """Every alarm has been seen."""
+        self.session.acknowledge()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is something to acknowledge only while there is an alarm."""
+        if action == "acknowledge":
+            return bool(self.session.alarms)
+        return super().check_action(action, parameters)
 
     def action_help(self) -> None:
         """What the screen is for and what its keys do."""

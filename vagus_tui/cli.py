@@ -100,6 +100,8 @@ class VagusTui(BaseSettings):
 
 _METAVARS = {
     "--override": "CHECK=REASON",
+    "--every": "TIME",
+    "--for": "TIME",
     "--plans": "N",
     "--message": "TEXT",
     "--verify": "PATH",

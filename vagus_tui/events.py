@@ -114,6 +114,58 @@ class CheckEvent(Event):
     value: float | None = None
 
 
+def figure(event: CheckEvent) -> float | None:
+    """What is drawn of a check over time: its value, else a measured number, else the milliseconds it took."""
+    if event.value is not None:
+        return event.value
+    if isinstance(event.measured, int | float) and not isinstance(event.measured, bool):
+        return float(event.measured)
+    return None if event.seconds is None else event.seconds * 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeEvent(Event):
+    """A check that is watched has another outcome than the time before; `measured` is what it is now."""
+
+    kind: ClassVar[str] = "change"
+
+    id: str
+    group: str
+    title: str
+    was: Status
+    now: Status
+    at: datetime
+    measured: str | int | float | None = None
+
+    @property
+    def broke(self) -> bool:
+        """Whether it holds things up now and did not before."""
+        return self.now.blocks and not self.was.blocks
+
+    @property
+    def recovered(self) -> bool:
+        """Whether it held things up before and does so no more."""
+        return self.was.blocks and not self.now.blocks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundEvent(Event):
+    """One round of checks that run again and again: `failing` of `checks` hold things up; the next begins at `next_at`.
+
+    `problem` says why there were no outcomes, where the database could not be asked.
+    """
+
+    kind: ClassVar[str] = "round"
+
+    number: int
+    checks: int
+    failing: int
+    seconds: float
+    at: datetime
+    next_at: datetime
+    problem: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepEvent(Event):
     """One step's progress. `rows` of `total` are done; both count rows (or bytes where `unit` says so)."""

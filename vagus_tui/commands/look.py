@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import CliPositionalArg, CliToggleFlag
 
-from vagus_tui.commands.options import Command
+from vagus_tui.commands.options import Command, Seconds
 from vagus_tui.commands.outcome import DONE, REFUSED, finish
 from vagus_tui.commands.session import opened
 from vagus_tui.control import Control
@@ -51,10 +51,29 @@ class CheckCommand(Command):
     everyone: CliToggleFlag[bool] = Field(
         default=False, description="with access: measure every user instead of a sample; takes minutes on large data"
     )
+    every: Seconds | None = Field(
+        default=None, description="run it again and again, as in 60, 30s or 5m, until Ctrl-C; changes are told"
+    )
+    lasting: Seconds | None = Field(
+        default=None, validation_alias=AliasChoices("for"), description="with --every: for how long, as in 2h"
+    )
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> CheckCommand:
+        """How long is a matter of rounds, and a round takes the sample.
+
+        Raises:
+            ValueError: --for without --every, or --every with --everyone.
+        """
+        if self.lasting is not None and self.every is None:
+            raise ValueError("--for goes with --every")
+        if self.every is not None and self.everyone:
+            raise ValueError("--every goes with a sample of users, not with --everyone")
+        return self
 
     def cli_cmd(self) -> None:
         """Run the command."""
-        group, everyone = self.group, self.everyone
+        group, everyone, every, lasting, as_json = self.group, self.everyone, self.every, self.lasting, self.as_json
 
         async def job(control: Control) -> AsyncGenerator[Event, None]:
             if everyone and group != "access":
@@ -62,7 +81,16 @@ class CheckCommand(Command):
             async for event in _access_of_everyone() if everyone else _check(group):
                 yield event
 
-        finish(job, as_json=self.as_json)
+        async def watched(control: Control) -> AsyncGenerator[Event, None]:
+            from vagus_tui.commands.watching import watching
+
+            assert every is not None
+            async for event in watching(group, every, lasting, control, as_json=as_json):
+                yield event
+
+        if every is None:
+            finish(job, as_json=as_json)
+        finish(watched, as_json=as_json, graceful=True, stopping="Stopping after this round")
 
 
 class SqlCommand(Command):

@@ -28,13 +28,14 @@ class Finished(SystemExit):
     """A command is over and has said everything; carries its exit status."""
 
 
-def finish(job: Job, *, as_json: bool, graceful: bool = False) -> NoReturn:
+def finish(job: Job, *, as_json: bool, graceful: bool = False, stopping: str = "Stopping and undoing") -> NoReturn:
     """Run a job to its end and leave with its exit status.
 
     Args:
         job: yields events, the last of them a `ResultEvent`; or raises a `VagusError`.
         as_json: JSON lines instead of text for people.
         graceful: the job heeds `Control.cancel()`, so Ctrl-C asks it to stop and undo; otherwise it is broken off.
+        stopping: what a graceful stop does, for the line that says so.
 
     Raises:
         Finished: always.
@@ -43,7 +44,7 @@ def finish(job: Job, *, as_json: bool, graceful: bool = False) -> NoReturn:
 
     output: Output = JsonOutput() if as_json else HumanOutput()
     try:
-        status = asyncio.run(_drive(job, output, graceful))
+        status = asyncio.run(_drive(job, output, graceful, stopping))
     except KeyboardInterrupt:
         status = UNDONE
     finally:
@@ -51,7 +52,7 @@ def finish(job: Job, *, as_json: bool, graceful: bool = False) -> NoReturn:
     raise Finished(status)
 
 
-async def _drive(job: Job, output: Output, graceful: bool) -> int:
+async def _drive(job: Job, output: Output, graceful: bool, stopping: str) -> int:
     """Consume the job's events; returns the exit status."""
     control = Control()
     work = asyncio.ensure_future(_consume(job, control, output))
@@ -59,7 +60,7 @@ async def _drive(job: Job, output: Output, graceful: bool) -> int:
     def interrupted() -> None:
         if graceful and not control.cancelled:
             control.cancel()
-            output.show(NoteEvent(message="Stopping and undoing; Ctrl-C again breaks off at once.", level="warning"))
+            output.show(NoteEvent(message=f"{stopping}; Ctrl-C again breaks off at once.", level="warning"))
         else:
             work.cancel()
 

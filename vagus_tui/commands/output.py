@@ -18,11 +18,13 @@ from rich.text import Text
 from vagus_tui.commands.keep import BackupEvent
 from vagus_tui.commands.move import CarriedEvent, ComparedEvent
 from vagus_tui.events import (
+    ChangeEvent,
     CheckEvent,
     Event,
     NoteEvent,
     ProgressEvent,
     ResultEvent,
+    RoundEvent,
     SqlEvent,
     Status,
     StatusEvent,
@@ -141,6 +143,10 @@ class HumanOutput:
         elif isinstance(event, NoteEvent):
             style = {"warning": "yellow", "error": "red"}.get(event.level, "dim")
             (self._errors if self._product else self._console).print(Text(block(event.message), style))
+        elif isinstance(event, ChangeEvent):
+            self._change(event)
+        elif isinstance(event, RoundEvent):
+            self._round(event)
         elif isinstance(event, StatusEvent):
             self._status(event)
         elif isinstance(event, SqlEvent):
@@ -162,6 +168,27 @@ class HumanOutput:
             self._product = True
             sys.stdout.write(event.text if event.text.endswith("\n") else event.text + "\n")
             sys.stdout.flush()
+
+    def _change(self, event: ChangeEvent) -> None:
+        """A change from pass to fail cannot be overlooked: a line of its own, in words, with the bell."""
+        word, colour = MARKS[event.now]
+        style = f"bold {colour}" if event.broke else colour
+        tail = "" if event.measured is None else f": {measured(event.measured)}"
+        line = Text(f"{event.at.astimezone():%H:%M:%S}  {word}", style)
+        line.append(f"  {one_line(event.title)} ({event.id}), was {event.was.value} before{tail}", style)
+        self._console.print(line)
+        if event.broke and self._console.is_terminal:
+            self._console.bell()
+
+    def _round(self, event: RoundEvent) -> None:
+        at = f"{event.at.astimezone():%H:%M:%S}"
+        if event.problem is not None:
+            self._errors.print(Text(f"{at}  round {event.number}: {block(event.problem)}", "yellow"))
+            self._errors.print(Text(f"{at}  Tried again at {event.next_at.astimezone():%H:%M:%S}.", "yellow"))
+            return
+        fails = f"{event.failing} of {event.checks} fail" if event.failing else f"none of {event.checks} fails"
+        style = "red" if event.failing else "dim"
+        self._console.print(Text(f"{at}  round {event.number}: {fails}, {duration(event.seconds)}", style))
 
     def close(self) -> None:
         """Print what is still held and end the progress bars."""

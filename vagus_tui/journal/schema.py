@@ -73,7 +73,10 @@ create table if not exists vagus_migration.checks (
   run_id uuid,
   at timestamptz not null default clock_timestamp()
 );
+-- Journals of before have the table without the figure that is drawn over time.
+alter table vagus_migration.checks add column if not exists value double precision;
 create index if not exists checks_latest on vagus_migration.checks (check_id, at desc);
+comment on table vagus_migration.checks is 'Every outcome of every check; appended to, never changed.';
 
 create table if not exists vagus_migration.sign_offs (
   id bigint generated always as identity primary key,
@@ -136,9 +139,15 @@ comment on table vagus_migration.notes is 'Anything else worth keeping: the plan
 """
 
 
+_COMPLETE = """
+select to_regclass('vagus_migration.notes') is not null and exists(
+  select from pg_attribute where attrelid = to_regclass('vagus_migration.checks') and attname = 'value')
+"""
+
+
 async def ensure_journal(connection: Connection) -> None:
     """Make the journal's schema and tables where they are missing. Safe to repeat, and beside other operators."""
-    if await connection.fetchval("select to_regclass('vagus_migration.notes') is not null"):
+    if await connection.fetchval(_COMPLETE):
         return
     async with connection.transaction():
         # CREATE … IF NOT EXISTS is not safe against a second session doing the same: let one go first.

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from vagus_tui.database.connection import Connection
-from vagus_tui.events import CheckEvent, StepEvent, jsonable
+from vagus_tui.events import CheckEvent, Status, StepEvent, figure, jsonable
 from vagus_tui.journal.schema import ensure_journal, journal_exists
 
 
@@ -173,8 +173,8 @@ async def record_checks(
     await ensure_journal(connection)
     await connection.executemany(
         "insert into vagus_migration.checks "
-        "(check_id, check_group, status, measured, expected, seconds, operator, run_id) "
-        "values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "(check_id, check_group, status, measured, expected, seconds, operator, run_id, value) "
+        "values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         [
             (
                 event.id,
@@ -185,10 +185,37 @@ async def record_checks(
                 event.seconds,
                 operator,
                 run_id,
+                figure(event),
             )
             for event in events
         ],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One outcome of one check as the journal has it; `value` is what is drawn over time."""
+
+    check_id: str
+    status: Status
+    value: float | None
+    at: datetime
+
+
+async def recent_checks(connection: Connection, check_ids: Iterable[str], *, each: int) -> list[Recorded]:
+    """The latest outcomes of these checks, oldest first, at most `each` of one check."""
+    if not await journal_exists(connection):
+        return []
+    rows = await connection.fetch(
+        # By way of JSON, so that a journal of before there was a value can be read as well.
+        "select c.check_id, c.status, (to_jsonb(c) ->> 'value')::float8 as value, c.at "
+        "from unnest($1::text[]) wanted(id) cross join lateral ("
+        "  select * from vagus_migration.checks where check_id = wanted.id order by at desc limit $2) c "
+        "order by c.at",
+        list(check_ids),
+        each,
+    )
+    return [Recorded(row["check_id"], Status(row["status"]), row["value"], row["at"]) for row in rows]
 
 
 async def sign(connection: Connection, item: str, *, ticked: bool, operator: str, note: str = "") -> None:

@@ -95,6 +95,13 @@ class WizardScreen(Screen[None]):
         """What the wizard knows."""
         return self.wizard.session
 
+    @on(SessionChanged)
+    def _header_follows(self, message: SessionChanged) -> None:
+        """Alarms are shown wherever one is."""
+        if message.topics & {Topic.WATCH, Topic.LINK, Topic.STATE}:
+            for header in self.query(HeaderLine):
+                header.follow()
+
     def attempt(
         self,
         work: Coroutine[Any, Any, None] | Callable[[], Coroutine[Any, Any, None]],
@@ -203,7 +210,7 @@ class StepScreen(WizardScreen):
         self._update(message.topics, message.events)
 
     def _update(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
-        self.query_one(HeaderLine).refresh()
+        self.query_one(HeaderLine).follow()
         self.query_one(Rail).refresh()
         locked = self.query_one(LockPanel).update_gates()
         self.query_one("#body").display = self.SHOW_BODY_WHEN_LOCKED or not locked

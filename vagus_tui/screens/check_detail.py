@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import DataTable, Static
 
@@ -18,7 +18,7 @@ from vagus_tui.widgets.detail_panel import explanation
 from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.row_page import show_page
-from vagus_tui.widgets.text import safe_str
+from vagus_tui.widgets.text import safe_block, safe_str
 from vagus_tui.widgets.title import TitleLine
 
 PAGE_ROWS = 200
@@ -33,6 +33,7 @@ class CheckDetail(WizardScreen):
         Binding("greater_than_sign", "page(1)", "next rows", key_display=">"),
         Binding("less_than_sign", "page(-1)", "previous rows", key_display="<"),
         Binding("c", "copy", "copy row"),
+        Binding("y", "copy_account", "copy the plans"),
         Binding("j", "cursor(1)", show=False),
         Binding("k", "cursor(-1)", show=False),
     ]
@@ -45,6 +46,7 @@ class CheckDetail(WizardScreen):
         self.hint = hint
         self.page = RowPage((), (), 0, more=False)
         self.sql_text = ""
+        self.account = ""
 
     def compose(self) -> ComposeResult:
         """Explanation above, rows below."""
@@ -54,11 +56,16 @@ class CheckDetail(WizardScreen):
             yield Static(explanation(self.check, self.event, self.hint), id="explanation")
             yield Static("", id="rows-note")
             yield DataTable(id="rows", cursor_type="row", zebra_stripes=False)
+            with VerticalScroll(id="account-scroll"):
+                yield Static("", id="account")
         yield KeyFooter()
 
     def on_mount(self) -> None:
         """Ask for the SQL and the first rows."""
         self.query_one("#rows").display = False
+        self.query_one("#account-scroll").display = False
+        if self.check.account is not None:
+            self.query_one("#rows-note", Static).update(Content.styled("Asking the server for its plans …", "$accent"))
         self.attempt(self._load(0))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -69,6 +76,8 @@ class CheckDetail(WizardScreen):
             return self.page.more if parameters == (1,) else self.page.offset > 0
         if action == "copy":
             return bool(self.page.rows)
+        if action == "copy_account":
+            return bool(self.account)
         return True
 
     async def _load(self, offset: int) -> None:
@@ -80,6 +89,8 @@ class CheckDetail(WizardScreen):
                 self.sql_text = check.rows_sql(context)
             if check.rows_sql is not None and self.event.status not in (Status.PENDING, Status.SKIP):
                 self.page = await offending_rows(check, context, offset=offset, limit=PAGE_ROWS)
+            if check.account is not None and self.event.status is not Status.SKIP:
+                self.account = await check.account(context)
         self._show_rows()
         self.refresh_bindings()
 
@@ -87,6 +98,13 @@ class CheckDetail(WizardScreen):
         page = self.page
         table: DataTable[object] = self.query_one("#rows", DataTable)
         note = self.query_one("#rows-note", Static)
+        if self.account:
+            note.update(Content.styled("How the server goes about it, as the user", "$text-muted"))
+            scroll = self.query_one("#account-scroll", VerticalScroll)
+            scroll.display = True
+            self.query_one("#account", Static).update(safe_block(self.account))
+            scroll.focus()
+            return
         table.display = bool(page.rows)
         if not page.rows:
             none = "No rows to show." if self.check.rows_sql is not None else "This check is not about single rows."
@@ -104,6 +122,9 @@ class CheckDetail(WizardScreen):
 
     def action_cursor(self, direction: int) -> None:
         """One row up or down."""
+        if self.account:
+            self.query_one("#account-scroll", VerticalScroll).scroll_relative(y=direction, animate=False)
+            return
         table: DataTable[object] = self.query_one("#rows", DataTable)
         if direction > 0:
             table.action_cursor_down()
@@ -116,6 +137,11 @@ class CheckDetail(WizardScreen):
         row = self.page.rows[table.cursor_row]
         self.app.copy_to_clipboard("\t".join("" if value is None else str(value) for value in row))
         self.notify("Row copied.", timeout=2, markup=False)
+
+    def action_copy_account(self) -> None:
+        """Copy the server's plans."""
+        self.app.copy_to_clipboard(self.account)
+        self.notify("Plans copied.", timeout=2, markup=False)
 
     def action_sql(self) -> None:
         """The statement behind the check."""

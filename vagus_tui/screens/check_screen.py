@@ -13,8 +13,9 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
+from textual.content import Content
 
-from vagus_tui.checks.base import Check
+from vagus_tui.checks.base import Check, Group
 from vagus_tui.events import CheckEvent, Event, Status
 from vagus_tui.screens.acts import override_check
 from vagus_tui.screens.base import StepScreen
@@ -23,6 +24,7 @@ from vagus_tui.screens.session import Link, Topic
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.check_table import CheckTable, display_status, summary
 from vagus_tui.widgets.detail_panel import DetailPanel, explanation
+from vagus_tui.widgets.format import every
 from vagus_tui.widgets.marks import worst
 
 
@@ -38,6 +40,8 @@ class CheckScreen(StepScreen):
         Binding("n", "next_problem", "next", tooltip="go to the next check that fails, or warns when none does"),
         Binding("s", "sql", "SQL", tooltip="the statement behind the selected check"),
         Binding("o", "override", "override", tooltip="let the selected check pass, by name and with a reason"),
+        Binding("t", "repeat", "repeat", tooltip="run again by itself: off, every 30 s, 1 min, 5 min"),
+        Binding("W", "app.watch", "watch", tooltip="how watched checks went over time"),
     ]
 
     def sections(self) -> list[tuple[str, tuple[Check, ...]]]:
@@ -91,11 +95,38 @@ class CheckScreen(StepScreen):
             for event in news:
                 if isinstance(event, CheckEvent):
                     self.table.put(event)
-            self.say(summary(self.table.events))
+        if topics & {Topic.CHECKS, Topic.WATCH}:
+            self.say(self._summary())
         if Topic.OVERRIDES in topics:
             self.session.apply_overrides()
+        if Topic.WATCH in topics and self.session.outcomes(self.checks):
+            self.settle()
         if topics & {Topic.STATE, Topic.LINK}:
             self._run_on_entry()
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The groups that the screen's checks belong to."""
+        return tuple(dict.fromkeys(check.group for check in self.checks))
+
+    def _summary(self) -> Content:
+        """How the checks stand, and how often they run by themselves, if they do."""
+        found = summary(self.table.events)
+        intervals = {self.session.interval(group) for group in self.groups} - {None}
+        if not intervals:
+            return found
+        often = every(min(seconds for seconds in intervals if seconds))
+        return Content.assemble(found, " · ", (f"every {often}", "$accent"))
+
+    def action_repeat(self) -> None:
+        """Run by themselves: the next interval of off, 30 s, 1 min, 5 min."""
+        wanted = self.session.next_interval(self.groups[0])
+        for group in self.groups:
+            self.session.watch(group, wanted)
+        if wanted is None:
+            self.notify("They run no more by themselves.", timeout=2, markup=False)
+        else:
+            self.notify(f"They run every {every(wanted)} by themselves. W shows how it goes.", markup=False)
 
     def settle(self) -> None:
         """Put the group's standing on the rail."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
 
 import asyncpg
@@ -12,7 +12,7 @@ import asyncpg
 from vagus_tui.checks.base import Check, Group, blocking, run_checks
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.errors import VagusError
-from vagus_tui.events import CheckEvent, Status
+from vagus_tui.events import ChangeEvent, CheckEvent, Status
 from vagus_tui.journal import store
 from vagus_tui.journal.schema import journal_exists
 from vagus_tui.journal.state import State
@@ -67,9 +67,11 @@ class Checking(Reading):
     async def _run_checks(self, checks: Sequence[Check], done: Callable[[], None] | None) -> None:
         finished: list[CheckEvent] = []
         try:
-            async with self.context("checks") as context:
+            async with self.turn(checks), self.context("checks") as context:
+                await self.history.load(context.connection, [check.id for check in checks])
                 async for event in run_checks(checks, context):
                     self.take_result(event)
+                    self.noticed(self.history.take(event))
                     if event.status not in (Status.PENDING, Status.RUNNING):
                         finished.append(event)
                 if await journal_exists(context.connection):
@@ -85,6 +87,19 @@ class Checking(Reading):
         self.judge()
         if done is not None:
             done()
+
+    @contextlib.asynccontextmanager
+    async def turn(self, checks: Iterable[Check]) -> AsyncIterator[None]:
+        """One's turn at running checks: no two runs of one group go at the same time, whoever asked for them."""
+        groups = sorted({check.group for check in checks})
+        async with contextlib.AsyncExitStack() as stack:
+            # Always in the same order, so that two runs of several groups cannot wait for each other.
+            for group in groups:
+                await stack.enter_async_context(self._turns.setdefault(group, asyncio.Lock()))
+            yield
+
+    def noticed(self, change: ChangeEvent | None) -> None:
+        """An outcome has come, and whether it is another than before; the watch makes alarms of it."""
 
     def take_result(self, event: CheckEvent) -> None:
         """Keep a check's standing, with the override that applies to it."""

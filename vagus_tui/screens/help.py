@@ -111,6 +111,8 @@ EVERYWHERE: tuple[tuple[str, str], ...] = (
     ("i", "runbook: whom to call, questions, risks; searchable"),
     ("P", "plans: v1 beside v2, and what each user sees"),
     ("T", "timeline: what is due when, and the run beside its rehearsal"),
+    ("W", "watch: checks that run by themselves, and how they went"),
+    ("A", "acknowledge an alarm, while there is one"),
     ("^p", "find any action"),
     ("q", "quit; asks first when something runs"),
 )

@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from vagus_tui.checks.base import Context
+from vagus_tui.checks.history import History
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.facts import Count, Dependent, ServerFacts
 from vagus_tui.errors import VagusError
@@ -53,6 +54,7 @@ class Topic(StrEnum):
     PROGRESS = "progress"
     MAINTENANCE = "maintenance"
     CHECKS = "checks"
+    WATCH = "watch"
     GATES = "gates"
     STANDING = "standing"
     JOB = "job"
@@ -105,6 +107,7 @@ class Knowledge:
         self.counts: dict[str, Count] = {}
         self.dependents: tuple[Dependent, ...] = ()
         self.results: dict[str, CheckEvent] = {}
+        self.history = History()
         self.gates: dict[Step, tuple[CheckEvent, ...]] = {}
         self.own_gates: tuple[CheckEvent, ...] = ()
         self.standings: dict[Step, Standing] = {}
@@ -117,6 +120,7 @@ class Knowledge:
         self._busy = asyncio.Lock()
         self._poll: asyncio.Task[None] | None = None
         self._checks: dict[str, asyncio.Task[None]] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
         self._wake = asyncio.Event()
         self._gating: asyncio.Task[None] | None = None
         self._gate_again = False

@@ -17,13 +17,14 @@ GENERAL = (
     ("Runbook: contacts, questions, risks", "app.runbook", "i"),
     ("Timeline: what is due when", "app.timeline", "T"),
     ("Look at plans: v1 beside v2", "app.plans", "P"),
+    ("Watch: checks that run by themselves", "app.watch", "W"),
     ("Help for this screen", "app.help", "?"),
     ("Light or dark colours", "app.light", ""),
     ("Save a picture of this window", "app.picture", ""),
     ("Quit", "app.quit", "q"),
 )
 _LEFT_OUT = (
-    *("go(", "turn(", "command_palette", "help", "quit", "move(", "page(", "end(", "scroll(", "back"),
+    *("go(", "turn(", "watch", "command_palette", "help", "quit", "move(", "page(", "end(", "scroll(", "back"),
     *("app.", "screen.", "press"),
 )
 

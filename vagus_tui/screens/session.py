@@ -17,14 +17,14 @@ from vagus_tui.database.connection import close
 from vagus_tui.errors import VagusError
 from vagus_tui.events import Event
 from vagus_tui.journal import store
-from vagus_tui.screens.checking import Checking
 from vagus_tui.screens.job import GRACE_SECONDS, Job, JobFactory, run_job
 from vagus_tui.screens.knowledge import Link, Snapshot, Standing, Topic, parse_moment
+from vagus_tui.screens.watching import Watching
 
 __all__ = ["Link", "Session", "Snapshot", "Standing", "Topic", "parse_moment"]
 
 
-class Session(Checking):
+class Session(Watching):
     """The wizard's memory and its hands on the database."""
 
     async def sign(self, item: str, *, ticked: bool, note: str = "") -> None:
@@ -87,10 +87,12 @@ class Session(Checking):
                 await asyncio.wait({self.job.task}, timeout=5)
         tasks: list[asyncio.Task[Any]] = [task for task in self._checks.values() if not task.done()]
         tasks += [task for task in (self._poll, self._gating) if task is not None]
+        tasks += [one.task for one in self.watches.values() if one.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._checks.clear()
+        self.watches.clear()
         self._poll = None
         if self._flush is not None:
             self._flush.cancel()

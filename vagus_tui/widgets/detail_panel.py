@@ -7,23 +7,26 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from vagus_tui.checks.base import Check
+from vagus_tui.checks.base import Check, Group
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.widgets.check_table import expected_text, measured_text
 from vagus_tui.widgets.format import plural
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
 from vagus_tui.widgets.text import safe, safe_block
 
+BEFORE = (Group.PREREQUISITES, Group.DATA_QUALITY, "gates")
+"""The groups whose failures hold up the migration; those of the others are found after it."""
 
-def headline(event: CheckEvent, *, blocks: str = "blocks the migration") -> Content:
+
+def headline(event: CheckEvent) -> Content:
     """`✗ fail · Orphaned exercises · blocks the migration`."""
     status = event.status
     parts = [Content.styled(f"{MARKS[status]} {WORDS[status]}", STYLES[status]), safe(event.title, "bold")]
     if status.blocks:
         if event.overridden:
             parts.append(Content.styled("overridden", STYLES[Status.WARN]))
-        else:
-            parts.append(Content(blocks))
+        elif event.group in BEFORE:
+            parts.append(Content("blocks the migration"))
     if event.rows:
         parts.append(Content(plural(event.rows, "row")))
     return Content(" · ").join(parts)

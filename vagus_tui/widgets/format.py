@@ -75,6 +75,18 @@ def moment(at: datetime | None, timezone: str = "UTC") -> str:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(zone(timezone)).strftime("%Y-%m-%d %H:%M")
 
 
+def clock_time(at: datetime | None, timezone: str = "UTC") -> str:
+    """14:03:12, in the operator's time zone; a dash for nothing."""
+    if at is None:
+        return "–"
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(zone(timezone)).strftime("%H:%M:%S")
+
+
+def every(seconds: float) -> str:
+    """30 s, 1 min, 5 min: an interval as it was chosen."""
+    return f"{seconds:g} s" if seconds < 60 or seconds % 60 else f"{seconds / 60:g} min"
+
+
 def ago(at: datetime | None, now: datetime | None = None) -> str:
     """`just now`, `26 min ago`, `3 h ago`, `2 d ago`; `never` for nothing."""
     if at is None:

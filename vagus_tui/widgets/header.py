@@ -1,4 +1,7 @@
-"""The line at the top: which database this is, where it stands, and which environment."""
+"""The line at the top: which database this is, where it stands, and which environment.
+
+While there is an alarm that nobody has acknowledged, a second line says so, on every screen.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ from textual.content import Content
 from textual.widget import Widget
 
 from vagus_tui.screens.session import Link, Session
+from vagus_tui.screens.watching import Alarm
 from vagus_tui.settings import Environment
+from vagus_tui.widgets.format import clock_time
 from vagus_tui.widgets.text import fitted, safe_str
 
 _ENVIRONMENT_STYLE = {
@@ -23,7 +28,42 @@ class HeaderLine(Widget):
         super().__init__()
         self.session = session
 
+    def on_mount(self) -> None:
+        """An alarm may be older than the screen."""
+        self.follow()
+
+    def follow(self) -> None:
+        """Bring it up to date; it grows by a line for alarms."""
+        height = 2 if self.session.alarms else 1
+        if self.styles.height is None or self.styles.height.value != height:
+            self.styles.height = height
+        self.refresh()
+
     def render(self) -> Content:
+        """The line, and below it the alarms."""
+        line = self._where()
+        alarms = self.session.alarm_list
+        return Content("\n").join((line, self._alarm(alarms))) if alarms else line
+
+    def _alarm(self, alarms: list[Alarm]) -> Content:
+        """What failed and since when, in words; which keys show and acknowledge it stands at the right end."""
+        first = alarms[0]
+        since = clock_time(first.change.at, self.session.settings.timezone)
+        if first.over is None:
+            words, style = " ✗ FAILS ", "bold $production-text on $production"
+            told = f" · {since}, was {first.change.was.value} before"
+        else:
+            words, style = " ! FAILED ", "bold $background on $warning"
+            told = f" · {since}, passes again"
+        tail = f"{told}{f' · {len(alarms) - 1} more' if len(alarms) > 1 else ''}"
+        keys = " W shows it  A seen "
+        room = max(0, self.size.width - len(words) - len(keys))
+        # When and how many come before the whole of the name: it stands in full where W leads.
+        title = safe_str(first.change.title)
+        shown = fitted(title, min(len(title), max(8, room - len(tail))))
+        return Content.styled(f"{words}{fitted(shown + tail, room)}{keys}", style)
+
+    def _where(self) -> Content:
         """The line, fitted to the width: the counts go first when there is no room."""
         session = self.session
         environment = session.settings.environment

@@ -16,13 +16,13 @@ from vagus_tui.events import NoteEvent, Phase, Status, StepEvent, StepState
 from vagus_tui.screens.job import Job
 from vagus_tui.widgets.format import clock, duration, number, size
 from vagus_tui.widgets.marks import MARKS, STYLES
+from vagus_tui.widgets.sparks import sparkline
 from vagus_tui.widgets.text import fitted, safe_str
 
 SAMPLE_SECONDS = 0.5
 SAMPLES = 40
 NOTES_SHOWN = 3
 STEPS_SHOWN = 8
-_SPARKS = "▁▂▃▄▅▆▇█"
 _STATUS = {
     StepState.STARTED: Status.RUNNING,
     StepState.PROGRESS: Status.RUNNING,
@@ -46,14 +46,6 @@ def bar(done: float, width: int) -> str:
     halves = round(max(0.0, min(1.0, done)) * width * 2)
     full, half = divmod(halves, 2)
     return "█" * full + "▌" * half + "░" * (width - full - half)
-
-
-def sparkline(values: Sequence[float]) -> str:
-    """The course of some figures as one line of little columns."""
-    top = max(values, default=0.0)
-    if top <= 0:
-        return _SPARKS[0] * len(values)
-    return "".join(_SPARKS[min(7, int(value / top * 7.99))] for value in values)
 
 
 def _percent(share: float) -> str:
