@@ -12,6 +12,7 @@ import vagus_tui
 ROOT = Path(vagus_tui.__file__).parent
 
 CAPABILITIES = {
+    "cleanup",
     "preview",
     "checks",
     "migration",

@@ -28,6 +28,7 @@ from pydantic_settings import (
 )
 
 from vagus_tui import __version__
+from vagus_tui.commands.cleanup import CleanupCommand
 from vagus_tui.commands.keep import NEWEST, BackupCommand
 from vagus_tui.commands.look import CheckCommand, SqlCommand, StatusCommand
 from vagus_tui.commands.maintain import AbandonCommand, MaintenanceCommand
@@ -69,6 +70,9 @@ class VagusTui(BaseSettings):
         description="migrate, roll back and migrate again on a restored backup, for the forecast"
     )
     migrate: CliSubCommand[MigrateCommand] = Field(description="move v1 to v2: build aside, prove, swap")
+    cleanup: CliSubCommand[CleanupCommand] = Field(
+        description="remove v1's kept tables, weeks after the cut-over; then only a backup leads back"
+    )
     abandon: CliSubCommand[AbandonCommand] = Field(description="clean up an interrupted migration; v1 is not touched")
     maintenance: CliSubCommand[MaintenanceCommand] = Field(
         description="the maintenance flag and the write fence: on, off, status"
@@ -109,6 +113,7 @@ _METAVARS = {
     "--compression": "METHOD",
     "--kind": "KIND",
     "--from": "BACKUP",
+    "--confirm": "PROJECT",
     "--backup": "PATH",
     "--output": "FILE",
     "--format": "FORMAT",

@@ -26,7 +26,7 @@ from vagus_tui.journal.state import RESTORING, read_state
 from vagus_tui.journal.store import Run
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.steps import PlanStep
-from vagus_tui.migration.work import open_session, run_step
+from vagus_tui.migration.work import open_session, run_step, with_retries
 from vagus_tui.schema.identifiers import quote
 from vagus_tui.settings import Settings
 
@@ -47,7 +47,14 @@ def owed_record(steps: Sequence[PlanStep]) -> dict[str, Any]:
     """The steps after the commit, for the run's catalog."""
     return {
         "owed": [
-            {"id": step.id, "title": step.title, "lock": step.lock, "statements": list(step.statements)}
+            {
+                "id": step.id,
+                "phase": step.phase.value,
+                "title": step.title,
+                "lock": step.lock,
+                "statements": list(step.statements),
+                "tables": list(step.tables),
+            }
             for step in steps
         ]
     }
@@ -56,9 +63,36 @@ def owed_record(steps: Sequence[PlanStep]) -> dict[str, Any]:
 def owed_steps(run: Run) -> list[PlanStep]:
     """The steps that a run wrote down for after its commit."""
     return [
-        PlanStep(item["id"], Phase.SETTLE, item["title"], tuple(item["statements"]), lock=item["lock"])
+        PlanStep(
+            item["id"],
+            Phase(item["phase"]),
+            item["title"],
+            tuple(item["statements"]),
+            lock=item["lock"],
+            tables=tuple(item["tables"]),
+        )
         for item in run.catalog.get("owed", [])
     ]
+
+
+LOCK_TIMEOUT_MS, LOCK_ATTEMPTS = 500, 10
+
+
+async def _settled(connection: Connection, step: PlanStep, run_id: UUID, emit: Emit) -> None:
+    """One step; where it locks a table in use, shortly and tried again."""
+    if not step.tables:
+        await run_step(connection, step, run_id, emit)
+        return
+    await with_retries(
+        lambda: run_step(connection, step, run_id, emit, lock_timeout_ms=LOCK_TIMEOUT_MS),
+        connection,
+        list(step.tables),
+        attempts=LOCK_ATTEMPTS,
+        control=None,
+        emit=emit,
+        doing=step.title.capitalize(),
+        state="What was asked for is done; this last step is owed, and the next start does it.",
+    )
 
 
 async def settle(
@@ -79,7 +113,7 @@ async def settle(
         if step.id in done:
             continue
         try:
-            await run_step(connection, step, run_id, emit)
+            await _settled(connection, step, run_id, emit)
         except (asyncpg.ForeignKeyViolationError, asyncpg.CheckViolationError) as error:
             text = f"{step.title}: {error.args[0] if error.args else error.sqlstate}"
             left.append(text)

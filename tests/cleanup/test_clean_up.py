@@ -1,0 +1,187 @@
+"""The clean-up: nothing goes before every gate holds, what goes is in a restored backup, and the way back is said."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.backup.helpers import collect, make
+from tests.cli.program import vagus
+from tests.conftest import Connect, MakeDatabase
+from tests.databases import TestDatabase
+from tests.migration.support import Ran, collected, migrated, rolled_back, settings_for, state_of
+from tests.oracle import v1_rows
+from tests.rollback.support import rolled_back_from
+from vagus_tui.backup import BackupOptions, Kind
+from vagus_tui.backup.restore import restore_test
+from vagus_tui.cleanup.run import clean_up
+from vagus_tui.control import Control
+from vagus_tui.database.connection import Connection, Database
+from vagus_tui.events import CheckEvent, Event, StepEvent
+from vagus_tui.journal import store
+from vagus_tui.journal.state import State
+from vagus_tui.sandbox.options import SandboxOptions
+
+OLD = "update vagus_migration.runs set finished_at = finished_at - interval '15 days' where kind = 'migrate'"
+
+
+async def kept(database: TestDatabase, folder: Path, kinds: frozenset[Kind] = frozenset({Kind.TABLES})) -> Path:
+    """A backup, restored as a test."""
+    settings = settings_for(database, backup_dir=folder)
+    made = await make(settings, BackupOptions(kinds=kinds))
+    tested = await collect(restore_test(made.path, settings, Control()))
+    assert tested.result.ok, tested.problems
+    return made.path
+
+
+async def do_clean_up(
+    database: TestDatabase,
+    folder: Path,
+    *,
+    archives: bool = False,
+    on_event: Callable[[Event, Control], Awaitable[None]] | None = None,
+) -> Ran:
+    """Clean up, and collect what was said."""
+    settings, control = settings_for(database, backup_dir=folder), Control()
+    return await collected(clean_up(Database(settings), settings, control, archives=archives), control, on_event)
+
+
+def failing(ran: Ran) -> dict[str, str | None]:
+    """The gates that hold it up, and what they say."""
+    return {e.id: e.message for e in ran.events if isinstance(e, CheckEvent) and e.status.blocks and not e.overridden}
+
+
+@pytest.fixture
+async def moved(make_database: MakeDatabase) -> TestDatabase:
+    """A migrated database."""
+    database = await make_database(SandboxOptions(plans=20, clean=True))
+    await migrated(database)
+    return database
+
+
+async def test_every_gate_must_hold(moved: TestDatabase, connect: Connect, tmp_path: Path) -> None:
+    conn = await connect(moved.url)
+    rows = await v1_rows(conn, "_v1")
+    await conn.execute("create view late as select id from workout_plans_v1")
+    ran = await do_clean_up(moved, tmp_path)
+    assert not ran.result.ok and ran.result.exit_status == 1
+    assert {"clean-up-waiting-period", "clean-up-nothing-hangs", "clean-up-final-backup"} <= failing(ran).keys()
+    said = next(e for e in ran.events if isinstance(e, CheckEvent) and e.id == "clean-up-nothing-hangs" and e.message)
+    assert "late" in str(said.message)
+    await conn.execute("drop view late")
+    await conn.execute(OLD)
+    path = await kept(moved, tmp_path)
+    await conn.execute("update exercises_v1 set notes = 'touched' where id = (select id from exercises_v1 limit 1)")
+    ran = await do_clean_up(moved, tmp_path)
+    # The backup no longer has the tables' rows, and the row proof sees that v1 and v2 have parted.
+    assert "clean-up-final-backup" in failing(ran) and "other rows" in str([e.to_json() for e in ran.events])
+    assert (await state_of(moved)).state is State.MIGRATED
+    await conn.execute("delete from vagus_migration.runs where kind = 'clean-up'")
+    shutil.rmtree(path)
+    ran = await do_clean_up(moved, tmp_path)
+    assert "clean-up-final-backup" in failing(ran)
+    assert (await v1_rows(conn, "_v1")).keys() == rows.keys()
+
+
+async def test_v1_goes_and_the_backup_leads_back(moved: TestDatabase, connect: Connect, tmp_path: Path) -> None:
+    conn = await connect(moved.url)
+    rows = await v1_rows(conn, "_v1")
+    path = await kept(moved, tmp_path)
+    await conn.execute(OLD)
+    ran = await do_clean_up(moved, tmp_path)
+    assert ran.result.ok, (ran.result, failing(ran))
+    assert ran.result.figures is not None and ran.result.figures["way_back"] == str(path)
+    found = await state_of(moved)
+    assert found.state is State.CLEANED and not found.interrupted and "only a backup leads back" in found.summary
+    assert await conn.fetchval("select to_regclass('workout_plans_v1') is null")
+    assert not await conn.fetchval("select exists(select from pg_trigger where tgname = 'vagus_capture')")
+    assert await conn.fetchval("select count(*) from active_plans") > 0
+    runs = [run for run in await store.runs(conn) if run.kind == "clean-up"]
+    assert runs[-1].status == "done" and runs[-1].figures["way_back"] == str(path)
+    again = await do_clean_up(moved, tmp_path)
+    assert not again.result.ok and again.result.exit_status == 1
+    await rolled_back_from(moved, path)
+    assert await v1_rows(conn) == rows
+    assert (await state_of(moved)).state is State.ROLLED_BACK
+
+
+async def test_archives_on_choice(make_database: MakeDatabase, connect: Connect, tmp_path: Path) -> None:
+    database = await make_database(SandboxOptions(plans=20, clean=True))
+    conn = await connect(database.url)
+    await migrated(database)
+    await rolled_back(database)
+    await migrated(database)
+    await conn.execute(OLD)
+    await kept(database, tmp_path)
+    count = "select count(*) from pg_namespace where nspname like 'workout_v2_archive_%'"
+    ran = await do_clean_up(database, tmp_path, archives=True)
+    assert failing(ran).keys() == {"clean-up-archives-kept"}
+    await kept(database, tmp_path, frozenset({Kind.FULL}))
+    ran = await do_clean_up(database, tmp_path, archives=True)
+    assert ran.result.ok, (ran.result, failing(ran))
+    assert await conn.fetchval(count) == 0
+
+
+async def test_a_user_in_the_way_is_named(moved: TestDatabase, connect: Connect, tmp_path: Path) -> None:
+    conn = await connect(moved.url)
+    await kept(moved, tmp_path)
+    await conn.execute(OLD)
+    reader = await connect(moved.url)
+    transaction = reader.transaction()
+    await transaction.start()
+    await reader.fetchval("select count(*) from exercise_logs_v1")
+    settings = settings_for(moved, backup_dir=tmp_path, lock_attempts=2)
+    control = Control()
+    ran = await collected(clean_up(Database(settings), settings, control), control)
+    assert not ran.result.ok and "PID" in ran.result.message
+    assert (await state_of(moved)).state is State.MIGRATED
+    await transaction.rollback()
+
+
+async def test_stopped_after_the_commit(moved: TestDatabase, connect: Connect, tmp_path: Path) -> None:
+    """What is owed is done by the next one to come."""
+    conn = await connect(moved.url)
+    await kept(moved, tmp_path)
+    await conn.execute(OLD)
+
+    async def cut(event: Event, _: Control) -> None:
+        if isinstance(event, StepEvent) and event.id == "drop-v1" and event.state.value == "done":
+            async with moved.as_admin() as admin:
+                await admin.fetch(
+                    "select pg_terminate_backend(pid) from pg_stat_activity "
+                    "where datname = current_database() and application_name like 'vagus-tui%'"
+                )
+
+    await do_clean_up(moved, tmp_path, on_event=cut)
+    await conn.execute("update vagus_migration.runs set finished_at = null where kind = 'clean-up'")
+    await conn.execute("delete from vagus_migration.steps where step like 'capture-%'")
+    found = await state_of(moved)
+    assert found.state is State.CLEANED and found.interrupted
+    ran = await do_clean_up(moved, tmp_path)
+    assert ran.result.ok, ran.result
+    found = await state_of(moved)
+    assert found.state is State.CLEANED and not found.interrupted
+    assert not await conn.fetchval("select exists(select from pg_trigger where tgname = 'vagus_capture')")
+
+
+async def test_on_the_command_line(moved: TestDatabase, connect: Connect, tmp_path: Path) -> None:
+    conn: Connection = await connect(moved.url)
+    more: dict[str, Any] = {"VAGUS_BACKUP_DIR": str(tmp_path), "VAGUS_PROJECT": "vagus-prod"}
+    shown = await vagus("cleanup", "--json", url=moved.url, **more)
+    assert shown.status == 1
+    assert any("drop table" in line["sql"] for line in shown.of("sql"))
+    assert any("no longer possible" in line["message"] for line in shown.of("note"))
+    await kept(moved, tmp_path)
+    reason = ("--override", "clean-up-waiting-period=thrown away tomorrow")
+    refused = await vagus("cleanup", "--yes", "--override", "clean-up-final-backup=trust me", "--json", url=moved.url)
+    assert refused.status == 2 and "cannot be overridden" in refused.result["message"]
+    untyped = await vagus("cleanup", "--yes", "--json", url=moved.url, VAGUS_ENVIRONMENT="production", **more)
+    assert untyped.status == 2 and "typed out" in untyped.result["message"]
+    ran = await vagus("cleanup", "--yes", *reason, "--json", url=moved.url, **more)
+    assert ran.status == 0, ran.result
+    assert ran.result["state"] == "cleaned"
+    assert (await store.overrides(conn))["clean-up-waiting-period"].reason == "thrown away tomorrow"

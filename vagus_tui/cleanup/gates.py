@@ -1,0 +1,243 @@
+"""The gates before a clean-up: waiting period, verification, a final backup that has been restored, nothing hanging on.
+
+The guide deletes v1 at T+7 days, on the last day of the app's rollout; the wizard waits a week longer, and insists
+that what replaces the tables as the way back has been proved ("Complete Migration Timeline").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from vagus_tui.backup.digest import content
+from vagus_tui.backup.gate import age_text
+from vagus_tui.backup.identity import read_fingerprint
+from vagus_tui.backup.listing import BackupInfo, list_backups
+from vagus_tui.backup.manifest import Manifest
+from vagus_tui.backup.snapshot import SESSION
+from vagus_tui.checks.base import Check, Context, Group, Outcome, blocking, run_checks
+from vagus_tui.checks.registry import checks_for
+from vagus_tui.cleanup.kept import KeptTable, hanging_on, read_remains
+from vagus_tui.database.connection import Connection
+from vagus_tui.errors import ConfigurationError
+from vagus_tui.events import CheckEvent, Status
+from vagus_tui.journal import store
+from vagus_tui.journal.state import State
+from vagus_tui.migration.gates import overridden
+from vagus_tui.runbook.timeline import CLEAN_UP_EARLIEST
+
+GATES = "clean-up"
+"""The group that these gates carry in their events."""
+
+SHOWN = 20
+
+
+class GateId(StrEnum):
+    """The gates of a clean-up, beside every check of the verification."""
+
+    STATE = "clean-up-state"
+    WAITED = "clean-up-waiting-period"
+    BACKUP = "clean-up-final-backup"
+    FREE = "clean-up-nothing-hangs"
+    ARCHIVES = "clean-up-archives-kept"
+
+
+async def _state(context: Context) -> Outcome:
+    state = context.state
+    whole = state.state is State.MIGRATED and not state.interrupted
+    return Outcome(Status.PASS if whole else Status.FAIL, state.state.value, " ".join((state.summary, *state.reasons)))
+
+
+async def _waited(context: Context) -> Outcome:
+    remains = await read_remains(context.connection)
+    needed = f"{CLEAN_UP_EARLIEST.days} days"
+    if remains.cut_over_at is None:
+        return Outcome(Status.FAIL, "unknown", "The journal does not say when v2 went into service.", expected=needed)
+    waited = datetime.now(UTC) - remains.cut_over_at
+    done = waited >= CLEAN_UP_EARLIEST
+    earliest = remains.cut_over_at + CLEAN_UP_EARLIEST
+    return Outcome(
+        Status.PASS if done else Status.FAIL,
+        age_text(waited),
+        "v2 has been in service long enough." if done else f"The earliest day is {earliest:%Y-%m-%d}.",
+        expected=needed,
+    )
+
+
+async def _free(context: Context) -> Outcome:
+    remains = await read_remains(context.connection)
+    found = await hanging_on(context.connection, remains.v1)
+    if not found:
+        return Outcome(Status.PASS, "nothing", "Nothing else in the database reads v1's kept tables.")
+    return Outcome(
+        Status.FAIL,
+        len(found),
+        "These still hang on v1's kept tables; bind them to v2 or drop them first:",
+        rows=len(found),
+        detail=tuple(found[:SHOWN]),
+    )
+
+
+async def own_backups(context: Context) -> list[BackupInfo]:
+    """The backups of this database that were verified and restored as a test, newest first."""
+    found = await asyncio.to_thread(list_backups, context.settings)
+    fingerprint = await read_fingerprint(context.connection, context.database.label)
+    return [
+        info
+        for info in found
+        if info.usable
+        and info.restored is not None
+        and info.manifest is not None
+        and info.manifest.fingerprint.same_database(fingerprint)
+    ]
+
+
+async def differing(connection: Connection, manifest: Manifest, tables: Iterable[KeptTable]) -> list[str]:
+    """The tables whose rows a backup has not, or has otherwise."""
+    wrong = []
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute(SESSION)
+        for table in tables:
+            entry = manifest.table(table.key)
+            if entry is None:
+                wrong.append(f"{table.key} is not in it")
+                continue
+            found = await content(connection, table.schema, table.name, entry.as_table().columns)
+            if (found.rows, found.digest) != (entry.rows, entry.digest):
+                wrong.append(f"{table.key} has other rows in it")
+    return wrong
+
+
+async def holding(context: Context, tables: Iterable[KeptTable]) -> tuple[BackupInfo | None, str]:
+    """The newest restored backup that holds exactly the rows of these tables; or why there is none."""
+    wanted = list(tables)
+    why = f"No backup of this database in {context.settings.backup_dir} was both verified and restored as a test."
+    for info in await own_backups(context):
+        assert info.manifest is not None
+        wrong = await differing(context.connection, info.manifest, wanted)
+        if not wrong:
+            return info, ""
+        why = f"{info.path.name}: {'; '.join(wrong[:4])}."
+    return None, why
+
+
+async def _final_backup(context: Context) -> Outcome:
+    remains = await read_remains(context.connection)
+    info, why = await holding(context, remains.v1)
+    if info is None:
+        return Outcome(Status.FAIL, "none", f"{why} Make one now, and restore it as a test.")
+    age = age_text(datetime.now(UTC) - info.created)
+    return Outcome(Status.PASS, f"{age} old, restored", f"{info.path}\nEvery row of v1's kept tables is in it.")
+
+
+async def _archives(context: Context) -> Outcome:
+    remains = await read_remains(context.connection)
+    tables = [table for archive in remains.archives.values() for table in archive]
+    if not remains.archives:
+        return Outcome(Status.SKIP, "no archives", "There is nothing to keep.")
+    hanging = await hanging_on(context.connection, tables)
+    if hanging:
+        return Outcome(Status.FAIL, len(hanging), "These hang on archived tables:", detail=tuple(hanging[:SHOWN]))
+    info, why = await holding(context, tables)
+    if info is None:
+        return Outcome(Status.FAIL, "not kept", f"{why} A full backup, restored as a test, holds the archives too.")
+    return Outcome(Status.PASS, f"{len(remains.archives)} kept", str(info.path))
+
+
+OWN_GATES: tuple[Check, ...] = (
+    Check(
+        id=GateId.STATE,
+        group=Group.VERIFICATION,
+        title="v2 is in service, nothing was rolled back",
+        why="After a rollback, v1's tables are the live data.",
+        expected="migrated",
+        probe=_state,
+        overridable=False,
+        guide="Complete Migration Timeline",
+    ),
+    Check(
+        id=GateId.WAITED,
+        group=Group.VERIFICATION,
+        title="The waiting period is over",
+        why="A mistake that shows late is mended by a quick rollback as long as v1's tables are there.",
+        expected=f"{CLEAN_UP_EARLIEST.days} days",
+        probe=_waited,
+        guide="Complete Migration Timeline",
+    ),
+    Check(
+        id=GateId.FREE,
+        group=Group.VERIFICATION,
+        title="Nothing hangs on v1's kept tables",
+        why="A view or key that still reads them would stop the removal, or go with it.",
+        expected="nothing",
+        probe=_free,
+        overridable=False,
+    ),
+    Check(
+        id=GateId.BACKUP,
+        group=Group.VERIFICATION,
+        title="A final backup of v1, verified and restored",
+        why="It replaces the tables as the way back. Its rows are compared with the tables now.",
+        expected="the same rows",
+        probe=_final_backup,
+        overridable=False,
+        guide="Backup Verification",
+    ),
+)
+
+ARCHIVES_GATE = Check(
+    id=GateId.ARCHIVES,
+    group=Group.VERIFICATION,
+    title="The archives are in a full backup",
+    why="They hold what users wrote to v2 before a rollback, some of it nowhere else.",
+    expected="every archive",
+    probe=_archives,
+)
+
+
+def gate_checks(*, archives: bool = False) -> tuple[Check, ...]:
+    """Every gate of a clean-up, in the order in which they are shown."""
+    more = (ARCHIVES_GATE,) if archives else ()
+    return (*OWN_GATES, *more, *checks_for(Group.VERIFICATION))
+
+
+async def gates(context: Context, *, archives: bool = False) -> AsyncIterator[CheckEvent]:
+    """Measure every gate: first all as pending, then each with its outcome and the override in force, if any."""
+    allowed = await store.overrides(context.connection)
+    async for event in run_checks(gate_checks(archives=archives), context):
+        event = overridden(event, allowed)
+        yield dataclasses.replace(event, group=GATES) if event.id in set(GateId) else event
+
+
+def refusal(outcomes: Iterable[CheckEvent]) -> str | None:
+    """Why the clean-up may not start, in one sentence; None when nothing is in the way."""
+    held = blocking(outcomes)
+    if not held:
+        return None
+    names = ", ".join(event.id for event in held)
+    return f"{len(held)} of the gates before a clean-up {'holds' if len(held) == 1 else 'hold'} it up: {names}."
+
+
+async def override_gates(
+    connection: Connection, reasons: Mapping[str, str], *, operator: str, archives: bool = False
+) -> None:
+    """Record overrides by name, all or none.
+
+    Raises:
+        ConfigurationError: a name is no gate, the gate cannot be overridden, or a reason is empty.
+    """
+    known = {check.id: check for check in gate_checks(archives=archives)}
+    problems = [f"There is no gate named “{name}”." for name in reasons if name not in known]
+    problems += [
+        f"The gate “{name}” cannot be overridden." for name in reasons if name in known and not known[name].overridable
+    ]
+    problems += [f"The override of “{name}” has no reason." for name, reason in reasons.items() if not reason.strip()]
+    if problems:
+        names = ", ".join(sorted(check.id for check in known.values() if check.overridable))
+        raise ConfigurationError(" ".join(problems), next_step=f"Gates that can be overridden: {names}.")
+    async with connection.transaction():
+        for name, reason in reasons.items():
+            await store.override(connection, name, reason.strip(), operator=operator)

@@ -1,0 +1,245 @@
+"""The clean-up: v1's kept tables dropped in one transaction behind its gates; then what only a rollback needed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from vagus_tui.checks.base import Context
+from vagus_tui.cleanup.gates import gates, holding, refusal
+from vagus_tui.cleanup.kept import Remains, read_remains
+from vagus_tui.control import Control
+from vagus_tui.database.connection import Connection, Database
+from vagus_tui.errors import RefusedError
+from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
+from vagus_tui.jobs import Emit, streamed
+from vagus_tui.journal import store
+from vagus_tui.journal.lock import take_lock
+from vagus_tui.journal.progress import published
+from vagus_tui.journal.state import DatabaseState, State, read_state
+from vagus_tui.migration import capture
+from vagus_tui.migration.compat import COMPAT
+from vagus_tui.migration.plan import SESSION_SETTINGS
+from vagus_tui.migration.steps import Plan, PlanStep
+from vagus_tui.migration.work import open_session, with_retries
+from vagus_tui.rollback import finish
+from vagus_tui.schema import v2
+from vagus_tui.schema.identifiers import qualified, quote
+from vagus_tui.settings import Settings
+
+DROP = "drop-v1"
+IRREVERSIBLE = "After this the quick rollback is no longer possible: only a backup leads back to v1."
+
+_UNTOUCHED = "Nothing was removed: v1's tables are there, and a rollback is possible."
+WORDS = finish.Words(
+    untouched=_UNTOUCHED,
+    refused="See what it names; nothing may hang on v1's tables any more.",
+    slow="It took too long and was taken back.",
+)
+
+
+def drop_step(remains: Remains) -> PlanStep:
+    """The one transaction that removes v1. No CASCADE: what still hangs on the tables stops it."""
+    names = ", ".join(table.relation for table in remains.v1)
+    return PlanStep(
+        DROP,
+        Phase.CLEAN_UP,
+        "remove v1's kept tables",
+        (f"drop table {names}",),
+        lock="ACCESS EXCLUSIVE on v1's kept tables and on what they refer to (auth.users), for an instant",
+        undo="automatic until it is committed; then only a backup",
+        tables=tuple(table.relation for table in remains.v1),
+    )
+
+
+def later_steps(remains: Remains, *, archives: bool) -> list[PlanStep]:
+    """What nobody needs once v1 is gone: capture on v2, its notes, the old archives where that was chosen."""
+    steps = [
+        PlanStep(
+            f"capture-off-{table}",
+            Phase.CLEAN_UP,
+            f"stop noting changes of {table}",
+            (f"drop trigger if exists {capture.CAPTURE_TRIGGER} on {qualified('public', table)}",),
+            lock=f"ACCESS EXCLUSIVE on {table}, for an instant, tried again while somebody is in the way",
+            undo="none needed",
+            tables=(qualified("public", table),),
+        )
+        for table in v2.TABLES
+    ]
+    steps.append(
+        PlanStep(
+            "capture-notes",
+            Phase.CLEAN_UP,
+            "empty the notes of changes",
+            (f"truncate {capture.V2_CHANGES}",),
+            undo="none needed",
+        )
+    )
+    unused = (
+        f"do $vagus$ begin drop schema if exists {quote(COMPAT)};\n"
+        "exception when dependent_objects_still_exist then null; end $vagus$"
+    )
+    steps.append(
+        PlanStep("compat", Phase.CLEAN_UP, "remove the views under v1's names, if none is used", (unused,), undo="none")
+    )
+    if archives:
+        steps += [
+            PlanStep(
+                f"drop-{name}",
+                Phase.CLEAN_UP,
+                f"remove the archive {name}",
+                (f"drop schema {quote(name)} cascade",),
+                lock="none on tables in use",
+                undo="only a full backup",
+            )
+            for name in remains.archives
+        ]
+    return steps
+
+
+def plan_clean_up(remains: Remains, *, archives: bool = False) -> Plan:
+    """The plan, to be read before it is run."""
+    notes = [IRREVERSIBLE]
+    if remains.archives and not archives:
+        notes.append(f"{len(remains.archives)} archives of earlier rollbacks stay; they can be removed as well")
+    if remains.survey is not None and remains.survey.functions_in_the_way:
+        kept = ", ".join(rename.new for rename in remains.survey.functions_in_the_way)
+        notes.append(f"v1's own functions stay, for you to drop: {kept}")
+    steps = (drop_step(remains), *later_steps(remains, archives=archives))
+    return Plan(steps, tuple(notes), SESSION_SETTINGS)
+
+
+def refuse_unless_possible(state: DatabaseState, remains: Remains) -> None:
+    """Refuse where there is nothing to clean up.
+
+    Raises:
+        RefusedError: v2 is not in place, or v1's tables are gone already.
+    """
+    if state.state is not State.MIGRATED or not remains.v1:
+        raise RefusedError(
+            f"There is nothing to clean up: {state.summary}", next_step="vagus-tui status says what can be done."
+        )
+
+
+class _CleanUp:
+    """One clean-up. Create it, then `await run(emit)`."""
+
+    def __init__(self, database: Database, settings: Settings, control: Control, *, archives: bool) -> None:
+        self.database = database
+        self.settings = settings
+        self.control = control
+        self.archives = archives
+
+    async def run(self, emit: Emit) -> ResultEvent:
+        started = time.perf_counter()
+        async with open_session(self.database, "clean up v1") as connection:
+            await take_lock(connection)
+            said = await finish.take_up(connection, emit)
+            state = await read_state(connection)
+            if said and state.state is State.CLEANED:
+                return ResultEvent(ok=True, message=f"{said} {state.summary}", state=state.state.value, exit_status=0)
+            remains = await read_remains(connection)
+            refuse_unless_possible(state, remains)
+            # Measured again by the one who holds the lock: what was shown before may be hours old.
+            kept = await self._gates(connection, state, remains, emit)
+            run_id = await store.start_run(
+                connection,
+                "clean-up",
+                operator=self.settings.operator,
+                environment=self.settings.environment.value,
+                options={"archives": self.archives, "backup": kept},
+            )
+            figures: dict[str, Any] = {
+                "removed": {table.key: table.rows for table in remains.v1},
+                "bytes": remains.bytes,
+                "archives": list(remains.archives) if self.archives else [],
+                "way_back": kept,
+            }
+            step, later = drop_step(remains), later_steps(remains, archives=self.archives)
+            try:
+                await self._drop(connection, run_id, step, later, figures, emit)
+            except (*finish.FAILURES, asyncio.CancelledError) as error:
+                stopped = isinstance(error, asyncio.CancelledError) or self.control.cancelled
+                failure = await finish.after_failure(self.database, connection, run_id, error, WORDS, stopped=stopped)
+                if failure is error:
+                    raise
+                raise failure from error
+            await finish.settle(connection, run_id, later, emit, figures=figures)
+            return ResultEvent(
+                ok=True,
+                message=f"Cleaned up: v1's tables are gone; {kept} is the way back.",
+                state=State.CLEANED.value,
+                exit_status=0,
+                seconds=time.perf_counter() - started,
+                figures=figures,
+            )
+
+    async def _gates(self, connection: Connection, state: DatabaseState, remains: Remains, emit: Emit) -> str:
+        """Measure the gates; returns the backup that is the way back from now on.
+
+        Raises:
+            RefusedError: one holds it up.
+        """
+        context = Context(self.database, connection, self.settings, state)
+        outcomes: list[CheckEvent] = []
+        async for event in gates(context, archives=self.archives):
+            emit(event)
+            if event.status not in (Status.PENDING, Status.RUNNING):
+                outcomes.append(event)
+        await store.record_checks(connection, outcomes, operator=self.settings.operator)
+        if (held := refusal(outcomes)) is not None:
+            raise RefusedError(held, state=_UNTOUCHED, next_step="Mend what they name.")
+        info, why = await holding(context, remains.v1)
+        if info is None:
+            raise RefusedError(why, state=_UNTOUCHED, next_step="Make a backup and restore it as a test.")
+        return str(info.path)
+
+    async def _drop(
+        self,
+        connection: Connection,
+        run_id: Any,
+        step: PlanStep,
+        later: list[PlanStep],
+        figures: dict[str, Any],
+        emit: Emit,
+    ) -> None:
+        async def attempt() -> None:
+            started = time.perf_counter()
+            emit(StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.STARTED))
+            async with connection.transaction():
+                await connection.execute(f"set local lock_timeout = {self.settings.lock_timeout_ms}")
+                for statement in step.statements:
+                    await connection.execute(statement)
+                done = StepEvent(
+                    id=step.id,
+                    phase=step.phase,
+                    title=step.title,
+                    state=StepState.DONE,
+                    seconds=time.perf_counter() - started,
+                )
+                await store.record_step(connection, run_id, done)
+                await store.update_run(
+                    connection, run_id, status="done", figures=figures, catalog=finish.owed_record(later)
+                )
+            emit(done)
+
+        await with_retries(
+            attempt,
+            connection,
+            [*step.tables, "auth.users"],
+            attempts=self.settings.lock_attempts,
+            control=self.control,
+            emit=emit,
+            doing="Removing v1's tables",
+            state=_UNTOUCHED,
+        )
+        emit(NoteEvent(message=IRREVERSIBLE))
+
+
+def clean_up(
+    database: Database, settings: Settings, control: Control, *, archives: bool = False
+) -> AsyncIterator[Event]:
+    """Remove v1's kept tables behind the gates, and the archives of earlier rollbacks where that is chosen."""
+    return streamed(published(database, _CleanUp(database, settings, control, archives=archives).run))

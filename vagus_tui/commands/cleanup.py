@@ -1,0 +1,93 @@
+"""Removing v1's kept tables once nobody will want to go back: the command `cleanup`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from pydantic import Field
+from pydantic_settings import CliToggleFlag
+
+from vagus_tui.commands.look import sql_events
+from vagus_tui.commands.move import parse_overrides
+from vagus_tui.commands.options import Command
+from vagus_tui.commands.outcome import REFUSED, USAGE, finish
+from vagus_tui.commands.session import opened
+from vagus_tui.control import Control
+from vagus_tui.errors import ConfigurationError
+from vagus_tui.events import CheckEvent, Event, NoteEvent, ResultEvent, Status
+
+
+class CleanupCommand(Command):
+    """Removes v1's kept tables, two weeks after the cut-over; from then on only a backup leads back to v1.
+
+    Its gates: v2 in service, the waiting period, every check of the verification, nothing that hangs on the tables,
+    and a final backup that holds exactly their rows and was restored as a test. Some may be let pass by name:
+    --override clean-up-waiting-period="the environment is thrown away tomorrow"
+    """
+
+    yes: CliToggleFlag[bool] = Field(
+        default=False, description="do it; without this, the plan and the gates are shown and nothing is done"
+    )
+    confirm: str = Field(default="", description="the project's name, typed out; asked for in production")
+    archives: CliToggleFlag[bool] = Field(
+        default=False, description="remove the archives of earlier rollbacks too; a full backup must hold them"
+    )
+    override: list[str] = Field(default=[], description="let a gate pass, by name and with a reason; repeatable")
+
+    def cli_cmd(self) -> None:
+        """Run the command."""
+        yes, confirm, archives, overrides = self.yes, self.confirm, self.archives, self.override
+
+        async def job(control: Control) -> AsyncGenerator[Event, None]:
+            async for event in _clean_up(control, yes=yes, confirm=confirm, archives=archives, overrides=overrides):
+                yield event
+
+        finish(job, as_json=self.as_json, graceful=True)
+
+
+async def _clean_up(
+    control: Control, *, yes: bool, confirm: str, archives: bool, overrides: list[str]
+) -> AsyncGenerator[Event, None]:
+    from vagus_tui.cleanup.gates import gates, override_gates, refusal
+    from vagus_tui.cleanup.kept import read_remains
+    from vagus_tui.cleanup.run import clean_up, plan_clean_up, refuse_unless_possible
+    from vagus_tui.rollback.finish import owes_steps
+    from vagus_tui.settings import Environment
+
+    reasons = parse_overrides(overrides)
+    async with opened("cleanup") as context:
+        settings, database = context.settings, context.database
+        if not owes_steps(context.state.run):
+            remains = await read_remains(context.connection)
+            refuse_unless_possible(context.state, remains)
+            name = settings.project or database.host
+            if yes and settings.environment is Environment.PRODUCTION and confirm != name:
+                raise ConfigurationError(
+                    "In production the project's name has to be typed out.", next_step=f"Add --confirm {name}."
+                )
+            if yes and reasons:
+                await override_gates(context.connection, reasons, operator=settings.operator, archives=archives)
+                for gate, reason in reasons.items():
+                    yield NoteEvent(message=f"Override recorded: {gate}, because: {reason.strip()}", level="warning")
+            if not yes:
+                plan = plan_clean_up(remains, archives=archives)
+                outcomes: list[CheckEvent] = []
+                async for event in gates(context, archives=archives):
+                    yield event
+                    if event.status not in (Status.PENDING, Status.RUNNING):
+                        outcomes.append(event)
+                for statement in sql_events(plan):
+                    yield statement
+                for line in plan.notes:
+                    yield NoteEvent(message=line, level="warning")
+                held = refusal(outcomes)
+                yield ResultEvent(
+                    ok=False,
+                    message=" ".join(filter(None, ("This is what cleanup would do.", held))),
+                    state="Nothing was changed.",
+                    next_step="vagus-tui cleanup --yes does it, when no gate holds it up.",
+                    exit_status=REFUSED if held else USAGE,
+                )
+                return
+    async for said in clean_up(database, settings, control, archives=archives):
+        yield said
