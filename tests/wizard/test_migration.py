@@ -177,6 +177,8 @@ async def test_a_migrated_database_shows_its_run(clean_database: TestDatabase, t
     settings = _settings(clean_database.url, tmp_path)
     await migrated(settings)
     async with walking(settings, size=LARGE) as pilot:
-        assert wizard(pilot).session.standings[Step.MIGRATION].status is Status.PASS
+        session = wizard(pilot).session
+        await until(pilot, lambda: Step.MIGRATION in session.standings)
+        assert session.standings[Step.MIGRATION].status is Status.PASS
         wizard(pilot).action_go("migration")
         await until_text(pilot, "v2 is in place; v1 is kept", "Next: Verification", "migrate by")

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.backup.helpers import collect, make
 from tests.databases import TestDatabase
 from tests.wizard.moved import ended
 from tests.wizard.walk import LARGE, SMALL, Walk, settings_for, until, until_text, walking, wizard
+from vagus_tui.backup import BackupOptions, Kind
 from vagus_tui.backup.listing import list_backups
+from vagus_tui.backup.rehearsal import rehearse
+from vagus_tui.control import Control
+from vagus_tui.database.connection import Database
+from vagus_tui.migration.runner import migrate
 
 
 async def backed_up(pilot: Walk) -> None:
@@ -53,3 +59,15 @@ async def test_a_failure_says_what_it_would_mean(clean_database: TestDatabase, t
         await until(pilot, lambda: ended(pilot))
         await pilot.press("escape")
         await until_text(pilot, "it failed")
+
+
+async def test_the_migration_shows_forecast_and_actual(clean_database: TestDatabase, tmp_path: Path) -> None:
+    settings = settings_for(clean_database.url, backup_dir=tmp_path)
+    backup = await make(settings, BackupOptions(kinds=frozenset({Kind.TABLES})))
+    assert (await collect(rehearse(backup.path, settings, Control()))).result.ok
+    async with walking(settings, size=LARGE) as pilot:
+        wizard(pilot).action_go("migration")
+        await until_text(pilot, "forecast", "writes wait", "m starts", "Forecast")
+        events = migrate(Database(settings), settings, Control(), hold=False)
+        assert (await collect(events)).result.ok
+        await until_text(pilot, "Forecast against actual", "cut over", "×", "writes waited", patience=60)

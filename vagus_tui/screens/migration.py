@@ -12,20 +12,22 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import ContentSwitcher, DataTable, Static
 
+from vagus_tui.backup.forecast import Forecast, latest_forecast
 from vagus_tui.events import Event, Phase
-from vagus_tui.journal.state import State
+from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.migration.gates import movable
 from vagus_tui.migration.plan import plan_migration
 from vagus_tui.migration.steps import Plan, PlanStep
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.job import Job
 from vagus_tui.screens.migration_acts import MigrationActs
+from vagus_tui.screens.migration_forecast import against_actual, plan_words, run_words, with_forecast
 from vagus_tui.screens.migration_words import gates_text, hold_facts, job_log, standing_text
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.standings import stand_by_state
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.detail_panel import DetailPanel
-from vagus_tui.widgets.format import clock, plural
+from vagus_tui.widgets.format import clock, duration, plural
 from vagus_tui.widgets.hold_panel import HoldPanel
 from vagus_tui.widgets.job_view import JobView, PhaseLine
 from vagus_tui.widgets.rows import Column, Row, Rows
@@ -46,6 +48,7 @@ COLUMNS = (
     Column("Phase", 9),
     Column("Step"),
     Column("Rows", 11, right=True),
+    Column("Forecast", 8, right=True),
     Column("Lock", 24, wide_only=64),
 )
 
@@ -74,6 +77,8 @@ class MigrationScreen(MigrationActs):
     def __init__(self) -> None:
         super().__init__()
         self.plan: Plan | None = None
+        self.forecast: Forecast | None = None
+        self._forecast_read_for: object = None
         self._planned_for: tuple[object, ...] = ()
 
     def compose_body(self) -> ComposeResult:
@@ -138,8 +143,29 @@ class MigrationScreen(MigrationActs):
         elif self.plannable and not self.interrupted and not self._just_ended():
             self._show_plan()
         else:
-            self._show_stand(standing_text(self.session, state, self.job))
+            self._read_forecast(state)
+            self._show_stand(self._standing(state))
         stand_by_state(self.session)
+
+    def _read_forecast(self, state: DatabaseState) -> None:
+        """After a run the rehearsal is what it is compared with; also in a wizard that did not run it."""
+        run = None if state.run is None else state.run.id
+        if state.state is State.MIGRATED and self._forecast_read_for != run:
+            self._forecast_read_for = run
+            self.attempt(self._load_forecast, group="forecast", exclusive=True)
+
+    async def _load_forecast(self) -> None:
+        async with self.session.context("forecast") as context:
+            self.forecast = await latest_forecast(context.connection, context.settings, context.state.shape)
+        state = self.session.state
+        if state is not None and not self.running and state.state is State.MIGRATED:
+            self._show_stand(self._standing(state))
+
+    def _standing(self, state: DatabaseState) -> Content:
+        parts = [standing_text(self.session, state, self.job)]
+        if state.run is not None and state.state is State.MIGRATED:
+            parts.append(against_actual(self.session, state.run, self.forecast))
+        return Content("\n\n").join(part for part in parts if part.plain)
 
     def _just_ended(self) -> bool:
         return self.job is not None and not self.job.running and not self.job.ok
@@ -154,7 +180,8 @@ class MigrationScreen(MigrationActs):
         job = self.job
         self._pane("run-pane")
         view = self.query_one("#run", JobView)
-        view.phases = CLEANING if job is not None and job.name == "abandon" else PHASES
+        abandoning = job is not None and job.name == "abandon"
+        view.phases = CLEANING if abandoning else with_forecast(PHASES, self.forecast)
         view.show(job)
         panel = self.query_one("#hold", HoldPanel)
         shown = self.holding and not self.held_back
@@ -163,9 +190,11 @@ class MigrationScreen(MigrationActs):
             self.call_after_refresh(panel.focus_first)
         panel.display = shown
         if shown and job is not None:
-            panel.show(hold_facts(self.session, job))
+            panel.show(hold_facts(self.session, job, self.forecast))
         if job is not None:
             words = [f"elapsed {clock(job.elapsed)}"]
+            if not self.holding and (rehearsed := run_words(self.forecast)):
+                words.append(rehearsed)
             if job.control.paused:
                 words.append("paused")
             if job.control.throttle < 1:
@@ -197,7 +226,8 @@ class MigrationScreen(MigrationActs):
     def _say_plan(self, plan: Plan) -> None:
         cleaned = self.job is not None and self.job.name == "abandon" and self.job.ok
         before = "cleaned up, v1 is as it was" if cleaned else plural(len(plan.steps), "step")
-        self.say(f"{before} · m starts, and holds before the cut-over")
+        after = "m starts" if self.forecast is not None else "m starts, and holds before the cut-over"
+        self.say(f"{before} · {plan_words(self.forecast)} · {after}")
 
     def _show_stand(self, text: Content) -> None:
         self._pane("stand-pane")
@@ -212,13 +242,19 @@ class MigrationScreen(MigrationActs):
         self.say("making the plan")
         async with self.session.context("plan") as context:
             plan = await plan_migration(context.connection, context.settings, context.state)
+            self.forecast = await latest_forecast(context.connection, context.settings, context.state.shape)
         self.plan = plan
         self.query_one("#plan", Rows).set_rows(
-            [Row(one.id, (one.phase.value, one.title, one.rows, one.lock)) for one in plan.steps]
+            [Row(one.id, (one.phase.value, one.title, one.rows, self._seconds(one), one.lock)) for one in plan.steps]
         )
         self._explain()
         self._say_plan(plan)
         self.refresh_bindings()
+
+    def _seconds(self, step: PlanStep) -> str:
+        """What the step took in the rehearsal, scaled to the rows there are now."""
+        seconds = None if self.forecast is None else self.forecast.step_seconds(step.id)
+        return "" if seconds is None else duration(seconds)
 
     @on(DataTable.RowHighlighted, "#plan")
     def _explain(self) -> None:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
+from vagus_tui.backup.forecast import Forecast
 from vagus_tui.checks.base import blocking
 from vagus_tui.events import CheckEvent, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
 from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.journal.store import Run
 from vagus_tui.screens.job import Job
+from vagus_tui.screens.migration_forecast import hold_back, hold_cost
 from vagus_tui.screens.session import Session
 from vagus_tui.widgets.format import ago, duration, moment, number, plural
 from vagus_tui.widgets.hold_panel import HoldFacts
@@ -62,7 +64,7 @@ def standing_text(session: Session, state: DatabaseState, job: Job | None) -> Co
     return Content("\n\n").join(parts)
 
 
-def hold_facts(session: Session, job: Job) -> HoldFacts:
+def hold_facts(session: Session, job: Job, forecast: Forecast | None = None) -> HoldFacts:
     """What the operator decides on while the migration holds."""
     proofs = [step for step in job.steps.values() if step.phase is Phase.PROVE and step.state is StepState.DONE]
     hold = job.steps.get("hold")
@@ -76,8 +78,8 @@ def hold_facts(session: Session, job: Job) -> HoldFacts:
         proof=f"no differences in {number(sum(step.rows or 0 for step in proofs))} rows of {len(proofs)} tables",
         in_the_way=(hold.message or "").removeprefix("in the way: ") if hold is not None else "",
         backup=words,
-        cost="writes wait a moment, never over 3 s; reads go on",
-        back="quick rollback, seconds, keeps later writes",
+        cost=hold_cost(forecast),
+        back=hold_back(forecast),
         caught_up="" if hold is None or hold.rows is None else f"{plural(hold.rows, 'change')} in the last round",
     )
 
