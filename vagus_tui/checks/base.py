@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 
+from vagus_tui.checks.fault import Fault
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.identifiers import quote
 from vagus_tui.errors import VagusError
@@ -102,6 +103,7 @@ class Check:
         overridable: whether an operator may let it pass, by name and with a reason.
         needs_v1: it looks at v1's tables, so it is skipped where there are none.
         remedies: ids of the guided fixes that help.
+        faults: ways to see it fail, for the test of the checks themselves.
     """
 
     id: str
@@ -117,6 +119,7 @@ class Check:
     overridable: bool = True
     needs_v1: bool = False
     remedies: tuple[str, ...] = field(default=())
+    faults: tuple[Fault, ...] = ()
 
     def event(self, status: Status, **values: Any) -> CheckEvent:
         """An event about this check."""

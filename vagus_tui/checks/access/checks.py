@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from vagus_tui.checks.access.faults import APPLIED, FAULTS
 from vagus_tui.checks.access.matrix import COMMANDS, AccessMatrix, Cell, Kind, Person, Verdict, keep_matrix
 from vagus_tui.checks.access.measure import measured
 from vagus_tui.checks.access.people import STRANGER
@@ -192,6 +193,7 @@ CHECKS: tuple[Check, ...] = (
             probe=_probe(partial(judged, kind=item.kind)),
             guide=REPORT,
             sql=lambda _: try_it(STRANGER, v2.PLANS, "select"),
+            faults=FAULTS[item.kind],
         )
         for item in _KINDS
     ),
@@ -205,6 +207,7 @@ CHECKS: tuple[Check, ...] = (
         probe=_probe(judged_applied),
         guide=REPORT,
         overridable=False,
+        faults=APPLIED,
     ),
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncpg
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
+from vagus_tui.checks.fault import changed_table
 from vagus_tui.checks.verification.base import on_v2, relation
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.impersonation import NOBODY, acting_as, undone
@@ -191,5 +192,34 @@ CHECKS = (
         guide=REPORT,
         sql=lambda _: TRY_IT,
         overridable=False,
+        faults=(
+            changed_table(
+                "row level security is off", f"alter table {relation(v2.WEEKS)} disable row level security", v2.WEEKS
+            ),
+            changed_table(
+                "a policy with USING (true)",
+                f"create policy vagus_fault on {relation(v2.LOGS)} for select to authenticated using (true)",
+                v2.LOGS,
+            ),
+            changed_table(
+                "a policy that lets all in without saying so",
+                f"create policy vagus_fault on {relation(v2.EXERCISES)} for select to authenticated "
+                "using (name is not null)",
+                v2.EXERCISES,
+            ),
+            changed_table(
+                "a policy that shuts owners out",
+                f"create policy vagus_fault on {relation(v2.EXERCISES)} as restrictive for select to authenticated "
+                "using (false)",
+                v2.EXERCISES,
+            ),
+            changed_table(
+                "no policy for changes",
+                f"do $$ begin execute (select string_agg(format('drop policy %I on {relation(v2.PLANS)}', polname), "
+                f"'; ') from pg_policy where polrelid = '{relation(v2.PLANS)}'::regclass and polcmd in ('w', '*')); "
+                "end $$",
+                v2.PLANS,
+            ),
+        ),
     ),
 )

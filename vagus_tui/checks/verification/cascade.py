@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
+from vagus_tui.checks.fault import changed_table
 from vagus_tui.checks.verification.base import on_v2, relation
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.impersonation import undone
@@ -88,5 +89,25 @@ CHECKS = (
         expected="down to the sets",
         probe=_cascade_deletes,
         guide=REPORT,
+        faults=(
+            changed_table(
+                "weeks do not hang on their plan",
+                f"alter table {relation(v2.WEEKS)} drop constraint workout_weeks_plan_id_fkey",
+                v2.WEEKS,
+            ),
+            changed_table(
+                "sets hang on nothing",
+                f"alter table {relation(v2.LOGS)} drop constraint exercise_logs_session_id_fkey, "
+                "drop constraint exercise_logs_exercise_id_fkey",
+                v2.LOGS,
+            ),
+            changed_table(
+                "a key without cascade",
+                f"alter table {relation(v2.DAYS)} drop constraint workout_days_week_id_fkey, "
+                "add constraint workout_days_week_id_fkey "
+                f"foreign key (week_id) references {relation(v2.WEEKS)} (id) not valid",
+                v2.DAYS,
+            ),
+        ),
     ),
 )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
+from vagus_tui.checks.fault import Fault, changed_table
 from vagus_tui.checks.verification.base import SCHEMA, against_v1, on_v2, relation
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import quote
@@ -175,6 +176,14 @@ def _grants_sql(_: Context) -> str:
     return f"select oid::regclass, relacl from pg_class where oid in ({listed})"
 
 
+_DROP_INDEX = f"""do $$ begin
+  -- By what it does: its name may have had to step aside.
+  execute (select format('drop index %s', i.indexrelid::regclass) from pg_index i join pg_attribute a
+    on a.attrelid = i.indrelid and a.attnum = i.indkey[0] where i.indrelid = '{relation(v2.EXERCISES)}'::regclass
+    and i.indnatts = 1 and a.attname = 'day_id' limit 1);
+end $$"""
+
+
 CHECKS = (
     Check(
         id="v2-constraints",
@@ -186,6 +195,32 @@ CHECKS = (
         probe=on_v2(_constraints),
         guide=REPORT,
         sql=lambda _: _CONSTRAINTS.strip(),
+        faults=(
+            changed_table(
+                "a check constraint is gone",
+                f"alter table {relation(v2.EXERCISES)} drop constraint exercises_sets_check",
+                v2.EXERCISES,
+            ),
+            changed_table(
+                "a required column takes NULL",
+                f"alter table {relation(v2.WEEKS)} alter plan_id drop not null",
+                v2.WEEKS,
+            ),
+            changed_table(
+                "a cascade is dropped from its key",
+                f"alter table {relation(v2.DAYS)} drop constraint workout_days_week_id_fkey, "
+                "add constraint workout_days_week_id_fkey "
+                f"foreign key (week_id) references {relation(v2.WEEKS)} (id) not valid",
+                v2.DAYS,
+            ),
+            changed_table(
+                "a key was never validated",
+                f"alter table {relation(v2.EXERCISES)} drop constraint exercises_day_id_fkey, "
+                "add constraint exercises_day_id_fkey "
+                f"foreign key (day_id) references {relation(v2.DAYS)} (id) on delete cascade not valid",
+                v2.EXERCISES,
+            ),
+        ),
     ),
     Check(
         id="v2-indexes",
@@ -196,6 +231,7 @@ CHECKS = (
         probe=on_v2(_indexes),
         guide="Troubleshooting · Performance Degradation",
         sql=lambda _: _INDEXES.strip(),
+        faults=(changed_table("an index is gone", _DROP_INDEX, v2.EXERCISES),),
     ),
     Check(
         id="grants",
@@ -206,5 +242,13 @@ CHECKS = (
         probe=against_v1(_grants),
         sql=_grants_sql,
         needs_v1=True,
+        faults=(
+            Fault(
+                "a grant is revoked",
+                f"revoke select on {relation(v2.EXERCISES)} from authenticated, service_role",
+                v2.EXERCISES,
+            ),
+            Fault("everybody is granted a table", f"grant select on {relation(v2.DAYS)} to public", v2.DAYS),
+        ),
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
+from vagus_tui.checks.fault import Fault, changed_rows
 from vagus_tui.checks.verification.base import against_v1, later, mapping, relation, words
 from vagus_tui.database.identifiers import qualified
 from vagus_tui.events import Status
@@ -43,7 +44,15 @@ def _mismatches(context: Context, table: str) -> str:
     )
 
 
-def _migrated(table: str, check_id: str) -> Check:
+def _gone(table: str) -> Fault:
+    return changed_rows(
+        f"one of the {words(2, table).removeprefix('2 ')} is missing",
+        f"delete from {relation(table)} where id = (select id from {relation(table)} order by id limit 1)",
+        table,
+    )
+
+
+def _migrated(table: str, check_id: str, *faults: Fault) -> Check:
     @against_v1
     async def probe(context: Context) -> Outcome:
         touched = await later(context, table, "d.id")
@@ -84,6 +93,7 @@ def _migrated(table: str, check_id: str) -> Check:
         rows_sql=lambda context: _mismatches(context, table),
         overridable=False,
         needs_v1=True,
+        faults=(_gone(table), *faults),
     )
 
 
@@ -130,7 +140,17 @@ CHECKS = (
     _migrated(v2.PLANS, "plans-migrated"),
     _migrated(v2.EXERCISES, "exercises-migrated"),
     _migrated(v2.SESSIONS, "sessions-migrated"),
-    _migrated(v2.LOGS, "logs-migrated"),
+    _migrated(
+        v2.LOGS,
+        "logs-migrated",
+        changed_rows(
+            "a set that nobody logged",
+            f"insert into {relation(v2.LOGS)} (session_id, exercise_id, set_number, reps, weight) "
+            f"select session_id, exercise_id, max(set_number) + 1, 1, 1 from {relation(v2.LOGS)} "
+            "group by 1, 2 order by 1, 2 limit 1",
+            v2.LOGS,
+        ),
+    ),
     Check(
         id="row-proof",
         group=Group.VERIFICATION,
@@ -143,5 +163,33 @@ CHECKS = (
         rows_sql=_proof_rows,
         overridable=False,
         needs_v1=True,
+        faults=(
+            changed_rows(
+                "a weight is another",
+                f"update {relation(v2.LOGS)} set weight = case when weight < 1 then weight + 1 else weight - 1 end "
+                f"where id = (select id from {relation(v2.LOGS)} order by id limit 1)",
+                v2.LOGS,
+            ),
+            changed_rows(
+                "an exercise has a space too many",
+                f"update {relation(v2.EXERCISES)} set name = name || ' ' "
+                f"where id = (select id from {relation(v2.EXERCISES)} order by id limit 1)",
+                v2.EXERCISES,
+            ),
+            changed_rows(
+                "a session stands on another day",
+                f"update {relation(v2.SESSIONS)} s set day_id = (select d.id from {relation(v2.DAYS)} d "
+                "where d.id <> s.day_id order by d.id limit 1) where s.id = (select x.id from "
+                f"{relation(v2.SESSIONS)} x where x.day_id is not null order by x.id limit 1)",
+                v2.SESSIONS,
+            ),
+            changed_rows(
+                "a plan belongs to somebody else",
+                f"update {relation(v2.PLANS)} p set user_id = o.user_id from {relation(v2.PLANS)} o "
+                f"where p.id = (select id from {relation(v2.PLANS)} order by id limit 1) and o.id = (select x.id from "
+                f"{relation(v2.PLANS)} x where x.user_id <> p.user_id order by x.id limit 1)",
+                v2.PLANS,
+            ),
+        ),
     ),
 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
+from vagus_tui.checks.fault import Fault, changed_rows
 from vagus_tui.checks.verification.base import against_v1, later, on_v2, relation, words
-from vagus_tui.database.identifiers import qualified
+from vagus_tui.database.identifiers import qualified, quote
 from vagus_tui.events import Status
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.mapping import WorkoutMapping
@@ -81,6 +82,27 @@ def _orphans(check_id: str, table: str, column: str, parent: str) -> Check:
         guide=VERIFY,
         sql=rows_sql,
         rows_sql=rows_sql,
+        faults=(_orphan(table, column, parent),),
+    )
+
+
+def _orphan(table: str, column: str, parent: str) -> Fault:
+    """The key is dropped, then the parent: its rows stay behind."""
+    # Nobody may have made a group yet: one is made to be orphaned.
+    first = (
+        f"insert into {relation(table)} (day_id, type, order_index) "
+        f"select id, 'circuit', 1 from {relation(parent)} order by id limit 1;\n"
+        if table == v2.GROUPS
+        else ""
+    )
+    return Fault(
+        "an orphan, its key removed",
+        f"alter table {relation(table)} drop constraint {quote(f'{table}_{column}_fkey')};\n{first}"
+        f"delete from {relation(parent)} where id = (select {column} from {relation(table)} "
+        f"where {column} is not null order by id limit 1)",
+        table,
+        exclusive=True,
+        rows=True,
     )
 
 
@@ -89,6 +111,15 @@ def _unlinked(context: Context) -> str:
     return (
         f"select t.id, t.user_id, t.started_at, o.plan_id as v1_plan_id\nfrom {relation(v2.SESSIONS)} t "
         f"join {sessions} o on o.id = t.id\nwhere t.day_id is null and o.plan_id is not null"
+    )
+
+
+def _linked(context: Context) -> str:
+    """Sessions that have a plan in v1 and their day in v2."""
+    sessions = qualified(context.shape.schema, context.shape.tables[v1.SESSIONS].name)
+    return (
+        f"select t.id from {relation(v2.SESSIONS)} t join {sessions} o on o.id = t.id "
+        "where t.day_id is not null and o.plan_id is not null"
     )
 
 
@@ -126,6 +157,20 @@ CHECKS = (
         guide="Data Transformation · Step 1",
         sql=_weeks_sql,
         rows_sql=_weeks_sql,
+        faults=(
+            changed_rows(
+                "a week is missing",
+                f"delete from {relation(v2.WEEKS)} "
+                f"where id = (select id from {relation(v2.WEEKS)} order by id limit 1)",
+                v2.WEEKS,
+            ),
+            changed_rows(
+                "a week too many",
+                f"insert into {relation(v2.WEEKS)} (plan_id, week_number) "
+                f"select id, total_weeks + 1 from {relation(v2.PLANS)} order by id limit 1",
+                v2.WEEKS,
+            ),
+        ),
     ),
     _orphans("orphaned-weeks", v2.WEEKS, "plan_id", v2.PLANS),
     _orphans("orphaned-days", v2.DAYS, "week_id", v2.WEEKS),
@@ -144,5 +189,15 @@ CHECKS = (
         sql=_unlinked,
         rows_sql=_unlinked,
         needs_v1=True,
+        faults=(
+            changed_rows(
+                "a session lost its day",
+                lambda context: (
+                    f"update {relation(v2.SESSIONS)} set day_id = null where id = "
+                    f"(select u.id from ({_linked(context)}) u order by u.id limit 1)"
+                ),
+                v2.SESSIONS,
+            ),
+        ),
     ),
 )
