@@ -94,3 +94,16 @@ async def test_access_gives_its_matrix_cell_by_cell(clean_database: TestDatabase
 async def test_everyone_goes_with_access_alone(clean_database: TestDatabase) -> None:
     ran = await vagus("check", "data-quality", "--everyone", "--json", url=clean_database.url)
     assert ran.status == 2
+
+
+async def test_the_checks_are_tested_by_their_faults(clean_database: TestDatabase) -> None:
+    refused = await vagus("check", "--self-test", "--json", url=clean_database.url)
+    assert refused.status == 1
+    assert (await vagus("migrate", "--yes", "--json", url=clean_database.url)).status == 0
+    asked = await vagus("check", "--self-test", "--json", url=clean_database.url, VAGUS_ENVIRONMENT="production")
+    assert asked.status == 1 and "--yes" in asked.result["next_step"] and not asked.of("self-test")
+    ran = await vagus("check", "verification", "--self-test", "--json", url=clean_database.url)
+    assert ran.status == 0, ran.out
+    assert {line["status"] for line in ran.of("self-test")} == {"pass"}
+    assert {"check", "fault", "status", "message", "seconds"} <= ran.of("self-test")[0].keys()
+    assert ran.result["figures"]["missed"] == 0

@@ -57,18 +57,28 @@ class CheckCommand(Command):
     lasting: Seconds | None = Field(
         default=None, validation_alias=AliasChoices("for"), description="with --every: for how long, as in 2h"
     )
+    self_test: CliToggleFlag[bool] = Field(
+        default=False,
+        description="test the checks of v2 themselves: plant a fault for each in a transaction that is rolled back, "
+        "and insist that it is seen",
+    )
+    yes: CliToggleFlag[bool] = Field(
+        default=False, description="with --self-test, in production: rows and tables may be held for up to 2 s each"
+    )
 
     @model_validator(mode="after")
     def _options_fit(self) -> CheckCommand:
         """How long is a matter of rounds, and a round takes the sample.
 
         Raises:
-            ValueError: --for without --every, or --every with --everyone.
+            ValueError: --for without --every, or --every with --everyone or --self-test.
         """
         if self.lasting is not None and self.every is None:
             raise ValueError("--for goes with --every")
         if self.every is not None and self.everyone:
             raise ValueError("--every goes with a sample of users, not with --everyone")
+        if self.self_test and (self.every is not None or self.everyone):
+            raise ValueError("--self-test goes neither with --every nor with --everyone")
         return self
 
     def cli_cmd(self) -> None:
@@ -78,7 +88,11 @@ class CheckCommand(Command):
         async def job(control: Control) -> AsyncGenerator[Event, None]:
             if everyone and group != "access":
                 raise ConfigurationError("--everyone goes with the group access alone.")
-            async for event in _access_of_everyone() if everyone else _check(group):
+            if self.self_test:
+                events = _self_test(group, agreed=self.yes)
+            else:
+                events = _access_of_everyone() if everyone else _check(group)
+            async for event in events:
                 yield event
 
         async def watched(control: Control) -> AsyncGenerator[Event, None]:
@@ -259,6 +273,43 @@ async def _access_of_everyone() -> AsyncGenerator[Event, None]:
         if await journal_exists(context.connection):
             await store.record_checks(context.connection, outcomes, operator=context.settings.operator)
         yield check_result("access", outcomes)
+
+
+async def _self_test(name: str | None, *, agreed: bool) -> AsyncGenerator[Event, None]:
+    from vagus_tui.checks.base import Group
+    from vagus_tui.checks.registry import checks_for
+    from vagus_tui.checks.selftest import FaultEvent, SelfTest, cost, self_test, with_faults
+    from vagus_tui.journal.state import State
+    from vagus_tui.settings import Environment
+
+    async with opened("self-test") as context:
+        groups = [Group(name)] if name else [Group.VERIFICATION, Group.ACCESS]
+        checks = with_faults(check for group in groups for check in checks_for(group))
+        if not checks:
+            raise ConfigurationError(f"No check of {name} has a fault to be shown.", next_step="Leave the group out.")
+        if context.state.state not in (State.MIGRATED, State.CLEANED):
+            raise RefusedError("v2 is not in place yet, so its checks cannot be tested.")
+        if context.settings.environment is Environment.PRODUCTION and not agreed:
+            raise RefusedError(
+                f"This is production. {cost(checks)}",
+                next_step="Give --yes to go on, or point VAGUS_DATABASE_URL at a restored copy.",
+            )
+        async for item in self_test(context, checks):
+            if isinstance(item, FaultEvent):
+                yield item
+            else:
+                result: SelfTest = item
+    figures = result.figures
+    words = f"{figures['seen']} faults seen, {figures['missed']} missed, {figures['skipped']} not tried"
+    named = f" Not to be trusted: {', '.join(result.missed)}." if result.missed else ""
+    yield ResultEvent(
+        ok=result.ok,
+        message=f"Checks tested: {words}; every one was rolled back.{named}",
+        state="Nothing was changed.",
+        seconds=result.seconds,
+        figures=figures,
+        exit_status=DONE if result.ok else REFUSED,
+    )
 
 
 def check_result(what: str, outcomes: list[CheckEvent]) -> ResultEvent:

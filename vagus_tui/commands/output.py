@@ -15,6 +15,7 @@ from rich.status import Status as Spinner
 from rich.table import Table
 from rich.text import Text
 
+from vagus_tui.checks.selftest import FaultEvent
 from vagus_tui.commands.keep import BackupEvent
 from vagus_tui.commands.move import CarriedEvent, ComparedEvent
 from vagus_tui.events import (
@@ -164,6 +165,10 @@ class HumanOutput:
             )
         elif isinstance(event, BackupEvent):
             self._backup(event)
+        elif isinstance(event, FaultEvent):
+            word, colour = MARKS[event.status]
+            said = f"{event.check}: {event.fault} · {event.message or ''}"
+            self._console.print(Text(f"{word:<7} ", colour).append(one_line(said, most=500), "default"))
         elif isinstance(event, TextEvent):
             self._product = True
             sys.stdout.write(event.text if event.text.endswith("\n") else event.text + "\n")

@@ -10,11 +10,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import DataTable
+from textual.widgets import DataTable, Static
 
 from vagus_tui.checks import access as people_access
 from vagus_tui.checks import performance
 from vagus_tui.checks.base import Check
+from vagus_tui.checks.selftest import last_self_test
 from vagus_tui.checks.testers import Tester, suggest_testers
 from vagus_tui.checks.verification import access, cascade, catalog, rows, structure
 from vagus_tui.events import Event, Status
@@ -24,6 +25,7 @@ from vagus_tui.runbook.acceptance import TESTER_PROFILES
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.access_matrix import AccessMatrixScreen
 from vagus_tui.screens.check_screen import CheckScreen
+from vagus_tui.screens.self_test import SelfTestScreen, last_tested
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.viewed import ViewedScreen
 from vagus_tui.widgets.check_table import display_status
@@ -56,6 +58,9 @@ class VerificationScreen(ViewedScreen, CheckScreen):
     VIEWS = (("automatic", "Automatic"), ("manual", "By hand"), ("acceptance", "Acceptance test"))
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "matrix", "access matrix", tooltip="who reaches what by which command, v1 against v2"),
+        Binding(
+            "t", "self_test", "test the checks", tooltip="plant a fault for each check, rolled back; it must be seen"
+        ),
         Binding("c", "copy_testers", "copy the list", tooltip="ids, addresses and profiles of the people proposed"),
         Binding("P", "app.plans", "plans", tooltip="any plan, v1 beside v2"),
     ]
@@ -73,6 +78,7 @@ class VerificationScreen(ViewedScreen, CheckScreen):
         """The table of checks, the checklists, the people."""
         with Vertical(id="automatic"):
             yield from CheckScreen.compose_body(self)
+            yield Static("", id="last-tested")
         yield from self.compose_checklist("manual")
         with Vertical(id="acceptance"):
             yield Rows(TESTER_COLUMNS, id="testers")
@@ -85,6 +91,12 @@ class VerificationScreen(ViewedScreen, CheckScreen):
         """Whether there is a v2 to look at."""
         state = self.session.state
         return state is not None and state.state in (State.MIGRATED, State.CLEANED)
+
+    def entered(self) -> None:
+        """Say when the checks themselves were last tested."""
+        super().entered()
+        if self.v2_in_place:
+            self.attempt(self._read_last_test, group="last-tested", exclusive=True)
 
     def _run_on_entry(self) -> None:
         if self.v2_in_place:
@@ -135,7 +147,7 @@ class VerificationScreen(ViewedScreen, CheckScreen):
             if action == "run":
                 return self.v2_in_place or None
             return CheckScreen.check_action(self, action, parameters)
-        if action == "matrix":
+        if action in ("matrix", "self_test"):
             return (self.view == "automatic" and self.v2_in_place) or False
         if action == "copy_testers":
             return self.view == "acceptance" and bool(self.testers)
@@ -144,6 +156,15 @@ class VerificationScreen(ViewedScreen, CheckScreen):
     def action_matrix(self) -> None:
         """Who reaches what, user by user."""
         self.app.push_screen(AccessMatrixScreen())
+
+    def action_self_test(self) -> None:
+        """Show every check its faults."""
+        self.app.push_screen(SelfTestScreen(self.checks))
+
+    async def _read_last_test(self) -> None:
+        async with self.session.connection("self-test") as connection:
+            found = await last_self_test(connection)
+        self.query_one("#last-tested", Static).update(last_tested(found))
 
     # The acceptance test
 

@@ -26,7 +26,8 @@ def _strayed(context: Context) -> str:
     owner = f"(select user_id from {_PLANS}{coaches} group by 1 order by count(*) desc, user_id::text limit 1)"
     days = f"{_DAYS} d join {_WEEKS} w on w.id = d.week_id join {_PLANS} p on p.id = w.plan_id"
     return (
-        f"update {_EXERCISES} e set day_id = (select d.id from {days} where p.user_id <> {owner} order by d.id limit 1)\n"
+        f"update {_EXERCISES} e set day_id = (select d.id from {days}\n"
+        f"  where p.user_id <> {owner} order by d.id limit 1)\n"
         f"where e.id = (select x.id from {_EXERCISES} x join {_DAYS} d on d.id = x.day_id\n"
         f"  join {_WEEKS} w on w.id = d.week_id join {_PLANS} p on p.id = w.plan_id\n"
         f"  where p.user_id = {owner} order by x.id limit 1)"
