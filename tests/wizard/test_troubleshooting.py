@@ -71,8 +71,8 @@ async def test_an_exercise_in_another_plan_comes_back(
     assert (await look(BY_ID["exercises-to-their-day"], context)).count == 1
     await apply(BY_ID["exercises-to-their-day"], context)
     assert await clean_conn.fetchval("select day_id from exercises where id = $1", row["id"]) == row["day_id"]
-    note = await store.latest_note(clean_conn, "repair")
-    assert note["before"] == [{"id": str(row["id"]), "day_id": str(row["elsewhere"])}]
+    kept = await clean_conn.fetch("select row_id, before, after from vagus_migration.repaired")
+    assert [tuple(one) for one in kept] == [(str(row["id"]), str(row["elsewhere"]), str(row["day_id"]))]
 
 
 async def test_a_day_within_the_same_plan_is_the_users_own_choice(
@@ -108,7 +108,8 @@ async def test_policies_come_back_as_defined(clean_database: TestDatabase, clean
     assert [tuple(row) for row in await clean_conn.fetch(query)] == before
     assert await clean_conn.fetchval("select relrowsecurity from pg_class where oid = 'workout_weeks'::regclass")
     note = await store.latest_note(clean_conn, "repair")
-    assert "everybody" in {policy["name"] for policy in note["before"]}
+    assert "everybody" in {policy["name"] for policy in note["before"]["policies"]}
+    assert note["before"]["off"] == ["workout_weeks"]
 
 
 async def test_users_without_preferences_get_quiet_ones(
@@ -162,7 +163,14 @@ async def test_the_screen_finds_and_repairs(clean_database: TestDatabase, clean_
         await until_text(pilot, "Do it")
         await pilot.press("tab", "enter")
         await until_text(pilot, "Create missing indexes without blocking writes: nothing to do")
-    assert await clean_conn.fetchval("select to_regclass('public.idx_workout_days_week_id') is not null")
+        assert await clean_conn.fetchval("select to_regclass('public.idx_workout_days_week_id') is not null")
+        await until_text(pilot, "✓ repaired", "u undo a repair")
+        await pilot.press("u")
+        await until_text(pilot, "idx_workout_days_week_id is dropped while users go on", "Take it back")
+        await pilot.press("tab", "enter")
+        await until_text(pilot, "Taken back")
+        assert await clean_conn.fetchval("select to_regclass('public.idx_workout_days_week_id') is null")
+        await until_text(pilot, "idx_workout_days_week_id on workout_days: missing")
 
 
 async def test_before_the_migration_the_screen_says_so(clean_database: TestDatabase) -> None:

@@ -16,10 +16,10 @@ import asyncpg
 from vagus_tui.checks.base import Context
 from vagus_tui.checks.verification.base import SCHEMA, relation
 from vagus_tui.errors import RefusedError, UndoneError
-from vagus_tui.journal import store
 from vagus_tui.journal.schema import ensure_journal
 from vagus_tui.journal.state import State
 from vagus_tui.migration.cut_over import missing_preferences
+from vagus_tui.remedies.repairs_record import keep_rows, open_note, policies_now
 from vagus_tui.rollback.quick_plan import migrated_run
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import V2Ddl
@@ -35,11 +35,13 @@ class Finding:
         count: how many things it would touch; 0 means that nothing is to be done.
         lines: what, for people; a few of them.
         statements: the SQL, in order.
+        names: what each statement is about, where that is kept for an undo.
     """
 
     count: int
     lines: tuple[str, ...]
     statements: tuple[str, ...]
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Repair:
         undo: how it is taken back.
         look: finds out what is to be done, and changes nothing.
         transaction: all or nothing; the others are statements that cannot run in a transaction.
-        record: what is kept in the journal as it was before: `strayed` exercises, `policies`, or nothing.
+        record: what is kept for an undo: `strayed` exercises, `policies`, `indexes`, `preferences`, or nothing.
     """
 
     id: str
@@ -101,15 +103,34 @@ async def _indexes(context: Context) -> Finding:
     broken = {row["name"] for row in rows if not row["usable"]}
     lines: list[str] = []
     statements: list[str] = []
+    names: list[str] = []
     for name in sorted(broken):
+        names.append(name)
         lines.append(f"{name}: left unfinished; it is dropped")
         statements.append(f"drop index concurrently if exists {qualified(SCHEMA, name)}")
     for table in v2.TABLES:
         for index in ddl.indexes(table):
             if index.name not in usable:
+                names.append(index.name)
                 lines.append(f"{index.name} on {table}: missing; it is created while users go on")
                 statements.append(re.sub(r"^create index ", "create index concurrently ", index.sql))
-    return Finding(len(lines), tuple(lines), tuple(statements))
+    return Finding(len(lines), tuple(lines), tuple(statements), tuple(names))
+
+
+_VACUUM = """
+select relname::text as name, n_dead_tup as dead, greatest(last_vacuum, last_autovacuum) as at
+from pg_stat_user_tables where schemaname = $1 and relname = any($2::text[]) and n_dead_tup > 0 order by n_dead_tup desc
+"""
+
+
+async def _vacuum(context: Context) -> Finding:
+    rows = await context.connection.fetch(_VACUUM, SCHEMA, list(v2.TABLES))
+    lines = tuple(
+        f"{row['name']}: {row['dead']:,} dead rows, "
+        f"{'never tidied up' if row['at'] is None else format(row['at'], 'tidied up %Y-%m-%d %H:%M')}"
+        for row in rows
+    )
+    return Finding(len(rows), lines, tuple(f"vacuum (analyze) {relation(row['name'])}" for row in rows))
 
 
 _POLICIES = """
@@ -173,7 +194,7 @@ REPAIRS: tuple[Repair, ...] = (
         id="exercises-to-their-day",
         issue="issue.exercises-without-day",
         title="Put exercises back on their day, within their own plan",
-        undo="The former day of each row is kept in the journal.",
+        undo="u puts each row back on its former day.",
         look=_exercises,
         record="strayed",
     ),
@@ -189,15 +210,24 @@ REPAIRS: tuple[Repair, ...] = (
         id="missing-indexes",
         issue="issue.slow",
         title="Create missing indexes without blocking writes",
-        undo="An index can be dropped again.",
+        undo="u drops the indexes it made.",
         look=_indexes,
+        transaction=False,
+        record="indexes",
+    ),
+    Repair(
+        id="vacuum-v2",
+        issue="issue.slow",
+        title="Tidy up dead rows (VACUUM, which blocks nobody)",
+        undo="None needed.",
+        look=_vacuum,
         transaction=False,
     ),
     Repair(
         id="policies-as-defined",
         issue="issue.wrong-data",
         title="Row level security and every policy as defined",
-        undo="The policies found are kept in the journal.",
+        undo="u brings the policies back that were found.",
         look=_policies,
         record="policies",
     ),
@@ -205,8 +235,9 @@ REPAIRS: tuple[Repair, ...] = (
         id="quiet-preferences",
         issue="issue.notifications",
         title="A quiet row for users without preferences",
-        undo="The rows added are named in the journal schema (preferences_added).",
+        undo="u takes the rows out again that it added.",
         look=_preferences,
+        record="preferences",
     ),
 )
 """Every repair, by the trouble it helps with."""
@@ -230,22 +261,37 @@ async def look(repair: Repair, context: Context) -> Finding:
     return await repair.look(context)
 
 
-async def _kept(repair: Repair, context: Context) -> object:
-    """What the journal keeps of how it was before."""
-    if repair.record == "strayed":
-        rows = await context.connection.fetch(
-            f"select id::text as id, former::text as day_id from ({_strayed(context)}) s"
-        )
-        return [dict(row) for row in rows]
+async def _before(repair: Repair, context: Context, found: Finding) -> object:
+    """What the journal's note keeps of how it was before; None where rows are kept, or nothing is."""
     if repair.record == "policies":
-        rows = await context.connection.fetch(
-            "select tablename::text as table_name, policyname::text as name, permissive, roles::text[] as roles, cmd, "
-            "qual, with_check from pg_policies where schemaname = $1 and tablename = any($2::text[])",
-            SCHEMA,
-            list(v2.TABLES),
+        return await policies_now(context)
+    if repair.record == "indexes":
+        return [name for name, statement in zip(found.names, found.statements, strict=True) if "create" in statement]
+    return None
+
+
+async def _missing_users(context: Context) -> str:
+    table = qualified(SCHEMA, v2.PREFERENCES)
+    return f"select u.id from auth.users u where not exists (select from {table} p where p.user_id = u.id)"
+
+
+async def _keep(repair: Repair, context: Context, number: int) -> None:
+    """Keep the rows that are about to be changed."""
+    if repair.record == "strayed":
+        query = f"select s.id::text, s.former::text, s.day_id::text from ({_strayed(context)}) s"
+        await keep_rows(context, number, query)
+    elif repair.record == "preferences":
+        missing = await _missing_users(context)
+        await keep_rows(context, number, f"select q.id::text, null::text, null::text from ({missing}) q")
+
+
+async def _kept_after(repair: Repair, context: Context, number: int) -> None:
+    """Note how the added rows are now, so that an undo knows them again."""
+    if repair.record == "preferences":
+        await context.connection.execute(
+            "update vagus_migration.repaired r set after = p.preferences::text "
+            f"from {qualified(SCHEMA, v2.PREFERENCES)} p where r.note_id = {number} and p.user_id::text = r.row_id"
         )
-        return [dict(row) for row in rows]
-    return []
 
 
 async def apply(repair: Repair, context: Context) -> Finding:
@@ -264,15 +310,17 @@ async def apply(repair: Repair, context: Context) -> Finding:
         if repair.transaction:
             async with connection.transaction():
                 await connection.execute(f"set local lock_timeout = {context.settings.lock_timeout_ms}")
-                before = await _kept(repair, context)
+                number = await open_note(context, _body(repair, found, await _before(repair, context, found)))
+                await _keep(repair, context, number)
                 for statement in found.statements:
                     await connection.execute(statement)
-                await _record(repair, context, found, before)
+                await _kept_after(repair, context, number)
         else:
             await connection.execute("set statement_timeout = 0")
+            before = await _before(repair, context, found)
             for statement in found.statements:
                 await connection.execute(statement)
-            await _record(repair, context, found, [])
+            await open_note(context, _body(repair, found, before))
     except asyncpg.PostgresError as error:
         raise UndoneError(
             f"The server refused: {error.args[0] if error.args else error.sqlstate}",
@@ -284,6 +332,5 @@ async def apply(repair: Repair, context: Context) -> Finding:
     return found
 
 
-async def _record(repair: Repair, context: Context, found: Finding, before: object) -> None:
-    body = {"repair": repair.id, "count": found.count, "statements": list(found.statements), "before": before}
-    await store.note(context.connection, "repair", body, operator=context.settings.operator)
+def _body(repair: Repair, found: Finding, before: object) -> dict[str, object]:
+    return {"repair": repair.id, "count": found.count, "statements": list(found.statements), "before": before}

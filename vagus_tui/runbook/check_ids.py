@@ -72,4 +72,16 @@ PERFORMANCE: frozenset[str] = frozenset(
     }
 )
 
-CHECK_IDS: frozenset[str] = PREREQUISITES | DATA_QUALITY | VERIFICATION | PERFORMANCE
+ACCESS: frozenset[str] = frozenset(
+    {
+        "access-owners",
+        "access-coaches",
+        "access-former-coaches",
+        "access-others",
+        "access-anon",
+        "access-service",
+        "access-as-applied",
+    }
+)
+
+CHECK_IDS: frozenset[str] = PREREQUISITES | DATA_QUALITY | VERIFICATION | PERFORMANCE | ACCESS

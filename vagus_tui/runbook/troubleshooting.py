@@ -66,7 +66,7 @@ ISSUES: tuple[Issue, ...] = (
         checks=("slowdown", "missing-indexes"),
         remedy="ANALYZE all v2 tables; create missing indexes without blocking writes; "
         "tidy up after an index that was left unfinished.",
-        undo="An index can be dropped. Fresh statistics need no undo.",
+        undo="Indexes that a repair made can be dropped again. Fresh statistics need no undo.",
         never="Create indexes the blocking way, or VACUUM FULL, while users are on.",
     ),
     Issue(
@@ -76,7 +76,16 @@ ISSUES: tuple[Issue, ...] = (
         cause="Row level security is off, or a policy is missing or too wide.",
         detected="Real users are impersonated in a transaction that is rolled back; what they see in v2 is "
         "compared with v1, on every table and for every command.",
-        checks=("rls-enforced",),
+        checks=(
+            "rls-enforced",
+            "access-owners",
+            "access-coaches",
+            "access-former-coaches",
+            "access-others",
+            "access-anon",
+            "access-service",
+            "access-as-applied",
+        ),
         remedy="Sets row level security and every policy of all v2 tables as defined, and tests it as real users. "
         "While data is exposed, switch the Data API off in Supabase's settings. Tell the migration lead: "
         "users may have to be informed.",

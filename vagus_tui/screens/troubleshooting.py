@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from datetime import UTC, datetime
 from typing import ClassVar
 
 from textual import on
@@ -15,25 +15,31 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from vagus_tui.checks.registry import check_by_id
-from vagus_tui.events import CheckEvent, Event, Status
+from vagus_tui.events import CheckEvent, Event, Phase, Status
 from vagus_tui.journal.state import State
 from vagus_tui.migration.blockers import Blocker
 from vagus_tui.remedies.repairs import Finding, Repair, apply, look, repairs_for
-from vagus_tui.remedies.sessions import cancel, in_the_way
+from vagus_tui.remedies.repairs_undo import Applied, applied_repairs, look_undo, undo_repair
+from vagus_tui.remedies.sessions import in_the_way
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.troubleshooting import ISSUES, Issue
 from vagus_tui.screens.base import StepScreen
 from vagus_tui.screens.dialogs import ChoiceDialog
+from vagus_tui.screens.pick import PickDialog
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.text_view import TextView
-from vagus_tui.screens.troubleshooting_words import finding_text, issue_text
-from vagus_tui.widgets.format import plural
+from vagus_tui.screens.troubleshooting_words import applied_text, finding_text, issue_text
+from vagus_tui.widgets.format import duration, moment, plural
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS, worst
-from vagus_tui.widgets.text import safe_str
+from vagus_tui.widgets.text import safe, safe_str
 
 STOPPED = "issue.stopped-midway"
 AFTER = (State.MIGRATED, State.CLEANED)
 SHOWN_BLOCKERS = 4
+SILENT_SECONDS = 60.0
+"""A run that has said nothing for so long may hang."""
+NO_SIGN = ("analyze-v2", "vacuum-v2", "policies-as-defined")
+"""Repairs that can always be made: that they would do something is no sign of trouble."""
 
 
 class TroubleshootingScreen(StepScreen):
@@ -44,14 +50,16 @@ class TroubleshootingScreen(StepScreen):
         Binding("r", "diagnose", "diagnose"),
         Binding("f", "repair", "repair", tooltip="shows what it would change before it does"),
         Binding("s", "sql", "SQL"),
+        Binding("u", "undo", "undo a repair", tooltip="what was repaired here, and taking it back"),
         Binding("m", "migration", "go to the run"),
-        Binding("k", "cancel", "cancel a session", tooltip="one session that is in the way, by its id"),
+        Binding("b", "blockers", "in the way", tooltip="sessions that hold locks, to be stopped by their id"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
         self.found: dict[str, Finding] = {}
         self.blockers: dict[int, Blocker] = {}
+        self.applied: list[Applied] = []
         self.looked = False
 
     def compose_body(self) -> ComposeResult:
@@ -82,10 +90,12 @@ class TroubleshootingScreen(StepScreen):
             if not repairs:
                 return False
             return True if any(self.found[one.id].count for one in repairs if one.id in self.found) else None
+        if action == "undo":
+            return any(one.undoable for one in self._applied_here())
         if action == "migration":
             return self.issue.id == STOPPED
-        if action == "cancel":
-            return self.issue.id == STOPPED and bool(self.blockers)
+        if action == "blockers":
+            return self.issue.id == STOPPED
         return True
 
     # Showing it
@@ -113,12 +123,14 @@ class TroubleshootingScreen(StepScreen):
         state = self.session.state
         if issue.id == STOPPED and state is not None and state.interrupted:
             return Status.FAIL
+        silent = self._silent_seconds() if issue.id == STOPPED else None
+        if silent is not None and silent > SILENT_SECONDS:
+            return Status.WARN
         results = [self.session.results[check] for check in issue.checks if check in self.session.results]
         statuses: list[Status] = [result.status for result in results if result.status is not Status.SKIP]
         for repair in repairs_for(issue.id):
             found = self.found.get(repair.id)
-            # Statistics can always be refreshed: that is no sign of trouble.
-            if found is not None and repair.id not in ("analyze-v2", "policies-as-defined"):
+            if found is not None and repair.id not in NO_SIGN:
                 statuses.append(Status.FAIL if found.count else Status.PASS)
         return worst(statuses)
 
@@ -131,15 +143,41 @@ class TroubleshootingScreen(StepScreen):
         state = self.session.state
         if issue.id == STOPPED and state is not None:
             parts.append(Content.assemble(("State: ", "$text-muted"), safe_str(state.summary, limit=500)))
+            if (words := self._run_words()) is not None:
+                parts.append(words)
             for blocker in list(self.blockers.values())[:SHOWN_BLOCKERS]:
                 parts.append(
                     Content.styled(
                         f"In the way: {_described(blocker)}  {safe_str(blocker.query, limit=80)}", "$warning"
                     )
                 )
+        parts.extend(applied_text(one, self.session.settings.timezone) for one in self._applied_here()[:3])
         for repair in repairs_for(issue.id):
             parts.append(finding_text(repair, self.found.get(repair.id), possible=self.migrated))
         self.query_one("#issue", Static).update(Content("\n").join(parts))
+
+    def _applied_here(self) -> list[Applied]:
+        names = {repair.id for repair in repairs_for(self.issue.id)}
+        return [one for one in self.applied if one.repair in names]
+
+    def _silent_seconds(self) -> float | None:
+        """How long the run that goes on has said nothing; None when none goes on, or it waits for a decision."""
+        run = self.session.watched
+        steps = self.session.now.steps
+        if run is None or not steps or (run.current is not None and run.current.phase is Phase.HOLD):
+            return None
+        last = max((step.ended_at or step.started_at) for step in steps)
+        return (datetime.now(UTC) - last).total_seconds()
+
+    def _run_words(self) -> Content | None:
+        """The run that goes on elsewhere: whose it is, its process id, and since when it is silent."""
+        run, holder, silent = self.session.watched, self.session.now.lock, self._silent_seconds()
+        if run is None or holder is None:
+            return None
+        words = f"{run.title} runs it, as PID {holder.pid} from {holder.address}"
+        if silent is not None and silent > SILENT_SECONDS:
+            words += f"; its last step changed {duration(silent)} ago: look whether it hangs, then b"
+        return safe(f"Under way: {words}", "$warning" if silent and silent > SILENT_SECONDS else "")
 
     @on(OptionList.OptionHighlighted, "#issues")
     def _selected(self) -> None:
@@ -158,6 +196,7 @@ class TroubleshootingScreen(StepScreen):
     async def _look(self) -> None:
         async with self.session.context("diagnosis", statement_timeout="60000") as context:
             self.blockers = {blocker.pid: blocker for blocker in await in_the_way(context) if blocker.seconds > 1}
+            self.applied = await applied_repairs(context.connection)
             if context.state.state is State.MIGRATED:
                 for issue in ISSUES:
                     for repair in repairs_for(issue.id):
@@ -204,23 +243,45 @@ class TroubleshootingScreen(StepScreen):
             done = await apply(repair, context)
         self.notify(f"Done: {safe_str(repair.title)}.", markup=False)
         if done.count:
+            self.looked = True
             self.action_diagnose()
 
-    def action_cancel(self) -> None:
-        """One of the sessions in the way."""
-        self.attempt(self._cancel, group="cancel", exclusive=True)
+    def action_undo(self) -> None:
+        """Choose a repair that was made, look at what taking it back does, do it."""
+        self.attempt(self._undo, group="undo", exclusive=True)
 
-    async def _cancel(self) -> None:
-        shown = list(self.blockers.values())[:SHOWN_BLOCKERS]
-        body = "\n".join(f"{_described(blocker)}\n  {safe_str(blocker.query, limit=120)}" for blocker in shown)
-        choices = [(str(blocker.pid), f"Cancel PID {blocker.pid}") for blocker in shown]
-        answer = await self.ask(ChoiceDialog("Cancel a session", body, choices, dangerous=[pid for pid, _ in choices]))
-        if answer is None:
+    async def _undo(self) -> None:
+        possible = [one for one in self._applied_here() if one.undoable]
+        if not possible:
             return
-        async with self.session.context("cancel") as context:
-            await cancel(context, self.blockers[int(answer)])
-        self.notify(f"PID {answer} was told to stop.", markup=False)
-        self.set_timer(0.5, partial(self.attempt, self._look, group="look", exclusive=True))
+        done = possible[0]
+        if len(possible) > 1:
+            zone = self.session.settings.timezone
+            choices = [(str(one.number), f"{moment(one.at, zone)}  {one.title}") for one in possible]
+            answer = await self.ask(PickDialog("Undo which repair", "Each shows first what it would do.", choices))
+            if answer is None:
+                return
+            done = next(one for one in possible if str(one.number) == answer)
+        async with self.session.context("look") as context:
+            found = await look_undo(context, done)
+        lines = [safe(line) for line in found.lines]
+        if not found.count:
+            await self.tell("Nothing to take back", Content("\n").join(lines))
+            return
+        lines += [Content(""), Content("The repair can be made again afterwards.")]
+        title = f"Undo: {safe_str(done.title)}"
+        if not await self.confirm_destructive(title, Content("\n").join(lines), yes="Take it back"):
+            return
+        async with self.session.context("undo repair", statement_timeout="0") as context:
+            await undo_repair(context, done)
+        self.notify("Taken back.", markup=False)
+        self.action_diagnose()
+
+    def action_blockers(self) -> None:
+        """Everybody who holds a lock, to be cancelled or ended by their id."""
+        from vagus_tui.screens.blockers import BlockersScreen
+
+        self.app.push_screen(BlockersScreen())
 
     def action_migration(self) -> None:
         """Resume or clean up happens there."""

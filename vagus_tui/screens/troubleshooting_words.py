@@ -8,7 +8,9 @@ from textual.content import Content
 
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.remedies.repairs import Finding, Repair
+from vagus_tui.remedies.repairs_undo import Applied
 from vagus_tui.runbook.troubleshooting import Issue
+from vagus_tui.widgets.format import moment
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.text import safe, safe_str
 
@@ -61,3 +63,12 @@ def finding_text(repair: Repair, found: Finding | None, *, possible: bool) -> Co
     if found.count:
         lines.append(Content.styled(f"  Undo: {repair.undo}", "$text-muted"))
     return Content("\n").join(lines)
+
+
+def applied_text(done: Applied, timezone: str) -> Content:
+    """A repair that was made: what, by whom, when, and whether it was taken back or can be."""
+    words = f"{moment(done.at, timezone)} {done.operator}: {done.title} ({done.count:,})"
+    if done.undone_at is not None:
+        return safe(f"Taken back {moment(done.undone_at, timezone)} by {done.undone_by}: {words}", "$text-muted")
+    tail = Content.assemble("  ", ("u", "bold $accent"), " takes it back") if done.undoable else Content("")
+    return Content.assemble(("✓ repaired ", "$success"), safe(words), tail)
