@@ -28,7 +28,7 @@ from vagus_tui.screens.dialogs import ChoiceDialog
 from vagus_tui.screens.pick import PickDialog
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.text_view import TextView
-from vagus_tui.screens.troubleshooting_words import applied_text, finding_text, issue_text
+from vagus_tui.screens.troubleshooting_words import FEW_LINES, LINES_SHOWN, applied_text, finding_text, issue_text
 from vagus_tui.widgets.format import duration, moment, plural
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS, worst
 from vagus_tui.widgets.text import safe, safe_str
@@ -152,8 +152,11 @@ class TroubleshootingScreen(StepScreen):
                     )
                 )
         parts.extend(applied_text(one, self.session.settings.timezone) for one in self._applied_here()[:3])
-        for repair in repairs_for(issue.id):
-            parts.append(finding_text(repair, self.found.get(repair.id), possible=self.migrated))
+        # What is a sign of trouble first; what can always be done after it, and shorter.
+        for repair in sorted(repairs_for(issue.id), key=lambda one: one.id in NO_SIGN):
+            limit = FEW_LINES if repair.id in NO_SIGN else LINES_SHOWN
+            found = self.found.get(repair.id)
+            parts.append(finding_text(repair, found, possible=self.migrated, limit=limit))
         self.query_one("#issue", Static).update(Content("\n").join(parts))
 
     def _applied_here(self) -> list[Applied]:

@@ -15,6 +15,7 @@ from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.text import safe, safe_str
 
 LINES_SHOWN = 8
+FEW_LINES = 3
 
 
 def _line(name: str, words: str) -> Content:
@@ -43,7 +44,7 @@ def issue_text(issue: Issue, results: Sequence[CheckEvent]) -> Content:
     return Content("\n").join(lines)
 
 
-def finding_text(repair: Repair, found: Finding | None, *, possible: bool) -> Content:
+def finding_text(repair: Repair, found: Finding | None, *, possible: bool, limit: int = LINES_SHOWN) -> Content:
     """A repair and what it would change now."""
     if not possible:
         return Content.assemble((f"{repair.title}: ", "bold"), ("for a migrated database", "$text-muted"))
@@ -57,9 +58,9 @@ def finding_text(repair: Repair, found: Finding | None, *, possible: bool) -> Co
             "" if found.count else ": nothing to do",
         )
     ]
-    lines.extend(safe(f"  {line}") for line in found.lines[:LINES_SHOWN])
-    if len(found.lines) > LINES_SHOWN:
-        lines.append(Content(f"  and {len(found.lines) - LINES_SHOWN} more"))
+    lines.extend(safe(f"  {line}") for line in found.lines[:limit])
+    if len(found.lines) > limit:
+        lines.append(Content(f"  and {len(found.lines) - limit} more"))
     if found.count:
         lines.append(Content.styled(f"  Undo: {repair.undo}", "$text-muted"))
     return Content("\n").join(lines)
