@@ -47,7 +47,7 @@ class MaintenanceCommand(Command):
 
     act: CliPositionalArg[Literal["on", "off", "status"]] = Field(default="status", description="on, off or status")
     fence: CliToggleFlag[bool] = Field(default=False, description="the write fence too; with off, the fence alone")
-    message: str = Field(default="", description="what the app tells its users meanwhile")
+    message: str | None = Field(default=None, description="what the app tells its users meanwhile")
     yes: CliToggleFlag[bool] = Field(default=False, description="in production, on does nothing without this")
 
     def cli_cmd(self) -> None:
@@ -120,7 +120,7 @@ async def _maintenance(command: MaintenanceCommand) -> AsyncGenerator[Event, Non
                 context.state,
                 queue.put_nowait,
                 fence=command.fence,
-                message=command.message,
+                message=command.message or "",
             )
         elif command.act == "off":
             now = await switch_off(

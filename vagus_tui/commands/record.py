@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
+from pydantic_settings import CliToggleFlag
 
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import finish
@@ -33,7 +34,7 @@ class ReportCommand(Command):
         default=None, description="html, json or text; without it, what the file's name asks for"
     )
 
-    put_back: bool = Field(
+    put_back: CliToggleFlag[bool] = Field(
         default=False, description="first put back into the journal what only the copy on this machine still has"
     )
 
