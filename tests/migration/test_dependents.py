@@ -12,7 +12,7 @@ from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
 from tests.migration.dependents_of_v1 import FOLLOWING, STUCK
 from tests.migration.support import as_user, migrated, rolled_back, settings_for
-from tests.oracle import OURS, catalog_fingerprint, changes, v1_rows, v2_differences
+from tests.oracle import OURS, V1_TABLES, catalog_fingerprint, changes, v1_rows, v2_differences
 from tests.rollback.support import backed_up, rolled_back_from
 from vagus_tui.checks.base import Context
 from vagus_tui.database.connection import Connection, Database
@@ -127,7 +127,7 @@ async def _bound_to_kept(conn: Connection) -> list[str]:
     rows = await conn.fetch(
         "select distinct pg_describe_object(d.classid, d.objid, 0) as thing from pg_depend d "
         "join pg_class t on t.oid = d.refobjid and t.relname = any($1::text[]) "
-        "where d.classid in ('pg_rewrite'::regclass, 'pg_proc'::regclass, 'pg_policy'::regclass, "
+        "and t.relnamespace = 'public'::regnamespace where d.classid in ('pg_rewrite'::regclass, 'pg_proc'::regclass, 'pg_policy'::regclass, "
         "'pg_constraint'::regclass, 'pg_publication_rel'::regclass) "
         "and not exists (select from pg_constraint k where k.oid = d.objid and k.conrelid = t.oid) "
         "and not exists (select from pg_policy p join pg_class c on c.oid = p.polrelid "
@@ -289,3 +289,20 @@ async def test_a_backup_brings_it_back_too(surrounded: TestDatabase, connect: Co
     now = {kind: names for kind, names in (await everything(conn)).items() if kind.endswith(kinds)}
     assert changes(before, now) == []
     assert await read_all(conn) == said
+
+
+async def test_under_other_names_too(surrounded: TestDatabase, connect: Connect) -> None:
+    """v1 renamed to *_v1 by hand: what is bound to the tables went with them, and follows from there to v2."""
+    conn = await connect(surrounded.url)
+    said = await read_all(conn)
+    for table in V1_TABLES:
+        await conn.execute(f"alter table {table} rename to {table}_v1")
+    before = await everything(conn)
+    found = await dependents_of(await context_of(surrounded, conn))
+    assert [(one.title, one.reason) for one in found if one.fate in (Fate.PERSON, Fate.UNDECIDED)] == []
+    await migrated(surrounded)
+    assert await _bound_to_kept(conn) == []
+    for view in VIEWS:
+        assert Counter(tuple(row) for row in await conn.fetch(f"select * from {view}")) == said[view], view
+    await rolled_back(surrounded)
+    assert changes(before, await everything(conn)) == []
