@@ -127,7 +127,8 @@ async def _bound_to_kept(conn: Connection) -> list[str]:
     rows = await conn.fetch(
         "select distinct pg_describe_object(d.classid, d.objid, 0) as thing from pg_depend d "
         "join pg_class t on t.oid = d.refobjid and t.relname = any($1::text[]) "
-        "and t.relnamespace = 'public'::regnamespace where d.classid in ('pg_rewrite'::regclass, 'pg_proc'::regclass, 'pg_policy'::regclass, "
+        "and t.relnamespace = 'public'::regnamespace "
+        "where d.classid in ('pg_rewrite'::regclass, 'pg_proc'::regclass, 'pg_policy'::regclass, "
         "'pg_constraint'::regclass, 'pg_publication_rel'::regclass) "
         "and not exists (select from pg_constraint k where k.oid = d.objid and k.conrelid = t.oid) "
         "and not exists (select from pg_policy p join pg_class c on c.oid = p.polrelid "

@@ -43,6 +43,21 @@ async def test_the_plan_is_shown_with_its_sql(clean_database: TestDatabase, tmp_
         await until_text(pilot, "The whole plan")
 
 
+async def test_what_points_at_v1_is_shown_with_what_becomes_of_it(clean_database: TestDatabase, tmp_path: Path) -> None:
+    async with clean_database.connect() as conn:
+        await conn.execute('create view whole_plans as select p as "[/x] plan" from workout_plans p')
+    async with walking(_settings(clean_database.url, tmp_path), size=LARGE) as pilot:
+        wizard(pilot).action_go("migration")
+        await until_text(pilot, "m starts", "workout_plans")
+        pilot.app.screen.query_one("#plan").focus()
+        await pilot.press("n")
+        await until_text(pilot, "What points at v1", "view whole_plans: it cannot be read", "Proposal: rewrite it")
+        await pilot.press("escape", "ctrl+end")
+        await until_text(pilot, "supabase_realtime", "follows")
+        await pilot.press("s")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextView))
+
+
 async def test_unchecked_prerequisites_lock_the_screen(clean_database: TestDatabase, tmp_path: Path) -> None:
     async with walking(_settings(clean_database.url, tmp_path)) as pilot:
         wizard(pilot).action_go("migration")

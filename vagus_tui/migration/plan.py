@@ -15,7 +15,7 @@ from vagus_tui.migration.build import ALIGN, build_steps, link_steps, prepare_st
 from vagus_tui.migration.cut_over import cut_over_steps, settle_steps
 from vagus_tui.migration.proof import count_sql, unexcused_sql
 from vagus_tui.migration.repoint import whole_row_tables
-from vagus_tui.migration.steps import Plan, PlanStep, ScriptJournal, stop_unless_zero
+from vagus_tui.migration.steps import Plan, PlanStep, ScriptJournal, in_one_line, stop_unless_zero
 from vagus_tui.migration.survey import Survey, survey
 from vagus_tui.migration.undo import undo_record
 from vagus_tui.schema.ddl import V2Ddl
@@ -96,7 +96,7 @@ def compose(found: Survey, settings: Settings) -> MigrationPlan:
         *cut_over_steps(found, mapping, ddl),
         *settle_steps(found, ddl),
     )
-    plan = Plan(steps, notes(found), SESSION_SETTINGS, script_journal(found, settings))
+    plan = Plan(steps, notes(found), SESSION_SETTINGS, script_journal(found, settings), found.dependents)
     return MigrationPlan(plan, found, mapping, ddl)
 
 
@@ -133,7 +133,7 @@ def notes(found: Survey) -> tuple[str, ...]:
         f"function {rename.old}({rename.table}) is in v2's way: it is kept as {rename.new}"
         for rename in found.functions_in_the_way
     )
-    return tuple(line.replace("\n", " ") for line in lines)
+    return tuple(in_one_line(line) for line in lines)
 
 
 def fate_text(dependent: Dependent) -> str:

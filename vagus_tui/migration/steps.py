@@ -5,11 +5,15 @@ The same plan is shown in the wizard, printed for a DBA, run by the runner and r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from vagus_tui.database.dependents import Dependent
 from vagus_tui.events import Phase
 from vagus_tui.schema.identifiers import literal
+
+_BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     settings: tuple[str, ...] = field(default=())
     journal: ScriptJournal | None = None
+    dependents: tuple[Dependent, ...] = ()
 
     def of(self, phase: Phase) -> tuple[PlanStep, ...]:
         """The steps of one phase."""
@@ -85,7 +90,7 @@ class Plan:
     def sql_text(self) -> str:
         """The whole plan as a script that psql runs, stopping at the first error."""
         parts = ["\\set ON_ERROR_STOP on", *self.settings]
-        parts.extend(f"-- {note}" for note in self.notes)
+        parts.extend(f"-- {in_one_line(note)}" for note in self.notes)
         first = self.steps[0] if self.steps else None
         for phase in dict.fromkeys(step.phase for step in self.steps):
             one_transaction = phase in (Phase.CUT_OVER, Phase.ROLLBACK)
@@ -96,7 +101,8 @@ class Plan:
                     "begin;\nset local lock_timeout = '500ms';"
                 )
             for step in self.of(phase):
-                parts.append(f"\n-- {step.id}: {step.title}\n-- lock: {step.lock}\n-- undo: {step.undo}")
+                said = (f"{step.id}: {step.title}", f"lock: {step.lock}", f"undo: {step.undo}")
+                parts.append("\n" + "\n".join(f"-- {in_one_line(text)}" for text in said))
                 script = step.script
                 if self.journal is not None and step is first:
                     script += f"\n\n{self.journal.begun}"
@@ -109,6 +115,11 @@ class Plan:
         if self.journal is not None:
             parts.append(f"\n{self.journal.done}")
         return "\n".join(parts) + "\n"
+
+
+def in_one_line(text: str) -> str:
+    """Text that stays within a comment of one line, whatever names of things in the database hold."""
+    return _BREAKS.sub(" ", text)
 
 
 def stop_unless_zero(query: str, message: str) -> str:

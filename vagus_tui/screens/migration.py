@@ -13,12 +13,15 @@ from textual.content import Content
 from textual.widgets import ContentSwitcher, DataTable, Static
 
 from vagus_tui.backup.forecast import Forecast, latest_forecast
+from vagus_tui.database.dependents import Dependent
 from vagus_tui.events import Event, Phase
 from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.migration.gates import movable
 from vagus_tui.migration.plan import plan_migration
 from vagus_tui.migration.steps import Plan, PlanStep
 from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.schema.v1 import V1Shape
+from vagus_tui.screens.dependent_words import dependent_panel, dependent_rows, dependent_text, selected
 from vagus_tui.screens.job import Job
 from vagus_tui.screens.migration_acts import MigrationActs
 from vagus_tui.screens.migration_forecast import against_actual, plan_words, run_words, with_forecast
@@ -63,6 +66,7 @@ class MigrationScreen(MigrationActs):
         Binding("d", "abandon", "clean up"),
         Binding("s", "sql", "SQL"),
         Binding("a", "all_sql", "all SQL"),
+        Binding("n", "pointing", "points at v1", tooltip="what points at v1, and what becomes of it"),
         Binding("g", "gates", "gates"),
         Binding("space", "pause", "pause"),
         Binding("t", "throttle", "throttle"),
@@ -125,7 +129,7 @@ class MigrationScreen(MigrationActs):
             return self.plannable and not busy and not self.interrupted
         if action in ("resume", "abandon"):
             return self.interrupted and not busy
-        if action in ("sql", "all_sql", "gates"):
+        if action in ("sql", "all_sql", "pointing", "gates"):
             return self.plan is not None and self.plannable and not self.running
         return True
 
@@ -244,9 +248,10 @@ class MigrationScreen(MigrationActs):
             plan = await plan_migration(context.connection, context.settings, context.state)
             self.forecast = await latest_forecast(context.connection, context.settings, context.state.shape)
         self.plan = plan
-        self.query_one("#plan", Rows).set_rows(
-            [Row(one.id, (one.phase.value, one.title, one.rows, self._seconds(one), one.lock)) for one in plan.steps]
-        )
+        steps = [
+            Row(one.id, (one.phase.value, one.title, one.rows, self._seconds(one), one.lock)) for one in plan.steps
+        ]
+        self.query_one("#plan", Rows).set_rows([*steps, *dependent_rows(plan.dependents)])
         self._explain()
         self._say_plan(plan)
         self.refresh_bindings()
@@ -258,6 +263,9 @@ class MigrationScreen(MigrationActs):
 
     @on(DataTable.RowHighlighted, "#plan")
     def _explain(self) -> None:
+        if (dependent := self._selected_dependent()) is not None:
+            self.query_one("#plan-detail", DetailPanel).show(dependent_panel(*dependent))
+            return
         step = self._selected_step()
         if step is None:
             return
@@ -271,10 +279,24 @@ class MigrationScreen(MigrationActs):
         selected = self.query_one("#plan", Rows).selected
         return next((step for step in self.plan.steps if step.id == selected), None) if self.plan is not None else None
 
+    def _selected_dependent(self) -> tuple[Dependent, V1Shape] | None:
+        if self.plan is None or self.session.state is None or self.session.state.shape is None:
+            return None
+        dependent = selected(self.plan.dependents, self.query_one("#plan", Rows).selected)
+        return None if dependent is None else (dependent, self.session.state.shape)
+
     # Reading
 
+    def action_pointing(self) -> None:
+        """Everything that points at v1, and what becomes of it."""
+        if self.plan is not None and self.session.state is not None and self.session.state.shape is not None:
+            shown = dependent_text(self.plan.dependents, self.session.state.shape)
+            self.app.push_screen(TextView("What points at v1", shown))
+
     def action_sql(self) -> None:
-        """The selected step's SQL in full."""
+        """The selected step's SQL in full, or what points at v1."""
+        if (dependent := self._selected_dependent()) is not None:
+            self.app.push_screen(TextView(dependent[0].title, dependent_text(dependent[:1], dependent[1])))
         if (step := self._selected_step()) is not None:
             self.app.push_screen(TextView(step.title, step.sql, language="sql"))
 
