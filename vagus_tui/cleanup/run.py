@@ -12,6 +12,7 @@ from vagus_tui.cleanup.gates import gates, holding, refusal
 from vagus_tui.cleanup.kept import Remains, read_remains
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
+from vagus_tui.database.dependent_reader import COMPAT
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
 from vagus_tui.jobs import Emit, streamed
@@ -20,7 +21,6 @@ from vagus_tui.journal.lock import take_lock
 from vagus_tui.journal.progress import published
 from vagus_tui.journal.state import DatabaseState, State, read_state
 from vagus_tui.migration import capture
-from vagus_tui.migration.compat import COMPAT
 from vagus_tui.migration.plan import SESSION_SETTINGS
 from vagus_tui.migration.steps import Plan, PlanStep
 from vagus_tui.migration.work import open_session, with_retries

@@ -20,6 +20,7 @@ from vagus_tui.migration.repoint import (
 )
 from vagus_tui.migration.steps import PlanStep, stop_unless_zero
 from vagus_tui.migration.survey import PREFERENCES, Rename, Survey
+from vagus_tui.rollback.take_up import take_up_step
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.functions import moved, signatures
@@ -162,6 +163,8 @@ def settle_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
                 undo=undo,
             )
         )
+    if survey.archive:
+        steps.append(take_up_step(survey.shape, survey.archive))
     steps.append(
         PlanStep(
             "settle-analyze",

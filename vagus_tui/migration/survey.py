@@ -13,6 +13,7 @@ from vagus_tui.database.privileges import Grant, read_grants, read_owners
 from vagus_tui.errors import RefusedError
 from vagus_tui.migration.fates import decide
 from vagus_tui.migration.plain_tables import ODDITIES_NEXT, table_oddities
+from vagus_tui.rollback.take_up import archive_to_take_up
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.v1 import V1Shape
 
@@ -38,6 +39,7 @@ class Survey:
         log_blocks: blocks of the logs table, for cutting the copy into parts.
         preferences: "none", "jsonb" or "rows": the shape of notification_preferences.
         whole_rows: v1 tables (base names) with REPLICA IDENTITY FULL, which subscribers to old values need.
+        archive: the archive of the rollback that was done last, whose v2-only data is taken up again; "" for none.
     """
 
     shape: V1Shape
@@ -53,6 +55,7 @@ class Survey:
     functions_in_the_way: tuple[Rename, ...] = ()
     server_version: int = 0
     whole_rows: frozenset[str] = frozenset()
+    archive: str = ""
 
 
 def suffixed(name: str, taken: set[str]) -> str:
@@ -175,6 +178,7 @@ async def survey(connection: Connection, shape: V1Shape, *, repeat_exercises: bo
         ),
         server_version=connection.get_server_version().major,
         whole_rows=await _whole_rows(connection, shape),
+        archive=await archive_to_take_up(connection),
     )
 
 

@@ -34,6 +34,7 @@ def undo_record(survey: Survey) -> dict[str, Any]:
             "owners": dict(survey.owners),
             "me": survey.me,
             "server_version": survey.server_version,
+            "archive": survey.archive,
         }
     }
 
@@ -72,4 +73,5 @@ def read_record(catalog: Mapping[str, Any]) -> Survey:
         preferences=data["preferences"],
         functions_in_the_way=tuple(Rename(**item) for item in data["functions_in_the_way"]),
         server_version=data["server_version"],
+        archive=data.get("archive", ""),
     )

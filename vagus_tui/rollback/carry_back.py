@@ -232,6 +232,15 @@ class CarryBack:
             f"({self._kept_values(base)})::bigint as kept_values"
         )
 
+    def left_behind(self, archive: str) -> str:
+        """Name, in the archive, the rows that v1 has no place for: migrating again takes them up from there."""
+        parts = []
+        for base in v1.TABLES:
+            named = f"select {literal(base).strip()} as table_name, n.id::text as row_id from"
+            parts.append(f"{named} {self._new(base)} and not ({self._expressible(base)})")
+            parts.append(f"{named} {self._copies(base)}")
+        return f"create table {qualified(archive, 'left_in_archive')} as\n" + "\nunion all ".join(parts)
+
     # ── applying and proving ─────────────────────────────────────────────────────────────────────────────────────
 
     def apply(self, *, deletions: bool) -> list[str]:

@@ -97,7 +97,11 @@ def quick_steps(
         step("collect", "find what was written since the cut-over", carry.collect()),
         step("carry-back", "carry it back into v1", carry.apply(deletions=deletions)),
         step("prove", "prove v1 against v2", list(proofs.values()), stops),
-        step("archive", f"move v2 into {archive}", archive_statements(survey, archive)),
+        step(
+            "archive",
+            f"move v2 into {archive}",
+            [*archive_statements(survey, archive), carry.left_behind(archive)],
+        ),
         step("restore", "v1's names, references, views, publications", restore_statements(survey, archive)),
     ]
     return steps, carry

@@ -20,6 +20,7 @@ from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.survey import PREFERENCES, Rename, Survey
 from vagus_tui.rollback.blueprint import Blueprint, Blueprints
 from vagus_tui.rollback.in_place import SCHEMA, FromCopy, InPlace
+from vagus_tui.rollback.take_up import no_rows
 from vagus_tui.schema import v1
 from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.functions import moved, signatures
@@ -199,6 +200,7 @@ class Replacement:
         statements += [
             f"create table {qualified(self.archive, 'changes_after_cut_over')} as table {capture.V2_CHANGES}",
             f"truncate {capture.V2_CHANGES}",
+            no_rows(self.archive),
         ]
         return statements
 

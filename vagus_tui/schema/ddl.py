@@ -9,6 +9,9 @@ from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import literal, qualified, quote
 from vagus_tui.schema.v1 import V1Shape
 
+KEEP_UPDATED_AT = "vagus.keep_updated_at"
+"""The setting under which v2's triggers leave updated_at alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class NamedSql:
@@ -147,7 +150,13 @@ class V2Ddl:
         return (
             f"create function {qualified(self.schema, 'workout_touch_updated_at')}() returns trigger\n"
             "language plpgsql set search_path = '' as $$\n"
-            "begin\n  new.updated_at := now();\n  return new;\nend $$"
+            "begin\n"
+            # Data that is only put back where it was has not been changed by anybody.
+            f"  if coalesce(current_setting('{KEEP_UPDATED_AT}', true), '') <> 'on' then\n"
+            "    new.updated_at := now();\n"
+            "  end if;\n"
+            "  return new;\n"
+            "end $$"
         )
 
     def touch_trigger(self, table: str) -> str:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import asyncpg
+
 from vagus_tui.database.connection import Connection
-from vagus_tui.events import Phase
+from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
 from vagus_tui.jobs import Emit
 from vagus_tui.journal import store
 from vagus_tui.journal.store import Run
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.cut_over import settle_steps
+from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.undo import read_record
 from vagus_tui.migration.work import run_step
+from vagus_tui.rollback import take_up
 from vagus_tui.schema.ddl import V2Ddl
 
 
@@ -29,7 +33,34 @@ async def settle(connection: Connection, emit: Emit) -> None:
     ddl = V2Ddl(survey.shape.schema, survey.shape, survey.taken, preferences=survey.preferences != "jsonb")
     done = await store.steps_done(connection, run.id)
     for step in settle_steps(survey, ddl):
-        if step.id not in done:
+        if step.id in done:
+            continue
+        if step.id == take_up.STEP:
+            await _take_up(connection, step, run, survey.archive, emit)
+        else:
             await run_step(connection, step, run.id, emit)
     await maintenance.lower_flag_of_run(connection)
     await store.update_run(connection, run.id, status="done", finished_at=datetime.now(UTC))
+
+
+async def _take_up(connection: Connection, step: PlanStep, run: Run, archive: str, emit: Emit) -> None:
+    """Take up what an archive alone has kept, and say what came of it. The migration does not hang on it."""
+    try:
+        await run_step(connection, step, run.id, emit)
+    except asyncpg.PostgresError as error:
+        if connection.is_closed():
+            raise
+        why = f"nothing was taken up from {archive}: {error.args[0] if error.args else error.sqlstate}"
+        left = StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.DONE, message=why)
+        await store.record_step(connection, run.id, left)
+        emit(left)
+        emit(NoteEvent(level="warning", message=f"{why}. The archive still has it all."))
+        return
+    found = await take_up.read_taken_up(connection, archive)
+    for taken, words in ((True, "Taken up"), (False, "Left in the archive")):
+        lines = [item.words for item in found if item.taken is taken]
+        if lines:
+            level = "info" if taken else "warning"
+            emit(NoteEvent(level=level, message=f"{words} ({archive}): {'; '.join(lines)}."))
+    figures = {"taken_up": [{"table": f.table, "what": f.what, "rows": f.rows, "taken": f.taken} for f in found]}
+    await store.update_run(connection, run.id, figures={"archive": archive, **figures})
