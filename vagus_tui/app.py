@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import SecretStr
+from textual.actions import parse
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
 
 from vagus_tui.events import Event, Status
 from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.runbook.view_help import VIEW_HELP
 from vagus_tui.screens.dialogs import ConfirmDialog, MessageDialog
 from vagus_tui.screens.messages import SessionChanged
 from vagus_tui.screens.palette import WizardCommands
@@ -56,6 +58,7 @@ class VagusApp(App[int]):
         settings: the operator's settings; in a demo the address comes from the sandbox.
         sandbox: start an embedded database and work on that.
         traffic: let made-up users work on the sandbox meanwhile.
+        tour: show the first-time tour to an operator who has not seen it.
     """
 
     TITLE = "vagus-tui"
@@ -84,13 +87,21 @@ class VagusApp(App[int]):
         Binding("ctrl+c", "quit", "Quit", show=False, system=True),
     ]
 
-    def __init__(self, settings: Settings, *, sandbox: SandboxOptions | None = None, traffic: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        sandbox: SandboxOptions | None = None,
+        traffic: bool = False,
+        tour: bool = False,
+    ) -> None:
         super().__init__()
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (70, "-normal"), (110, "-wide")]
         self.VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-medium"), (32, "-tall")]
         self.settings = settings
         self.sandbox_options = sandbox
         self.traffic_wanted = traffic
+        self.tour_wanted = tour
         self.sandbox: Sandbox | None = None
         self.sandbox_lines: list[str] = []
         self.session = Session(settings, self._session_changed)
@@ -122,6 +133,7 @@ class VagusApp(App[int]):
         else:
             self.session.connect()
             self.switch_mode(Step.OVERVIEW.value)
+            self.call_after_refresh(self._offer_tour)
 
     # The sandbox
 
@@ -154,6 +166,7 @@ class VagusApp(App[int]):
         if self.traffic_wanted:
             await self._start_traffic()
         self.switch_mode(Step.OVERVIEW.value)
+        self.call_after_refresh(self._offer_tour)
 
     async def _start_traffic(self) -> None:
         from vagus_tui.sandbox.traffic import Traffic
@@ -244,11 +257,37 @@ class VagusApp(App[int]):
             return bool(self.session.alarms)
         return super().check_action(action, parameters)
 
+    def _offer_tour(self) -> None:
+        """The tour, once per operator."""
+        from vagus_tui.screens.toured import has_toured, remember
+
+        if self.tour_wanted and not has_toured(self.settings.operator):
+            remember(self.settings.operator)
+            self.action_tour()
+
+    def action_tour(self) -> None:
+        """The tour, as often as wanted."""
+        from vagus_tui.screens.tour import TourScreen
+
+        self.push_screen(TourScreen())
+
+    async def action_elsewhere(self, step: str, action: str) -> None:
+        """An action of another screen: go there, and do it if it can be done now."""
+        if self.current_mode != step:
+            await self.switch_mode(step)
+        elif len(self.screen_stack) > 1:
+            self.action_go(step)
+        _, name, parameters = parse(action)
+        if self.screen.check_action(name, parameters):
+            await self.run_action(action, self.screen)
+        else:
+            self.notify("That is not possible as things stand now.", severity="warning", markup=False)
+
     def action_help(self) -> None:
         """What the screen is for and what its keys do."""
         from vagus_tui.screens.help import HelpScreen, keys_of
 
-        topic: str = getattr(self.screen, "HELP", "")
+        topic: str = getattr(self.screen, "HELP", "") or VIEW_HELP.get(type(self.screen).__name__, "")
         step = Step(self.current_mode) if self.current_mode in self.MODES and not topic else None
         self.push_screen(HelpScreen(step, keys_of(self.screen), topic=topic))
 
@@ -328,9 +367,9 @@ async def _run(app: VagusApp) -> int:
 
 def run_wizard(settings: Settings) -> int:
     """Run the wizard on the database of the settings; returns the exit status."""
-    return asyncio.run(_run(VagusApp(settings)))
+    return asyncio.run(_run(VagusApp(settings, tour=True)))
 
 
 def run_demo(settings: Settings, options: SandboxOptions, *, traffic: bool = False) -> int:
     """Run the wizard on an embedded PostgreSQL filled with sample data; returns the exit status."""
-    return asyncio.run(_run(VagusApp(settings, sandbox=options, traffic=traffic)))
+    return asyncio.run(_run(VagusApp(settings, sandbox=options, traffic=traffic, tour=True)))

@@ -12,6 +12,7 @@ import inspect
 import io
 import json
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -123,6 +124,10 @@ _METAVARS = {
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Help whose text keeps its line breaks and loses the indentation of the source."""
 
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        """Break lines at blanks only: a hyphen may be part of an option."""
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
+
     def add_text(self, text: str | None) -> None:
         """Add a paragraph of help."""
         super().add_text(inspect.cleandoc(text) if text and text is not argparse.SUPPRESS else text)
@@ -148,7 +153,7 @@ def _add_argument(parser: Any, *names: str, **options: Any) -> Any:
         if name in _METAVARS:
             options["metavar"] = _METAVARS[name]
     if isinstance(text := options.get("help"), str):
-        for empty in (" (default: None)", " (default: [])", " (default: null)", " (default: False)"):
+        for empty in (" (default: None)", " (default: [])", " (default: null)", " (default: False)", " (default: )"):
             text = text.replace(empty, "")
         options["help"] = text
     return argparse.ArgumentParser.add_argument(parser, *names, **options)

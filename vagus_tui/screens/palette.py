@@ -1,4 +1,4 @@
-"""ctrl+p: every action of the current screen, every screen, and what concerns the whole wizard."""
+"""ctrl+p: every action of the current screen, every screen and its actions, and what concerns the whole wizard."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
 from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.palette_actions import actions_of, left_out
 from vagus_tui.widgets.footer import key_name
 from vagus_tui.widgets.text import safe_str
 
@@ -19,13 +20,10 @@ GENERAL = (
     ("Look at plans: v1 beside v2", "app.plans", "P"),
     ("Watch: checks that run by themselves", "app.watch", "W"),
     ("Help for this screen", "app.help", "?"),
+    ("The first-time tour", "app.tour", ""),
     ("Light or dark colours", "app.light", ""),
     ("Save a picture of this window", "app.picture", ""),
     ("Quit", "app.quit", "q"),
-)
-_LEFT_OUT = (
-    *("go(", "turn(", "watch", "command_palette", "help", "quit", "move(", "page(", "end(", "scroll(", "back"),
-    *("app.", "screen.", "press"),
 )
 
 
@@ -45,7 +43,7 @@ class WizardCommands(Provider):
     def _commands(self) -> Iterator[tuple[str, str, Any]]:
         seen: set[str] = set()
         for key, (node, binding, enabled, tooltip) in self.screen.active_bindings.items():
-            if not enabled or not binding.description or binding.action.startswith(_LEFT_OUT):
+            if not enabled or not binding.description or left_out(binding.action):
                 continue
             name = first_upper(safe_str(binding.description))
             if name in seen:
@@ -60,6 +58,10 @@ class WizardCommands(Provider):
             yield (f"Go to {step.label}", str(number % 10), partial(self.app.run_action, f"app.go('{step.value}')"))
         for name, action, key in GENERAL:
             yield name, key, partial(self.app.run_action, action)
+        for step in Step:
+            for one in actions_of(step):
+                there = f"app.elsewhere('{step.value}', {one.action!r})"
+                yield f"{step.label}: {one.words}", one.key, partial(self.app.run_action, there)
 
     async def discover(self) -> Hits:
         """Everything, before anything is typed."""

@@ -1,0 +1,72 @@
+"""The help of every command: complete, in words, and true to what can be typed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from tests.cli.program import vagus
+from vagus_tui.cli import VagusTui
+
+README = Path(__file__).parents[2] / "README.md"
+ENVIRONMENT = Path(__file__).parents[2] / ".env.example"
+
+
+def commands() -> dict[str, type[BaseModel]]:
+    """Every subcommand and its options."""
+    found: dict[str, type[BaseModel]] = {}
+    for name, field in VagusTui.model_fields.items():
+        for part in getattr(field.annotation, "__args__", (field.annotation,)):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                found[name] = part
+    return found
+
+
+def options(model: type[BaseModel]) -> dict[str, str]:
+    """What can be typed, without dashes, and its words."""
+    names: dict[str, str] = {}
+    for name, field in model.model_fields.items():
+        alias = field.validation_alias
+        choices = getattr(alias, "choices", None)
+        shown = str(choices[0]) if choices else alias if isinstance(alias, str) else name
+        names[shown.replace("_", "-")] = field.description or ""
+    return names
+
+
+def test_there_are_commands_and_each_has_words() -> None:
+    assert len(commands()) >= 10
+    for name, model in commands().items():
+        assert VagusTui.model_fields[name].description
+        assert model.__doc__ and "." in model.__doc__, name
+        assert all(options(model).values()), name
+
+
+@pytest.mark.parametrize("command", sorted(commands()))
+async def test_the_help_of_a_command_has_every_option_in_its_words_and_no_other(command: str) -> None:
+    ran = await vagus(command, "--help")
+    assert (ran.status, ran.err) == (0, "")
+    said = " ".join(ran.out.split())
+    model = commands()[command]
+    for option, words in options(model).items():
+        assert " ".join(words.split()) in said, option
+        assert re.search(rf"(--{option}\b|\b{option.upper()}\b)", ran.out), option
+    typed = set(re.findall(r"^  (?:-h, )?--([a-z-]+)", ran.out, re.MULTILINE))
+    assert typed == {option for option in options(model) if f"--{option}" in ran.out} | {"help"}
+    for word in ("default: None", "default: )", "default: []", " bool", " str", "{", "null"):
+        assert word not in ran.out.replace("{on,off,status}", ""), word
+
+
+def test_the_readme_names_every_command() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert [name for name in commands() if f"vagus-tui {name}" not in text] == []
+
+
+def test_every_setting_is_explained_in_the_example() -> None:
+    from vagus_tui.settings import Settings
+
+    text = ENVIRONMENT.read_text(encoding="utf-8")
+    assert [name for name in Settings.model_fields if f"VAGUS_{name.upper()}=" not in text] == []
+    assert all(field.description for field in Settings.model_fields.values())
