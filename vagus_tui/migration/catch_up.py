@@ -12,6 +12,8 @@ from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.schema.mapping import Scope, WorkoutMapping
 
 DELTA = Scope(plans="pg_temp.vagus_delta_plans", sessions="pg_temp.vagus_delta_sessions")
+LOGGED = Scope(plans=DELTA.plans, sessions="pg_temp.vagus_delta_logged")
+"""Sessions that were touched themselves. A plan that changes may move all its sessions to other days, but no log."""
 
 MAPPED = (v2.PLANS, v2.WEEKS, v2.DAYS, v2.EXERCISES, v2.SESSIONS, v2.LOGS)
 """The tables that the mapping fills, parents before children."""
@@ -36,9 +38,13 @@ def collect(mapping: WorkoutMapping, schema: str) -> list[str]:
 def excused_ids(mapping: WorkoutMapping, schema: str, table: str) -> str:
     """The ids of one table's rows, as they are or must be, that waiting notes touch (after `peek`)."""
     return (
-        f"select x.id::text from (\n{mapping.select(table, DELTA)}\n) x "
+        f"select x.id::text from (\n{mapping.select(table, _scope(table))}\n) x "
         f"union select t.id::text from {_scoped(schema, table)}"
     )
+
+
+def _scope(table: str) -> Scope:
+    return LOGGED if table == v2.LOGS else DELTA
 
 
 def _collect(mapping: WorkoutMapping, schema: str, touched: str) -> list[str]:
@@ -50,13 +56,16 @@ def _collect(mapping: WorkoutMapping, schema: str, touched: str) -> list[str]:
         f"create temporary table vagus_touched on commit drop as\n{touched}",
         "create temporary table vagus_delta_plans on commit drop as\n"
         f"select distinct id::{plan} as id from pg_temp.vagus_touched where unit in ('{PLAN}', '{STRUCTURE}')",
+        "create temporary table vagus_delta_logged on commit drop as\n"
+        f"select id::{session} as id from pg_temp.vagus_touched where unit = '{SESSION}'",
         "create temporary table vagus_delta_sessions on commit drop as\n"
-        f"select id::{session} as id from pg_temp.vagus_touched where unit = '{SESSION}'\n"
+        f"select id from {LOGGED.sessions}\n"
         f"union select s.id::{session} from {mapping.source(v1.SESSIONS)} s where s.plan_id in {whole_plans}\n"
         f"union select s.id from {sessions} s join {days} d on d.id = s.day_id join {weeks} w on w.id = d.week_id\n"
         f"  where w.plan_id in {whole_plans}",
         "analyze pg_temp.vagus_delta_plans",
         "analyze pg_temp.vagus_delta_sessions",
+        "analyze pg_temp.vagus_delta_logged",
     ]
 
 
@@ -84,18 +93,17 @@ def _scoped(schema: str, table: str) -> str:
         v2.DAYS: f"t.week_id in {of_plans}",
         v2.EXERCISES: f"t.day_id in (select d.id from {days} d where d.week_id in {of_plans})",
         v2.SESSIONS: f"t.id {sessions}",
-        v2.LOGS: f"t.session_id {sessions}",
+        v2.LOGS: f"t.session_id in (select id from {LOGGED.sessions})",
     }
     return f"{qualified(schema, table)} t where {conditions[table]}"
 
 
-def expect(mapping: WorkoutMapping) -> list[str]:
-    """Work out what the touched rows of every v2 table must be."""
+def expect(mapping: WorkoutMapping, logs: Scope = LOGGED) -> list[str]:
+    """Work out what the touched rows of every v2 table must be; `logs` names the sessions whose logs are meant."""
     statements = []
     for table in MAPPED:
-        statements.append(
-            f"create temporary table {quote(f'vagus_x_{table}')} on commit drop as\n{mapping.select(table, DELTA)}"
-        )
+        wanted = mapping.select(table, logs if table == v2.LOGS else DELTA)
+        statements.append(f"create temporary table {quote(f'vagus_x_{table}')} on commit drop as\n{wanted}")
         statements.append(f"analyze {expected(table)}")
     return statements
 
@@ -125,9 +133,19 @@ def apply(mapping: WorkoutMapping, schema: str) -> list[str]:
 def delta_differences(mapping: WorkoutMapping, schema: str) -> dict[str, str]:
     """Per table, the query for what still differs among the touched plans and sessions; it must find nothing."""
     return {
-        table: differences(mapping, table, mapping.select(table, DELTA), f"select t.* from {_scoped(schema, table)}")
+        table: differences(
+            mapping, table, mapping.select(table, _scope(table)), f"select t.* from {_scoped(schema, table)}"
+        )
         for table in MAPPED
     }
+
+
+def first_of(query: str, count: int) -> str:
+    """The first few rows of a query, planned as if all were wanted.
+
+    Under a mere LIMIT the planner hopes for an early end, which a proof that finds nothing never has.
+    """
+    return f"with d as materialized (\n{query}\n) select * from d limit {count}"
 
 
 def differences(mapping: WorkoutMapping, table: str, wanted: str, found: str) -> str:

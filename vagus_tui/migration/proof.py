@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vagus_tui.database.connection import Connection
-from vagus_tui.migration.catch_up import differences, excused_ids
+from vagus_tui.migration.catch_up import differences, excused_ids, first_of
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.schema.mapping import WorkoutMapping
 
@@ -86,5 +86,5 @@ async def prove_table(
         differing = int(await connection.fetchval(f"select count(*) from ({query}) n"))
         if not differing:
             return TableProof(table, compared, 0)
-    rows = await connection.fetch(f"{query}\nlimit {SAMPLE}")
+    rows = await connection.fetch(first_of(query, SAMPLE))
     return TableProof(table, compared, differing, tuple(as_difference(table, found) for found in rows))

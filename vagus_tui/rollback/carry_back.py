@@ -112,7 +112,7 @@ class CarryBack:
             f"union select l.session_id::{session} from {self._v1(v1.LOGS)} l where l.id {in_touched[v1.LOGS]}",
             "analyze pg_temp.vagus_delta_plans",
             "analyze pg_temp.vagus_delta_sessions",
-            *catch_up.expect(self.mapping),
+            *catch_up.expect(self.mapping, catch_up.DELTA),
         ]
         for base in v1.TABLES:
             where = f"{InverseMapping.alias(base)}.id {in_touched[base]}"

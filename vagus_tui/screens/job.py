@@ -14,7 +14,7 @@ import asyncpg
 
 from vagus_tui.control import Control
 from vagus_tui.errors import ConnectionLostError, VagusError
-from vagus_tui.events import Event, NoteEvent, ProgressEvent, ResultEvent, StepEvent, StepState
+from vagus_tui.events import Event, NoteEvent, Phase, ProgressEvent, ResultEvent, StepEvent, StepState
 from vagus_tui.journal.progress import StepTimes
 from vagus_tui.journal.store import Run
 
@@ -36,6 +36,7 @@ class Job:
         steps: the latest word on every step, in the order in which they first spoke.
         notes: lines worth keeping, newest last.
         events: everything but mere progress, newest last, bounded.
+        spans: when a phase was first and last heard of, by the monotonic clock.
         overall: how far the whole is, for a job that says so.
     """
 
@@ -47,6 +48,7 @@ class Job:
     notes: deque[NoteEvent] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     overall: ProgressEvent | None = None
+    spans: dict[Phase, tuple[float, float]] = field(default_factory=dict)
     result: ResultEvent | None = None
     error: VagusError | None = None
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -80,6 +82,8 @@ class Job:
         if isinstance(event, StepEvent):
             last = self.events[-1] if self.events else None
             self.steps[event.id] = event
+            now = time.monotonic()
+            self.spans[event.phase] = (self.spans.get(event.phase, (now, now))[0], now)
             if event.state is StepState.PROGRESS and event.message is None:
                 return
             if (
@@ -108,6 +112,8 @@ def watched_job(run: Run, steps: Sequence[StepTimes], word: NoteEvent | None) ->
     job.started = time.monotonic() - (datetime.now(UTC) - run.started_at).total_seconds()
     for step in steps:
         job.take(step.event)
+    # Told afterwards: when it was heard of says nothing about how long it took.
+    job.spans.clear()
     if word is not None:
         job.take(word)
     return job

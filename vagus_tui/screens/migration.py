@@ -119,7 +119,9 @@ class MigrationScreen(MigrationActs):
         """Only the keys that do something now."""
         # Whoever holds the operator's lock is the one who runs it.
         busy = (self.session.job is not None and self.session.job.running) or self.session.now.lock is not None
-        if action in ("pause", "throttle", "stop"):
+        if action in ("pause", "throttle"):
+            return self.running and not self.holding
+        if action == "stop":
             return self.running
         if action == "cut_over":
             return self.holding
@@ -200,7 +202,8 @@ class MigrationScreen(MigrationActs):
             if not self.holding and (rehearsed := run_words(self.forecast)):
                 words.append(rehearsed)
             if job.control.paused:
-                words.append("paused")
+                # What is under way in the server ends first: half a step would have to be done again.
+                words.append("pausing" if job.current is not None else "paused")
             if job.control.throttle < 1:
                 words.append(f"at {job.control.throttle:.0%}")
             words.append("holding: c cuts over" if self.holding else "users: no wait")

@@ -74,8 +74,9 @@ def hold_facts(session: Session, job: Job, forecast: Forecast | None = None) -> 
     else:
         words = "restored" if backup.restored_at else "verified" if backup.verified_at else "not verified"
         words = f"{words}, {ago(backup.at)}"
+    compared = number(sum(step.rows or 0 for step in proofs))
     return HoldFacts(
-        proof=f"no differences in {number(sum(step.rows or 0 for step in proofs))} rows of {len(proofs)} tables",
+        proof=f"no differences in {compared} rows; made again right before",
         in_the_way=(hold.message or "").removeprefix("in the way: ") if hold is not None else "",
         backup=words,
         cost=hold_cost(forecast),

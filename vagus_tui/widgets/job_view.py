@@ -180,6 +180,10 @@ class JobView(VerticalScroll):
         status = self.status(line.phase)
         steps = self._steps(line.phase)
         seconds = sum(step.seconds or 0.0 for step in steps if step.state is StepState.DONE)
+        if self.job is not None and line.phase in self.job.spans:
+            # Steps run side by side: what counts is from the first to the last of them.
+            began, ended = self.job.spans[line.phase]
+            seconds = ended - began
         took = duration(seconds) if status is Status.PASS and seconds else ""
         tail = "  ".join(part for part in (took, line.undo) if part)
         room = max(0, width - 14 - len(tail) - 1)

@@ -56,7 +56,7 @@ async def prove_delta(run: MigrationRun) -> None:
         UndoneError: a row differs.
     """
     for table, query in catch_up.delta_differences(run.made.mapping, STAGING).items():
-        rows = await run.main.fetch(f"{query} limit 5")
+        rows = await run.main.fetch(catch_up.first_of(query, 5))
         if rows:
             first = rows[0]
             raise UndoneError(
