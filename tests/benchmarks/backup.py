@@ -17,6 +17,7 @@ from pathlib import Path
 from vagus_tui.backup import BackupOptions, Kind, make_backup, restore_test, verify_backup
 from vagus_tui.backup.address import tool_address
 from vagus_tui.backup.digest import table_content
+from vagus_tui.backup.rehearsal import rehearse
 from vagus_tui.backup.snapshot import SESSION
 from vagus_tui.backup.tables import select_tables
 from vagus_tui.control import Control
@@ -27,6 +28,8 @@ from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.sandbox.sandbox import start_sandbox
 from vagus_tui.schema.v1 import TABLES
 from vagus_tui.settings import Settings
+
+ROUNDS = 2
 
 
 def tree(path: Path) -> int:
@@ -39,6 +42,11 @@ def timed(command: Sequence[str | Path], environment: dict[str, str]) -> float:
     started = time.perf_counter()
     subprocess.run([str(part) for part in command], env=environment, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - started
+
+
+def copy_command(table: str, folder: str) -> str:
+    """What the guide's CSV export comes to with psql."""
+    return f"\\copy (select * from public.{table}) to '{folder}/{table}.csv' with csv header force quote *"
 
 
 async def steps(settings: Settings, options: BackupOptions) -> tuple[dict[str, float], Path, float]:
@@ -82,21 +90,27 @@ async def measure(plans: int) -> None:
 
             guide = Path(folder) / "guide.dump"
             selected = [f"--table=public.{name}" for name in TABLES]
-            custom = timed([tools.pg_dump, "--format=custom", f"--file={guide}", *selected], environment)
-            began = time.perf_counter()
-            for name in TABLES:
-                target = Path(folder) / f"{name}.csv"
-                command = f"\\copy (select * from public.{name}) to '{target}' with csv header force quote *"
-                timed([tools.psql, "--no-psqlrc", "--quiet", f"--command={command}"], environment)
-            copied = time.perf_counter() - began
-
+            command: list[str | Path] = [tools.pg_dump, "--format=custom", f"--file={guide}", *selected]
+            kinds = BackupOptions(kinds=frozenset({Kind.TABLES, Kind.CSV}))
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            seconds, path, whole = await steps(settings, BackupOptions(kinds=frozenset({Kind.TABLES, Kind.CSV})))
+            runs: list[tuple[float, float, float, float, float]] = []
+            for _ in range(ROUNDS):
+                custom = timed(command, environment)
+                copied = sum(
+                    timed(
+                        [tools.psql, "--no-psqlrc", "--quiet", f"--command={copy_command(name, folder)}"], environment
+                    )
+                    for name in TABLES
+                )
+                seconds, path, whole = await steps(settings, kinds)
+                csv = sum(value for name, value in seconds.items() if name.startswith("csv-"))
+                runs.append((custom, copied, seconds["dump-tables"], csv, whole))
+            # The least of each: what else the machine does only ever adds.
+            custom, copied, dumped, csv, whole = (min(run[part] for run in runs) for part in range(5))
             after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            show("dump of the workout tables", seconds["dump-tables"], custom, "pg_dump -F c")
+            show("dump of the workout tables", dumped, custom, "pg_dump -F c")
             ours, theirs = tree(path / "workout-tables"), tree(guide)
             print(f"{'its size':<44} {ours / 1e6:7.1f} MB  {theirs / 1e6:7.1f} MB   ratio {ours / theirs:.2f}")
-            csv = sum(value for name, value in seconds.items() if name.startswith("csv-"))
             show("CSV, hashed on the way", csv, copied, "psql \\copy")
             show("tables + CSV, digested, hashed, read back", whole)
             print(f"{'memory of this process above its start':<44} {(after - before) / 1024:7.1f} MB")
@@ -104,6 +118,7 @@ async def measure(plans: int) -> None:
             for title, job in (
                 ("verification alone", verify_backup(path, Control())),
                 ("restore test", restore_test(path, settings, Control())),
+                ("rehearsal, there and back and there again", rehearse(path, settings, Control())),
             ):
                 started = time.perf_counter()
                 result = [event async for event in job][-1]

@@ -25,6 +25,7 @@ from vagus_tui.backup.tables import left_out, select_tables, workout_names
 from vagus_tui.backup.verify import keep_proof, some, verify_contents
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
+from vagus_tui.database.tls import link_security
 from vagus_tui.database.tools import MissingTools, tools_for
 from vagus_tui.errors import CancelledByOperatorError, RefusedError, UndoneError, VagusError
 from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
@@ -52,7 +53,7 @@ async def make_backup(
     async with database.connection("backup", statement_timeout="0") as connection:
         state = await read_state(connection)
         _refuse_without_tables(state, options)
-        uses_tls = bool(await connection.fetchval("select ssl from pg_stat_ssl where pid = pg_backend_pid()"))
+        uses_tls = link_security(connection).encrypted
         tools = await tools_for(connection) if options.kinds & _DUMPS else None
         if isinstance(tools, MissingTools):
             raise RefusedError(

@@ -16,11 +16,12 @@ import asyncpg
 
 from vagus_tui.backup.copy import RestoredCopy
 from vagus_tui.backup.csv_files import import_csv
-from vagus_tui.backup.digest import content, hashed_as_it_is, table_content
+from vagus_tui.backup.digest import content, table_content
 from vagus_tui.backup.folder import STOPPED
 from vagus_tui.backup.inventory import Difference, Inventory, differences, read_inventory
 from vagus_tui.backup.manifest import ArchiveEntry, CsvEntry, DamagedBackupError, Manifest, TableEntry, read_manifest
 from vagus_tui.backup.snapshot import SESSION
+from vagus_tui.backup.tables import TableColumn
 from vagus_tui.backup.verify import GROUP, keep_proof, some
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
@@ -249,15 +250,21 @@ async def compare_csv(copy: RestoredCopy, control: Control) -> AsyncIterator[Eve
         await connection.close()
 
 
+def _csv_type(column: TableColumn) -> str:
+    """The type to read a column's CSV into: its own where every database has it.
+
+    Types of the project's own are digested as text, so a column of text serves for them; so do names of objects that
+    this database has not. Text would not do for a built-in such as char(n), whose padding is no part of its value.
+    """
+    return column.type if column.base_type and not column.base_type.startswith(("reg", "_reg")) else "text"
+
+
 async def _compare_one_csv(connection: Connection, path: Path, entry: CsvEntry, table: TableEntry) -> CheckEvent:
     started = time.perf_counter()
     problems = []
     rows = 0
     columns = [column.as_column() for column in table.columns if column.name in entry.columns]
-    # Types of the project's own are digested as text, so a column of text serves for them.
-    definition = ", ".join(
-        f"{quote(column.name)} {column.type if hashed_as_it_is(column) else 'text'}" for column in columns
-    )
+    definition = ", ".join(f"{quote(column.name)} {_csv_type(column)}" for column in columns)
     try:
         async with connection.transaction():
             await connection.execute(SESSION)

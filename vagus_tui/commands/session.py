@@ -7,7 +7,6 @@ import sys
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-import asyncpg
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
@@ -72,6 +71,8 @@ async def opened(purpose: str) -> AsyncIterator[Context]:
 
 async def _keep(copy: LocalCopy, connection: Connection) -> None:
     """Bring the local copy of the journal up to date. That it cannot be is said, and stops nothing."""
+    import asyncpg
+
     with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
         await copy.sync(connection)
     if copy.problem:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from vagus_tui.database.connection import Connection
+from vagus_tui.database.tls import link_security
 
 Source = Literal["path", "bundled", "system"]
 Version = tuple[int, ...]
@@ -264,7 +265,9 @@ def install_hint(major: int) -> str:
 
 
 async def tools_for(connection: Connection) -> ClientTools | MissingTools:
-    """Find the tools for the server behind a connection: its version, and TLS if this connection uses it."""
+    """Find the tools for the server behind a connection: its version, and TLS if this connection uses it.
+
+    The connection's own word counts, not the server's: behind a pooler that one speaks of another link.
+    """
     major = connection.get_server_version().major
-    uses_tls = bool(await connection.fetchval("select ssl from pg_stat_ssl where pid = pg_backend_pid()"))
-    return await asyncio.to_thread(find_tools, major, uses_tls)
+    return await asyncio.to_thread(find_tools, major, link_security(connection).encrypted)

@@ -83,7 +83,11 @@ def stage_line(stage: Stage, job: Job | None, past: Forecast | None, width: int)
 
 
 def _inside(job: Job, stage: Stage) -> str:
-    """The step at work inside a stage, and how far it is."""
+    """The step at work inside a stage, and how far it is; of a migration, how far the whole is."""
+    overall = job.overall
+    if overall is not None and stage.id.startswith("migrate"):
+        left = "" if overall.seconds_left is None else f", about {clock(overall.seconds_left)} left"
+        return f"{overall.share:.0%}{left}, {overall.phase.value.replace('-', ' ')}"
     steps = [step for step in job.steps.values() if step.phase is not Phase.REHEARSE]
     inner = next((step for step in reversed(steps) if step.state in (StepState.STARTED, StepState.PROGRESS)), None)
     if inner is None:
