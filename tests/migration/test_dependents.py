@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
 from tests.migration.dependents_of_v1 import FOLLOWING, STUCK
-from tests.migration.support import as_user, migrated, rolled_back, settings_for
+from tests.migration.support import as_user, do_migrate, migrated, rolled_back, settings_for
 from tests.oracle import OURS, V1_TABLES, catalog_fingerprint, changes, v1_rows, v2_differences
 from tests.rollback.support import backed_up, rolled_back_from
 from vagus_tui.checks.base import Context
@@ -307,3 +307,15 @@ async def test_under_other_names_too(surrounded: TestDatabase, connect: Connect)
         assert Counter(tuple(row) for row in await conn.fetch(f"select * from {view}")) == said[view], view
     await rolled_back(surrounded)
     assert changes(before, await everything(conn)) == []
+
+
+async def test_a_reader_of_a_materialized_view_is_named(surrounded: TestDatabase, connect: Connect) -> None:
+    """Swapping one needs it for itself: whoever reads it for long is in the way, by name."""
+    reader = await connect(surrounded.url)
+    transaction = reader.transaction()
+    await transaction.start()
+    await reader.fetch("select * from reports.totals")
+    ran = await do_migrate(surrounded, lock_attempts=2)
+    assert not ran.result.ok and f"PID {reader.get_server_pid()}" in ran.result.message
+    await transaction.rollback()
+    assert (await do_migrate(surrounded)).result.ok

@@ -14,6 +14,7 @@ from vagus_tui.migration.repoint import (
     carried_references,
     foreign_keys,
     function_statements,
+    replaced_relations,
     repoint_statements,
     touched_tables,
     validated,
@@ -57,6 +58,11 @@ def locked_relations(survey: Survey) -> list[str]:
         relations.add(qualified(survey.shape.schema, PREFERENCES))
     ordered = [qualified(survey.shape.schema, survey.shape.tables[base].name) for base in v1.TABLES]
     return [*ordered, *sorted(relations - set(ordered))]
+
+
+def watched_relations(survey: Survey) -> list[str]:
+    """Everything whose users can be in the way: what is locked, and the views that are replaced or swapped."""
+    return [*locked_relations(survey), *sorted(replaced_relations(survey))]
 
 
 def lock_statement(survey: Survey) -> str:

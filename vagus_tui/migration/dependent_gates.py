@@ -134,6 +134,10 @@ def proposal(dependent: Dependent, shape: V1Shape) -> str:
         table = qualified(shape.schema, dependent.base)
         return f"after the cut-over: alter publication {name} add table {table} …; with a filter that v2 knows"
     if dependent.kind is Kind.FUNCTION:
+        names = [table.name for table in shape.tables.values()]
+        source = function_text.words(dependent.fact("source") or dependent.definition)
+        if dependent.fact("row_type") or function_text.writes(source, names):
+            return "rewrite it for v2, and put the new one in place right after the cut-over"
         return (
             f"rewrite it for v2; or, if it only reads: alter function {qualified(dependent.schema, dependent.name)}"
             f"{dependent.detail} set search_path = {function_text.path_with(dependent, 'workout_v1_compat')};"
@@ -209,7 +213,7 @@ DEPENDENT_GATES: tuple[Check, ...] = (
             group=Group.PREREQUISITES,
             title=gate.title,
             why=gate.why,
-            expected="none needs a person",
+            expected="all follow",
             probe=_probe(gate),
             needs_v1=True,
         )

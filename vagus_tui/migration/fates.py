@@ -160,7 +160,8 @@ class _Judge:
             return Fate.PERSON, f"it cannot be read on v2: {wrong}"
         if matview:
             self._moved.add(f"{view.schema}.{view.name}")
-            how = "built beside v2 beforehand, swapped in the cut-over, filled again after it; the old one is kept"
+            again = ", filled again after it" if view.fact("populated") else ""
+            how = f"built beside v2 beforehand, swapped in the cut-over{again}; the old one is kept"
         else:
             how = "replaced in the cut-over"
         if not bases:

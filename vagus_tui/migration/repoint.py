@@ -276,6 +276,11 @@ def touched_tables(survey: Survey) -> set[str]:
     return relations
 
 
+def replaced_relations(survey: Survey) -> set[str]:
+    """Views and materialized views that the cut-over replaces or swaps: a long reader of one is in its way."""
+    return {qualified(view.schema, view.name) for view in (*read_again(survey), *matviews.rebuilt(survey))}
+
+
 def repoint_statements(survey: Survey, names: dict[str, str]) -> list[str]:
     """Whatever pointed at v1 points at v2.
 

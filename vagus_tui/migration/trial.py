@@ -55,7 +55,7 @@ class Trial:
         except _UndoError:
             return wrong
         except asyncpg.PostgresError as error:
-            return str(error)
+            return str(error.args[0] if error.args else error.sqlstate)
 
     async def view(self, view: Dependent, bases: tuple[str, ...], options: tuple[str, ...]) -> str:
         """Try a view's query, with some of v1's tables given in v1's shape."""

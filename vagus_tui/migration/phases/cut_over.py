@@ -12,7 +12,7 @@ from vagus_tui.events import Phase, StepEvent, StepState
 from vagus_tui.journal import store
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.announcement import maintenance_page
-from vagus_tui.migration.cut_over import locked_relations
+from vagus_tui.migration.cut_over import watched_relations
 from vagus_tui.migration.phases.catch_up import bring_over, prove_delta
 from vagus_tui.migration.phases.prove import prove_everything
 from vagus_tui.migration.run import MigrationRun
@@ -58,7 +58,7 @@ async def cut_over(run: MigrationRun) -> None:
         await with_retries(
             attempt,
             run.main,
-            locked_relations(run.made.survey),
+            watched_relations(run.made.survey),
             attempts=run.settings.lock_attempts,
             control=run.control,
             emit=run.emit,

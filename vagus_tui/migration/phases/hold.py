@@ -7,7 +7,7 @@ import time
 from vagus_tui.events import Phase, StepEvent, StepState
 from vagus_tui.journal import store
 from vagus_tui.migration.blockers import blockers, describe
-from vagus_tui.migration.cut_over import locked_relations
+from vagus_tui.migration.cut_over import watched_relations
 from vagus_tui.migration.phases.catch_up import bring_over
 from vagus_tui.migration.run import MigrationRun
 
@@ -20,7 +20,7 @@ async def hold(run: MigrationRun) -> None:
     await run.lanes.close()
     await store.update_run(run.main, run.id, status="ready")
     started = time.perf_counter()
-    relations = locked_relations(run.made.survey)
+    relations = watched_relations(run.made.survey)
 
     def tell(state: StepState, rows: int | None = None, message: str | None = None) -> StepEvent:
         event = StepEvent(
