@@ -59,7 +59,9 @@ async def backup_outcome(context: Context) -> Outcome:
         return await _judged(context, usable)
     if (elsewhere := await _elsewhere(context, fingerprint)) is not None:
         return elsewhere
-    return Outcome(Status.FAIL, "none", _why_none(context, found, own))
+    # Going without a backup may be somebody's decision; taking another database's for one never is.
+    others_only = bool(found) and not own
+    return Outcome(Status.FAIL, "none", _why_none(context, found, own), overridable=False if others_only else None)
 
 
 def _why_none(context: Context, found: list[BackupInfo], own: list[BackupInfo]) -> str:
@@ -69,7 +71,7 @@ def _why_none(context: Context, found: list[BackupInfo], own: list[BackupInfo]) 
     if own:
         return "The newest backup of this database was never read back. Verify it, or make a new one."
     if found:
-        return f"{where} holds no backup of this database, only of others. Make one."
+        return f"{where} holds no backup of this database, only of others, which cannot stand in for one. Make one."
     return f"There is no backup in {where}. Make one."
 
 

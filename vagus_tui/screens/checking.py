@@ -11,7 +11,7 @@ import asyncpg
 
 from vagus_tui.checks.base import Check, Group, blocking, run_checks
 from vagus_tui.checks.registry import checks_for
-from vagus_tui.errors import VagusError
+from vagus_tui.errors import RefusedError, VagusError
 from vagus_tui.events import ChangeEvent, CheckEvent, Status
 from vagus_tui.journal import store
 from vagus_tui.journal.schema import journal_exists
@@ -103,19 +103,20 @@ class Checking(Reading):
 
     def take_result(self, event: CheckEvent) -> None:
         """Keep a check's standing, with the override that applies to it."""
-        override = self.now.overrides.get(event.id)
-        if override is not None and event.status.blocks:
-            event = replace(event, overridden=override.reason)
+        event = replace(event, overridden=self._let_pass(event))
         self.results[event.id] = event
         self._say(Topic.CHECKS, event)
 
     def apply_overrides(self) -> None:
         """Bring the overrides on the kept outcomes up to date."""
         for event in list(self.results.values()):
-            override = self.now.overrides.get(event.id)
-            reason = override.reason if override is not None and event.status.blocks else None
-            if event.overridden != reason:
-                self.take_result(replace(event, overridden=reason))
+            if event.overridden != self._let_pass(event):
+                self.take_result(event)
+
+    def _let_pass(self, event: CheckEvent) -> str | None:
+        """The reason for which a finding is let pass; None where it is not or must not be."""
+        override = self.now.overrides.get(event.id)
+        return override.reason if override is not None and event.status.blocks and event.overridable else None
 
     # Gates
 
@@ -202,7 +203,14 @@ class Checking(Reading):
         return blocking(self.outcomes(checks))
 
     async def override(self, check_id: str, reason: str) -> None:
-        """Let a check pass by name and with a reason, and read it back."""
+        """Let a check pass by name and with a reason, and read it back.
+
+        Raises:
+            RefusedError: what it found cannot be overridden; nothing is recorded.
+        """
+        standing = self.results.get(check_id)
+        if standing is not None and not standing.overridable:
+            raise RefusedError(f"“{standing.title}” cannot be overridden.", next_step="Mend what it found.")
         async with self.connection("override") as connection:
             await store.override(connection, check_id, reason, operator=self.settings.operator)
         await self.refresh()
