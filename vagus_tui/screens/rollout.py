@@ -49,6 +49,7 @@ class RolloutScreen(ViewedScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "run", "run", tooltip="run the selected commands in the checkout of the app, and keep the output"),
         Binding("c", "copy", "copy", tooltip="the selected commands, to be run somewhere else"),
+        Binding("W", "app.watch", "watch", tooltip="checks that run by themselves: two hours after the cut-over"),
     ]
 
     def compose_views(self) -> ComposeResult:

@@ -89,6 +89,10 @@ class CheckTable(SectionList[CheckEvent]):
     class Opened(CheckMessage):
         """Enter or a second click on a check."""
 
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._known_widths: dict[int, _Widths] = {}
+
     def key(self, item: CheckEvent) -> str:
         """The check's id."""
         return item.id
@@ -132,7 +136,17 @@ class CheckTable(SectionList[CheckEvent]):
         """Every row as it stands."""
         return self.items
 
+    def rows_changed(self) -> None:
+        """The widths depend on all rows."""
+        self._known_widths = {}
+
     def _widths(self, width: int) -> _Widths:
+        """The columns' widths; worked out once, as every line asks for them."""
+        if width not in self._known_widths:
+            self._known_widths[width] = self._fitting(width)
+        return self._known_widths[width]
+
+    def _fitting(self, width: int) -> _Widths:
         room = max(20, width - 3 - MS_WIDTH - 2 * GAP)
         title = max((len(event.title) for event in self._items.values()), default=20)
         expected = max((len(expected_text(event)) for event in self._items.values()), default=10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.timer import Timer
 from textual.widgets import Static
 
 from vagus_tui.checks.base import Check, Group
@@ -13,6 +14,8 @@ from vagus_tui.widgets.check_table import expected_text, measured_text
 from vagus_tui.widgets.format import plural
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
 from vagus_tui.widgets.text import safe, safe_block
+
+FOLLOW_SECONDS = 0.06
 
 BEFORE = (Group.PREREQUISITES, Group.DATA_QUALITY, "gates")
 """The groups whose failures hold up the migration; those of the others are found after it."""
@@ -61,15 +64,26 @@ class DetailPanel(VerticalScroll):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, can_focus=False)
         self._content = Content("")
+        self._waiting: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """One block of text."""
         yield Static(id="detail-text")
 
     def show(self, content: Content) -> None:
-        """Say something else; the same again changes nothing, so that nothing flickers."""
+        """Say something else; the same again changes nothing, so that nothing flickers.
+
+        It follows the cursor a moment later: laying the text out takes longer than drawing the cursor, which must not
+        wait for it, nor for each of the rows that a held key runs through.
+        """
         if content.is_same(self._content):
             return
         self._content = content
-        self.query_one("#detail-text", Static).update(content)
+        if self._waiting is not None:
+            self._waiting.stop()
+        self._waiting = self.set_timer(FOLLOW_SECONDS, self._follow)
+
+    def _follow(self) -> None:
+        self._waiting = None
+        self.query_one("#detail-text", Static).update(self._content)
         self.scroll_home(animate=False)

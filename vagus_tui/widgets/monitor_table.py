@@ -43,10 +43,15 @@ class MonitorTable(SectionList[Watched]):
     def __init__(self, timezone: str, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.timezone = timezone
+        self._longest = 0
 
     def key(self, item: Watched) -> str:
         """The check's id."""
         return item.event.id
+
+    def rows_changed(self) -> None:
+        """The widths depend on all rows."""
+        self._longest = 0
 
     def highlighted(self, item: Watched) -> None:
         """Say so."""
@@ -58,9 +63,10 @@ class MonitorTable(SectionList[Watched]):
 
     def _columns(self, width: int) -> tuple[int, int]:
         """The widths of the title and of the course; the course takes what is left."""
-        longest = max((len(item.event.title) for item in self._items.values()), default=20)
+        if not self._longest:
+            self._longest = max((len(item.event.title) for item in self._items.values()), default=20)
         room = max(20, width - 3 - MEASURED_WIDTH - CHANGED_WIDTH - 2 * GAP)
-        title = min(longest, max(12, room * 55 // 100))
+        title = min(self._longest, max(12, room * 55 // 100))
         return title, max(4, min(60, room - title))
 
     def header(self, width: int) -> Content:

@@ -38,7 +38,8 @@ class SectionList(ScrollView, Generic[Item], can_focus=True):
     ]
     HEADER_LINES: ClassVar[int] = 1
 
-    cursor: reactive[int] = reactive(0)
+    # It says itself which lines look different.
+    cursor: reactive[int] = reactive(0, repaint=False)
 
     class RowMessage(Message):
         """About one row."""
@@ -74,6 +75,9 @@ class SectionList(ScrollView, Generic[Item], can_focus=True):
         """One row; `here` when the cursor is on it."""
         raise NotImplementedError
 
+    def rows_changed(self) -> None:
+        """Rows have come, gone or changed: what was worked out from all of them holds no more."""
+
     def highlighted(self, item: Item) -> None:
         """The cursor is on another row, or its row has changed."""
 
@@ -96,6 +100,7 @@ class SectionList(ScrollView, Generic[Item], can_focus=True):
                 self._order.append(key)
                 self._lines.append((key,))
         self.cursor = self._order.index(before) if before in self._line_of else 0
+        self.rows_changed()
         self._measure()
         self.refresh()
         self._tell()
@@ -107,7 +112,8 @@ class SectionList(ScrollView, Generic[Item], can_focus=True):
         if line is None or self._items[key] == item:
             return
         self._items[key] = item
-        self.refresh(Region(0, line + self.HEADER_LINES - self.scroll_offset.y, self.size.width, 1))
+        self.rows_changed()
+        self._refresh_line(line)
         if self.selected_key == key:
             self._tell()
 
@@ -182,6 +188,10 @@ class SectionList(ScrollView, Generic[Item], can_focus=True):
         """The cursor looks different without the focus."""
         self.refresh()
 
+    def _refresh_line(self, line: int) -> None:
+        """Draw one line again."""
+        self.refresh(Region(0, line + self.HEADER_LINES - self.scroll_offset.y, self.size.width, 1))
+
     # Moving
 
     def validate_cursor(self, cursor: int) -> int:
@@ -195,13 +205,18 @@ class SectionList(ScrollView, Generic[Item], can_focus=True):
         line = self._line_of[self._order[now]]
         # The first row of a section brings its heading into view with it.
         first = line - 1 if line > 0 and isinstance(self._lines[line - 1], str) else line
-        self.scroll_to_region(
+        scrolled = self.scroll_to_region(
             Region(0, first + self.HEADER_LINES, self.size.width, line - first + 1),
             spacing=Spacing(top=self.HEADER_LINES),
             animate=False,
             force=True,
         )
-        self.refresh()
+        if scrolled or not 0 <= before < len(self._order):
+            self.refresh()
+        else:
+            # Two rows look different; painting all of them would make every key wait.
+            self._refresh_line(self._line_of[self._order[before]])
+            self._refresh_line(line)
         self._tell()
 
     def action_move(self, step: int) -> None:
