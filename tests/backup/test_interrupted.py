@@ -8,6 +8,7 @@ import os
 import resource
 import shutil
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from vagus_tui.backup import BackupOptions, Kind, list_backups, make_backup
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.errors import CancelledByOperatorError, ConnectionLostError, RefusedError, UndoneError, VagusError
-from vagus_tui.events import Event, StepEvent, StepState
+from vagus_tui.events import Event, NoteEvent, StepEvent, StepState
 from vagus_tui.settings import Settings
 
 TABLES = BackupOptions(kinds=frozenset({Kind.TABLES}))
@@ -229,3 +230,27 @@ async def test_the_collected_events_end_with_the_result(settings: Settings) -> N
     done = await collect(make_backup(Database(settings), settings, CSV, Control()))
     assert done.result.ok and done.result.figures is not None
     assert done.result.figures["rows"] > 0 and done.result.figures["bytes"] > 0
+
+
+async def test_what_a_killed_program_left_is_known_and_cleared_away(settings: Settings, tmp_path: Path) -> None:
+    """Killed for good, in the middle: the list says so, the next backup removes it; one under way is left alone."""
+    code = (
+        "import os, signal, sys, time; from pathlib import Path; from datetime import datetime\n"
+        "from vagus_tui.backup.folder import BackupFolder\n"
+        "folder = BackupFolder.create(Path(sys.argv[1]), 'v1', datetime(2026, 3, 1))\n"
+        "(folder.path / 'half').write_text('x'); print(folder.path, flush=True); time.sleep(600)"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, str(settings.backup_dir), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    left = Path((await process.stdout.readline()).decode().strip())
+    beside = await make(settings, CSV)
+    assert beside.result.ok and left.exists()
+    process.kill()
+    await process.wait()
+    known = next(info for info in list_backups(settings) if info.path == left)
+    assert known.problems == ("It was never finished.",) and not known.usable
+    done = await make(settings, CSV)
+    assert done.result.ok and not left.exists()
+    assert any(isinstance(event, NoteEvent) and left.name in event.message for event in done.events)

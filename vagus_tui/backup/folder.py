@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import secrets
@@ -39,6 +40,7 @@ class BackupFolder:
     def __init__(self, final: Path) -> None:
         self.final = final
         self.path = final.with_name(final.name + PARTIAL)
+        self._lock = -1
 
     @classmethod
     def create(cls, backup_dir: Path, state: str, now: datetime) -> BackupFolder:
@@ -53,6 +55,7 @@ class BackupFolder:
             _private(backup_dir)
             _private(day)
             folder.path.mkdir(mode=0o700)
+            folder._lock = _locked(folder.path)
         except OSError as error:
             raise RefusedError(
                 f"No backup can be written to {backup_dir}: {error.strerror or type(error).__name__}.",
@@ -81,9 +84,40 @@ class BackupFolder:
 
     def discard(self) -> None:
         """Remove what was written of an unfinished backup; an empty day's folder too."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
         shutil.rmtree(self.path, ignore_errors=True)
         with contextlib.suppress(OSError):
             self.path.parent.rmdir()
+
+
+def _locked(folder: Path) -> int:
+    """Hold a folder as long as this process lives; returns what holds it, or -1 where somebody else does.
+
+    A file system without such locks holds nothing: there, what was left behind is left alone.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return -1
+    return descriptor
+
+
+def remove_leftovers(backup_dir: Path) -> list[Path]:
+    """Remove unfinished backups that nobody is writing any more: their program was killed. Returns what was removed."""
+    removed = []
+    for folder in backup_dir.glob(f"{'[0-9]' * 8}/{'[0-9]' * 6}-*{PARTIAL}"):
+        with contextlib.suppress(OSError):
+            if folder.is_symlink() or (lock := _locked(folder)) < 0:
+                continue
+            os.close(lock)
+            shutil.rmtree(folder)
+            removed.append(folder)
+            folder.parent.rmdir()
+    return removed
 
 
 def _private(folder: Path) -> None:

@@ -13,7 +13,16 @@ import asyncpg
 
 from vagus_tui.backup.address import database_address
 from vagus_tui.backup.describe import write_manifest
-from vagus_tui.backup.folder import REMOVED, RESERVE_BYTES, STOPPED, BackupFolder, disk_error, free_bytes, local_now
+from vagus_tui.backup.folder import (
+    REMOVED,
+    RESERVE_BYTES,
+    STOPPED,
+    BackupFolder,
+    disk_error,
+    free_bytes,
+    local_now,
+    remove_leftovers,
+)
 from vagus_tui.backup.identity import journal_id
 from vagus_tui.backup.job import BackupJob, estimated_bytes
 from vagus_tui.backup.manifest import Manifest
@@ -65,6 +74,8 @@ async def make_backup(
     if compression is Compression.ZSTD and tools is not None and not tools.zstd:
         compression = Compression.GZIP
         yield NoteEvent(message="This pg_dump was built without zstd: gzip is used.", level="warning")
+    for left in await asyncio.to_thread(remove_leftovers, settings.backup_dir):
+        yield NoteEvent(message=f"What a killed backup had left was removed: {left.name}.")
     folder = await asyncio.to_thread(
         BackupFolder.create, settings.backup_dir, state.state.value, local_now(settings.timezone)
     )
