@@ -12,6 +12,7 @@ from vagus_tui.events import Phase, jsonable
 from vagus_tui.journal.state import LOCK_KEY, STAGING, DatabaseState, State
 from vagus_tui.migration import catch_up
 from vagus_tui.migration.build import ALIGN, build_steps, link_steps, prepare_steps
+from vagus_tui.migration.carried import carried_notes, check_steps
 from vagus_tui.migration.cut_over import cut_over_steps, settle_steps
 from vagus_tui.migration.proof import count_sql, unexcused_sql
 from vagus_tui.migration.repoint import whole_row_tables
@@ -91,6 +92,7 @@ def compose(found: Survey, settings: Settings) -> MigrationPlan:
         *build,
         align,
         *link_steps(found, mapping, ddl),
+        *check_steps(found.bound, ddl),
         rounds,
         *proofs,
         *cut_over_steps(found, mapping, ddl),
@@ -119,11 +121,7 @@ def script_journal(found: Survey, settings: Settings) -> ScriptJournal:
 
 def notes(found: Survey) -> tuple[str, ...]:
     """What is worth knowing before the run: carried-over columns, and what happens to everything that points at v1."""
-    lines: list[str] = []
-    for table in found.shape.tables.values():
-        if table.carried:
-            listed = ", ".join(f"{column.name} ({column.type})" for column in table.carried)
-            lines.append(f"{table.name}: carried over as they are: {listed}")
+    lines = carried_notes(found.shape, found.bound)
     lines.extend(
         f"{base}: v1 publishes whole old rows (REPLICA IDENTITY FULL); v2's table has generated columns, so its key"
         for base in sorted(found.whole_rows - set(whole_row_tables(found)))

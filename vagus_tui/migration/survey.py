@@ -11,6 +11,7 @@ from vagus_tui.database.dependent_reader import read_dependents
 from vagus_tui.database.dependents import Dependent
 from vagus_tui.database.privileges import Grant, read_grants, read_owners
 from vagus_tui.errors import RefusedError
+from vagus_tui.migration.carried import Bound, read_bound
 from vagus_tui.migration.fates import decide
 from vagus_tui.migration.plain_tables import ODDITIES_NEXT, table_oddities
 from vagus_tui.rollback.take_up import archive_to_take_up
@@ -39,6 +40,7 @@ class Survey:
         log_blocks: blocks of the logs table, for cutting the copy into parts.
         preferences: "none", "jsonb" or "rows": the shape of notification_preferences.
         whole_rows: v1 tables (base names) with REPLICA IDENTITY FULL, which subscribers to old values need.
+        bound: checks and indexes that carried-over columns have a part in.
         archive: the archive of the rollback that was done last, whose v2-only data is taken up again; "" for none.
     """
 
@@ -56,6 +58,7 @@ class Survey:
     server_version: int = 0
     whole_rows: frozenset[str] = frozenset()
     archive: str = ""
+    bound: tuple[Bound, ...] = ()
 
 
 def suffixed(name: str, taken: set[str]) -> str:
@@ -179,6 +182,7 @@ async def survey(connection: Connection, shape: V1Shape, *, repeat_exercises: bo
         server_version=connection.get_server_version().major,
         whole_rows=await _whole_rows(connection, shape),
         archive=await archive_to_take_up(connection),
+        bound=await read_bound(connection, shape),
     )
 
 

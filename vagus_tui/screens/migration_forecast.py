@@ -49,8 +49,8 @@ def with_forecast(phases: Sequence[PhaseLine], forecast: Forecast | None) -> tup
 def hold_cost(forecast: Forecast | None) -> str:
     """What the cut-over costs users."""
     if forecast is None or forecast.writes_blocked_seconds is None:
-        return "writes wait a moment, never over 3 s; reads go on"
-    return f"writes wait about {duration(forecast.writes_blocked_seconds)} (rehearsed), never over 3 s; reads go on"
+        return "writes wait a moment, never over 3 s; reads too"
+    return f"writes wait about {duration(forecast.writes_blocked_seconds)} (rehearsed), never over 3 s; reads too"
 
 
 def hold_back(forecast: Forecast | None) -> str:

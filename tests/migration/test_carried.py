@@ -1,0 +1,60 @@
+"""Carried-over columns bring their defaults, NOT NULL and checks along; what cannot come is said beforehand."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from tests.conftest import Connect, MakeDatabase
+from tests.migration.support import migrated, rolled_back, settings_for
+from tests.oracle import catalog_fingerprint, changes, v2_differences
+from vagus_tui.journal.state import read_state
+from vagus_tui.migration.plan import plan_migration
+from vagus_tui.sandbox.options import SandboxOptions
+
+COLUMNS = """
+create table gyms (id integer primary key);
+insert into gyms values (1), (2);
+create sequence ticket_numbers;
+create function next_gym() returns integer language sql as 'select 2';
+alter table exercises
+  add column gym integer not null default next_gym() references gyms,
+  add column mood text default 'it''s \\ "fine"' check (mood <> 'bad'),
+  add column strain integer default 3,
+  add column ticket bigint not null default nextval('ticket_numbers'),
+  add column strain_twice integer generated always as (strain * 2) stored,
+  add constraint calm check (strain < sets * 100),
+  add constraint known check (strain > 0 and gym > 0);
+create index on exercises (gym, name);
+"""
+
+
+async def test_what_they_bring_along(make_database: MakeDatabase, connect: Connect) -> None:
+    database = await make_database(SandboxOptions(plans=12, clean=True))
+    conn = await connect(database.url)
+    await conn.execute(COLUMNS)
+    catalog = await catalog_fingerprint(conn)
+    notes = "\n".join((await plan_migration(conn, settings_for(database), await read_state(conn))).notes)
+    for words in (
+        "strain_twice: its values are kept",
+        "exercises.ticket:",
+        "check calm",
+        "index exercises_gym_name_idx",
+    ):
+        assert words in notes, notes
+    assert "gym (integer not null default next_gym())" in notes
+    await migrated(database)
+    assert await v2_differences(conn) == []
+    day = await conn.fetchval("select id from workout_days limit 1")
+    new = await conn.fetchrow(
+        "insert into exercises (day_id, name, muscle_group, sets, order_index) values ($1, 'new', 'legs', 3, 1) "
+        "returning gym, mood, strain, ticket",
+        day,
+    )
+    assert tuple(new or ()) == (2, 'it\'s \\ "fine"', 3, None)
+    for change in ("gym = null", "gym = 77", "mood = 'bad'", "strain = 0"):
+        with pytest.raises(asyncpg.IntegrityConstraintViolationError):
+            await conn.execute(f"update exercises set {change}")
+    await conn.execute("delete from exercises where name = 'new'")
+    await rolled_back(database)
+    assert changes(catalog, await catalog_fingerprint(conn)) == []
