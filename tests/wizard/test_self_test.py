@@ -24,7 +24,7 @@ async def test_faults_are_planted_after_asking_and_seen(clean_database: TestData
         await until_text(pilot, "must fail now", "rollback;")
         await pilot.press("escape", "escape")
         wizard(pilot).action_go("verification")
-        await until_text(pilot, "Checks last tested just now by Ada")
+        await until_text(pilot, "Checks tested just now by Ada")
 
 
 async def test_in_production_the_name_is_typed(clean_database: TestDatabase) -> None:

@@ -95,7 +95,7 @@ LATE: tuple[tuple[str, str, Screen, tuple[tuple[str, str], ...]], ...] = (
             ("Plans", "check:plans-migrated check:row-proof"),
             ("Exercises", "check:exercises-migrated check:row-proof"),
             ("No orphans", "check:orphaned-weeks check:orphaned-days check:orphaned-exercises-v2"),
-            ("Row level security", "check:rls-enforced"),
+            ("Row level security", "check:rls-enforced check:access-owners check:access-others"),
             ("Cascades", "check:cascade-deletes"),
         ),
     ),

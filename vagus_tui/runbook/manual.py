@@ -120,6 +120,9 @@ DATA = Group(
             "Row level security enforced",
             "Real users see in v2 exactly what they saw in v1, and strangers nothing.",
             "rls-enforced",
+            "access-owners",
+            "access-others",
+            "access-anon",
         ),
         _proved(
             _DATA,

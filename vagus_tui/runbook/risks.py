@@ -67,7 +67,7 @@ RISKS: tuple[Risk, ...] = (
         impact=Level.HIGH,
         mitigation="What real users see in v2 is compared with v1, per table and per command.",
         screen=Screen.VERIFICATION,
-        checks=("rls-enforced",),
+        checks=("rls-enforced", "access-owners", "access-coaches", "access-others", "access-anon"),
     ),
     Risk(
         id="risk.performance",

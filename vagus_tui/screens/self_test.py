@@ -47,9 +47,9 @@ def summary(found: SelfTest) -> Content:
 def last_tested(found: SelfTest | None) -> Content:
     """When the checks themselves were last tested, by whom, with which result."""
     if found is None:
-        return Content.styled("The checks themselves were never tested here: t plants a fault for each.", "$text-muted")
+        return Content.styled("The checks were never tested here: t plants their faults.", "$text-muted")
     return Content.assemble(
-        ("Checks last tested ", "$text-muted"), f"{ago(found.at)} by {safe_str(found.operator)}: ", summary(found)
+        ("Checks tested ", "$text-muted"), f"{ago(found.at)} by {safe_str(found.operator)}: ", summary(found)
     )
 
 
@@ -208,6 +208,9 @@ class SelfTestScreen(WizardScreen):
         self._worker = None
         if self.is_attached:
             self._say()
+            faults = self.query_one("#faults", FaultList)
+            if missed := next((item for item in faults.items if item.status is Status.FAIL), None):
+                faults.select(faults.key(missed))
             if self.found is not None and self.found.seconds:
                 self.notify(f"Tested in {duration(self.found.seconds)}; everything was rolled back.", markup=False)
 
