@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+
 from vagus_tui.database.dependent_reader import COMPAT
 from vagus_tui.events import Phase
 from vagus_tui.journal.schema import DDL as JOURNAL
@@ -12,9 +15,11 @@ from vagus_tui.migration.repoint import compat_step_statements, referenced_index
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.survey import PREFERENCES, Survey
 from vagus_tui.schema import v1, v2
-from vagus_tui.schema.ddl import V2Ddl
+from vagus_tui.schema.ddl import NamedSql, V2Ddl
 from vagus_tui.schema.identifiers import literal, qualified, quote
-from vagus_tui.schema.mapping import QUIET_PREFERENCES, WorkoutMapping
+from vagus_tui.schema.mapping import QUIET_PREFERENCES, Prepared, WorkoutMapping
+
+DAY_KEYS = "build-day-keys"
 
 ROWS_PER_PART = 250_000
 MAX_PARTS = 40
@@ -53,6 +58,8 @@ def prepare_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
     statements = [f"create schema {quote(STAGING)}", f"revoke all on schema {quote(STAGING)} from public"]
     for table in ddl.tables:
         statements.append(ddl.create_table(table))
+        # Until the cut-over: its locks would wait for a vacuum, and a vacuum in the middle of the build helps nobody.
+        statements.append(f"alter table {ddl.relation(table)} set (autovacuum_enabled = false)")
         source = v2.V1_BASES.get(table)
         origin = f"from {survey.shape.tables[source].name} of workout v1" if source else "new with workout v2"
         statements.append(ddl.comment(table, f"Workout v2, {origin}; made by vagus-tui."))
@@ -66,6 +73,11 @@ def prepare_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
         )
     )
     return steps
+
+
+def prepared_tables() -> Prepared:
+    """Where the build keeps what it works out once: in the staging schema, until v2's tables are filled."""
+    return Prepared(*(qualified(STAGING, f"vagus_{name}") for name in ("keyed", "plan_days", "plans")))
 
 
 def log_parts(blocks: int, rows: int) -> list[str]:
@@ -88,6 +100,21 @@ def build_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[Pla
     """Rows, then indexes and keys, table by table and side by side."""
     steps: list[PlanStep] = []
     rows = {**survey.rows}
+    # What three tables need of every plan is worked out once. The proof works it out for itself.
+    prepared = prepared_tables()
+    steps.append(
+        PlanStep(
+            DAY_KEYS,
+            Phase.BUILD,
+            "days and weeks of every plan",
+            (*mapping.prepare(prepared), *(f"analyze {relation}" for relation in prepared.relations)),
+            rows=rows[v1.EXERCISES],
+            needs=("prepare-staging",),
+            snapshot=True,
+            unit="day keys",
+        )
+    )
+    from_prepared = dataclasses.replace(mapping, prepared=prepared)
     for table in MAPPED:
         columns = ", ".join(quote(name) for name in mapping.columns(table))
         target = f"insert into {ddl.relation(table)} ({columns})\n"
@@ -113,14 +140,25 @@ def build_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[Pla
                 f"build-{table}",
                 Phase.BUILD,
                 table,
-                (target + mapping.select(table),),
+                (target + from_prepared.select(table),),
                 rows=rows[table],
-                needs=("prepare-staging",),
+                needs=(DAY_KEYS,),
                 snapshot=True,
                 unit=table,
                 table=table,
+                # A session's day and its sums come from its logs.
+                effort=rows[v1.LOGS] if table == v2.SESSIONS else 0,
             )
         )
+    steps.append(
+        PlanStep(
+            f"{DAY_KEYS}-dropped",
+            Phase.BUILD,
+            "days and weeks of every plan: no longer needed",
+            tuple(f"drop table {relation}" for relation in prepared.relations),
+            needs=tuple(f"build-{table}" for table in MAPPED if table != v2.LOGS),
+        )
+    )
     if ddl.preferences:
         steps.append(
             PlanStep(
@@ -136,30 +174,48 @@ def build_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[Pla
             )
         )
     for table in ddl.tables:
-        filled = tuple(step.id for step in steps if step.table == table) or ("prepare-staging",)
         wanted = [*ddl.unique_indexes(table), *ddl.indexes(table), *referenced_indexes(survey, ddl, table)]
-        for index in wanted:
-            steps.append(
-                PlanStep(
-                    f"index-{index.name}",
-                    Phase.BUILD,
-                    f"index {index.name}",
-                    (index.sql,),
-                    rows=rows.get(table, 0),
-                    needs=filled,
-                    unit=f"{table} indexes",
-                )
-            )
-        steps.append(
-            PlanStep(
-                f"keys-{table}",
-                Phase.BUILD,
-                f"keys of {table}",
-                tuple(ddl.key_constraints(table)),
-                needs=tuple(f"index-{index.name}" for index in wanted),
-                tables=(table,),
-            )
+        filled = [step.id for step in steps if step.table == table]
+        steps.extend(_index_steps(ddl, table, wanted, filled, rows.get(table, 0)))
+    return steps
+
+
+def _index_steps(
+    ddl: V2Ddl, table: str, wanted: Sequence[NamedSql], filled: Sequence[str], rows: int
+) -> list[PlanStep]:
+    """One table's indexes, the keys on them, and its statistics, once its rows are there."""
+    steps = [
+        PlanStep(
+            f"index-{index.name}",
+            Phase.BUILD,
+            f"index {index.name}",
+            (index.sql,),
+            rows=rows,
+            needs=tuple(filled) or ("prepare-staging",),
+            unit=f"{table} indexes",
         )
+        for index in wanted
+    ]
+    steps.append(
+        PlanStep(
+            f"keys-{table}",
+            Phase.BUILD,
+            f"keys of {table}",
+            tuple(ddl.key_constraints(table)),
+            needs=tuple(step.id for step in steps),
+            tables=(table,),
+        )
+    )
+    steps.append(
+        PlanStep(
+            f"analyze-{table}",
+            Phase.BUILD,
+            f"statistics of {table}",
+            (f"analyze {ddl.relation(table)}",),
+            needs=(f"keys-{table}",),
+            tables=(table,),
+        )
+    )
     return steps
 
 
@@ -264,15 +320,6 @@ def link_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[Plan
                 undo=f"drop schema {COMPAT}",
             )
         )
-    steps.append(
-        PlanStep(
-            "analyze",
-            Phase.BUILD,
-            "statistics",
-            tuple(f"analyze {ddl.relation(table)}" for table in ddl.tables),
-            needs=("compat",) if compat else ("behaviour",),
-        )
-    )
     return steps
 
 

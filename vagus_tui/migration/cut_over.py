@@ -84,6 +84,7 @@ def swap_statements(survey: Survey, ddl: V2Ddl) -> list[str]:
     statements.extend(rename_statement(schema, rename) for rename in survey.renames)
     statements.extend(rename_statement(schema, rename) for rename in survey.functions_in_the_way)
     statements.extend(f"alter table {ddl.relation(table)} set schema {quote(schema)}" for table in ddl.tables)
+    statements.extend(f"alter table {qualified(schema, table)} reset (autovacuum_enabled)" for table in ddl.tables)
     statements.extend(moved(ddl, name, schema) for name in signatures(ddl))
     statements.append(f"drop schema {quote(STAGING)}")
     here = V2Ddl(schema, survey.shape, survey.taken, ddl.preferences)

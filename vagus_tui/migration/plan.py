@@ -11,7 +11,7 @@ from vagus_tui.errors import RefusedError
 from vagus_tui.events import Phase, jsonable
 from vagus_tui.journal.state import LOCK_KEY, STAGING, DatabaseState, State
 from vagus_tui.migration import catch_up
-from vagus_tui.migration.build import ALIGN, build_steps, link_steps, prepare_steps
+from vagus_tui.migration.build import ALIGN, DAY_KEYS, build_steps, link_steps, prepare_steps
 from vagus_tui.migration.carried import carried_notes, check_steps
 from vagus_tui.migration.cut_over import cut_over_steps, settle_steps
 from vagus_tui.migration.proof import count_sql, unexcused_sql
@@ -55,7 +55,7 @@ def compose(found: Survey, settings: Settings) -> MigrationPlan:
         Phase.BUILD,
         "first round of catching up",
         (*catch_up.collect(mapping, STAGING), *catch_up.apply(mapping, STAGING)),
-        needs=tuple(step.id for step in build if step.id.startswith("keys-")),
+        needs=tuple(step.id for step in build if step.id.startswith(("analyze-", DAY_KEYS))),
         tables=ddl.tables,
         one_moment=True,
     )

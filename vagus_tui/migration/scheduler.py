@@ -1,4 +1,4 @@
-"""Runs steps side by side on several connections: what is ready, biggest first, never two on one table's keys."""
+"""Runs steps side by side on several connections: what most waits for first, never two on one table's keys."""
 
 from __future__ import annotations
 
@@ -8,6 +8,26 @@ from collections.abc import Awaitable, Callable, Sequence
 from vagus_tui.migration.steps import PlanStep
 
 Run = Callable[[int, PlanStep], Awaitable[None]]
+
+
+def work_ahead(steps: Sequence[PlanStep]) -> dict[str, int]:
+    """By step: the rows that it and the longest chain of those who wait for it work through.
+
+    What has most ahead goes first: in the end everything waits for that chain.
+    """
+    followers: dict[str, list[PlanStep]] = {step.id: [] for step in steps}
+    for step in steps:
+        for need in step.needs:
+            if need in followers:
+                followers[need].append(step)
+    found: dict[str, int] = {}
+
+    def ahead(step: PlanStep) -> int:
+        if step.id not in found:
+            found[step.id] = max(step.effort, step.rows or 0, 1) + max(map(ahead, followers[step.id]), default=0)
+        return found[step.id]
+
+    return {step.id: ahead(step) for step in steps}
 
 
 async def run_graph(steps: Sequence[PlanStep], done: set[str], workers: int, run: Run) -> None:
@@ -21,6 +41,7 @@ async def run_graph(steps: Sequence[PlanStep], done: set[str], workers: int, run
         Whatever the first failing step raises; the others are cancelled and waited for.
     """
     known = {step.id for step in steps}
+    ahead = work_ahead(steps)
     waiting = [step for step in steps if step.id not in done]
     lanes = list(range(workers))
     running: dict[asyncio.Task[None], tuple[PlanStep, int]] = {}
@@ -33,8 +54,7 @@ async def run_graph(steps: Sequence[PlanStep], done: set[str], workers: int, run
 
     try:
         while waiting or running:
-            # The longest first: it is what everything else waits for in the end.
-            for step in sorted((step for step in waiting if ready(step)), key=lambda step: -(step.rows or 0)):
+            for step in sorted((step for step in waiting if ready(step)), key=lambda step: -ahead[step.id]):
                 if not lanes:
                     break
                 if not ready(step):

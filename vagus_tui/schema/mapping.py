@@ -63,11 +63,31 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """Tables that hold what several SELECTs need of every plan, worked out once: see `prepare`."""
+
+    keyed: str
+    plan_days: str
+    plans: str
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.keyed, self.plan_days, self.plans
+
+
+@dataclass(frozen=True, slots=True)
 class WorkoutMapping:
-    """The mapping for one database as found. `columns(table)` and `select(table)` agree in order."""
+    """The mapping for one database as found. `columns(table)` and `select(table)` agree in order.
+
+    Args:
+        prepared: read day keys, days and weeks of the plans from these tables, in place of working them out in each
+            SELECT. For SELECTs without a scope.
+    """
 
     shape: V1Shape
     options: MappingOptions = field(default_factory=MappingOptions)
+    prepared: Prepared | None = None
 
     # ── names ────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -93,6 +113,15 @@ class WorkoutMapping:
         conditions = [text for text in (condition, where) if text]
         tail = f"\nwhere {' and '.join(conditions)}" if conditions else ""
         return f"{prefix}select\n  {listed}\nfrom {source}{tail}"
+
+    def prepare(self, into: Prepared) -> list[str]:
+        """Fill the tables of which a mapping with `prepared` reads."""
+        steps = (
+            (into.keyed, "keyed", self._keyed(None)),
+            (into.plan_days, "plan_days", f"keyed as (select * from {into.keyed}), {self._plan_days(None)}"),
+            (into.plans, "plans", self._plan_weeks(None)),
+        )
+        return [f"create table {relation} as\nwith {ctes}\nselect * from {cte}" for relation, cte, ctes in steps]
 
     def count_days(self) -> str:
         """How many days v2 will have, without making them."""
@@ -151,10 +180,14 @@ class WorkoutMapping:
         if self.shape.exercises.has("muscle_group"):
             group = f"lower({self.trimmed(f'{alias}.muscle_group')})"
             cases = " ".join(
-                f"when {group} in ({', '.join(literal(name).strip() for name in groups)}) then {literal(day)}"
+                f"when {literal(name).strip()} then {literal(day)}"
                 for day, groups in self.options.day_by_muscle_group.items()
+                for name in groups
             )
-            choices.append(f"case when {group} is null then '{NO_GROUP_DAY}' {cases} else '{OTHER_GROUPS_DAY}' end")
+            # A CASE over one value works that value out once.
+            choices.append(
+                f"case coalesce({group}, '') when '' then '{NO_GROUP_DAY}' {cases} else '{OTHER_GROUPS_DAY}' end"
+            )
         else:
             choices.append(f"'{NO_GROUP_DAY}'")
         return f"coalesce({', '.join(choices)})"
@@ -179,6 +212,8 @@ class WorkoutMapping:
 
     def _keyed(self, scope: Scope | None) -> str:
         """CTE `keyed`: every exercise with its day's name and key, its place and its week within the plan."""
+        if self.prepared is not None and scope is None:
+            return f"keyed as (select * from {self.prepared.keyed})"
         exercises = self.shape.exercises
         order = self._column(v1.EXERCISES, "e", "order_index")
         week = self._column(v1.EXERCISES, "e", "week_number", "1")
@@ -200,6 +235,8 @@ class WorkoutMapping:
 
     def _plan_days(self, scope: Scope | None) -> str:
         """CTE `plan_days`: each plan's day keys with label, number and muscle groups; empty plans with sessions too."""
+        if self.prepared is not None and scope is None:
+            return f"plan_days as (select * from {self.prepared.plan_days})"
         limit = f" and s.plan_id in (select id from {scope.plans})" if scope else ""
         return (
             "plan_days as materialized (\n"
@@ -222,6 +259,8 @@ class WorkoutMapping:
 
     def _plan_weeks(self, scope: Scope | None) -> str:
         """CTE `plans`: each plan with its number of weeks and start date."""
+        if self.prepared is not None and scope is None:
+            return f"plans as (select * from {self.prepared.plans})"
         start = self._column(v1.PLANS, "p", "start_date")
         limit = f" where p.id in (select id from {scope.plans})" if scope else ""
         highest = ""
@@ -243,24 +282,24 @@ class WorkoutMapping:
         return f"greatest(1, least({week}, plans.total_weeks))"
 
     def _session_days(self, scope: Scope | None) -> str:
-        """CTEs `logged` and `favourite`: sets, volume and the most used day key per session."""
-        only = f"\n  where s.id in (select id from {scope.sessions})" if scope else ""
+        """CTEs `logged` and `totals`: sets, volume and the most used day per session, in one pass over the logs.
+
+        A day counts only where it is one of the session's own plan; ties go to the lowest day number.
+        """
+        only = f"\n  where l.session_id in (select id from {scope.sessions})" if scope else ""
         return (
             "logged as materialized (\n"
-            "  select s.id as session_id, k.day_key, count(*) as sets, \n"
+            "  select l.session_id, k.plan_id, k.day_key, count(*) as sets,\n"
             "    sum(l.reps::numeric * l.weight::numeric) as volume\n"
-            f"  from {self.source(v1.SESSIONS)} s\n"
-            f"  join {self.source(v1.LOGS)} l on l.session_id = s.id\n"
-            f"  left join keyed k on k.id = l.exercise_id and k.plan_id = s.plan_id{only}\n"
-            "  group by s.id, k.day_key),\n"
+            f"  from {self.source(v1.LOGS)} l left join keyed k on k.id = l.exercise_id{only}\n"
+            "  group by l.session_id, k.plan_id, k.day_key),\n"
             "totals as materialized (\n"
-            "  select session_id, sum(sets)::integer as total_sets, sum(volume) as total_volume\n"
-            "  from logged group by session_id),\n"
-            "favourite as materialized (\n"
-            "  select distinct on (g.session_id) g.session_id, g.day_key\n"
+            "  select distinct on (g.session_id) g.session_id, d.day_number,\n"
+            "    (sum(g.sets) over whole)::integer as total_sets, sum(g.volume) over whole as total_volume\n"
             f"  from logged g join {self.source(v1.SESSIONS)} s on s.id = g.session_id\n"
-            "  join plan_days d on d.plan_id = s.plan_id and d.day_key = g.day_key\n"
-            "  order by g.session_id, g.sets desc, d.day_number)"
+            "  left join plan_days d on d.plan_id = g.plan_id and d.day_key = g.day_key and d.plan_id = s.plan_id\n"
+            "  window whole as (partition by g.session_id)\n"
+            "  order by g.session_id, (d.day_number is null), g.sets desc, d.day_number)"
         )
 
     # ── per table ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -324,8 +363,8 @@ class WorkoutMapping:
 
     def _day_expressions(self) -> dict[str, str]:
         return {
-            "id": self.day_id("d.plan_id", "n", "d.day_key"),
-            "week_id": self.week_id("d.plan_id", "n"),
+            "id": self.day_id("d.plan_id", "weeks.n", "d.day_key"),
+            "week_id": "weeks.week_id",
             "day_label": "d.label",
             "day_number": "d.day_number",
             "muscle_groups": "d.muscle_groups",
@@ -401,8 +440,12 @@ class WorkoutMapping:
             return f"with {self._plan_weeks(scope)}\n", "plans, generate_series(1, plans.total_weeks) n", ""
         if table == v2.DAYS:
             ctes = ", ".join((self._keyed(scope), self._plan_days(scope), self._plan_weeks(scope)))
-            source = "plan_days d join plans on plans.id = d.plan_id, generate_series(1, plans.total_weeks) n"
-            return f"with {ctes}\n", source, ""
+            # The week's id is worked out once per week, not once per day of it.
+            weeks = (
+                f"weeks as materialized (select plans.id as plan_id, n, {self.week_id('plans.id', 'n')} as week_id "
+                "from plans, generate_series(1, plans.total_weeks) n)"
+            )
+            return f"with {ctes}, {weeks}\n", "plan_days d join weeks on weeks.plan_id = d.plan_id", ""
         if table == v2.EXERCISES:
             ctes = ", ".join((self._keyed(scope), self._plan_weeks(scope)))
             source = (
@@ -429,10 +472,8 @@ class WorkoutMapping:
             source = (
                 f"{self.source(v1.SESSIONS)} s\n"
                 "left join totals t on t.session_id = s.id\n"
-                "left join favourite f on f.session_id = s.id\n"
                 "left join plans on plans.id = s.plan_id\n"
-                "left join plan_days d on d.plan_id = s.plan_id and "
-                "(d.day_key = f.day_key or (f.day_key is null and d.day_number = 1))"
+                "left join plan_days d on d.plan_id = s.plan_id and d.day_number = coalesce(t.day_number, 1)"
             )
             return f"with {ctes}\n", source, f"s.id in (select id from {scope.sessions})" if scope else ""
         if table == v2.LOGS:

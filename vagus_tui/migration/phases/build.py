@@ -56,9 +56,7 @@ async def build(run: MigrationRun) -> None:
 
 
 def _after_align(step: PlanStep) -> bool:
-    return step.id in (ALIGN, ALIGN_USERS, "behaviour", "compat", "analyze") or step.id.startswith(
-        ("link-", "validate-")
-    )
+    return step.id in (ALIGN, ALIGN_USERS, "behaviour", "compat") or step.id.startswith(("link-", "validate-"))
 
 
 async def _graph(run: MigrationRun, steps: Sequence[PlanStep], snapshot: str | None) -> None:
