@@ -26,7 +26,10 @@ BUSY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.Se
 
 
 def open_session(database: Database, purpose: str) -> AbstractAsyncContextManager[Connection]:
-    """A connection fit for our SQL: no statement timeout, UTC, and memory for big joins and sorts."""
+    """A connection fit for our SQL: no statement timeout, UTC, and memory for big joins and sorts.
+
+    Sessions work side by side already: helpers of an index build would only take turns with them.
+    """
     return database.connection(
         purpose,
         statement_timeout="0",
@@ -35,6 +38,8 @@ def open_session(database: Database, purpose: str) -> AbstractAsyncContextManage
         search_path="public, pg_temp",
         work_mem="128MB",
         maintenance_work_mem="256MB",
+        max_parallel_maintenance_workers="0",
+        jit="off",
     )
 
 

@@ -217,20 +217,25 @@ class WorkoutMapping:
         exercises = self.shape.exercises
         order = self._column(v1.EXERCISES, "e", "order_index")
         week = self._column(v1.EXERCISES, "e", "week_number", "1")
-        limit = f"\n  where e.plan_id in (select id from {scope.plans})" if scope else ""
+        in_plans = f".plan_id in (select id from {scope.plans})" if scope else ""
+        limit, also = (f" where e{in_plans}", f" and u{in_plans}") if scope else ("", "")
         group = self._column(v1.EXERCISES, "e", "muscle_group")
-        arrived = "e.created_at nulls last, e.id" if exercises.has("created_at") else "e.id"
-        place = (
-            f"coalesce({order}::integer, coalesce(max({order}::integer) over (partition by e.plan_id), 0) + "
-            f"(row_number() over (partition by e.plan_id, ({order} is null) order by {arrived}))::integer)"
-        )
+        arrived = "u.created_at nulls last, u.id" if exercises.has("created_at") else "u.id"
+        source, unplaced = self.source(v1.EXERCISES), self._column(v1.EXERCISES, "u", "order_index")
+        # Only those without a place are numbered, after the others: few or none, so that little has to be sorted.
         return (
             "keyed as materialized (\n"
             "  select k.*, lower(k.day_name) as day_key from (\n"
             f"  select e.id, e.plan_id, {self.day_name()} as day_name,\n"
-            f"    {place} as place, {order}::integer as first_place, coalesce({week}::integer, 1) as week_number,\n"
-            f"    coalesce({group}::text, 'general') as muscle_group\n"
-            f"  from {self.source(v1.EXERCISES)} e{limit}) k)"
+            f"    coalesce({order}::integer, late.place) as place, {order}::integer as first_place,\n"
+            f"    coalesce({week}::integer, 1) as week_number, coalesce({group}::text, 'general') as muscle_group\n"
+            f"  from {source} e left join (\n"
+            "    select u.id, (coalesce(h.highest, 0) + row_number() over (\n"
+            f"      partition by u.plan_id order by {arrived}))::integer as place\n"
+            f"    from {source} u left join (\n"
+            f"      select e.plan_id, max({order}::integer) as highest from {source} e{limit} group by e.plan_id\n"
+            f"    ) h on h.plan_id = u.plan_id where {unplaced} is null{also}\n"
+            f"  ) late on late.id = e.id{limit}) k)"
         )
 
     def _plan_days(self, scope: Scope | None) -> str:
