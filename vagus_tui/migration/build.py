@@ -146,8 +146,6 @@ def build_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[Pla
                 needs=(DAY_KEYS,),
                 unit=table,
                 table=table,
-                # A session's day and its sums come from its logs.
-                effort=rows[v1.LOGS] if table == v2.SESSIONS else 0,
             )
         )
     steps.append(

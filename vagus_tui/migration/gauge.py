@@ -15,14 +15,17 @@ from vagus_tui.migration.steps import PlanStep
 from vagus_tui.schema import v2
 
 FILL_COST: Mapping[str, float] = {
-    v2.PLANS: 35,
-    v2.WEEKS: 15,
-    v2.DAYS: 23,
-    v2.EXERCISES: 33,
-    v2.SESSIONS: 84,
+    v2.PLANS: 28,
+    v2.WEEKS: 9,
+    v2.DAYS: 12,
+    v2.EXERCISES: 20,
+    v2.SESSIONS: 80,
     v2.LOGS: 7,
     v2.PREFERENCES: 9,
+    "day keys": 29,
 }
+"""By table, or by what else a step makes."""
+
 PROOF_COST: Mapping[str, float] = {
     v2.PLANS: 22,
     v2.WEEKS: 5,
@@ -31,7 +34,7 @@ PROOF_COST: Mapping[str, float] = {
     v2.SESSIONS: 62,
     v2.LOGS: 4,
 }
-INDEX_COST, LOOK_COST, STATISTICS_COST = 2.2, 1.0, 1.8
+INDEX_COST, LOOK_COST = 2.2, 1.0
 """Microseconds per row."""
 
 LEAST_WEIGHT = 0.01
@@ -41,17 +44,15 @@ COUNTED = (Phase.PREPARE, Phase.BUILD, Phase.CATCH_UP, Phase.PROVE)
 RATE_SECONDS = 5.0
 
 
-def weight(step: PlanStep, all_rows: int = 0) -> float:
+def weight(step: PlanStep) -> float:
     """What a step costs, in seconds of the machine that the costs were measured on."""
     rows = step.rows or 0
     if step.phase is Phase.PROVE:
         cost = PROOF_COST.get(step.table, 10)
-    elif step.table:
-        cost = FILL_COST.get(step.table, 10)
+    elif (made := step.table or step.unit) in FILL_COST:
+        cost = FILL_COST[made]
     elif step.id.startswith("index-"):
         cost = INDEX_COST
-    elif step.id == "analyze":
-        cost, rows = STATISTICS_COST, all_rows
     else:
         cost = LOOK_COST
     return LEAST_WEIGHT + cost * rows / 1e6
@@ -77,8 +78,7 @@ class Gauge:
 
     def __init__(self, steps: Iterable[PlanStep], done: Iterable[str] = ()) -> None:
         self.steps = {step.id: step for step in steps if step.phase in COUNTED}
-        filled = sum(step.rows or 0 for step in self.steps.values() if step.phase is Phase.BUILD and step.table)
-        self.weights = {name: weight(step, filled) for name, step in self.steps.items()}
+        self.weights = {name: weight(step) for name, step in self.steps.items()}
         self.shares: dict[str, float] = dict.fromkeys(self.steps.keys() & set(done), 1.0)
         self.running: dict[str, float] = {}
         self.phase = Phase.PREPARE

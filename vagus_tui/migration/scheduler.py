@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from vagus_tui.migration.gauge import weight
 from vagus_tui.migration.steps import PlanStep
 
 Run = Callable[[int, PlanStep], Awaitable[None]]
 
 
-def work_ahead(steps: Sequence[PlanStep]) -> dict[str, int]:
-    """By step: the rows that it and the longest chain of those who wait for it work through.
+def work_ahead(steps: Sequence[PlanStep]) -> dict[str, float]:
+    """By step: its weight and that of the heaviest chain of those who wait for it.
 
     What has most ahead goes first: in the end everything waits for that chain.
     """
@@ -20,11 +21,11 @@ def work_ahead(steps: Sequence[PlanStep]) -> dict[str, int]:
         for need in step.needs:
             if need in followers:
                 followers[need].append(step)
-    found: dict[str, int] = {}
+    found: dict[str, float] = {}
 
-    def ahead(step: PlanStep) -> int:
+    def ahead(step: PlanStep) -> float:
         if step.id not in found:
-            found[step.id] = max(step.effort, step.rows or 0, 1) + max(map(ahead, followers[step.id]), default=0)
+            found[step.id] = weight(step) + max(map(ahead, followers[step.id]), default=0)
         return found[step.id]
 
     return {step.id: ahead(step) for step in steps}

@@ -26,7 +26,6 @@ class PlanStep:
         lock: what it locks and for how long, in words.
         undo: what takes it back, in words.
         rows: how many rows it makes or looks at, where that is known beforehand.
-        effort: rows it works through, where that is more than it makes: what takes long goes first.
         needs: steps that must be done before.
         tables: tables it needs for itself; no other step that names one of them runs beside it.
         snapshot: it reads v1 in the run's exported snapshot.
@@ -43,7 +42,6 @@ class PlanStep:
     lock: str = "none on v1"
     undo: str = "drop the staging schema"
     rows: int | None = None
-    effort: int = 0
     needs: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
     snapshot: bool = False
