@@ -16,11 +16,15 @@ from vagus_tui.schema.v1 import EXERCISES, LOGS, PLANS, SESSIONS
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One row written by a request; it counts once the request's transaction has been committed."""
+    """One row written by a request; it counts once the request's transaction has been committed.
+
+    `weight` is what a log's weight was set to, for telling whether the write is still there.
+    """
 
     kind: Literal["insert", "update", "delete"]
     table: str
     id: Any
+    weight: float | None = None
 
 
 Request = Callable[[Connection, Any, Random], Awaitable[list[Write]]]
@@ -109,14 +113,15 @@ async def finish_session(conn: Connection, user: Any, random: Random) -> list[Wr
 
 async def correct_log(conn: Connection, user: Any, random: Random) -> list[Write]:
     """Correct the weight of a logged set, new or old."""
+    weight = random.randint(0, 80) * 2.5
     rows = await conn.fetch(
         "UPDATE exercise_logs SET weight = $2 WHERE id = (SELECT l.id FROM exercise_logs AS l"
         " JOIN workout_sessions AS s ON s.id = l.session_id WHERE s.user_id = $1 ORDER BY random() LIMIT 1)"
         " RETURNING id",
         user,
-        random.randint(0, 80) * 2.5,
+        weight,
     )
-    return [Write("update", LOGS, row["id"]) for row in rows]
+    return [Write("update", LOGS, row["id"], weight) for row in rows]
 
 
 async def edit_exercise(conn: Connection, user: Any, random: Random) -> list[Write]:
@@ -224,4 +229,14 @@ WRITES: tuple[tuple[Request, int], ...] = (
     (delete_session, 2),
     (delete_exercise, 1),
     (delete_plan, 1),
+)
+
+# What v1 and v2 understand alike: for the moment in which one becomes the other.
+EITHER_READS: tuple[tuple[Request, int], ...] = ((read_history, 1),)
+EITHER_WRITES: tuple[tuple[Request, int], ...] = (
+    (log_set, 8),
+    (finish_session, 4),
+    (correct_log, 8),
+    (delete_log, 2),
+    (delete_session, 1),
 )

@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 
 from vagus_tui.database.connection import Connection
-from vagus_tui.sandbox.app_requests import READS, WRITES, Request, Write
+from vagus_tui.sandbox.app_requests import EITHER_READS, EITHER_WRITES, READS, WRITES, Request, Write
 from vagus_tui.sandbox.binaries import SandboxError
 
 # What PostgREST applies for the role it takes on.
@@ -83,8 +83,9 @@ class Figures:
 class Traffic:
     """Users of the app, reading and writing v1 until stopped.
 
-    After the cut-over v1's statements fail; the figures say so. Values written are sound, and no two connections act
-    for the same user, so that the traffic never makes the faults that sample data has.
+    After the cut-over v1's statements fail; the figures say so. `either_shape`, which may be set while it runs, keeps
+    to requests that v1 and v2 understand alike: then every failure is the cut-over's. Values written are sound, and no
+    two connections act for the same user, so that the traffic never makes the faults that sample data has.
 
     Args:
         authenticator_url: the API's login.
@@ -109,6 +110,7 @@ class Traffic:
     ) -> None:
         self.rate = rate
         self.write_share = write_share
+        self.either_shape = False
         self.all = Figures()
         self.by_operation: dict[str, Figures] = {}
         self.last_errors: deque[Outcome] = deque(maxlen=50)
@@ -198,7 +200,8 @@ class Traffic:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._ending.wait(), max(due - monotonic(), 0))
                     break
-                choices = WRITES if random.random() < self.write_share else READS
+                reads, writes = (EITHER_READS, EITHER_WRITES) if self.either_shape else (READS, WRITES)
+                choices = writes if random.random() < self.write_share else reads
                 [request] = random.choices([item for item, _ in choices], [weight for _, weight in choices])
                 conn = await self._make(conn, request, random.choice(users), random)
         finally:
