@@ -57,7 +57,7 @@ class VagusApp(App[int]):
     Args:
         settings: the operator's settings; in a demo the address comes from the sandbox.
         sandbox: start an embedded database and work on that.
-        traffic: let made-up users work on the sandbox meanwhile.
+        traffic_rate: let made-up users work on the sandbox meanwhile, so many requests per second.
         tour: show the first-time tour to an operator who has not seen it.
     """
 
@@ -92,7 +92,7 @@ class VagusApp(App[int]):
         settings: Settings,
         *,
         sandbox: SandboxOptions | None = None,
-        traffic: bool = False,
+        traffic_rate: float | None = None,
         tour: bool = False,
     ) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class VagusApp(App[int]):
         self.VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-medium"), (32, "-tall")]
         self.settings = settings
         self.sandbox_options = sandbox
-        self.traffic_wanted = traffic
+        self.traffic_rate = traffic_rate
         self.tour_wanted = tour
         self.sandbox: Sandbox | None = None
         self.sandbox_lines: list[str] = []
@@ -163,7 +163,7 @@ class VagusApp(App[int]):
         # The sandbox is thrown away; a copy of its journal would be of nothing.
         values = {"database_url": address, "ssl_root_cert": None, "journal_dir": None}
         self.session.connect(self.settings.model_copy(update=values))
-        if self.traffic_wanted:
+        if self.traffic_rate:
             await self._start_traffic()
         self.switch_mode(Step.OVERVIEW.value)
         self.call_after_refresh(self._offer_tour)
@@ -172,7 +172,7 @@ class VagusApp(App[int]):
         from vagus_tui.sandbox.traffic import Traffic
 
         assert self.sandbox is not None
-        self.traffic = Traffic(self.sandbox.authenticator_url)
+        self.traffic = Traffic(self.sandbox.authenticator_url, self.traffic_rate or 0)
         await self.traffic.start()
 
     # The session
@@ -370,6 +370,6 @@ def run_wizard(settings: Settings) -> int:
     return asyncio.run(_run(VagusApp(settings, tour=True)))
 
 
-def run_demo(settings: Settings, options: SandboxOptions, *, traffic: bool = False) -> int:
+def run_demo(settings: Settings, options: SandboxOptions, *, traffic_rate: float | None = None) -> int:
     """Run the wizard on an embedded PostgreSQL filled with sample data; returns the exit status."""
-    return asyncio.run(_run(VagusApp(settings, sandbox=options, traffic=traffic, tour=True)))
+    return asyncio.run(_run(VagusApp(settings, sandbox=options, traffic_rate=traffic_rate, tour=True)))

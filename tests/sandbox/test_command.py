@@ -14,17 +14,13 @@ import pytest
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.sandbox.sandbox import start_sandbox
 
-PROGRAM = """
-import asyncio
-from vagus_tui.sandbox.command import run_sandbox
-from vagus_tui.sandbox.options import SandboxOptions
-asyncio.run(run_sandbox(SandboxOptions(plans=40), {rate}))
-"""
+PATIENCE_SECONDS = 60
 
 
 def started(rate: float | None = None) -> subprocess.Popen[str]:
+    traffic = [] if rate is None else ["--traffic", "--rate", str(rate)]
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM.format(rate=rate)],
+        [sys.executable, "-m", "vagus_tui", "sandbox", "--plans", "40", *traffic],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -44,7 +40,7 @@ async def test_address_first_and_nothing_left_after_the_signal(how: signal.Signa
         await conn.close()
         # As a terminal does it: to the whole group.
         os.killpg(process.pid, how)
-        rest, said = process.communicate(timeout=20)
+        rest, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0
     assert rest == ""
     assert "nothing is left" in said
@@ -58,7 +54,7 @@ def test_a_signal_during_the_start_leaves_nothing(temp_folder: Path) -> None:
         assert process.stderr is not None
         process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0
     assert out == ""
     assert list(temp_folder.iterdir()) == []

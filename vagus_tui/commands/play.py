@@ -17,6 +17,8 @@ from vagus_tui.events import Event, ResultEvent
 
 PLANS = 200
 MOST_PLANS = 200_000
+RATE = 20.0
+MOST_RATE = 1000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +37,15 @@ class _Playground(BaseModel):
 
     plans: int = Field(default=PLANS, ge=1, le=MOST_PLANS, description="how many sample plans")
     clean: CliToggleFlag[bool] = Field(default=False, description="sample data without the usual faults")
+    traffic: CliToggleFlag[bool] = Field(default=False, description="an app writes and reads while you migrate")
+    rate: float = Field(
+        default=RATE, gt=0, le=MOST_RATE, description="with --traffic: requests per second, two in five of them writes"
+    )
 
 
 class DemoCommand(_Playground):
     """Starts the wizard on an embedded PostgreSQL filled with sample v1 data. Nothing outside it is touched."""
 
-    traffic: CliToggleFlag[bool] = Field(default=False, description="an app writes and reads while you migrate")
     keep: CliToggleFlag[bool] = Field(default=False, description="keep the database's files afterwards")
 
     def cli_cmd(self) -> None:
@@ -51,7 +56,7 @@ class DemoCommand(_Playground):
             from vagus_tui.sandbox.options import SandboxOptions
 
             options = SandboxOptions(plans=self.plans, clean=self.clean, keep=self.keep)
-            status = run_demo(load_settings(), options, traffic=self.traffic)
+            status = run_demo(load_settings(), options, traffic_rate=self.rate if self.traffic else None)
         except VagusError as error:
             say(error, as_json=False)
         raise Finished(status)
@@ -72,12 +77,13 @@ class SandboxCommand(_Playground):
         from vagus_tui.sandbox.options import SandboxOptions
 
         options = SandboxOptions(plans=self.plans, clean=self.clean, empty=self.empty)
+        rate = self.rate if self.traffic else None
         try:
             if not self.as_json:
-                asyncio.run(run_sandbox(options))
+                asyncio.run(run_sandbox(options, rate))
                 raise Finished(DONE)
             output = JsonOutput()
-            asyncio.run(run_sandbox(options, announce=lambda url: output.show(SandboxEvent(url=url))))
+            asyncio.run(run_sandbox(options, rate, announce=lambda url: output.show(SandboxEvent(url=url))))
             output.show(ResultEvent(ok=True, message="Stopped, and nothing is left of it.", exit_status=DONE))
         except VagusError as error:
             say(error, as_json=self.as_json)
