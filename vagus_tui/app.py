@@ -76,6 +76,7 @@ class VagusApp(App[int]):
         ),
         Binding("n,ctrl+down", "turn(1)", "Next screen", show=False),
         Binding("p,ctrl+up", "turn(-1)", "Previous screen", show=False),
+        Binding("G", "guide", "The whole guide, and how it stands", show=False),
         Binding("i", "runbook", "Runbook: contacts, questions, risks", show=False),
         Binding("T", "timeline", "Timeline", show=False),
         Binding("P", "plans", "Look at plans: v1 beside v2", show=False),
@@ -282,6 +283,15 @@ class VagusApp(App[int]):
             await self.run_action(action, self.screen)
         else:
             self.notify("That is not possible as things stand now.", severity="warning", markup=False)
+
+    def action_guide(self) -> None:
+        """Every item of the guide, and how it stands."""
+        from vagus_tui.screens.guide_view import GuideScreen
+
+        if self.session.database is None:
+            self.bell()
+        elif not isinstance(self.screen, GuideScreen):
+            self.push_screen(GuideScreen())
 
     def action_help(self) -> None:
         """What the screen is for and what its keys do."""

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 
+from vagus_tui.checks.base import Group
+from vagus_tui.checks.registry import checks_for
+from vagus_tui.remedies.repairs import REPAIRS
+from vagus_tui.runbook.acceptance import TESTER_PROFILES
+from vagus_tui.runbook.book import DEFAULT_BOOK
 from vagus_tui.runbook.check_ids import CHECK_IDS
-from vagus_tui.runbook.checklists import ITEMS
+from vagus_tui.runbook.checklists import GROUPS, ITEMS
 from vagus_tui.runbook.guide_map import GUIDE_MAP, GuideEntry, PlaceKind, section_entries
 from vagus_tui.runbook.index import entries
 from vagus_tui.runbook.model import Job, Screen
+from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.runbook.overview import ESTIMATES
 from vagus_tui.runbook.phases import MIGRATION_PHASES
+from vagus_tui.runbook.rollout import APP_UPDATE, ROLLOUT_PHASES
+from vagus_tui.schema import v2
+from vagus_tui.schema.mapping import WorkoutMapping
+from vagus_tui.screens.handbook import leaves
+from vagus_tui.screens.palette_actions import actions_of
+from vagus_tui.screens.timeline_rows import VIEWS, plan_rows
 
 # How many entries each section of the guide has, counted in the guide.
 COUNTS = {
@@ -36,6 +50,7 @@ COUNTS = {
     "day-grouping": 3,
     "transformation": 4,
     "migration-steps": 7,
+    "maintenance": 3,
     "script": 6,
     "integrity": 6,
     "app-update": 5,
@@ -55,10 +70,64 @@ COUNTS = {
     "rollback-quick": 4,
     "post-rollback": 8,
     "troubleshooting": 5,
+    "troubleshooting-steps": 13,
+    "rollback-time": 1,
     "faq": 8,
     "timeline": 13,
     "contacts": 4,
 }
+
+
+REAL_CHECKS = {check.id for group in Group for check in checks_for(group)}
+ACTIONS = {f"{step.value}.{one.action.partition('(')[0]}" for step in Step for one in actions_of(step)}
+
+# Where a person starts each job of the wizard, or what starts it by itself.
+JOB_KEYS = {
+    Job.BACKUP: "backup.back_up",
+    Job.RESTORE_TEST: "backup.restore_test",
+    Job.REHEARSE: "backup.rehearse",
+    Job.UPLOAD: "backup.upload",
+    Job.MIGRATE: "migration.migrate",
+    Job.VERIFY: "verification.run",
+    Job.ROLLBACK: "rollback.roll_back",
+    Job.CLEAN_UP: "rollout.clean_up",
+}
+
+
+def mapped(ref: str) -> bool:
+    """Whether v2 has the table or the column, or the mapping the rule."""
+    table, _, column = ref.partition(".")
+    if ref == "day-key":
+        return callable(WorkoutMapping.day_name)
+    return table in v2.MODEL and (not column or column in {one.name for one in v2.MODEL[table].columns})
+
+
+def test_a_column_that_v2_lacks_is_noticed() -> None:
+    assert mapped("exercises.target_rpe_min") and not mapped("exercises.no_such") and not mapped("no_such")
+
+
+def test_every_job_can_be_started() -> None:
+    assert set(JOB_KEYS.values()) - ACTIONS == set()
+
+
+def test_the_checks_of_the_runbook_are_those_there_are() -> None:
+    assert set() == CHECK_IDS - REAL_CHECKS
+
+
+def test_everything_the_map_names_is_shown_somewhere() -> None:
+    handbook = {leaf.id for leaf in leaves(DEFAULT_BOOK)}
+    timeline = {row.key for view in VIEWS for row in plan_rows(view, None, datetime.now(UTC), {})}
+    items = {item.id for item in ITEMS}
+    sent = {item.message for item in ITEMS if item.message}
+    others = {
+        *(estimate.id for estimate in ESTIMATES),
+        *(profile.id for profile in TESTER_PROFILES),
+        *(command.id for command in APP_UPDATE),
+        *(phase.id for phase in ROLLOUT_PHASES),
+        *(group.id for group in GROUPS),
+    }
+    refs = {place.ref for entry in GUIDE_MAP for place in entry.places if place.kind is PlaceKind.RUNBOOK}
+    assert refs - handbook - timeline - items - sent - others == set()
 
 
 def test_every_section_is_there_with_all_its_entries() -> None:
@@ -69,15 +138,17 @@ def test_every_section_is_there_with_all_its_entries() -> None:
 def test_every_place_exists(entry: GuideEntry) -> None:
     known = {
         PlaceKind.RUNBOOK: {entry_id for entry_id, _ in entries() if not entry_id.startswith("guide.")},
-        PlaceKind.CHECK: set(CHECK_IDS),
+        PlaceKind.CHECK: REAL_CHECKS,
         PlaceKind.PHASE: {phase.id for phase in MIGRATION_PHASES},
-        PlaceKind.JOB: {job.value for job in Job},
+        PlaceKind.JOB: {job.value for job in JOB_KEYS},
         PlaceKind.EVIDENCE: {"templates"},
+        PlaceKind.REPAIR: {repair.id for repair in REPAIRS},
+        PlaceKind.ACTION: ACTIONS,
     }
     assert entry.places
     for place in entry.places:
         if place.kind is PlaceKind.MAPPING:
-            assert place.ref
+            assert mapped(place.ref), place
         else:
             assert place.ref in known[place.kind], place
 

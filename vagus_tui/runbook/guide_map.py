@@ -23,6 +23,10 @@ class PlaceKind(StrEnum):
     JOB = "job"
     MAPPING = "mapping"
     """A target of the mapping: `table.column` or `table` of v2, or a rule of it."""
+    REPAIR = "repair"
+    """A repair of Troubleshooting."""
+    ACTION = "action"
+    """A key of a screen: `screen.action`."""
     EVIDENCE = "evidence"
     """A part of the report."""
 

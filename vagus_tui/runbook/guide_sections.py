@@ -1,7 +1,7 @@
 """The guide's sections and their entries, with what fulfils each: the table behind `guide_map`.
 
 An entry is a title and its places, parted by blanks. A place without a prefix is an id of the runbook; `check:`,
-`phase:`, `job:`, `mapping:` and `evidence:` name things that live elsewhere.
+`phase:`, `job:`, `mapping:`, `repair:`, `action:` and `evidence:` name things that live elsewhere.
 """
 
 from __future__ import annotations

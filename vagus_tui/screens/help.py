@@ -20,6 +20,7 @@ from vagus_tui.widgets.text import safe, safe_str
 
 KEY_WIDTH = 14
 LEFT_OUT = (
+    "guide",
     "timeline",
     "plans",
     "runbook",
@@ -108,6 +109,7 @@ EVERYWHERE: tuple[tuple[str, str], ...] = (
     ("tab", "move the focus"),
     ("↑ ↓ j k", "move in a table; page up, page down, home, end"),
     ("esc", "one step back"),
+    ("G", "the whole guide: every item, where it is done, how it stands"),
     ("i", "runbook: whom to call, questions, risks; searchable"),
     ("P", "plans: v1 beside v2, and what each user sees"),
     ("T", "timeline: what is due when, and the run beside its rehearsal"),

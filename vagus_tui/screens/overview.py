@@ -35,6 +35,7 @@ class OverviewScreen(StepScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "retry", "try again", tooltip="connect and read the state again"),
         Binding("t", "plan", "set T−0", tooltip="the planned start of the cut-over"),
+        Binding("G", "app.guide", "guide", tooltip="every item of the guide, and how it stands"),
         Binding("T", "app.timeline", "timeline", tooltip="what is due when, drawn on the calendar"),
         Binding("P", "app.plans", "plans", tooltip="any plan, v1 beside v2, and what its user sees"),
         Binding("x", "clean_up", "clean up", tooltip="undo the interrupted run; v1 is untouched"),

@@ -15,6 +15,7 @@ from vagus_tui.widgets.footer import key_name
 from vagus_tui.widgets.text import safe_str
 
 GENERAL = (
+    ("The whole guide, and how it stands", "app.guide", "G"),
     ("Runbook: contacts, questions, risks", "app.runbook", "i"),
     ("Timeline: what is due when", "app.timeline", "T"),
     ("Look at plans: v1 beside v2", "app.plans", "P"),

@@ -41,7 +41,7 @@ CARDS: tuple[Card, ...] = (
     Card(
         "Look before you move",
         "See any plan as it is and as it will be, what is due when, and whom to call.",
-        (("P", "plans, v1 beside v2"), ("T", "timeline"), ("i", "contacts, questions, risks")),
+        (("G", "the guide, item by item"), ("P", "plans"), ("T", "timeline"), ("i", "contacts, questions, risks")),
     ),
     Card(
         "Until the cut-over, v1 is untouched",
