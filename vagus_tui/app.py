@@ -78,7 +78,7 @@ class VagusApp(App[int]):
         Binding("p,ctrl+up", "turn(-1)", "Previous screen", show=False),
         Binding("G", "guide", "The whole guide, and how it stands", show=False),
         Binding("i", "runbook", "Runbook: contacts, questions, risks", show=False),
-        Binding("T", "timeline", "Timeline", show=False),
+        Binding("T", "timeline", "Timeline: what is due when", show=False),
         Binding("P", "plans", "Look at plans: v1 beside v2", show=False),
         Binding("W", "watch", "Watch: checks that run by themselves", show=False),
         Binding("A", "acknowledge", "seen", tooltip="acknowledge the alarm"),

@@ -9,6 +9,7 @@ import pytest
 
 from vagus_tui.checks.base import Group
 from vagus_tui.checks.registry import checks_for
+from vagus_tui.cli import VagusTui
 from vagus_tui.remedies.repairs import REPAIRS
 from vagus_tui.runbook.acceptance import TESTER_PROFILES
 from vagus_tui.runbook.book import DEFAULT_BOOK
@@ -90,7 +91,6 @@ JOB_KEYS = {
     Job.MIGRATE: "migration.migrate",
     Job.VERIFY: "verification.run",
     Job.ROLLBACK: "rollback.roll_back",
-    Job.CLEAN_UP: "rollout.clean_up",
 }
 
 
@@ -108,6 +108,8 @@ def test_a_column_that_v2_lacks_is_noticed() -> None:
 
 def test_every_job_can_be_started() -> None:
     assert set(JOB_KEYS.values()) - ACTIONS == set()
+    # The last one is so grave that it is a command, with the gates that guard it.
+    assert set(Job) - set(JOB_KEYS) == {Job.CLEAN_UP} and "cleanup" in VagusTui.model_fields
 
 
 def test_the_checks_of_the_runbook_are_those_there_are() -> None:
@@ -140,7 +142,7 @@ def test_every_place_exists(entry: GuideEntry) -> None:
         PlaceKind.RUNBOOK: {entry_id for entry_id, _ in entries() if not entry_id.startswith("guide.")},
         PlaceKind.CHECK: REAL_CHECKS,
         PlaceKind.PHASE: {phase.id for phase in MIGRATION_PHASES},
-        PlaceKind.JOB: {job.value for job in JOB_KEYS},
+        PlaceKind.JOB: {job.value for job in Job},
         PlaceKind.EVIDENCE: {"templates"},
         PlaceKind.REPAIR: {repair.id for repair in REPAIRS},
         PlaceKind.ACTION: ACTIONS,

@@ -81,6 +81,10 @@ async def test_every_action_of_every_screen_is_in_the_palette_from_anywhere(clea
         ]
         assert missing == []
         assert "Backup: back up now" in commands
+        ours = [one for one in VagusApp.BINDINGS if isinstance(one, Binding) and not left_out(one.action)]
+        offerable = [one for one in ours if pilot.app.check_action(one.action, ()) is not False]
+        assert {first_upper(one.tooltip or one.description) for one in offerable} <= commands
+        assert {"guide", "runbook", "timeline", "plans"} <= {one.action for one in offerable}
         for key, name in (("P", "Look at plans"), ("T", "Timeline"), ("i", "Runbook")):
             assert any(command.startswith(name) for command in commands)
             await pilot.press(key)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
@@ -15,10 +16,6 @@ from vagus_tui.widgets.footer import key_name
 from vagus_tui.widgets.text import safe_str
 
 GENERAL = (
-    ("The whole guide, and how it stands", "app.guide", "G"),
-    ("Runbook: contacts, questions, risks", "app.runbook", "i"),
-    ("Timeline: what is due when", "app.timeline", "T"),
-    ("Look at plans: v1 beside v2", "app.plans", "P"),
     ("Watch: checks that run by themselves", "app.watch", "W"),
     ("Help for this screen", "app.help", "?"),
     ("The first-time tour", "app.tour", ""),
@@ -44,7 +41,7 @@ class WizardCommands(Provider):
     def _commands(self) -> Iterator[tuple[str, str, Any]]:
         seen: set[str] = set()
         for key, (node, binding, enabled, tooltip) in self.screen.active_bindings.items():
-            if not enabled or not binding.description or left_out(binding.action):
+            if node is self.app or not enabled or not binding.description or left_out(binding.action):
                 continue
             name = first_upper(safe_str(binding.description))
             if name in seen:
@@ -57,6 +54,12 @@ class WizardCommands(Provider):
             )
         for number, step in enumerate(Step, start=1):
             yield (f"Go to {step.label}", str(number % 10), partial(self.app.run_action, f"app.go('{step.value}')"))
+        for own in self.app.BINDINGS:
+            if not isinstance(own, Binding) or not own.description or left_out(own.action):
+                continue
+            if self.app.check_action(own.action, ()) is not False:
+                words = first_upper(own.tooltip or own.description)
+                yield words, key_name(own.key), partial(self.app.run_action, f"app.{own.action}")
         for name, action, key in GENERAL:
             yield name, key, partial(self.app.run_action, action)
         for step in Step:
