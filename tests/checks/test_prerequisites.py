@@ -11,17 +11,19 @@ import pytest
 
 from tests.checks.conftest import MakePooler
 from tests.checks.support import looking_at, outcome
-from tests.checks.tls_proxy import CA
+from tests.checks.tls_proxy import CA, OTHER_CA, TlsProxy
+from tests.cli.program import vagus
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
 from tests.object_store import ObjectStore
 from vagus_tui.checks.base import Group, offending_rows, run_checks
 from vagus_tui.checks.prerequisites import activity, space
 from vagus_tui.checks.prerequisites import server as server_checks
-from vagus_tui.checks.prerequisites import tools as tool_checks
+from vagus_tui.checks.prerequisites.tools import cli_program
 from vagus_tui.checks.registry import check_by_id, checks_for, default_group
 from vagus_tui.database import tools as client_tools
 from vagus_tui.database.pooling import ConnectionKind, conclude
+from vagus_tui.errors import ConfigurationError, ConnectionFailedError
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.journal.lock import take_lock
 from vagus_tui.journal.state import DatabaseState, State
@@ -52,7 +54,7 @@ async def test_a_sound_database_is_ready(clean_database: TestDatabase, tmp_path:
                 await context.connection.prepare(check.sql(context).replace("$1", "'{}'"))
     assert set(done) == PREREQUISITES
     assert {event.id: event.message for event in done.values() if event.status.blocks} == {}
-    assert {event.id for event in done.values() if event.status is Status.WARN} <= {"tls", "supabase-cli"}
+    assert {event.id for event in done.values() if event.status is Status.WARN} <= {"supabase-cli"}
 
 
 def test_the_group_fits_the_state() -> None:
@@ -107,8 +109,25 @@ async def test_a_transaction_pooler_is_refused_with_the_address_to_use(
         assert "5432" in (event.message or "")
 
 
+@pytest.mark.needs_pgbouncer
+async def test_a_transaction_pooler_that_mixes_clients_up_is_named(
+    clean_database: TestDatabase, make_pooler: MakePooler
+) -> None:
+    # A later program meets the prepared statements that an earlier one has left in a process of the server.
+    address = await make_pooler(clean_database, "transaction")
+    for _ in range(8):
+        ran = await vagus("status", "--json", url=address)
+        if ran.status:
+            break
+    assert ran.status == 2
+    assert "a transaction pooler" in ran.result["message"] and "5432" in ran.result["next_step"]
+
+
 async def test_tls_is_off(clean_database: TestDatabase) -> None:
-    assert (await measured("tls", clean_database)).status is Status.WARN
+    # On one's own machine nobody listens in; a tunnel's other end is another matter, and other environments have one.
+    event = await measured("tls", clean_database)
+    assert (event.status, event.measured) == (Status.PASS, "this machine")
+    assert (await measured("tls", clean_database, environment=Environment.STAGING)).status is Status.WARN
     event = await measured("tls", clean_database, environment=Environment.PRODUCTION)
     assert (event.status, event.measured) == (Status.FAIL, "off")
 
@@ -122,6 +141,29 @@ async def test_tls_without_a_check_of_who_answers_is_not_enough_in_production(tl
 async def test_verified_tls_passes(tls_url: str) -> None:
     event = await measured("tls", tls_url, ssl_root_cert=CA, environment=Environment.PRODUCTION)
     assert (event.status, event.measured) == (Status.PASS, "verify-full")
+
+
+async def test_another_authority_is_refused_before_the_password_is_sent(tls_url: str) -> None:
+    with pytest.raises(ConnectionFailedError, match="TLS with localhost:") as refused:
+        await measured("tls", tls_url, ssl_root_cert=OTHER_CA)
+    assert "VAGUS_SSL_ROOT_CERT" in refused.value.next_step
+
+
+async def test_a_certificate_for_another_host_is_refused(clean_database: TestDatabase) -> None:
+    async with TlsProxy.before(clean_database.url, "127.0.0.2") as proxy:
+        with pytest.raises(ConnectionFailedError, match=r"TLS with 127\.0\.0\.2:") as refused:
+            await measured("tls", proxy.url, ssl_root_cert=CA)
+        assert "host name is the real one" in refused.value.next_step
+        # Without a file nobody checks, and that is what is said.
+        event = await measured("tls", proxy.url, environment=Environment.PRODUCTION)
+        assert (event.status, event.measured) == (Status.FAIL, "not verified")
+
+
+async def test_a_file_that_is_no_certificate_is_named(clean_database: TestDatabase, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("not a certificate")
+    for name in ("ca.pem", "missing.pem"):
+        with pytest.raises(ConfigurationError, match="VAGUS_SSL_ROOT_CERT"):
+            await measured("tls", clean_database, ssl_root_cert=tmp_path / name)
 
 
 async def test_rights(clean_database: TestDatabase) -> None:
@@ -172,7 +214,23 @@ async def test_supabase_cli(clean_database: TestDatabase, tmp_path: Path, monkey
     program.write_text("#!/bin/sh\necho 2.33.9\n")
     event = await measured("supabase-cli", clean_database)
     assert (event.status, event.measured) == (Status.PASS, "2.33.9")
-    assert tool_checks._cli_version() == "2.33.9"
+    assert str(program) in (event.message or "")
+
+
+async def test_supabase_cli_as_a_package_of_the_app(
+    clean_database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    folder = tmp_path / "app" / "node_modules" / ".bin"
+    folder.mkdir(parents=True)
+    program = folder / "supabase"
+    program.write_text("#!/bin/sh\necho 3.1.0\n")
+    program.chmod(0o755)
+    assert cli_program(tmp_path) is None
+    event = await measured("supabase-cli", clean_database, app_dir=tmp_path / "app")
+    assert (event.status, event.measured) == (Status.PASS, "3.1.0")
+    monkeypatch.chdir(tmp_path / "app")
+    assert cli_program(None) == program
 
 
 async def test_disk_space(clean_database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,6 +314,22 @@ async def test_replication_slots(clean_database: TestDatabase) -> None:
         finally:
             await admin.execute("select pg_drop_replication_slot('vagus_test_slot')")
     assert event.status is Status.WARN and "Nobody reads from vagus_test_slot" in (event.message or "")
+
+
+async def test_a_slot_that_lags_is_named_with_what_it_holds_back(
+    clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activity, "SLOT_LAG", 0)
+    async with clean_database.as_admin() as admin:
+        await admin.execute("select pg_create_logical_replication_slot('vagus_lagging_slot', 'pgoutput')")
+        try:
+            event = await measured("replication-slots", clean_database)
+            async with looking_at(clean_database) as context:
+                page = await offending_rows(check_by_id("replication-slots"), context)
+        finally:
+            await admin.execute("select pg_drop_replication_slot('vagus_lagging_slot')")
+    assert event.status is Status.WARN and "Behind: vagus_lagging_slot (0.0 GB)" in (event.message or "")
+    assert [row[0] for row in page.rows] == ["vagus_lagging_slot"]
 
 
 async def test_the_lock(clean_database: TestDatabase, other: Any) -> None:

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 FOLDER = Path(__file__).parent / "tls"
 CA = FOLDER / "ca.pem"
+OTHER_CA = FOLDER / "other_ca.pem"
+"""An authority that has signed nothing here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,12 @@ class TlsProxy:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def before(cls, server_url: str) -> AsyncIterator[TlsProxy]:
-        """Listen in front of a server until the block ends."""
+    async def before(cls, server_url: str, address: str = "127.0.0.1") -> AsyncIterator[TlsProxy]:
+        """Listen in front of a server until the block ends.
+
+        Args:
+            address: where it listens; the certificate is for localhost and 127.0.0.1 alone.
+        """
         parts = urlsplit(server_url)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(FOLDER / "server.pem", FOLDER / "server.key")
@@ -50,9 +56,9 @@ class TlsProxy:
             writer.close()
             jobs.discard(task)
 
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(serve, address, 0)
         port = server.sockets[0].getsockname()[1]
-        place = f"{parts.netloc.rpartition('@')[0]}@localhost:{port}"
+        place = f"{parts.netloc.rpartition('@')[0]}@{'localhost' if address == '127.0.0.1' else address}:{port}"
         try:
             yield cls(urlunsplit((parts.scheme, place, parts.path, "", "")))
         finally:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
+from vagus_tui.database.addresses import NEEDED, right_address
 from vagus_tui.errors import ConfigurationError, ConnectionFailedError, ConnectionLostError
 from vagus_tui.schema.identifiers import literal
 from vagus_tui.settings import Settings
@@ -45,15 +46,30 @@ def is_lost(error: BaseException) -> bool:
     return isinstance(error, (ConnectionLostError, *LOST))
 
 
+MIXED_UP = (asyncpg.DuplicatePreparedStatementError, asyncpg.InvalidSQLStatementNameError)
+"""What the server says when the statements of several clients arrive in one of its processes."""
+
+
 @contextlib.contextmanager
-def lost_connections_explained() -> Iterator[None]:
+def lost_connections_explained(host: str = "") -> Iterator[None]:
     """Turn a broken connection into `ConnectionLostError`. Nothing is ever executed again by itself.
+
+    Args:
+        host: as in the address, for the advice about a better one.
 
     Raises:
         ConnectionLostError: the connection broke inside the block.
+        ConfigurationError: something stands between that gives the server's processes to clients in turn.
     """
     try:
         yield
+    except MIXED_UP as error:
+        raise ConfigurationError(
+            "Something stands between that serves several clients with one process of the server: a transaction "
+            f"pooler. {NEEDED}",
+            state="What was under way was undone by the server.",
+            next_step=right_address(host),
+        ) from error
     except LOST as error:
         if not is_lost(error):
             raise
@@ -155,7 +171,7 @@ class Database:
         """A connection for the length of a block; a break inside it becomes `ConnectionLostError`."""
         connection = await self.connect(purpose, **server_settings)
         try:
-            with lost_connections_explained():
+            with lost_connections_explained(self.host):
                 yield connection
         finally:
             await close(connection)

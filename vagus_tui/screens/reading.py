@@ -94,7 +94,7 @@ class Reading(Knowledge):
                 self._connection = await self.database.connect("wizard", lock_timeout="300", statement_timeout="15000")
             connection = self._connection
             try:
-                with lost_connections_explained():
+                with lost_connections_explained(self.database.host):
                     await self._read(connection)
             except ConnectionLostError:
                 self._connection = None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.database.tls import link_security
@@ -31,13 +33,22 @@ async def _pg_dump(context: Context) -> Outcome:
     return Outcome(Status.PASS, found.version_text, found.reason, detail=detail, expected=f"{major} or later")
 
 
-def _cli_version() -> str | None:
-    program = shutil.which("supabase")
-    if program is None:
-        return None
+def cli_program(app_dir: Path | None) -> Path | None:
+    """The Supabase command line: on PATH, else as an npm package of the app's checkout or of this folder."""
+    if (found := shutil.which("supabase")) is not None:
+        return Path(found)
+    for folder in (app_dir, Path.cwd()):
+        program = folder / "node_modules" / ".bin" / "supabase" if folder else None
+        if program is not None and os.access(program, os.X_OK):
+            return program
+    return None
+
+
+def cli_version(program: Path) -> str | None:
+    """What it says its version is; None when it does not run or says nothing of the kind."""
     try:
         done = subprocess.run(
-            [program, "--version"],
+            [str(program), "--version"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -46,22 +57,23 @@ def _cli_version() -> str | None:
             check=False,
         )
     except (OSError, subprocess.SubprocessError):
-        return ""
+        return None
     found = re.search(r"\d+\.\d+\.\d+\S*", done.stdout)
-    return found.group() if found and done.returncode == 0 else ""
+    return found.group() if found and done.returncode == 0 else None
 
 
 async def _supabase_cli(context: Context) -> Outcome:
-    version = await asyncio.to_thread(_cli_version)
-    if version:
-        return Outcome(Status.PASS, version)
-    if version == "":
-        return Outcome(Status.WARN, "does not run", "supabase is on PATH, but does not say its version.")
-    return Outcome(
-        Status.WARN,
-        "not found",
-        "Nothing here needs it; the guide's other steps do. Install it with: npm install -g supabase",
-    )
+    program = await asyncio.to_thread(cli_program, context.settings.app_dir)
+    if program is None:
+        return Outcome(
+            Status.WARN,
+            "not found",
+            "Nothing here needs it; the guide's other steps do. Install it with: npm install -g supabase",
+        )
+    version = await asyncio.to_thread(cli_version, program)
+    if version is None:
+        return Outcome(Status.WARN, "does not run", f"{program} is there, but does not say its version.")
+    return Outcome(Status.PASS, version, str(program))
 
 
 CHECKS = (
