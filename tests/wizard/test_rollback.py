@@ -79,11 +79,11 @@ async def test_questions_are_answered_and_kept(clean_database: TestDatabase, cle
     await migrated(settings)
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("rollback")
-        await until_text(pilot, "Find out first")
+        await until_text(pilot, "Undecided: find out first")
         await pilot.press("r")
         await until_text(pilot, "5 checks pass")
         await pilot.press("down", "down", "y")
-        await until_text(pilot, "Roll back", "Stop the staged release")
+        await until_text(pilot, "Roll back now", "Stop the staged release", "rows written since the cut-over")
         assert wizard(pilot).session.standings[Step.ROLLBACK].status is Status.FAIL
         await pilot.press("o", "down", "o")
         await until_text(pilot, "Stay")
@@ -109,6 +109,10 @@ async def test_later_writes_are_shown_and_carried_back(clean_database: TestDatab
         await until(pilot, lambda: wizard(pilot).session.standings[Step.ROLLBACK].status is Status.WARN)
         await pilot.press("v")
         await until_text(pilot, "Send the rollback notice")
+        await pilot.press("t")
+        await until(pilot, lambda: "back to the earlier version" in wizard(pilot).clipboard)
+        await pilot.press("down", "t")
+        await until(pilot, lambda: "workout_plans: 0 new, 1 changed" in wizard(pilot).clipboard)
     assert await clean_conn.fetchval("select count(*) from workout_plans where name = 'written later'") == 1
 
 

@@ -17,10 +17,10 @@ from vagus_tui.runbook.rollback_advice import CRITERIA, Criterion, Weight
 class Recommendation(StrEnum):
     """What the advisor says."""
 
-    ROLL_BACK = "roll back"
+    ROLL_BACK = "roll back now"
     FIX_FORWARD = "fix forward"
     STAY = "stay"
-    FIND_OUT = "find out first"
+    FIND_OUT = "undecided: find out first"
 
 
 @dataclass(frozen=True, slots=True)

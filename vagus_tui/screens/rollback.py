@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar
 
@@ -13,23 +14,29 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import DataTable, Static
 
+from vagus_tui.backup.forecast import latest_forecast
 from vagus_tui.checks.registry import check_by_id
 from vagus_tui.events import Event, Phase, Status
 from vagus_tui.journal.state import State
 from vagus_tui.migration.steps import Plan
 from vagus_tui.rollback.advice import Advice, Answer, Recommendation, advise
+from vagus_tui.rollback.cost import Cost, cost_of
 from vagus_tui.rollback.quick import roll_back
 from vagus_tui.rollback.quick_plan import Preview, plan_rollback, preview
 from vagus_tui.runbook import aftermath
+from vagus_tui.runbook.messages import MessageContext, MessageError, render
+from vagus_tui.runbook.model import Item
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.rollback_advice import CRITERIA
+from vagus_tui.screens.cleanup import CleanUpScreen
 from vagus_tui.screens.job import Job
 from vagus_tui.screens.migration_words import job_log
-from vagus_tui.screens.rollback_words import advice_text, answer_mark, carried_rows, what_happens
+from vagus_tui.screens.rollback_backup import FromBackupScreen
+from vagus_tui.screens.rollback_words import advice_text, aftermath_text, answer_mark, carried_rows, what_happens
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.standings import stand_by_state
 from vagus_tui.screens.text_view import TextView
-from vagus_tui.screens.viewed import ViewedScreen
+from vagus_tui.screens.viewed import ViewedScreen, item_text
 from vagus_tui.widgets.checklist import Checklist
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.format import clock
@@ -64,7 +71,10 @@ class RollbackScreen(ViewedScreen):
         Binding("o", "answer(False)", "no"),
         Binding("r", "measure", "measure again"),
         Binding("b", "roll_back", "roll back"),
+        Binding("f", "from_backup", "from a backup", tooltip="v1 as a backup has it, whatever the database is like"),
+        Binding("c", "clean_up", "clean-up", tooltip="remove v1's kept tables, weeks after the cut-over"),
         Binding("d", "deletions", "deletions", tooltip="delete in v1 too what was deleted in v2, or keep it"),
+        Binding("t", "copy_text", "copy the text", tooltip="what is to be sent or written down, filled in"),
         Binding("s", "sql", "SQL"),
         Binding("x", "stop", "stop"),
         Binding("l", "log", "log"),
@@ -75,6 +85,7 @@ class RollbackScreen(ViewedScreen):
         self.deletions = False
         self.found: Preview | None = None
         self.plan: Plan | None = None
+        self.cost: Cost | None = None
         self._asked_for: object = None
 
     def compose_views(self) -> ComposeResult:
@@ -130,6 +141,10 @@ class RollbackScreen(ViewedScreen):
         busy = self.session.job is not None and self.session.job.running
         if action in ("answer", "measure"):
             return self.view == "advice" and (self.possible or None)
+        if action == "clean_up":
+            return self.possible
+        if action == "copy_text":
+            return self.view == "after"
         if action in ("roll_back", "deletions", "sql"):
             return self.view == "quick" and not self.running and ((self.possible and not busy) or None)
         if action == "stop":
@@ -174,7 +189,9 @@ class RollbackScreen(ViewedScreen):
     def _show_advice(self) -> None:
         advice = self.advice
         state = self.session.state
-        says = advice_text(advice) if self.possible or state is None else safe(state.summary, "bold")
+        says = advice_text(advice, self.cost) if self.possible or state is None else safe(state.summary, "bold")
+        if state is not None and state.state in (State.UNKNOWN, State.CLEANED):
+            says = Content.assemble(says, "\n", ("f", "bold $accent"), " goes back to a backup, whatever is left.")
         self.query_one("#advice-says", Static).update(says)
         self.query_one("#questions", Rows).set_rows(
             [
@@ -239,9 +256,16 @@ class RollbackScreen(ViewedScreen):
                 return
             self.plan = await plan_rollback(context.connection, context.settings, context.state)
             self.found = await preview(context.connection, context.state)
+            forecast = await latest_forecast(context.connection, context.settings)
+        self.cost = cost_of(
+            self.found,
+            seconds=forecast.rollback_seconds if forecast else None,
+            blocked_seconds=forecast.rollback_blocked_seconds if forecast else None,
+        )
         table = self.query_one("#carried", Rows)
         table.set_rows(carried_rows(self.found))
         table.styles.height = len(self.found.carried) + 1
+        self._show_advice()
         self._show_quick()
         self.refresh_bindings()
 
@@ -276,6 +300,43 @@ class RollbackScreen(ViewedScreen):
         """The plan, as psql would run it."""
         if self.plan is not None:
             self.app.push_screen(TextView("Rollback", self.plan.sql_text(), language="sql"))
+
+    def _text(self, item: Item) -> str:
+        """What goes with an item of the list afterwards: the message to users, or notes to be filled in."""
+        session = self.session
+        if item.message is not None:
+            book = session.settings.book
+            message = book.message(item.message)
+            context = MessageContext.planned(datetime.now(UTC), book.thresholds.window, **book.people.fields())
+            try:
+                return render(message, context, session.now.texts.get(message.id)).text
+            except MessageError:
+                return render(message, context).text
+        run = session.state.run if session.state is not None else None
+        return aftermath_text(item.id, run, session.settings.timezone)
+
+    def show_item(self, item: Item) -> None:
+        """The item, and the text that goes with it."""
+        text = self._text(item)
+        parts = [item_text(self.session, item)]
+        if text:
+            parts += [Content.styled("t copies this text:", "$text-muted"), safe(text, lines=True, limit=4000)]
+        self.query_one("#after-detail", DetailPanel).show(Content("\n").join(parts))
+
+    def action_copy_text(self) -> None:
+        """The text of the selected item, to the clipboard."""
+        selected = self.query_one("#after-list", Checklist).selected
+        if selected is not None:
+            self.app.copy_to_clipboard(self._text(selected))
+            self.notify("Copied.", timeout=2, markup=False)
+
+    def action_from_backup(self) -> None:
+        """Choose a backup to go back to; possible in every state, also where nothing else is."""
+        self.app.push_screen(FromBackupScreen())
+
+    def action_clean_up(self) -> None:
+        """The guarded removal of v1's kept tables."""
+        self.app.push_screen(CleanUpScreen())
 
     def action_roll_back(self) -> None:
         """Look once more, ask, and do it."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from textual.content import Content
 
+from vagus_tui.backup.gate import age_text
 from vagus_tui.events import Status
+from vagus_tui.journal.store import Run
 from vagus_tui.rollback.advice import Advice, Answer, Recommendation
+from vagus_tui.rollback.candidates import Candidate
+from vagus_tui.rollback.cost import Cost
 from vagus_tui.rollback.quick_plan import Preview
+from vagus_tui.runbook.aftermath import TEXTS
 from vagus_tui.runbook.rollback_advice import Weight
-from vagus_tui.widgets.format import plural
+from vagus_tui.widgets.format import moment, plural
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.rows import Row
 from vagus_tui.widgets.text import safe, safe_str
@@ -19,17 +24,40 @@ _STATUS = {
     Recommendation.FIND_OUT: Status.PENDING,
     Recommendation.STAY: Status.PASS,
 }
-REASONS_SHOWN = 3
+REASONS_SHOWN = 2
 
 
-def advice_text(advice: Advice) -> Content:
-    """The recommendation and the first reasons for it."""
+def advice_text(advice: Advice, cost: Cost | None = None) -> Content:
+    """The recommendation, the first reasons for it, and what going back would cost now."""
     status = _STATUS[advice.recommendation]
     lines = [Content.styled(f"{MARKS[status]} {advice.recommendation.value.capitalize()}", f"bold {STYLES[status]}")]
     lines.extend(safe(f"  {reason}") for reason in advice.reasons[:REASONS_SHOWN])
     if len(advice.reasons) > REASONS_SHOWN:
         lines.append(Content(f"  and {len(advice.reasons) - REASONS_SHOWN} more"))
+    if cost is not None:
+        lines.extend(Content.styled(line, "$text-muted") for line in cost.lines())
     return Content("\n").join(lines)
+
+
+def aftermath_text(item: str, run: Run | None, timezone: str) -> str:
+    """What is to be written down for an item after a rollback, with what the journal knows of it filled in."""
+    template = TEXTS.get(item, "")
+    figures = run.figures if run is not None else {}
+    carried = "; ".join(
+        f"{table}: {counts['new']:,} new, {counts['changed']:,} changed"
+        for table, counts in figures.get("carried_back", {}).items()
+    )
+    kinds = {"rollback": "quick rollback", "restore": "from a backup"}
+    return template.format(
+        when=moment(run.started_at, timezone) if run else "…",
+        operator=run.operator if run else "…",
+        run=run.id if run else "…",
+        kind=kinds.get(run.kind, run.kind) if run else "…",
+        archive=figures.get("archive", "…"),
+        carried=carried or "…",
+        left=figures.get("not_expressible", "…"),
+        failed=(run.error if run else None) or "…",
+    )
 
 
 def answer_mark(answer: Answer) -> tuple[str, str, str]:
@@ -74,4 +102,58 @@ def what_happens(found: Preview | None, *, deletions: bool) -> Content:
     lines.append(Content("v2 is moved into an archive schema without API access. Nothing is dropped."))
     lines.append(Content("One short transaction: writes wait for seconds. If anything fails it is undone as a whole."))
     lines.append(Content("The v1 app has to be in users' hands again: stores cannot recall an installed app."))
+    return Content("\n").join(lines)
+
+
+_SOURCES = {"tables": "the dump of the workout tables", "full": "the full dump", "csv": "CSV files"}
+
+
+def _proof(candidate: Candidate) -> str:
+    if candidate.info.restored is not None:
+        return "restored"
+    return "verified" if candidate.info.verified is not None else "not yet"
+
+
+def candidate_row(candidate: Candidate) -> Row:
+    """A backup in the list: whether it can be used, its age, its proof, and what would be missing."""
+    status = Status.FAIL if candidate.problems else Status.WARN if candidate.cautions else Status.PASS
+    name = f"{candidate.path.parent.name}/{candidate.path.name}"
+    fewer = f"{candidate.fewer:,}" if candidate.usable else "cannot"
+    cells = (MARKS[status], name, age_text(candidate.age), candidate.info.state, _proof(candidate), fewer)
+    return Row(str(candidate.path), cells, "" if candidate.usable else "dim")
+
+
+def candidate_text(candidate: Candidate, timezone: str) -> Content:
+    """All about one backup: what it is of, what it holds against what is in use, what speaks against it."""
+    lines = [
+        safe(f"{candidate.path.name}: {age_text(candidate.age)} old, {_proof(candidate)}", "bold"),
+        safe(f"Data of {moment(candidate.info.created, timezone)}, state {candidate.info.state}."),
+    ]
+    lines += [safe(f"{MARKS[Status.FAIL]} {problem}", STYLES[Status.FAIL]) for problem in candidate.problems[:5]]
+    if candidate.rows:
+        lines.append(Content.styled(f"{'':<16} {'backup':>9} {'now':>9}", "$text-muted"))
+    for table in candidate.rows:
+        now = "gone" if table.now is None else f"{table.now:,}"
+        lines.append(safe(f"{table.base:<16} {table.backup:>9,} {now:>9}"))
+    if candidate.usable:
+        lines.append(Content(f"Restored from {_SOURCES[candidate.source]}."))
+    lines += [safe(f"{MARKS[Status.WARN]} {caution}", STYLES[Status.WARN]) for caution in candidate.cautions]
+    return Content("\n").join(lines)
+
+
+def from_backup_happens(candidate: Candidate) -> Content:
+    """What a rollback to this backup would do, and what it would cost."""
+    lines = [
+        safe(f"v1 as it was {age_text(candidate.age)} ago, from {candidate.path.name}."),
+        Content(
+            f"At least {plural(candidate.fewer, 'row')} written since will not be in v1, but in an archive."
+            if candidate.fewer
+            else "By their numbers no rows would be missing; what was changed since stays in an archive schema."
+        ),
+        Content(
+            "First every byte is read, restored on this machine and compared: the database is not touched by that."
+        ),
+        Content("Then v1 is made aside, proved, and put in place in one short transaction. Nothing is dropped."),
+        Content("If anything fails, everything is as it was. The v1 app has to be in users' hands again."),
+    ]
     return Content("\n").join(lines)

@@ -1,0 +1,84 @@
+"""Rolling back from a backup in the wizard: choosing, what it costs, the act; and the clean-up behind its gates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.backup.helpers import collect, make
+from tests.databases import TestDatabase
+from tests.wizard.moved import migrated
+from tests.wizard.walk import LARGE, SMALL, settings_for, until, until_text, walking, wizard
+from vagus_tui.backup import BackupOptions, Kind
+from vagus_tui.backup.restore import restore_test
+from vagus_tui.control import Control
+from vagus_tui.database.connection import Connection
+from vagus_tui.journal.state import State
+from vagus_tui.settings import Settings
+
+OLD = "update vagus_migration.runs set finished_at = finished_at - interval '15 days' where kind = 'migrate'"
+
+
+async def _backup(settings: Settings, *, restored: bool = False) -> Path:
+    made = await make(settings, BackupOptions(kinds=frozenset({Kind.TABLES})))
+    assert made.result.ok
+    if restored:
+        assert (await collect(restore_test(made.path, settings, Control()))).result.ok
+    return made.path
+
+
+async def test_chosen_from_a_list_and_done(
+    clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path
+) -> None:
+    settings = settings_for(clean_database.url, backup_dir=tmp_path)
+    path = await _backup(settings)
+    await migrated(settings)
+    await clean_conn.execute("delete from exercise_logs_v1")
+    async with walking(settings, size=SMALL) as pilot:
+        wizard(pilot).action_go("rollback")
+        await until_text(pilot, "Whether to go back")
+        await pilot.press("f")
+        await until_text(pilot, "1 backup of this database", path.name)
+        await pilot.press("b")
+        await until_text(pilot, "Leave it", "no rows would be missing")
+        await pilot.press("tab", "enter")
+        await until_text(pilot, "Rolled back: v1 is in place as the backup has it", patience=60)
+        await until(pilot, lambda: wizard(pilot).session.state.state is State.ROLLED_BACK)  # type: ignore[union-attr]
+        await pilot.press("escape")
+        await until_text(pilot, "Afterwards")
+
+
+async def test_reached_from_a_database_that_nothing_else_helps(
+    clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path
+) -> None:
+    settings = settings_for(clean_database.url, backup_dir=tmp_path)
+    await _backup(settings)
+    await clean_conn.execute("drop table workout_plans cascade")
+    async with walking(settings, size=LARGE) as pilot:
+        wizard(pilot).action_go("rollback")
+        await until_text(pilot, "f goes back to a backup")
+        await pilot.press("f")
+        await until_text(pilot, "1 backup of this database", "gone")
+
+
+async def test_clean_up_waits_for_its_gates(
+    clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path
+) -> None:
+    settings = settings_for(clean_database.url, backup_dir=tmp_path, project="vagus-dev")
+    await migrated(settings)
+    async with walking(settings, size=LARGE) as pilot:
+        wizard(pilot).action_go("rollback")
+        await until_text(pilot, "Whether to go back")
+        await pilot.press("c")
+        await until_text(pilot, "gates hold it up", "The waiting period is over", patience=60)
+        await pilot.press("c")
+        await pilot.pause(0.1)
+        assert wizard(pilot).session.job is None
+        await _backup(settings, restored=True)
+        await clean_conn.execute(OLD)
+        await pilot.press("r")
+        await until_text(pilot, "every gate holds", patience=60)
+        await pilot.press("c")
+        await until_text(pilot, "Type vagus-dev to go on", "no longer possible")
+        await pilot.press(*"vagus-dev", "enter", "enter")
+        await until_text(pilot, "Cleaned up: v1's tables are gone", patience=60)
+    assert await clean_conn.fetchval("select to_regclass('exercises_v1') is null")

@@ -1,0 +1,286 @@
+"""Clean-up: its gates, what would go and what leads back afterwards, the act, how it ended."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import DataTable, Static
+
+from vagus_tui.checks.base import blocking
+from vagus_tui.cleanup.gates import gates
+from vagus_tui.cleanup.kept import Remains, read_remains
+from vagus_tui.cleanup.run import IRREVERSIBLE, clean_up, plan_clean_up
+from vagus_tui.events import CheckEvent, Phase, Status
+from vagus_tui.journal.state import State
+from vagus_tui.screens.acts import override_check
+from vagus_tui.screens.base import WizardScreen
+from vagus_tui.screens.dialogs import TypedConfirmDialog
+from vagus_tui.screens.job import Job
+from vagus_tui.screens.messages import SessionChanged
+from vagus_tui.screens.migration_words import job_log
+from vagus_tui.screens.text_view import TextView
+from vagus_tui.widgets.detail_panel import DetailPanel
+from vagus_tui.widgets.footer import KeyFooter
+from vagus_tui.widgets.format import clock, plural, size
+from vagus_tui.widgets.header import HeaderLine
+from vagus_tui.widgets.job_view import JobView, PhaseLine
+from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
+from vagus_tui.widgets.outcome import job_outcome
+from vagus_tui.widgets.rows import Column, Row, Rows
+from vagus_tui.widgets.text import safe, safe_block, safe_str
+from vagus_tui.widgets.title import TitleLine
+
+JOB = "clean-up"
+PHASES = (PhaseLine(Phase.CLEAN_UP, "v1's tables removed in one transaction", "then only a backup leads back"),)
+GATES = (Column("", 1), Column("Gate"), Column("Measured", 20), Column("Expected", 16, wide_only=100))
+
+
+class CleanUpScreen(WizardScreen):
+    """The gates above, what the selected one says beside or below, what would go at the bottom."""
+
+    AUTO_FOCUS = "#gates"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "back", key_display="esc"),
+        Binding("c", "clean_up", "clean up", tooltip="when no gate holds it up; the name has to be typed out"),
+        Binding("r", "measure", "measure again"),
+        Binding("a", "archives", "archives", tooltip="remove the archives of earlier rollbacks too, or leave them"),
+        Binding("o", "override", "override", tooltip="let the selected gate pass, by name and with a reason"),
+        Binding("s", "sql", "SQL"),
+        Binding("l", "log", "log"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.archives = False
+        self.events: dict[str, CheckEvent] = {}
+        self.remains: Remains | None = None
+        self.measured = False
+
+    def compose(self) -> ComposeResult:
+        """Gates and their detail; the run; what it is about."""
+        yield HeaderLine(self.session)
+        with Vertical(id="detail"):
+            yield TitleLine("Clean-up")
+            with Vertical(classes="split", id="choice"):
+                yield Rows(GATES, id="gates")
+                yield DetailPanel(id="gate-detail")
+            yield JobView(PHASES, id="run")
+            with VerticalScroll(id="quick-text-scroll", can_focus=True):
+                yield Static(id="quick-text")
+        yield KeyFooter()
+
+    def on_mount(self) -> None:
+        """Measure at once, and count the time while it runs."""
+        self.set_interval(1, self._tick)
+        self._show()
+        self.action_measure()
+
+    # What is the case
+
+    @property
+    def job(self) -> Job | None:
+        """The clean-up, running or ended."""
+        job = self.session.job
+        return job if job is not None and job.name == JOB else None
+
+    @property
+    def running(self) -> bool:
+        """Whether it is at work."""
+        return self.job is not None and self.job.running
+
+    @property
+    def possible(self) -> bool:
+        """Whether v1's tables are there to be removed."""
+        return self.session.state is not None and self.session.state.state is State.MIGRATED
+
+    @property
+    def held(self) -> list[CheckEvent]:
+        """The gates that hold it up."""
+        return blocking(list(self.events.values()))
+
+    @property
+    def selected(self) -> CheckEvent | None:
+        """The gate under the cursor."""
+        return self.events.get(self.query_one("#gates", Rows).selected or "")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only the keys that do something now."""
+        if not self.is_mounted or action == "back":
+            return True
+        if action == "log":
+            return self.job is not None
+        if self.running or not self.possible:
+            return False
+        if action == "clean_up":
+            busy = self.session.job is not None and self.session.job.running
+            return (self.measured and not self.held and not busy) or None
+        if action == "override":
+            gate = self.selected
+            return (gate is not None and (gate.status.blocks or gate.overridden is not None)) or None
+        if action == "archives":
+            return bool(self.remains is not None and self.remains.archives)
+        return True
+
+    # Showing it
+
+    async def _measure(self) -> None:
+        self.measured = False
+        self.events = {}
+        async with self.session.context("clean-up gates", statement_timeout="0") as context:
+            if context.state.state is not State.MIGRATED:
+                self._show()
+                return
+            self.remains = await read_remains(context.connection)
+            async for event in gates(context, archives=self.archives):
+                self.events[event.id] = event
+                self._show()
+        self.measured = True
+        self._show()
+
+    @on(SessionChanged)
+    def _session_changed(self, message: SessionChanged) -> None:
+        self.query_one(HeaderLine).refresh()
+        self._show()
+
+    def _tick(self) -> None:
+        if self.running and self.is_current:
+            self._show()
+
+    def _show(self) -> None:
+        if not self.is_mounted:
+            return
+        job, view = self.job, self.query_one("#run", JobView)
+        choosing = not self.running and self.possible
+        self.query_one("#choice").display = choosing
+        view.display = self.running
+        if job is not None:
+            view.show(job)
+        self.query_one("#gates", Rows).set_rows(
+            [
+                Row(
+                    event.id,
+                    (
+                        MARKS[Status.WARN if event.overridden else event.status],
+                        event.title,
+                        safe_str(event.measured if event.measured is not None else "…", limit=40),
+                        safe_str(event.expected or "", limit=40),
+                    ),
+                    "" if event.status is not Status.PENDING else "dim",
+                )
+                for event in self.events.values()
+            ]
+        )
+        self.query_one("#quick-text", Static).update(self._text(job))
+        self.query_one(TitleLine).set_summary(self._summary())
+        self._explain()
+        self.refresh_bindings()
+
+    def _summary(self) -> str:
+        if self.job is not None and self.job.running:
+            return f"elapsed {clock(self.job.elapsed)}"
+        if not self.possible:
+            return "nothing to remove"
+        if not self.measured:
+            return "measuring"
+        held = len(self.held)
+        return f"{plural(held, 'gate holds', 'gates hold')} it up" if held else "every gate holds: c cleans up"
+
+    def _text(self, job: Job | None) -> Content:
+        state = self.session.state
+        if job is not None and not job.running:
+            return job_outcome(job, only=("bytes", "way_back"))
+        if not self.possible:
+            return safe_block(state.summary if state is not None else "")
+        lines = [Content(IRREVERSIBLE)]
+        if self.remains is not None:
+            names = ", ".join(table.name for table in self.remains.v1)
+            lines.append(safe(f"Removed: {names}: {size(self.remains.bytes)}."))
+            if self.remains.archives:
+                count = plural(len(self.remains.archives), "archive")
+                lines.append(
+                    Content(f"{count} of earlier rollbacks: {'removed too' if self.archives else 'kept'} (a).")
+                )
+        return Content("\n").join(lines)
+
+    @on(DataTable.RowHighlighted, "#gates")
+    def _explain(self) -> None:
+        gate = self.selected
+        panel = self.query_one("#gate-detail", DetailPanel)
+        if gate is None:
+            panel.show(Content(""))
+            return
+        head = Content.assemble(
+            (f"{MARKS[gate.status]} {WORDS[gate.status]}", STYLES[gate.status]), " · ", safe(gate.title, "bold")
+        )
+        parts = [head]
+        if gate.message:
+            parts.append(safe_block(gate.message))
+        if gate.overridden:
+            parts.append(safe(f"Overridden: {gate.overridden}"))
+        elif gate.status.blocks and not gate.overridable:
+            parts.append(Content.styled("This one cannot be overridden.", "$text-muted"))
+        panel.show(Content("\n").join(parts))
+        self.refresh_bindings()
+
+    # Acting
+
+    def action_measure(self) -> None:
+        """Measure every gate."""
+        self.attempt(self._measure, group="measure", exclusive=True)
+
+    def action_archives(self) -> None:
+        """Remove the archives too, behind a gate of their own; or leave them."""
+        self.archives = not self.archives
+        self.action_measure()
+
+    def action_override(self) -> None:
+        """Let the selected gate pass."""
+        if (gate := self.selected) is not None:
+            self.attempt(self._override(gate), group="override")
+
+    async def _override(self, gate: CheckEvent) -> None:
+        await override_check(self, gate)
+        await self._measure()
+
+    def action_sql(self) -> None:
+        """The plan, as psql would run it."""
+        if self.remains is not None:
+            text = plan_clean_up(self.remains, archives=self.archives).sql_text()
+            self.app.push_screen(TextView("Clean-up", text, language="sql"))
+
+    def action_clean_up(self) -> None:
+        """Ask for the name, and do it."""
+        self.attempt(self._clean_up, group="start", exclusive=True)
+
+    async def _clean_up(self) -> None:
+        session, database = self.session, self.session.database
+        if database is None or self.held or not self.measured:
+            return
+        body = Content("\n").join([self._text(None), Content("The gates are measured once more before anything goes.")])
+        expected = session.project or database.name
+        if not await self.ask(
+            TypedConfirmDialog("Remove v1", body, expected=expected, yes="Remove v1's tables", no="Keep them")
+        ):
+            return
+        archives = self.archives
+        session.start_job(
+            JOB,
+            lambda control: clean_up(database, session.settings, control, archives=archives),
+            title="Clean-up",
+            on_quit="Before the commit nothing is removed; after it the last steps are done by the next start.",
+        )
+
+    def action_log(self) -> None:
+        """Everything it has said."""
+        if self.job is not None:
+            self.app.push_screen(TextView(f"Log: {self.job.title}", job_log(self.job)))
+
+    def action_back(self) -> None:
+        """Back to where it was opened; a running clean-up goes on."""
+        if self.is_current:
+            self.dismiss(None)

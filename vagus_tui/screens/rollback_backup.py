@@ -1,0 +1,234 @@
+"""Rolling back from a backup: which backups there are, what each would cost, the act, how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import DataTable, Static
+
+from vagus_tui.events import Event, Phase
+from vagus_tui.rollback.candidates import Candidate, candidates
+from vagus_tui.rollback.from_backup import plan_from_backup, roll_back_from
+from vagus_tui.screens.base import WizardScreen
+from vagus_tui.screens.dialogs import ConfirmDialog
+from vagus_tui.screens.job import Job
+from vagus_tui.screens.messages import SessionChanged
+from vagus_tui.screens.migration_words import job_log
+from vagus_tui.screens.rollback_words import candidate_row, candidate_text, from_backup_happens
+from vagus_tui.screens.text_view import TextView
+from vagus_tui.widgets.detail_panel import DetailPanel
+from vagus_tui.widgets.footer import KeyFooter
+from vagus_tui.widgets.format import clock, plural
+from vagus_tui.widgets.header import HeaderLine
+from vagus_tui.widgets.job_view import JobView, PhaseLine
+from vagus_tui.widgets.outcome import job_outcome
+from vagus_tui.widgets.rows import Column, Rows
+from vagus_tui.widgets.title import TitleLine
+
+JOB = "restore"
+PHASES = (
+    PhaseLine(Phase.VERIFY, "every byte read, restored locally, compared", "the database is not touched"),
+    PhaseLine(Phase.BUILD, "v1 made again aside", "undo: dropped"),
+    PhaseLine(Phase.PROVE, "every row as the manifest has it"),
+    PhaseLine(Phase.ROLLBACK, "put in place; reads and writes wait", "undo: as a whole"),
+    PhaseLine(Phase.SETTLE, "references checked"),
+)
+BACKUPS = (
+    Column("", 1),
+    Column("Backup"),
+    Column("Age", 11),
+    Column("State", 11, wide_only=100),
+    Column("Proof", 10),
+    Column("Rows fewer", 11, right=True),
+)
+FIGURES = ("writes_waited_seconds",)
+
+
+class FromBackupScreen(WizardScreen):
+    """The backups above, all about the selected one beside or below; while it runs, its phases."""
+
+    AUTO_FOCUS = "#backups"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "back", key_display="esc"),
+        Binding("b", "roll_back", "roll back", tooltip="to the selected backup, after a question"),
+        Binding("r", "reload", "look again"),
+        Binding("s", "sql", "SQL"),
+        Binding("x", "stop", "stop"),
+        Binding("l", "log", "log"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[Candidate] | None = None
+        self._asked_after: Job | None = None
+
+    def compose(self) -> ComposeResult:
+        """List and detail; or the run, and how it ended."""
+        yield HeaderLine(self.session)
+        with Vertical(id="detail"):
+            yield TitleLine("Roll back from a backup")
+            with Vertical(classes="split", id="choice"):
+                yield Rows(BACKUPS, id="backups")
+                yield DetailPanel(id="backup-detail")
+            with VerticalScroll(id="quick-text-scroll", can_focus=True):
+                yield Static(id="quick-text")
+            yield JobView(PHASES, id="run")
+        yield KeyFooter()
+
+    def on_mount(self) -> None:
+        """Look for backups, and count the time while it runs."""
+        self.set_interval(1, self._tick)
+        self._show()
+        self.attempt(self._load, group="load", exclusive=True)
+
+    # What is the case
+
+    @property
+    def job(self) -> Job | None:
+        """The rollback from a backup, running or ended."""
+        job = self.session.job
+        return job if job is not None and job.name == JOB else None
+
+    @property
+    def running(self) -> bool:
+        """Whether it is at work."""
+        return self.job is not None and self.job.running
+
+    @property
+    def selected(self) -> Candidate | None:
+        """The backup under the cursor."""
+        key = self.query_one("#backups", Rows).selected
+        return next((one for one in self.found or () if str(one.path) == key), None)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only the keys that do something now."""
+        if not self.is_mounted:
+            return True
+        busy = self.session.job is not None and self.session.job.running
+        if action == "stop":
+            return self.running
+        if action == "log":
+            return self.job is not None
+        if action in ("roll_back", "sql"):
+            chosen = self.selected
+            return False if self.running else (chosen is not None and chosen.usable and not busy) or None
+        return not self.running if action == "reload" else True
+
+    # Showing it
+
+    async def _load(self) -> None:
+        async with self.session.context("backups to go back to", statement_timeout="120000") as context:
+            self.found = await candidates(context.connection, context.database, context.settings)
+        self._show()
+
+    @on(SessionChanged)
+    def _session_changed(self, message: SessionChanged) -> None:
+        self.query_one(HeaderLine).refresh()
+        self._show(message.events)
+        job = self.job
+        if job is not None and not job.running and self._asked_after is not job:
+            self._asked_after = job
+            self.attempt(self._load, group="load", exclusive=True)
+
+    def _tick(self) -> None:
+        if self.running and self.is_current:
+            self._show()
+
+    def _show(self, events: Sequence[Event] = ()) -> None:
+        if not self.is_mounted:
+            return
+        job, view, text = self.job, self.query_one("#run", JobView), self.query_one("#quick-text", Static)
+        self.query_one("#choice").display = not self.running
+        view.display = self.running
+        self.query_one("#quick-text-scroll").display = job is not None and not job.running
+        if job is not None:
+            view.show(job)
+            text.update(job_outcome(job, only=FIGURES))
+        self.query_one("#backups", Rows).set_rows([candidate_row(one) for one in self.found or ()])
+        self.query_one(TitleLine).set_summary(self._summary())
+        self._explain()
+        self.refresh_bindings()
+
+    def _summary(self) -> str:
+        if self.job is not None and self.job.running:
+            return f"elapsed {clock(self.job.elapsed)}"
+        if self.found is None:
+            return "looking"
+        return f"{plural(len(self.found), 'backup')} of this database"
+
+    @on(DataTable.RowHighlighted, "#backups")
+    def _explain(self) -> None:
+        panel = self.query_one("#backup-detail", DetailPanel)
+        chosen = self.selected
+        if chosen is not None:
+            panel.show(candidate_text(chosen, self.session.settings.timezone))
+        elif self.found is not None:
+            where = self.session.settings.backup_dir
+            panel.show(Content(f"There is no backup of this database in {where}."))
+        else:
+            panel.show(Content("Looking at the backups, and counting the rows in use now."))
+        self.refresh_bindings()
+
+    # Acting
+
+    def action_reload(self) -> None:
+        """Look again: backups come and go, and rows are written."""
+        self.attempt(self._load, group="load", exclusive=True)
+
+    def action_sql(self) -> None:
+        """The plan, as far as it is known before the backup was restored."""
+        self.attempt(self._sql, group="sql", exclusive=True)
+
+    async def _sql(self) -> None:
+        chosen = self.selected
+        if chosen is None:
+            return
+        async with self.session.context("rollback plan") as context:
+            plan = await plan_from_backup(context.connection, chosen.path)
+        self.app.push_screen(TextView("Rollback from a backup", plan.sql_text(), language="sql"))
+
+    def action_roll_back(self) -> None:
+        """Ask, and do it."""
+        self.attempt(self._roll_back, group="start", exclusive=True)
+
+    async def _roll_back(self) -> None:
+        session, chosen = self.session, self.selected
+        database = session.database
+        if chosen is None or database is None:
+            return
+        body = from_backup_happens(chosen)
+        if not await self.confirm_destructive("Roll back from a backup", body, yes="Roll back", no="Leave it"):
+            return
+        session.start_job(
+            JOB,
+            lambda control: roll_back_from(database, session.settings, control, chosen.path),
+            title=f"Rollback from {chosen.path.name}",
+            on_quit="What was made aside is dropped; until the last moment nothing in use is touched.",
+        )
+
+    def action_stop(self) -> None:
+        """Stop, after a question."""
+        self.attempt(self._stop, group="stop", exclusive=True)
+
+    async def _stop(self) -> None:
+        job = self.job
+        if job is None or not job.running:
+            return
+        if await self.ask(ConfirmDialog(f"Stop: {job.title}", job.on_quit, yes="Stop it", no="Go on")):
+            job.control.cancel()
+
+    def action_log(self) -> None:
+        """Everything it has said."""
+        if self.job is not None:
+            self.app.push_screen(TextView(f"Log: {self.job.title}", job_log(self.job)))
+
+    def action_back(self) -> None:
+        """Back to where it was opened; a running rollback goes on."""
+        if self.is_current:
+            self.dismiss(None)
