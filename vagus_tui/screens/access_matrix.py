@@ -142,7 +142,8 @@ class AccessMatrixScreen(WizardScreen):
             return Content.styled("◐ measuring: putting rows that no policy tells apart together …", "$accent")
         words = f"◐ measuring: {number(progress.done)} of {number(progress.total)} people"
         found = f" · {plural(progress.failing, 'person', 'people')} lost or gained" if progress.failing else ""
-        return Content.assemble((words, "$accent"), (found, STYLES[Status.FAIL]))
+        left = f" · about {duration(progress.left)} to go" if progress.done < progress.total else ""
+        return Content.assemble((words, "$accent"), (left, "$text-muted"), (found, STYLES[Status.FAIL]))
 
     # Measuring
 

@@ -56,6 +56,12 @@ class Progress:
     done: int
     total: int
     failing: int
+    seconds: float = 0.0
+
+    @property
+    def left(self) -> float | None:
+        """Seconds to go, by the pace so far; None while there is none to tell it by."""
+        return self.seconds / self.done * (self.total - self.done) if self.done else None
 
 
 @dataclass(slots=True)
@@ -121,6 +127,10 @@ async def prepared(context: Context) -> AsyncIterator[Ground]:
     shape = context.state.shape if ground.compared else None
     captured = bool(await connection.fetchval("select to_regclass($1) is not null", V2_CHANGES))
     await _drop(connection)
+    with contextlib.suppress(asyncpg.PostgresError):
+        # Room for the classes, so that they are not read from files for every person. It can be had once per session.
+        async with connection.transaction():
+            await connection.execute("set temp_buffers = '256MB'")
     try:
         await connection.execute(await coaches_statement(connection))
         for table in v2.TABLES:
@@ -200,7 +210,7 @@ async def measure(context: Context, *, everyone: bool = False) -> AsyncIterator[
             await _measure(connection, [p for p in chosen if p.role == role], ground, found, keep=True)
         tried, disagreements = await compare_with_server(connection, chosen, ground)
         done, after, size = len(chosen), "", FIRST_BATCH
-        yield Progress(done, total, found.failing)
+        yield Progress(done, total, found.failing, time.perf_counter() - started)
         sampled = {person.id for person in chosen}
         while everyone and (batch := await crowd.next_people(connection, after, size)):
             after = batch[-1].id
@@ -211,7 +221,7 @@ async def measure(context: Context, *, everyone: bool = False) -> AsyncIterator[
             # As many at a time as take about a second: progress is seen, and few answers are waited for.
             pace = BATCH_SECONDS / max(time.perf_counter() - began, 0.001)
             size = max(1, min(LARGEST_BATCH, int(size * min(2.0, max(0.25, pace)))))
-            yield Progress(done, total, found.failing)
+            yield Progress(done, total, found.failing, time.perf_counter() - started)
         yield AccessMatrix(
             people=tuple(found.people.values()),
             tables=v2.TABLES,
