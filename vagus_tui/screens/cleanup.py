@@ -35,7 +35,7 @@ from vagus_tui.widgets.rows import Column, Row, Rows
 from vagus_tui.widgets.text import safe, safe_block, safe_str
 from vagus_tui.widgets.title import TitleLine
 
-JOB = "clean-up"
+JOB = "clean-up-v1"
 PHASES = (PhaseLine(Phase.CLEAN_UP, "v1's tables removed in one transaction", "then only a backup leads back"),)
 GATES = (Column("", 1), Column("Gate"), Column("Measured", 20), Column("Expected", 16, wide_only=100))
 

@@ -26,6 +26,8 @@ from vagus_tui.widgets.marks import STYLES
 FORWARD = (Step.PREREQUISITES, Step.COMMUNICATIONS, Step.BACKUP, Step.MIGRATION)
 AFTER = (Step.VERIFICATION, Step.ROLLOUT, Step.REPORT)
 
+FINISH = "Finish or clear away the interrupted rollback"
+
 
 class OverviewScreen(StepScreen):
     """The first screen, and the one that Escape leads back to."""
@@ -133,9 +135,15 @@ class OverviewScreen(StepScreen):
         go.display = bool(label)
         go.label = Content(label)
         other.display = interrupted
-        other.label = Content("Clean up: drop what was built, v1 untouched")
+        other.label = Content(FINISH if self._way_back else "Clean up: drop what was built, v1 untouched")
         if go.display and self.focused is None and self.is_current:
             go.focus()
+
+    @property
+    def _way_back(self) -> bool:
+        """Whether it is a rollback or clean-up that was interrupted, rather than a migration."""
+        state = self.session.state
+        return state is not None and state.interrupted and state.run is not None and state.run.kind != "migrate"
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that make no sense now are left out."""
@@ -164,7 +172,14 @@ class OverviewScreen(StepScreen):
             "The unfinished v2 tables and the change capture are dropped. v1 stays exactly as it is. "
             "It takes a few seconds; the migration can then be started from the beginning."
         )
-        if await self.ask(ConfirmDialog("Clean up the interrupted run", body, yes="Drop what was built", danger=True)):
+        yes = "Drop what was built"
+        if self._way_back and self.session.state is not None:
+            body = (
+                f"{self.session.state.summary} What was committed is finished: references are checked, the maintenance "
+                "flag goes down. What was not is cleared away; nothing that users see changes."
+            )
+            yes = "Finish or clear away"
+        if await self.ask(ConfirmDialog("Clean up the interrupted run", body, yes=yes, danger=not self._way_back)):
             from vagus_tui.migration.abandon import abandon
 
             database = self.session.database
