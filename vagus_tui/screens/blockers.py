@@ -30,7 +30,7 @@ COLUMNS = (
     Column("Who", 22),
     Column("State", 20),
     Column("Open for", 9, right=True),
-    Column("Query"),
+    Column("Query", wide_only=100),
 )
 
 
@@ -78,7 +78,7 @@ class BlockersScreen(WizardScreen):
         self.found = tuple(one for one in everybody if not one.application.startswith(APPLICATION_NAME))
         self.query_one("#blockers", Rows).set_rows(
             [
-                Row(str(one.pid), (one.pid, one.application or one.user, one.state, clock(one.seconds), one.query))
+                Row(str(one.pid), (str(one.pid), one.application or one.user, one.state, clock(one.seconds), one.query))
                 for one in self.found
             ]
         )

@@ -74,16 +74,20 @@ class Job:
     @property
     def current(self) -> StepEvent | None:
         """The step that is under way, the latest if several are."""
-        under_way = [step for step in self.steps.values() if step.state in (StepState.STARTED, StepState.PROGRESS)]
+        under_way = [step for step in self.steps.values() if _under_way(step)]
         return under_way[-1] if under_way else None
 
     def take(self, event: Event) -> None:
         """Keep one event."""
         if isinstance(event, StepEvent):
             last = self.events[-1] if self.events else None
+            # A phase that begins again, such as a proof made anew, is timed anew.
+            before = [step for step in self.steps.values() if step.phase is event.phase]
+            last_of_phase_is_over = event.id in self.steps and not any(_under_way(step) for step in before)
             self.steps[event.id] = event
             now = time.monotonic()
-            self.spans[event.phase] = (self.spans.get(event.phase, (now, now))[0], now)
+            again = event.state is StepState.STARTED and last_of_phase_is_over
+            self.spans[event.phase] = (now if again else self.spans.get(event.phase, (now, now))[0], now)
             if event.state is StepState.PROGRESS and event.message is None:
                 return
             if (
@@ -103,6 +107,10 @@ class Job:
         elif isinstance(event, ResultEvent):
             self.result = event
         self.events.append(event)
+
+
+def _under_way(step: StepEvent) -> bool:
+    return step.state in (StepState.STARTED, StepState.PROGRESS)
 
 
 def watched_job(run: Run, steps: Sequence[StepTimes], word: NoteEvent | None) -> Job:

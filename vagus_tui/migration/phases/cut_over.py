@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import asyncpg
 
@@ -74,36 +75,54 @@ async def cut_over(run: MigrationRun) -> None:
 
 
 async def _swap(run: MigrationRun) -> None:
-    """The one transaction."""
-    locked = 0.0
+    """The one transaction. From its first lock on writers may be waiting for it."""
     events: list[StepEvent] = []
     await maintenance.raise_flag_for(run.main, run.id, await maintenance_page(run.main))
     async with run.main.transaction():
         await run.main.execute(f"set local lock_timeout = {run.settings.lock_timeout_ms}")
+        locking = time.perf_counter()
         for step in run.made.plan.of(Phase.CUT_OVER):
             started = time.perf_counter()
-            run.emit(StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.STARTED))
-            if step.id == "lock":
-                await _swap_step(run, step)
-                locked = time.perf_counter()
-            else:
-                left = LIMIT_SECONDS - (time.perf_counter() - locked)
-                async with asyncio.timeout(max(left, 0.01)):
+
+            def event(state: StepState, step: PlanStep = step, **values: Any) -> StepEvent:
+                return StepEvent(id=step.id, phase=step.phase, title=step.title, state=state, **values)
+
+            run.emit(event(StepState.STARTED))
+            try:
+                async with asyncio.timeout(max(LIMIT_SECONDS - (started - locking), 0.01)):
                     await _swap_step(run, step)
-            seconds = time.perf_counter() - started
-            events.append(
-                StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.DONE, seconds=seconds)
-            )
-        for event in events:
-            await store.record_step(run.main, run.id, event)
+            except BaseException:
+                run.emit(event(StepState.FAILED, message="taken back as a whole"))
+                raise
+            events.append(event(StepState.DONE, seconds=time.perf_counter() - started))
+        for done in events:
+            await store.record_step(run.main, run.id, done)
         await store.update_run(run.main, run.id, phase=Phase.SETTLE.value, status="running")
-    run.figures["writes_waited_seconds"] = round(time.perf_counter() - locked, 3)
-    for event in events:
-        run.emit(event)
+    run.figures["writes_waited_seconds"] = round(time.perf_counter() - locking, 3)
+    for done in events:
+        run.emit(done)
     await store.update_run(run.main, run.id, figures=run.figures)
 
 
+async def _lock(run: MigrationRun, step: PlanStep) -> None:
+    """Take every lock within the time that one of them may take: those had already make others wait meanwhile.
+
+    Raises:
+        LockNotAvailableError: somebody is in the way.
+    """
+    await run.main.execute(f"set local statement_timeout = {run.settings.lock_timeout_ms}")
+    try:
+        for statement in step.statements:
+            await run.main.execute(statement)
+    except asyncpg.QueryCanceledError as error:
+        raise asyncpg.LockNotAvailableError("the locks together took too long") from error
+    await run.main.execute("set local statement_timeout = 0")
+
+
 async def _swap_step(run: MigrationRun, step: PlanStep) -> None:
+    if step.id == "lock":
+        await _lock(run, step)
+        return
     if step.id == "prove-delta":
         await prove_delta(run)
         return
