@@ -35,6 +35,21 @@ async def test_a_tick_in_one_appears_in_the_other_within_three_seconds(clean_dat
         assert [(row["operator"], row["ticked"]) for row in rows] == [("Ada", True), ("Marie", False)]
 
 
+async def test_what_one_measures_stands_in_the_other_ones_lists(clean_database: TestDatabase) -> None:
+    async with (
+        walking(settings_for(clean_database.url, operator="Ada")) as ada,
+        walking(settings_for(clean_database.url, operator="Marie"), size=LARGE) as marie,
+    ):
+        # From the first act on, checks are on record.
+        await wizard(marie).session.sign("prerequisites.plan-read", ticked=True)
+        await marie.press("G", "slash", *"server version", "enter")
+        await until_text(marie, "not measured yet")
+        await ada.press("2")
+        await until(ada, lambda: "server-version" in wizard(ada).session.results)
+        await until_text(marie, "pass, Ada")
+        assert not wizard(marie).session.results
+
+
 async def test_the_second_watches_the_first_run_and_cannot_start_one(clean_database: TestDatabase) -> None:
     async with (
         walking(settings_for(clean_database.url, operator="Ada")) as ada,

@@ -12,9 +12,9 @@ from vagus_tui.runbook.index import title_of
 from vagus_tui.runbook.model import Fulfilment, Item, Job, Screen
 from vagus_tui.screens.session import Session
 from vagus_tui.screens.timeline_facts import Done, done_entries
-from vagus_tui.screens.viewed import item_entry
+from vagus_tui.screens.viewed import check_entry, item_entry
 from vagus_tui.widgets.checklist import Entry
-from vagus_tui.widgets.marks import WORDS, worst
+from vagus_tui.widgets.marks import worst
 
 BEYOND = "Beyond the guide"
 KNOWN = Entry(Status.SKIP, "to know")
@@ -64,13 +64,6 @@ def job_entry(session: Session, job: Job, done: Done) -> Entry:
     return _done(ran)
 
 
-def _check(session: Session, check: str) -> Entry:
-    result = session.results.get(check)
-    if result is None:
-        return Entry(Status.PENDING, "not measured yet")
-    return Entry(result.status, WORDS[result.status])
-
-
 def _item(session: Session, item: Item, done: Done) -> Entry:
     if item.fulfilment is Fulfilment.JOB and item.job is not None:
         return job_entry(session, item.job, done)
@@ -81,7 +74,7 @@ def _place(session: Session, place: Place, done: Done) -> tuple[str, Entry]:
     """What a place is called, and how it stands."""
     state = session.state.state if session.state is not None else None
     if place.kind is PlaceKind.CHECK:
-        return f"check {place.ref}", _check(session, place.ref)
+        return f"check {place.ref}", check_entry(session, place.ref)
     if place.kind is PlaceKind.JOB:
         return f"job {place.ref}", job_entry(session, Job(place.ref), done)
     if place.kind is PlaceKind.PHASE:

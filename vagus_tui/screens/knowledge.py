@@ -17,6 +17,7 @@ from vagus_tui.errors import VagusError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Status
 from vagus_tui.journal import lock, store
 from vagus_tui.journal.local_copy import LocalCopy
+from vagus_tui.journal.measured import Measured
 from vagus_tui.journal.progress import StepTimes
 from vagus_tui.journal.state import DatabaseState, read_state
 from vagus_tui.migration.announcement import Announcement
@@ -85,6 +86,8 @@ class Snapshot:
     app_update: dict[str, Outcome] = field(default_factory=dict)
     page: str = ""
     """What users will read during the cut-over."""
+    measured: dict[str, Measured] = field(default_factory=dict)
+    """The latest outcome of every check, whoever measured it."""
     steps: tuple[StepTimes, ...] = ()
     """The latest run step by step, while it runs and as it ended."""
     word: NoteEvent | None = None

@@ -12,6 +12,7 @@ from vagus_tui.database.connection import Connection, Database, close, lost_conn
 from vagus_tui.errors import ConnectionLostError, VagusError
 from vagus_tui.journal import lock, store
 from vagus_tui.journal.local_copy import local_copy
+from vagus_tui.journal.measured import latest_measured
 from vagus_tui.journal.progress import latest_word, read_progress
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.announcement import maintenance_page, read_announcement
@@ -122,6 +123,7 @@ class Reading(Knowledge):
             banner=await read_announcement(connection),
             page=await maintenance_page(connection),
             app_update=await outcomes(connection),
+            measured=await latest_measured(connection, state.run),
             steps=tuple(await read_progress(connection, state.run.id)) if state.run is not None else (),
             word=await latest_word(connection, state.run.id) if state.run is not None else None,
         )
@@ -129,7 +131,7 @@ class Reading(Knowledge):
         for topic, was, is_now in (
             (Topic.STATE, before.state, snapshot.state),
             (Topic.LOCK, before.lock, snapshot.lock),
-            (Topic.SIGN_OFFS, before.sign_offs, snapshot.sign_offs),
+            (Topic.SIGN_OFFS, (before.sign_offs, before.measured), (snapshot.sign_offs, snapshot.measured)),
             (Topic.OVERRIDES, before.overrides, snapshot.overrides),
             (Topic.BACKUPS, before.backups, snapshot.backups),
             (Topic.PLANNED, before.planned_at, snapshot.planned_at),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from vagus_tui.events import Phase
+from vagus_tui.events import Phase, Status
 from vagus_tui.journal.progress import StepTimes
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.acceptance import TEST_SCRIPT
@@ -32,6 +32,13 @@ def phase_times(steps: Iterable[StepTimes], phase: Phase) -> tuple[datetime, dat
     ends = [step.ended_at for step in found]
     last = None if None in ends else max(end for end in ends if end is not None)
     return min(step.started_at for step in found), last
+
+
+def _measured(session: Knowledge, check: str) -> tuple[Status | None, datetime | None]:
+    """The latest outcome of a check and when, by whoever measured it."""
+    other = session.now.measured.get(check)
+    own = session.results.get(check)
+    return own.status if own is not None else other.status if other is not None else None, other.at if other else None
 
 
 def done_entries(session: Knowledge) -> Done:
@@ -65,9 +72,9 @@ def done_entries(session: Knowledge) -> Done:
         done.setdefault("timeline.cut-over", swapped[1] if swapped is not None else finished)
         if finished is not None:
             done.setdefault("timeline.reopen", finished)
-        results = [session.results[check] for check in VERIFICATION if check in session.results]
-        if results and len(results) == len(VERIFICATION) and not any(result.status.blocks for result in results):
-            done.setdefault("timeline.verify", None)
+        statuses = [_measured(session, check) for check in VERIFICATION]
+        if all(status is not None and not status.blocks for status, _ in statuses):
+            done.setdefault("timeline.verify", max((at for _, at in statuses if at is not None), default=None))
     if state.state is State.CLEANED:
         done.setdefault("timeline.clean-up", state.run.finished_at if state.run is not None else None)
     return done

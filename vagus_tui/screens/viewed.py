@@ -33,14 +33,27 @@ class NoteDialog(PromptDialog):
         return ""
 
 
+def check_entry(session: Session, check: str) -> Entry:
+    """How a check stands: by what was measured here, or else by the latest that anybody measured."""
+    result = session.results.get(check)
+    if result is not None:
+        return Entry(result.status, WORDS[result.status])
+    other = session.now.measured.get(check)
+    if other is None:
+        return Entry(Status.PENDING, "not measured yet")
+    at = moment(other.at, session.settings.timezone)
+    return Entry(other.status, f"{WORDS[other.status]}, {safe_str(other.operator, limit=10)} {at[5:]}")
+
+
 def item_entry(session: Session, item: Item) -> Entry:
     """How an item stands: by its checks, or by the latest sign-off."""
     if item.fulfilment is Fulfilment.CHECK:
-        results = [session.results[check] for check in item.checks if check in session.results]
-        if len(results) < len(item.checks):
-            return Entry(Status.PENDING, "not measured yet")
+        results = [check_entry(session, check) for check in item.checks]
+        pending = [result for result in results if result.status is Status.PENDING]
+        if pending:
+            return pending[0]
         status = worst([result.status for result in results])
-        return Entry(status, WORDS[status])
+        return next(result for result in results if result.status is status)
     signed = session.now.sign_offs.get(item.id)
     if signed is not None and signed.ticked:
         at = moment(signed.at, session.settings.timezone)
@@ -59,8 +72,10 @@ def item_text(session: Session, item: Item) -> Content:
     ]
     if item.fulfilment is Fulfilment.CHECK:
         for check in item.checks:
-            result = session.results.get(check)
-            words = "not measured yet" if result is None else f"{WORDS[result.status]}, {safe_str(result.measured)}"
+            words = check_entry(session, check).words
+            result = session.results.get(check) or session.now.measured.get(check)
+            if result is not None:
+                words += f": {safe_str(result.measured)}"
             lines.append(Content.assemble((f"Check {check}: ", "$text-muted"), words))
     signed = session.now.sign_offs.get(item.id)
     if signed is not None:
