@@ -59,7 +59,7 @@ COLUMNS = (
 )
 KINDS = (
     (Kind.TABLES, "workout tables"),
-    (Kind.CSV, "CSV for people"),
+    (Kind.CSV, "CSV"),
     (Kind.FULL, "everything"),
 )
 
@@ -202,9 +202,9 @@ class BackupScreen(StepScreen):
         for info in found:
             mark, style = ("✓", "") if info.usable else ("✗", "") if info.problems else ("!", "")
             proved = "restored" if info.restored else "verified" if info.verified else "not yet"
-            holds = ", ".join(kind.value for kind in info.kinds) or "unreadable"
+            holds = "all parts" if len(info.kinds) == len(Kind) else ", ".join(kind.value for kind in info.kinds)
             proved = "damaged" if info.problems else proved
-            cells = (mark, moment(info.created, zone), holds, size(info.bytes), info.rows, proved)
+            cells = (mark, moment(info.created, zone), holds or "unreadable", size(info.bytes), info.rows, proved)
             rows.append(Row(str(info.path), cells, style))
         self.query_one("#backups", Rows).set_rows(rows)
         self._explain()

@@ -52,7 +52,6 @@ def backup_text(info: BackupInfo, timezone: str, forecast: Forecast | None = Non
     for table in tables:
         lines.append(
             Content.assemble(
-                "  ",
                 fitted(table.key.removeprefix("public."), _NAME_WIDTH),
                 fitted(number(table.rows), 9, right=True),
             )

@@ -29,7 +29,7 @@ from vagus_tui.widgets.format import clock, duration, moment, number
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.outcome import job_outcome
-from vagus_tui.widgets.rehearsed import space_line, timeline_lines
+from vagus_tui.widgets.rehearsed import forecast_line, space_line, timeline_lines
 from vagus_tui.widgets.text import fitted, safe, safe_str
 from vagus_tui.widgets.title import TitleLine
 
@@ -209,6 +209,8 @@ class RehearsalScreen(WizardScreen):
             whole = "to its end" if forecast.complete else "but not to its end"
             parts.append(safe(f"Rehearsed {when}, {whole}, on PostgreSQL {forecast.server_major}.", "$text-muted"))
         if forecast.seconds_before_cut_over is not None:
+            if job is not None:
+                parts.append(safe(forecast_line(forecast), "bold"))
             parts.append(safe("\n".join(timeline_lines(forecast, width)), lines=True, limit=8000))
             parts.append(safe(space_line(forecast)))
         return Content("\n\n").join(parts)
