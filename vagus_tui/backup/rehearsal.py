@@ -189,6 +189,13 @@ class _Rehearsal:
         async for event in self.copy.restore(archive, _DATABASE, self.control):
             self._pass_on(stage, event)
         self._figures["restore_seconds"] = time.perf_counter() - started
+        if self.copy.complaints:
+            self._emit(
+                NoteEvent(
+                    message=f"{len(self.copy.complaints)} statements outside the compared tables did not run here: "
+                    f"{some(self.copy.complaints)}"
+                )
+            )
         rows = await restored_rows(self.copy, archive, _DATABASE)
         await as_in_production(self.copy)
         return f"{rows:,} rows, as in the manifest"

@@ -16,7 +16,7 @@ from textual.widgets import Button, ContentSwitcher, DataTable, Static
 from vagus_tui.backup.forecast import Forecast, read_forecast
 from vagus_tui.backup.listing import BackupInfo, list_backups
 from vagus_tui.backup.make import make_backup
-from vagus_tui.backup.options import BackupOptions, Kind
+from vagus_tui.backup.options import ArchiveFormat, BackupOptions, Kind
 from vagus_tui.backup.restore import restore_test
 from vagus_tui.backup.upload import upload_backup
 from vagus_tui.backup.verify import verify_backup
@@ -58,10 +58,11 @@ COLUMNS = (
     Column("Proved", 8),
 )
 KINDS = (
-    (Kind.TABLES, "workout tables"),
-    (Kind.CSV, "CSV"),
-    (Kind.FULL, "everything"),
+    (Kind.TABLES, "tables", "the workout tables, with keys, policies and all that hangs on them"),
+    (Kind.CSV, "CSV", "the workout tables for people and spreadsheets"),
+    (Kind.FULL, "all", "everything but Supabase's own schemas, as the guide has it"),
 )
+ONE_FILE = "pg_dump's custom format, as in the guide: one file per archive, but slower"
 
 
 class BackupScreen(StepScreen):
@@ -91,8 +92,9 @@ class BackupScreen(StepScreen):
         with ContentSwitcher(initial="list-pane", id="panes"):
             with Vertical(id="list-pane"):
                 with Horizontal(id="kinds"):
-                    for kind, words in KINDS:
-                        yield Tick(Content(words), value=True, id=f"kind-{kind.value}", compact=True)
+                    for kind, words, told in KINDS:
+                        yield Tick(Content(words), value=True, id=f"kind-{kind.value}", compact=True, tooltip=told)
+                    yield Tick(Content("one file"), value=False, id="one-file", compact=True, tooltip=ONE_FILE)
                     yield Button(Content("Back up now"), id="back-up", compact=True)
                 with Vertical(classes="split"):
                     yield Rows(COLUMNS, id="backups")
@@ -242,14 +244,16 @@ class BackupScreen(StepScreen):
 
     async def _back_up(self) -> None:
         session = self.session
-        kinds = frozenset(kind for kind, _ in KINDS if self.query_one(f"#kind-{kind.value}", Tick).value)
+        kinds = frozenset(kind for kind, *_ in KINDS if self.query_one(f"#kind-{kind.value}", Tick).value)
         if not kinds:
             await self.tell("Nothing chosen", "Tick at least one kind of backup.")
             return
         database = session.database
         if database is None:
             return
-        options = BackupOptions(kinds=kinds)
+        one_file = self.query_one("#one-file", Tick).value
+        form = ArchiveFormat.CUSTOM if one_file else ArchiveFormat.DIRECTORY
+        options = BackupOptions(kinds=kinds, format=form)
         session.start_job(
             "backup",
             lambda control: make_backup(database, session.settings, options, control),

@@ -19,6 +19,7 @@ from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.migration.gates import movable
 from vagus_tui.migration.plan import plan_migration
 from vagus_tui.migration.steps import Plan, PlanStep
+from vagus_tui.report.timeline import RunTimeline, run_timelines
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.schema.v1 import V1Shape
 from vagus_tui.screens.dependent_words import dependent_panel, dependent_rows, dependent_text, selected
@@ -82,6 +83,7 @@ class MigrationScreen(MigrationActs):
         super().__init__()
         self.plan: Plan | None = None
         self.forecast: Forecast | None = None
+        self.timeline: RunTimeline | None = None
         self._forecast_read_for: object = None
         self._planned_for: tuple[object, ...] = ()
 
@@ -155,7 +157,7 @@ class MigrationScreen(MigrationActs):
 
     def _read_forecast(self, state: DatabaseState) -> None:
         """After a run the rehearsal is what it is compared with; also in a wizard that did not run it."""
-        run = None if state.run is None else state.run.id
+        run = None if state.run is None else (state.run.id, state.run.status)
         if state.state is State.MIGRATED and self._forecast_read_for != run:
             self._forecast_read_for = run
             self.attempt(self._load_forecast, group="forecast", exclusive=True)
@@ -163,14 +165,17 @@ class MigrationScreen(MigrationActs):
     async def _load_forecast(self) -> None:
         async with self.session.context("forecast") as context:
             self.forecast = await latest_forecast(context.connection, context.settings, context.state.shape)
+            runs = {timeline.run: timeline for timeline in await run_timelines(context.connection)}
         state = self.session.state
+        if state is not None and state.run is not None:
+            self.timeline = runs.get(str(state.run.id))
         if state is not None and not self.running and state.state is State.MIGRATED:
             self._show_stand(self._standing(state))
 
     def _standing(self, state: DatabaseState) -> Content:
         parts = [standing_text(self.session, state, self.job)]
         if state.run is not None and state.state is State.MIGRATED:
-            parts.append(against_actual(self.session, state.run, self.forecast))
+            parts.append(against_actual(self.timeline, self.forecast))
         return Content("\n\n").join(part for part in parts if part.plain)
 
     def _just_ended(self) -> bool:

@@ -9,9 +9,7 @@ from textual.content import Content
 
 from vagus_tui.backup.forecast import Forecast, compare
 from vagus_tui.events import Phase
-from vagus_tui.journal.store import Run
-from vagus_tui.screens.session import Session
-from vagus_tui.screens.timeline_facts import phase_times
+from vagus_tui.report.timeline import RunTimeline
 from vagus_tui.widgets.format import ago, duration
 from vagus_tui.widgets.job_view import PhaseLine
 from vagus_tui.widgets.rehearsed import comparison_lines
@@ -60,17 +58,13 @@ def hold_back(forecast: Forecast | None) -> str:
     return f"quick rollback, about {duration(forecast.rollback_seconds)} (rehearsed), keeps later writes"
 
 
-def against_actual(session: Session, run: Run, forecast: Forecast | None) -> Content:
+def against_actual(timeline: RunTimeline | None, forecast: Forecast | None) -> Content:
     """Forecast against actual, of the run that moved this database; empty where nothing was rehearsed before it."""
-    if forecast is None or run.kind != "migrate" or forecast.rehearsed_at >= run.started_at:
+    if timeline is None or forecast is None or timeline.kind != "migrate":
         return Content("")
-    actual = {}
-    for phase in Phase:
-        times = phase_times(session.now.steps, phase)
-        if times is not None and times[1] is not None:
-            actual[phase.value] = (times[1] - times[0]).total_seconds()
-    waited = run.figures.get("writes_waited_seconds")
-    found = compare(forecast, actual, None if waited is None else float(waited))
+    if forecast.rehearsed_at >= timeline.started_at:
+        return Content("")
+    found = compare(forecast, {span.phase: span.seconds for span in timeline.spans}, timeline.waited)
     if not found:
         return Content("")
     head = Content.styled(f"Forecast against actual, rehearsed {ago(forecast.rehearsed_at)}", "$text-muted")
