@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from vagus_tui.database.dependent_reader import COMPAT
+from vagus_tui.database.privileges import Grant
 from vagus_tui.events import Phase
 from vagus_tui.journal.schema import DDL as JOURNAL
 from vagus_tui.journal.state import STAGING
@@ -18,6 +19,7 @@ from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import NamedSql, V2Ddl
 from vagus_tui.schema.identifiers import literal, qualified, quote
 from vagus_tui.schema.mapping import QUIET_PREFERENCES, Prepared, WorkoutMapping
+from vagus_tui.schema.rights import bare
 
 DAY_KEYS = "build-day-keys"
 
@@ -354,23 +356,39 @@ def grant_statements(survey: Survey, ddl: V2Ddl) -> list[str]:
     statements = []
     for table in ddl.tables:
         relation = ddl.relation(table)
-        source = survey.shape.tables[v2.MODEL[table].grants_like].name
-        roles = sorted({grant.grantee for grant in survey.grants if grant.table == source})
-        statements.append(f"revoke all on {relation} from public")
-        for grant in survey.grants:
-            if grant.table != source:
-                continue
+        base = v2.MODEL[table].grants_like
+        source = survey.shape.tables[base].name
+        grants = [grant for grant in survey.grants if grant.table == source]
+        statements.append(bare(relation))
+        for grant in grants:
             # MAINTAIN came with PostgreSQL 17 and means nothing to an app; a sequence has no rows of its own here.
             privileges = [name.lower() for name in grant.privileges if name != "MAINTAIN"]
-            if privileges:
+            column = _granted_column(survey, table, grant)
+            if privileges and column is not None:
                 grantee = "public" if grant.grantee == "public" else quote(grant.grantee)
                 option = " with grant option" if grant.grantable else ""
-                statements.append(f"grant {', '.join(privileges)} on {relation} to {grantee}{option}")
-        base = v2.V1_BASES.get(table)
-        if base and ddl.types[v2.ID_PLACEHOLDERS[base]] != "uuid" and roles:
-            listed = ", ".join("public" if role == "public" else quote(role) for role in roles)
-            statements.append(f"grant usage, select on sequence {qualified(STAGING, f'{table}_id_seq')} to {listed}")
+                listed = ", ".join(f"{name}{column}" for name in privileges)
+                statements.append(f"grant {listed} on {relation} to {grantee}{option}")
+        roles = sorted({grant.grantee for grant in grants})
+        if table in v2.V1_BASES and ddl.types[v2.ID_PLACEHOLDERS[base]] != "uuid":
+            sequence = qualified(STAGING, ddl.sequence(table))
+            statements.append(bare(sequence))
+            if roles:
+                listed = ", ".join("public" if role == "public" else quote(role) for role in roles)
+                statements.append(f"grant usage, select on sequence {sequence} to {listed}")
         owner = survey.owners.get(source, survey.me)
         if owner != survey.me:
             statements.append(f"alter table {relation} owner to {quote(owner)}")
     return statements
+
+
+def _granted_column(survey: Survey, table: str, grant: Grant) -> str | None:
+    """The column that a grant is about, in v2's name and in brackets; "" for the table, None where v2 has none."""
+    if not grant.column:
+        return ""
+    if table not in v2.V1_BASES:
+        return None
+    carried = v2.carried_columns(table, survey.shape.tables[v2.V1_BASES[table]])
+    name = carried.get(grant.column, grant.column)
+    known = {column.name for column in v2.MODEL[table].columns} | set(carried.values())
+    return f" ({quote(name)})" if name in known else None

@@ -45,7 +45,7 @@ def compat_statements(shape: V1Shape, source: str, grants: tuple[Grant, ...], ma
     for base in v1.TABLES:
         name = shape.tables[base].name
         statements.extend(
-            f"grant select on {qualified(COMPAT, name)} to "
+            f"grant select{f' ({quote(grant.column)})' if grant.column else ''} on {qualified(COMPAT, name)} to "
             f"{'public' if grant.grantee == 'public' else quote(grant.grantee)}"
             for grant in grants
             if grant.table == name and "SELECT" in grant.privileges

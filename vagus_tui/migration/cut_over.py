@@ -46,7 +46,7 @@ def rename_statement(schema: str, rename: Rename, *, back: bool = False) -> str:
         return f"alter sequence {qualified(schema, old)} rename to {quote(new)}"
     if rename.kind == "function":
         # For functions `table` holds the argument types that tell overloads apart.
-        return f"alter function {qualified(schema, old)}({rename.table}) rename to {quote(new)}"
+        return f"alter routine {qualified(schema, old)}({rename.table}) rename to {quote(new)}"
     return f"alter table {qualified(schema, rename.table)} rename constraint {quote(old)} to {quote(new)}"
 
 

@@ -11,6 +11,7 @@ from vagus_tui.database.dependents import Dependent, Fate, Kind
 from vagus_tui.migration.binding import foreign_bases, in_path, translated
 from vagus_tui.migration.survey import Survey
 from vagus_tui.schema.identifiers import literal, qualified, quote
+from vagus_tui.schema.rights import bare
 
 
 def _followers(survey: Survey) -> list[Dependent]:
@@ -55,7 +56,7 @@ def _made(
         statements.extend(in_path(f"{quote(schema)}, pg_temp", _index_on(index, relation)))
     if view.fact("comment"):
         statements.append(f"comment on materialized view {relation} is {literal(view.fact('comment'))}")
-    statements.append(_same_rights(like, relation))
+    statements += _same_rights(like, relation)
     if view.owner != survey.me:
         statements.append(f"alter materialized view {relation} owner to {quote(view.owner)}")
     return statements
@@ -68,21 +69,17 @@ def _index_on(index: str, relation: str) -> str:
     return f"{head} ON {relation}{using}{tail}"
 
 
-def _same_rights(old: str, new: str) -> str:
+def _same_rights(old: str, new: str) -> list[str]:
     """Give the new one exactly the old one's grants, whatever default privileges say."""
     block = (
         "declare g record;\nbegin\n"
-        f"for g in select distinct coalesce(quote_ident(r.rolname), 'public') as grantee from pg_class c, "
-        "aclexplode(c.relacl) a left join pg_roles r on r.oid = a.grantee\n"
-        f"  where c.oid = {literal(new).strip()}::regclass and a.grantee <> c.relowner loop\n"
-        f"  execute {literal(f'revoke all on {new} from ')} || g.grantee;\nend loop;\n"
         "for g in select lower(a.privilege_type) as privilege, coalesce(quote_ident(r.rolname), 'public') as grantee,\n"
         "    case when a.is_grantable then ' with grant option' else '' end as further from pg_class c,\n"
         "    aclexplode(c.relacl) a left join pg_roles r on r.oid = a.grantee\n"
         f"  where c.oid = {literal(old).strip()}::regclass and a.grantee <> c.relowner loop\n"
         f"  execute 'grant ' || g.privilege || {literal(f' on {new} to ')} || g.grantee || g.further;\nend loop;\nend"
     )
-    return f"do {literal(block)}"
+    return [bare(new), f"do {literal(block)}"]
 
 
 def swap_statements(survey: Survey) -> list[str]:

@@ -16,6 +16,8 @@ from vagus_tui.migration.fates import decide
 from vagus_tui.migration.plain_tables import ODDITIES_NEXT, table_oddities
 from vagus_tui.rollback.take_up import archive_to_take_up
 from vagus_tui.schema import v1, v2
+from vagus_tui.schema.ddl import V2Ddl
+from vagus_tui.schema.functions import signatures
 from vagus_tui.schema.v1 import V1Shape
 
 PREFERENCES = v2.PREFERENCES
@@ -135,7 +137,10 @@ async def survey(connection: Connection, shape: V1Shape, *, repeat_exercises: bo
     relations = {
         row["relname"]
         for row in await connection.fetch(
-            "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1",
+            "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 "
+            # A table brings a type of its name, so a domain or an enum of that name is in its way too.
+            "union select t.typname from pg_type t join pg_namespace n on n.oid = t.typnamespace "
+            "where n.nspname = $1 and t.typrelid = 0 and t.typcategory <> 'A'",
             shape.schema,
         )
     }
@@ -152,10 +157,11 @@ async def survey(connection: Connection, shape: V1Shape, *, repeat_exercises: bo
             next_step="Rename it or move it to another schema, then start again.",
         )
     functions = await connection.fetch(
-        "select p.proname as name, pg_get_function_identity_arguments(p.oid) as arguments from pg_proc p "
+        "select p.proname as name, pg_get_function_identity_arguments(p.oid) as arguments, "
+        "array(select o.proname::text from pg_proc o where o.pronamespace = n.oid) as routines from pg_proc p "
         "join pg_namespace n on n.oid = p.pronamespace where n.nspname = $1 and p.proname = any($2::text[])",
         shape.schema,
-        ["calculate_plan_volume", "detect_prs", "get_muscle_group_volume", "workout_touch_updated_at"],
+        sorted(signatures(V2Ddl(shape.schema, shape))),
     )
     blocks = await connection.fetchval(
         "select (pg_relation_size(c.oid) / current_setting('block_size')::bigint)::integer "
@@ -177,7 +183,8 @@ async def survey(connection: Connection, shape: V1Shape, *, repeat_exercises: bo
         me=await connection.fetchval("select current_user::text"),
         preferences=preferences,
         functions_in_the_way=tuple(
-            Rename("function", row["arguments"], row["name"], f"{row['name']}{v1.SUFFIX}") for row in functions
+            Rename("function", row["arguments"], row["name"], suffixed(row["name"], set(row["routines"])))
+            for row in functions
         ),
         server_version=connection.get_server_version().major,
         whole_rows=await _whole_rows(connection, shape),

@@ -25,6 +25,7 @@ from vagus_tui.schema import v1
 from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.functions import moved, signatures
 from vagus_tui.schema.identifiers import literal, qualified, quote
+from vagus_tui.schema.rights import bare
 
 MIGRATED_STATES = ("migrated", "cleaned", "unknown")
 """States of a backup in which `*_v1` are names that a migration gave; otherwise somebody gave them by hand."""
@@ -316,21 +317,6 @@ class Replacement:
             ]
         analyze = tuple(f"analyze {qualified(SCHEMA, name)}" for name in self.finals.values())
         return [*steps, PlanStep("settle-analyze", Phase.SETTLE, "statistics", analyze, undo="none needed")]
-
-
-def bare(relation: str) -> str:
-    """Take away whatever default privileges gave away on something new: only its owner is left with rights."""
-    kind = (
-        "select distinct case c.relkind when 'S' then 'sequence' else 'table' end as kind,\n"
-        "    coalesce(quote_ident(r.rolname), 'public') as role"
-    )
-    return (
-        f"do $vagus$ declare found record; begin\nfor found in {kind}\n"
-        "  from pg_class c cross join lateral aclexplode(c.relacl) a left join pg_roles r on r.oid = a.grantee\n"
-        f"  where c.oid = {literal(relation).strip()}::regclass and a.grantee <> c.relowner\n"
-        f"loop execute format('revoke all on %s %s from %s', found.kind, {literal(relation).strip()}, found.role);\n"
-        "end loop; end $vagus$"
-    )
 
 
 def own_not_nulls(relation: str, made_as: str, name: str) -> str:

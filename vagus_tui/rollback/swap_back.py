@@ -79,7 +79,12 @@ def _sequence_updates(survey: Survey) -> list[str]:
         relation = qualified(survey.shape.schema, table.name)
         statements.append(
             "select setval(s.name, highest.id) from\n"
-            f"(select pg_get_serial_sequence({literal(relation).strip()}, 'id')::regclass as name) s,\n"
+            f"(select coalesce(pg_get_serial_sequence({literal(relation).strip()}, 'id')::regclass, (\n"
+            # A default may draw from a sequence that is tied to no table.
+            "  select q.oid::regclass from pg_attrdef d join pg_attribute a on a.attrelid = d.adrelid\n"
+            "    and a.attnum = d.adnum and a.attname = 'id' join pg_depend u on u.classid = 'pg_attrdef'::regclass\n"
+            "    and u.objid = d.oid join pg_class q on q.oid = u.refobjid and q.relkind = 'S'\n"
+            f"  where d.adrelid = {literal(relation).strip()}::regclass limit 1)) as name) s,\n"
             f"(select max(id) as id from {relation}) highest\n"
             "where s.name is not null and highest.id > coalesce(pg_sequence_last_value(s.name), 0)"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vagus_tui.schema import v2
 from vagus_tui.schema.ddl import NamedSql, V2Ddl, coach_has_status
 from vagus_tui.schema.identifiers import qualified, quote
+from vagus_tui.schema.rights import bare_function
 
 _SIGNATURES = {
     "workout_coached_users": "()",
@@ -26,7 +27,7 @@ def _access(ddl: V2Ddl, name: str, returns: str, body: str) -> NamedSql:
         f"create function {signature} returns setof {returns}\n"
         "language sql stable security definer set search_path = ''\n"
         f"begin atomic\n  {body};\nend;\n"
-        f"revoke all on function {signature} from public;\n"
+        f"{bare_function(signature)};\n"
         f"grant execute on function {signature} to authenticated, service_role",
     )
 
@@ -127,7 +128,7 @@ def analytics_functions(ddl: V2Ddl) -> list[NamedSql]:
         made.append(
             NamedSql(
                 name,
-                f"{sql};\nrevoke all on function {signature} from public;\n"
+                f"{sql};\n{bare_function(signature)};\n"
                 f"grant execute on function {signature} to authenticated, service_role",
             )
         )

@@ -11,7 +11,7 @@ from vagus_tui.checks.fault import Fault, changed_table
 from vagus_tui.checks.verification.base import SCHEMA, against_v1, on_v2, relation
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import quote
-from vagus_tui.database.privileges import read_grants
+from vagus_tui.database.privileges import Grant, read_grants
 from vagus_tui.events import Status
 from vagus_tui.schema import v2
 
@@ -152,15 +152,28 @@ async def _indexes(context: Context) -> Outcome:
     return Outcome(Status.PASS, measured, expected=gaps.expected)
 
 
+async def _table_grants(context: Context, schema: str, tables: list[str]) -> list[Grant]:
+    """Grants on whole tables; those on single columns have no like in the other version."""
+    return [grant for grant in await read_grants(context.connection, schema, tables) if not grant.column]
+
+
 async def _grants(context: Context) -> Outcome:
     shape = context.shape
-    old = await read_grants(context.connection, shape.schema, [table.name for table in shape.tables.values()])
-    new = await read_grants(context.connection, SCHEMA, list(v2.TABLES))
+    old = await _table_grants(context, shape.schema, [table.name for table in shape.tables.values()])
+    new = await _table_grants(context, SCHEMA, list(v2.TABLES))
     wrong = []
     for table in v2.TABLES:
         source = shape.tables[v2.MODEL[table].grants_like].name
-        had = {grant.grantee: set(grant.privileges) - {"MAINTAIN"} for grant in old if grant.table == source}
-        has = {grant.grantee: set(grant.privileges) - {"MAINTAIN"} for grant in new if grant.table == table}
+        had = {
+            grant.grantee: set(grant.privileges) - {"MAINTAIN"}
+            for grant in old
+            if grant.table == source and not grant.column
+        }
+        has = {
+            grant.grantee: set(grant.privileges) - {"MAINTAIN"}
+            for grant in new
+            if grant.table == table and not grant.column
+        }
         for role in sorted({*had, *has} & {*v2.API_ROLES, "public"}):
             if lost := had.get(role, set()) - has.get(role, set()):
                 wrong.append(f"{role} may not {', '.join(sorted(lost)).lower()} {table}, but could {source}")
