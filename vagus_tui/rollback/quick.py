@@ -123,6 +123,8 @@ class _Rollback:
         locked = time.perf_counter()
         async with connection.transaction(), asyncio.timeout(LIMIT_SECONDS):
             await connection.execute(f"set local lock_timeout = {self.settings.lock_timeout_ms}")
+            # Compiling takes longer than these queries, and writers wait for it.
+            await connection.execute("set local jit = off")
             for step in steps:
                 started = time.perf_counter()
                 emit(StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.STARTED))
