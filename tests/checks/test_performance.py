@@ -52,8 +52,8 @@ async def test_before_and_after_a_migration(options: SandboxOptions, make_databa
     assert after["slowdown"].status is Status.PASS and "×" in str(after["plan-loading"].measured)
     message = after["history"].message or ""
     # Whom it was measured with, and what the figures are worth.
-    assert "longest history" in message and "coach" in message
-    assert "first run" in message and "median of 5 warm runs" in message and "cannot be emptied" in message
+    assert "Longest history" in message and "Busiest coach" in message
+    assert "first run" in message and "median of up to 5 warm runs" in message and "cannot be emptied" in message
 
 
 async def test_nobody_to_measure_with(empty_database: TestDatabase) -> None:

@@ -18,10 +18,10 @@ async def test_an_interval_is_chosen_on_a_screen_of_checks(clean_database: TestD
         session = wizard(pilot).session
         await pilot.press("2")
         for seconds, words in ((30, "every 30 s"), (60, "every 1 min"), (300, "every 5 min")):
-            await pilot.press("t")
+            await pilot.press("M")
             await until_text(pilot, words)
             assert session.interval(Group.PREREQUISITES) == session.interval(Group.DATA_QUALITY) == seconds
-        await pilot.press("t")
+        await pilot.press("M")
         await until(pilot, lambda: not session.watches)
         assert "every 5 min" not in screen_text(pilot)
 
@@ -33,7 +33,7 @@ async def test_every_group_can_be_watched_from_anywhere(clean_database: TestData
         await pilot.press("7")
         await pilot.press("W")
         await until_text(pilot, "Nothing runs by itself", "Performance · off", "Plan loading")
-        await pilot.press("t")
+        await pilot.press("M")
         await until_text(pilot, "every 30 s", "1 round", "none fails")
         # Enter shows how the server goes about it; escape leads back, and then to where it was opened.
         await pilot.press("enter")

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import ScrollableContainer, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import DataTable, Static
 
@@ -53,10 +53,11 @@ class CheckDetail(WizardScreen):
         yield HeaderLine(self.session)
         with Vertical(id="detail"):
             yield TitleLine(safe_str(self.check.title))
-            yield Static(explanation(self.check, self.event, self.hint), id="explanation")
+            with VerticalScroll(id="explanation", can_focus=False):
+                yield Static(explanation(self.check, self.event, self.hint))
             yield Static("", id="rows-note")
             yield DataTable(id="rows", cursor_type="row", zebra_stripes=False)
-            with VerticalScroll(id="account-scroll"):
+            with ScrollableContainer(id="account-scroll"):
                 yield Static("", id="account")
         yield KeyFooter()
 
@@ -100,8 +101,9 @@ class CheckDetail(WizardScreen):
         note = self.query_one("#rows-note", Static)
         if self.account:
             note.update(Content.styled("How the server goes about it, as the user", "$text-muted"))
-            scroll = self.query_one("#account-scroll", VerticalScroll)
+            scroll = self.query_one("#account-scroll", ScrollableContainer)
             scroll.display = True
+            # Plans are read by their indentation: they scroll sideways rather than being broken.
             self.query_one("#account", Static).update(safe_block(self.account))
             scroll.focus()
             return
@@ -123,7 +125,7 @@ class CheckDetail(WizardScreen):
     def action_cursor(self, direction: int) -> None:
         """One row up or down."""
         if self.account:
-            self.query_one("#account-scroll", VerticalScroll).scroll_relative(y=direction, animate=False)
+            self.query_one("#account-scroll", ScrollableContainer).scroll_relative(y=direction, animate=False)
             return
         table: DataTable[object] = self.query_one("#rows", DataTable)
         if direction > 0:

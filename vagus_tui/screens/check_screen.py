@@ -40,7 +40,7 @@ class CheckScreen(StepScreen):
         Binding("n", "next_problem", "next", tooltip="go to the next check that fails, or warns when none does"),
         Binding("s", "sql", "SQL", tooltip="the statement behind the selected check"),
         Binding("o", "override", "override", tooltip="let the selected check pass, by name and with a reason"),
-        Binding("t", "repeat", "repeat", tooltip="run again by itself: off, every 30 s, 1 min, 5 min"),
+        Binding("M", "repeat", "monitor", tooltip="run again by itself: off, every 30 s, 1 min, 5 min"),
         Binding("W", "app.watch", "watch", tooltip="how watched checks went over time"),
     ]
 

@@ -51,7 +51,7 @@ class MonitorScreen(WizardScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back", key_display="esc"),
-        Binding("t", "repeat", "repeat", tooltip="run the selected group by itself: off, every 30 s, 1 min, 5 min"),
+        Binding("M", "repeat", "monitor", tooltip="run the selected group by itself: off, every 30 s, 1 min, 5 min"),
         Binding("r", "run", "run now", tooltip="run the selected group once"),
         Binding("n", "next_problem", "next", tooltip="go to the next check that fails, or has failed"),
     ]
@@ -127,7 +127,7 @@ class MonitorScreen(WizardScreen):
         sections = []
         for group in self.groups:
             seconds = self.session.interval(group)
-            often = f"every {every(seconds)}" if seconds else "off: t watches it"
+            often = f"every {every(seconds)}" if seconds else "off: M starts it"
             sections.append((f"{TITLES[group]} · {often}", [self._watched(check) for check in checks_for(group)]))
         self.table.fill(sections)
         known = [self.session.results[check.id] for check in self._checks() if check.id in self.session.results]
@@ -140,7 +140,7 @@ class MonitorScreen(WizardScreen):
     def _tick(self) -> None:
         lines = [self._line(self.session.watches[group]) for group in self.groups if group in self.session.watches]
         if not lines:
-            lines = [Content.styled("Nothing runs by itself. t starts the selected group.", "$text-muted")]
+            lines = [Content.styled("Nothing runs by itself. M starts the selected group.", "$text-muted")]
         text = Content("\n").join(lines)
         static = self.query_one("#watches", Static)
         if not isinstance(static.content, Content) or not static.content.is_same(text):

@@ -27,7 +27,11 @@ def course(samples: Sequence[Sample], width: int) -> Content:
     Failures show as ✗ and warnings as !, so that nothing depends on colours.
     """
     shown = samples[-width:] if width > 0 else ()
-    top = max((sample.value for sample in shown if sample.value is not None), default=0.0)
+    values = [sample.value for sample in shown if sample.value is not None]
+    top = max(values, default=0.0)
+    if top > 0 and min(values) == top:
+        # Always the same: a quiet line half way up.
+        top *= 2
     cells = []
     for sample in shown:
         if sample.status.blocks or sample.status in (Status.WARN, Status.SKIP):

@@ -10,7 +10,7 @@ from vagus_tui.checks.performance.pages import PAGES, Page
 from vagus_tui.checks.performance.plans import account_of
 from vagus_tui.checks.performance.subjects import Subject, subjects
 from vagus_tui.checks.performance.tables import Tables, v1_tables, v2_tables
-from vagus_tui.checks.performance.timing import ROLE, Measured, measure
+from vagus_tui.checks.performance.timing import ROLE, RUNS, Measured, measure
 from vagus_tui.events import Status
 from vagus_tui.runbook.rollback_advice import SLOWDOWN_CRITICAL, SLOWDOWN_TOLERABLE
 
@@ -101,11 +101,8 @@ def _line(one: Measured) -> str:
         if timing.stopped:
             parts.append(f"{name} broken off after {milliseconds(timing.warm)}")
         else:
-            parts.append(
-                f"{name} {milliseconds(timing.warm)}, median of {timing.runs} warm runs, "
-                f"first run {milliseconds(timing.first)}"
-            )
-    return f"{one.subject.words}: {'; '.join(parts)}."
+            parts.append(f"{name} {milliseconds(timing.warm)} (first run {milliseconds(timing.first)})")
+    return f"{one.subject.words}: {', '.join(parts)}."
 
 
 async def _probe(page: Page, context: Context) -> Outcome:
@@ -151,8 +148,9 @@ def _how(found: Versions) -> str:
         else " It is what v2 will be compared with."
     )
     return (
-        f"As {ROLE}, under row level security, without the network's share, in transactions that are rolled back. "
-        f"The first run may read from disk; the server's own cache cannot be emptied from here.{compared}"
+        f"Each is the median of up to {RUNS} warm runs as {ROLE}, under row level security, without the network's "
+        "share, in transactions that are rolled back. The first run may read from disk; the server's own cache "
+        f"cannot be emptied from here.{compared}"
     )
 
 

@@ -53,7 +53,7 @@ class Subject:
     @property
     def words(self) -> str:
         """Who it is, for the message: the kind, how much there is, and the id to look them up by."""
-        return f"{self.kind} ({self.logs:,} logged sets, {self.actor})"
+        return f"{self.kind}, {self.logs:,} logged sets, user {self.actor}"
 
 
 async def subjects(context: Context, tables: Tables) -> list[Subject]:
@@ -69,9 +69,9 @@ async def _choose(connection: Connection, tables: Tables) -> list[Subject]:
     async with connection.transaction(readonly=True):
         await connection.execute("set local work_mem = '64MB'")
         wanted = [
-            ("longest history", await _most_logged(connection, tables)),
-            ("largest plan", await _largest_plan(connection, tables)),
-            ("coach", await _busiest_coach(connection, tables)),
+            ("Longest history", await _most_logged(connection, tables)),
+            ("Largest plan", await _largest_plan(connection, tables)),
+            ("Busiest coach", await _busiest_coach(connection, tables)),
         ]
         found: list[Subject] = []
         for kind, pair in wanted:

@@ -63,8 +63,8 @@ class Measured:
         """How many times v1's time v2 takes; None where there is nothing to compare."""
         if self.v1 is None or self.v2 is None or self.v1.stopped:
             return None
-        # Below a hundredth of a millisecond the clock says nothing.
-        return self.v2.warm / max(self.v1.warm, 0.00001)
+        # Below a tenth of a millisecond the network's jitter is larger than the figure.
+        return self.v2.warm / max(self.v1.warm, 0.0001)
 
 
 async def measure(
