@@ -22,6 +22,7 @@ from vagus_tui.backup.rehearsal_users import Writes, look_for, untouched
 from vagus_tui.backup.window import lanes, window_rows
 from vagus_tui.checks import registry
 from vagus_tui.checks.base import Check, Context, Group, Outcome
+from vagus_tui.checks.selftest import last_self_test
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.events import NoteEvent, Phase, Status, StepEvent, StepState
@@ -77,6 +78,8 @@ async def test_the_whole_way_there_and_back_and_there_again(settings: Settings, 
     assert not info.problems and read_forecast(info.path) == forecast
     assert (await collect(verify_backup(info.path, Control()))).result.ok
     async with opened(settings) as connection:
+        tested = await last_self_test(connection)
+        assert tested is not None and tested.ok and tested.where == "in a rehearsal"
         state = await read_state(connection)
         assert state.state is State.V1
         assert await latest_forecast(connection, settings) == forecast

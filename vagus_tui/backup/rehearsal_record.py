@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -13,6 +15,7 @@ from vagus_tui.backup.folder import REHEARSAL
 from vagus_tui.backup.forecast import TOPIC, Forecast
 from vagus_tui.backup.identity import read_fingerprint
 from vagus_tui.backup.manifest import Manifest
+from vagus_tui.checks.selftest import SelfTest, keep_self_test
 from vagus_tui.database.connection import Database
 from vagus_tui.errors import VagusError
 from vagus_tui.journal import store
@@ -61,6 +64,13 @@ class RealDatabase:
         except (VagusError, asyncpg.PostgresError):
             return "The rehearsal could not be written into the journal: its figures lie beside the backup."
         return ""
+
+    async def keep_self_test(self, found: SelfTest) -> None:
+        """Write into its journal how the checks were tested; where that is not possible the next one will be."""
+        if not self.note:
+            with contextlib.suppress(VagusError, asyncpg.PostgresError):
+                async with Database(self.settings).connection("rehearsal") as connection:
+                    await keep_self_test(connection, replace(found, where="in a rehearsal"))
 
 
 def write_forecast(folder: Path, forecast: Forecast) -> None:

@@ -45,6 +45,7 @@ STAGES = (
     Stage("migrate", "Migrate and prove"),
     Stage("verification", "Verification"),
     Stage("access", "Access"),
+    Stage("self-test", "The checks themselves"),
     Stage("writes", "Users write on v2"),
     Stage("rollback", "Roll back with their writes"),
     Stage("compare", "Look for every write"),
@@ -59,6 +60,8 @@ MEANING = {
     "migrate": "In production the run would have ended in the same way. Do not start it before this is understood.",
     "verification": "In production v2 would be in use with this wrong. Do not migrate before it is understood.",
     "access": "In production users would see too much or too little. Do not migrate before it is understood.",
+    "self-test": "A check that does not see its fault proves nothing in production either. Do not rely on it before "
+    "this is understood.",
     "writes": "In production users could not write after the cut-over. Do not migrate before it is understood.",
     "rollback": "In production the quick way back would be refused, and v2 would stay in use: only a backup would "
     "lead back. Do not migrate before it is understood.",

@@ -78,6 +78,7 @@ class SelfTest:
         seen: faults that turned their check red, by check.
         missed: faults that did not; then the check cannot be trusted.
         skipped: faults that were not tried, with the reason.
+        where: where they were tested, in words that follow on "tested"; empty for this database itself.
     """
 
     seen: dict[str, int] = field(default_factory=dict)
@@ -86,6 +87,7 @@ class SelfTest:
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
     operator: str = ""
     seconds: float = 0.0
+    where: str = ""
 
     @property
     def ok(self) -> bool:
@@ -124,8 +126,19 @@ def cost(checks: Sequence[Check]) -> str:
     )
 
 
-async def self_test(context: Context, checks: Sequence[Check]) -> AsyncIterator[FaultEvent | SelfTest]:
+async def keep_self_test(connection: Connection, found: SelfTest) -> None:
+    """Keep a test of the checks in the journal."""
+    await store.note(connection, TOPIC, asdict(found), operator=found.operator)
+
+
+async def self_test(
+    context: Context, checks: Sequence[Check], *, live: bool | None = None, each: int | None = None
+) -> AsyncIterator[FaultEvent | SelfTest]:
     """Show every check its faults; yields each with its outcome, and the sum last, which the journal keeps.
+
+    Args:
+        live: users may be waiting, so nothing is held for long; by default everywhere but in development.
+        each: at most so many faults of a check, where time is short.
 
     Cancelling stops in the midst of a fault: the server rolls it back.
 
@@ -134,7 +147,8 @@ async def self_test(context: Context, checks: Sequence[Check]) -> AsyncIterator[
     """
     connection = context.connection
     started = time.perf_counter()
-    live = context.settings.environment is not Environment.DEVELOPMENT
+    if live is None:
+        live = context.settings.environment is not Environment.DEVELOPMENT
     found = SelfTest(operator=context.settings.operator)
     before = await connection.fetchval(_DEFINITIONS)
     notes = bool(await connection.fetchval("select to_regclass($1) is not null", V2_CHANGES))
@@ -146,7 +160,7 @@ async def self_test(context: Context, checks: Sequence[Check]) -> AsyncIterator[
     for check in shown:
         sound = healthy[check.id]
         takes = shared if check.group is Group.ACCESS else sound.seconds or 0.0
-        for fault in check.faults:
+        for fault in check.faults[:each]:
             event = await _try(context, check, fault, sound, takes, transactions, live=live, notes=notes)
             if event.status is Status.PASS:
                 found.seen[check.id] = found.seen.get(check.id, 0) + 1
@@ -158,7 +172,7 @@ async def self_test(context: Context, checks: Sequence[Check]) -> AsyncIterator[
     await _prove_untouched(connection, before, transactions)
     found = SelfTest(**{**_fields(found), "seconds": time.perf_counter() - started})
     if await journal_exists(connection):
-        await store.note(connection, TOPIC, asdict(found), operator=found.operator)
+        await keep_self_test(connection, found)
     yield found
 
 

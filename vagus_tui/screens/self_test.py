@@ -49,7 +49,9 @@ def last_tested(found: SelfTest | None) -> Content:
     if found is None:
         return Content.styled("The checks were never tested here: t plants their faults.", "$text-muted")
     return Content.assemble(
-        ("Checks tested ", "$text-muted"), f"{ago(found.at)} by {safe_str(found.operator)}: ", summary(found)
+        ("Checks tested ", "$text-muted"),
+        f"{ago(found.at)}{found.where and f' {found.where}'} by {safe_str(found.operator)}: ",
+        summary(found),
     )
 
 
