@@ -270,7 +270,7 @@ class HumanOutput:
             if self._progress is None:
                 self._progress = Progress(
                     TextColumn("{task.description}", markup=False),
-                    BarColumn(bar_width=None),
+                    BarColumn(bar_width=20),
                     TextColumn("{task.fields[amount]}", markup=False, justify="right"),
                     TimeRemainingColumn(compact=True),
                     console=self._console,
@@ -289,9 +289,7 @@ class HumanOutput:
         if not self._console.is_terminal or self._progress is None:
             return
         words = f"{int(event.share * 100)}%"
-        if event.rate:
-            words += f"  {event.rate:,.0f} rows/s"
-        if event.seconds_left is not None:
+        if event.seconds_left:
             words += f"  about {duration(event.seconds_left)} left"
         if WHOLE not in self._tasks:
             self._tasks[WHOLE] = self._progress.add_task("in all", total=1.0, amount=words)

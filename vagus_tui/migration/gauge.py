@@ -34,17 +34,19 @@ PROOF_COST: Mapping[str, float] = {
     v2.SESSIONS: 62,
     v2.LOGS: 4,
 }
-INDEX_COST, LOOK_COST = 2.2, 1.0
+INDEX_COST, LOOK_COST, STATISTICS_COST = 2.2, 1.0, 1.8
 """Microseconds per row."""
 
 LEAST_WEIGHT = 0.01
-COUNTED = (Phase.PREPARE, Phase.BUILD, Phase.CATCH_UP, Phase.PROVE)
-"""The phases whose length depends on the rows; what comes after takes a moment, or as long as the operator likes."""
+UNTIL_HOLD = (Phase.PREPARE, Phase.BUILD, Phase.CATCH_UP, Phase.PROVE)
+"""The phases before the decision, which takes as long as the operator likes."""
+
+WITHOUT_HOLD = (*UNTIL_HOLD, Phase.CUT_OVER, Phase.SETTLE)
 
 RATE_SECONDS = 5.0
 
 
-def weight(step: PlanStep) -> float:
+def weight(step: PlanStep, all_rows: int = 0) -> float:
     """What a step costs, in seconds of the machine that the costs were measured on."""
     rows = step.rows or 0
     if step.phase is Phase.PROVE:
@@ -53,6 +55,8 @@ def weight(step: PlanStep) -> float:
         cost = FILL_COST[made]
     elif step.id.startswith("index-"):
         cost = INDEX_COST
+    elif step.id == "settle-analyze":
+        cost, rows = STATISTICS_COST, all_rows
     else:
         cost = LOOK_COST
     return LEAST_WEIGHT + cost * rows / 1e6
@@ -73,12 +77,17 @@ class Gauge:
     """Follows the steps of one run. Never falls, never passes the whole, and reaches it when all is done.
 
     Args:
+        counted: the phases that make up the whole.
         done: steps that an earlier attempt has finished: part of the whole, but not of this attempt's speed.
     """
 
-    def __init__(self, steps: Iterable[PlanStep], done: Iterable[str] = ()) -> None:
-        self.steps = {step.id: step for step in steps if step.phase in COUNTED}
-        self.weights = {name: weight(step) for name, step in self.steps.items()}
+    def __init__(
+        self, steps: Iterable[PlanStep], done: Iterable[str] = (), counted: tuple[Phase, ...] = UNTIL_HOLD
+    ) -> None:
+        self.counted = counted
+        self.steps = {step.id: step for step in steps if step.phase in counted}
+        filled = sum(step.rows or 0 for step in self.steps.values() if step.phase is Phase.BUILD and step.table)
+        self.weights = {name: weight(step, filled) for name, step in self.steps.items()}
         self.shares: dict[str, float] = dict.fromkeys(self.steps.keys() & set(done), 1.0)
         self.running: dict[str, float] = {}
         self.phase = Phase.PREPARE
@@ -129,7 +138,9 @@ class Gauge:
     def share(self) -> float:
         """The share of the whole, 0 to 1."""
         whole = sum(self.weights.values())
-        self._highest = max(self._highest, min(1.0, self._done_weight() / whole if whole else 1.0))
+        now = self._done_weight() / whole if whole else 1.0
+        # Sums of fractions may come out a hair short of the whole.
+        self._highest = max(self._highest, 1.0 if now > 1 - 1e-9 else now)
         return self._highest
 
     @property
@@ -145,7 +156,7 @@ class Gauge:
         gone = self._done_weight() - self._inherited
         if self._worked < 1 or gone <= 0:
             return None
-        return (sum(self.weights.values()) - self._done_weight()) * self._worked / gone
+        return max(0.0, sum(self.weights.values()) - self._done_weight()) * self._worked / gone
 
     def rows(self) -> tuple[int, int]:
         """Rows done of rows known, in the phase under way: written in the build, compared in the proof."""

@@ -61,7 +61,7 @@ async def run_migration(
             database, settings, control, emit, main, lanes, made=opened.made, id=opened.id, done=opened.done
         )
         try:
-            async with watched(run):
+            async with watched(run, hold=hold):
                 return await _to_the_end(run, hold)
         except asyncio.CancelledError:
             await give_up(run, "cancelled", None)

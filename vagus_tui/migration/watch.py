@@ -18,13 +18,14 @@ from vagus_tui.errors import VagusError
 from vagus_tui.events import Event, Phase, StepEvent, StepState
 from vagus_tui.jobs import Emit
 from vagus_tui.journal.state import STAGING
-from vagus_tui.migration.gauge import COUNTED, Gauge, by_size
+from vagus_tui.migration.gauge import UNTIL_HOLD, WITHOUT_HOLD, Gauge, by_size
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import qualified
 
 INTERVAL_SECONDS = 0.5
+LEAST_INTERVAL_SECONDS = 0.1
 
 MADE_BYTES: Mapping[str, int] = {v2.WEEKS: 112, v2.DAYS: 160, v2.PREFERENCES: 190}
 """Bytes per row of tables that v1 has nothing like."""
@@ -44,17 +45,24 @@ _SIZES = "select name, coalesce(pg_relation_size(to_regclass(name)), 0) as size 
 
 
 @contextlib.asynccontextmanager
-async def watched(run: MigrationRun) -> AsyncIterator[None]:
-    """Let a run say how far it is, as long as the block lasts."""
-    gauge = Gauge(run.made.plan.steps, run.done)
+async def watched(run: MigrationRun, *, hold: bool) -> AsyncIterator[None]:
+    """Let a run say how far it is, as long as the block lasts: up to its hold, or to its end where it does not hold."""
+    gauge = Gauge(run.made.plan.steps, run.done, UNTIL_HOLD if hold else WITHOUT_HOLD)
     inner = run.emit
+    told_at = 0.0
 
     def told(event: Event) -> None:
+        nonlocal told_at
         if isinstance(event, StepEvent):
             gauge.take(event)
         inner(event)
-        if isinstance(event, StepEvent) and event.state is StepState.DONE and event.phase in COUNTED:
-            inner(gauge.event(time.perf_counter() - run.started))
+        if not isinstance(event, StepEvent) or event.state is not StepState.DONE or event.phase not in gauge.counted:
+            return
+        # Short steps come by the dozen: one word on them is enough.
+        now = time.perf_counter()
+        if now - told_at > LEAST_INTERVAL_SECONDS or gauge.share == 1:
+            told_at = now
+            inner(gauge.event(now - run.started))
 
     run.emit = told
     task = asyncio.create_task(_Watcher(run, gauge, inner).watch(), name="watch the run")
