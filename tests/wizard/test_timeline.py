@@ -114,6 +114,7 @@ async def test_evidence_ticks_what_the_migration_did(clean_database: TestDatabas
         await store.note(conn, TOPIC, rehearsed.model_dump(mode="json"), operator="Ada")
     async with walking(settings, size=LARGE) as pilot:
         await wizard(pilot).session.plan_for(datetime.now(UTC) + timedelta(seconds=1))
+        await until_text(pilot, "Rehearsed")
         await pilot.press("T")
         await until_text(pilot, "Hours", "Build v2 beside v1")
         gantt = pilot.app.screen.query_one(Gantt)

@@ -62,7 +62,7 @@ class GuideList(SectionList[GuideLine]):
             (MARKS[item.entry.status], STYLES[item.entry.status]),
             " ",
             title,
-            (fitted(item.entry.words, words), "$text-muted") if words else "",
+            (fitted(f" {item.entry.words}", words), "$text-muted") if words else "",
             (fitted(f" {item.screen.label}", place), "$text-muted") if place else "",
         )
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
+import asyncpg
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -12,6 +15,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Button, Static
 
+from vagus_tui.backup.forecast import Forecast, latest_forecast
 from vagus_tui.errors import VagusError
 from vagus_tui.events import Event, Status
 from vagus_tui.journal.state import State
@@ -47,6 +51,10 @@ class OverviewScreen(StepScreen):
         Binding("pageup", "scroll(-10)", "Page up", show=False),
     ]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.forecast: Forecast | None = None
+
     def compose_body(self) -> ComposeResult:
         """The state and the next act stay in view; the rest scrolls."""
         with Vertical(id="overview-top"):
@@ -76,8 +84,10 @@ class OverviewScreen(StepScreen):
                 "data": text.data(session),
                 "shape": text.shape(session),
                 "run": text.last_run(session),
-                "estimate": text.estimate(session),
+                "estimate": text.estimate(session, self.forecast),
             }
+        if topics & {Topic.BACKUPS, Topic.LINK} and session.state is not None:
+            self.run_worker(partial(self._read_forecast), group="forecast", exclusive=True, exit_on_error=False)
         if topics & {Topic.PLANNED, Topic.SIGN_OFFS, Topic.LINK}:
             parts["timeline"] = text.timeline(session)
         for name, content in parts.items():
@@ -85,6 +95,16 @@ class OverviewScreen(StepScreen):
         self.query_one("#overview-scroll").display = session.database is not None and session.link is not Link.DOWN
         self._offer()
         self._say_state()
+
+    async def _read_forecast(self) -> None:
+        """What a rehearsal has measured, if there was one; without it the estimates stand alone."""
+        with contextlib.suppress(VagusError, asyncpg.PostgresError):
+            async with self.session.context("forecast") as context:
+                # Scaling counts rows, and a count holds a lock that somebody's cut-over would have to wait for.
+                shape = context.state.shape if self.session.now.lock is None else None
+                self.forecast = await latest_forecast(context.connection, context.settings, shape)
+            if self.is_attached:
+                self.query_one("#estimate", Static).update(text.estimate(self.session, self.forecast))
 
     def _say_state(self) -> None:
         status, words = self._standing()

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from textual.content import Content
 
+from vagus_tui.backup.forecast import Forecast
 from vagus_tui.events import Status
 from vagus_tui.journal.state import State
 from vagus_tui.journal.store import Run
@@ -18,9 +19,12 @@ from vagus_tui.screens.session import Link, Session
 from vagus_tui.screens.timeline_facts import done_entries
 from vagus_tui.widgets.format import ago, duration, moment, number, plural, size
 from vagus_tui.widgets.marks import MARKS, STYLES
+from vagus_tui.widgets.rehearsed import forecast_line
 from vagus_tui.widgets.text import fitted, safe, safe_block, safe_str
 
 LABEL = 12
+NEXT_UP = 6
+"""How many rows of the timeline the overview shows: those that wait, the most pressing first."""
 GUIDE_ESTIMATE = {
     "development": "5 to 10 min, no downtime",
     "staging": "10 to 20 min, no downtime",
@@ -141,10 +145,11 @@ def shape(session: Session) -> Content:
     return lines(rows)
 
 
-def estimate(session: Session) -> Content:
-    """How long it takes: the guide's estimate, and ours."""
+def estimate(session: Session, forecast: Forecast | None = None) -> Content:
+    """How long it takes: the guide's estimate, ours, and what a rehearsal has measured."""
     environment = session.settings.environment.value
     ours = estimate_for(environment)
+    rehearsed = [fact("Rehearsed", forecast_line(forecast))] if forecast is not None else []
     return lines(
         [
             heading("How long it takes"),
@@ -158,6 +163,7 @@ def estimate(session: Session) -> Content:
                 f"under {duration(ours.writes_goal.total_seconds())}, "
                 f"never over {duration(ours.writes_limit.total_seconds())}",
             ),
+            *rehearsed,
             safe(ours.note, "$text-muted"),
         ]
     )
@@ -191,17 +197,20 @@ def timeline(session: Session) -> Content:
         Standing.LATE: (MARKS[Status.FAIL], STYLES[Status.FAIL]),
         Standing.UPCOMING: (MARKS[Status.PENDING], STYLES[Status.PENDING]),
     }
-    for entry in schedule(planned, session.settings.book.timeline):
-        how = standing(entry, datetime.now(UTC), done)
-        rows.append(
-            Content.assemble(
-                marks[how],
-                " ",
-                (f"{moment(entry.starts_at, zone)[5:]}  {offset_label(entry.entry.offset):<9}", "$text-muted"),
-                safe(entry.entry.action),
-                (f" · {entry.entry.owner}", "$text-muted"),
-            )
-        )
+    now = datetime.now(UTC)
+    entries = schedule(planned, session.settings.book.timeline)
+    stands = [(entry, standing(entry, now, done)) for entry in entries]
+    finished = sum(how is Standing.DONE for _, how in stands)
+    counts = [f"{finished} of {len(stands)} done"]
+    for how, word in ((Standing.LATE, "late"), (Standing.DUE, "due")):
+        if number_of := sum(one is how for _, one in stands):
+            counts.append(f"{number_of} {word}")
+    rows.append(Content.assemble(" · ".join(counts), "  ", ("T", "bold $accent"), " draws it"))
+    waiting = [(entry, how) for entry, how in stands if how is not Standing.DONE]
+    for entry, how in waiting[:NEXT_UP]:
+        at = moment(entry.starts_at, zone)[5:]
+        label = f"{at}  {offset_label(entry.entry.offset):<9} "
+        rows.append(Content.assemble(marks[how], " ", (label, "$text-muted"), safe(entry.entry.action)))
     return lines(rows)
 
 
