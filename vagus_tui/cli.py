@@ -111,6 +111,7 @@ _METAVARS = {
     "--message": "TEXT",
     "--verify": "PATH",
     "--upload": "[PATH]",
+    "--restore-test": "[PATH]",
     "--compression": "METHOD",
     "--kind": "KIND",
     "--from": "BACKUP",
@@ -162,7 +163,7 @@ def _add_argument(parser: Any, *names: str, **options: Any) -> Any:
 def _whole_values(arguments: Sequence[str]) -> list[str]:
     """Wrap every override as a JSON array of one: a bare list value would be split at the commas of a reason.
 
-    An `--upload` without a path means the newest backup.
+    An `--upload` or `--restore-test` without a path means the newest backup.
     """
     wrapped: list[str] = []
     previous = ""
@@ -171,8 +172,8 @@ def _whole_values(arguments: Sequence[str]) -> list[str]:
             wrapped.append(json.dumps([argument]))
         elif argument.startswith("--override="):
             wrapped.append("--override=" + json.dumps([argument.removeprefix("--override=")]))
-        elif argument == "--upload" and following.startswith("-"):
-            wrapped.append(f"--upload={NEWEST}")
+        elif argument in ("--upload", "--restore-test") and following.startswith("-"):
+            wrapped.append(f"{argument}={NEWEST}")
         else:
             wrapped.append(argument)
         previous = argument

@@ -28,6 +28,16 @@ async def test_made_listed_and_verified(clean_database: TestDatabase, tmp_path: 
     assert "✓ usable" in shown.out and path in shown.out.replace("\n", "").replace(" " * 13, "")
 
 
+async def test_restored_as_a_test(clean_database: TestDatabase, tmp_path: Path) -> None:
+    url, folder = clean_database.url, str(tmp_path)
+    await vagus("backup", "--kind", "csv", "--format", "custom", "--json", url=url, VAGUS_BACKUP_DIR=folder)
+    done = await vagus("backup", "--restore-test", "--json", url=url, VAGUS_BACKUP_DIR=folder)
+    assert done.status == 0
+    assert {check["status"] for check in done.of("check")} == {"pass"}
+    (line,) = (await vagus("backup", "--list", "--json", VAGUS_BACKUP_DIR=folder)).of("backup")
+    assert line["restored"] is not None
+
+
 async def test_only_csv(clean_database: TestDatabase, tmp_path: Path) -> None:
     ran = await vagus("backup", "--kind", "csv", "--json", url=clean_database.url, VAGUS_BACKUP_DIR=str(tmp_path))
     assert ran.status == 0

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from vagus_tui.backup.copy import RestoredCopy
 from vagus_tui.backup.folder import STOPPED
 from vagus_tui.backup.forecast import Forecast, StageForecast, StepForecast
+from vagus_tui.backup.job import or_stopped
 from vagus_tui.backup.manifest import ArchiveEntry, Manifest, read_manifest
 from vagus_tui.backup.rehearsal_record import RealDatabase, keep_forecast
 from vagus_tui.backup.rehearsal_stages import (
@@ -138,7 +139,7 @@ class _Rehearsal:
         started = time.perf_counter()
         self._emit(stage_event(stage, StepState.STARTED))
         try:
-            message = await self._work(stage, archive)
+            message = await or_stopped(self._work(stage, archive), self.control)
         except asyncio.CancelledError:
             raise
         except Exception as error:

@@ -22,9 +22,10 @@ from vagus_tui.events import Event, NoteEvent, ResultEvent
 if TYPE_CHECKING:
     from vagus_tui.backup.listing import BackupInfo
     from vagus_tui.backup.remote_listing import RemoteBackup
+    from vagus_tui.settings import Settings
 
 NEWEST = "newest"
-"""What stands for `--upload` without a path."""
+"""What stands for `--upload` and `--restore-test` without a path."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +50,8 @@ class BackupEvent(Event):
 class BackupCommand(Command):
     """Backs the database up from one snapshot, reads it all back, and keeps it only if it is whole.
 
-    Ctrl-C stops and removes what was written. --verify reads an existing backup back; --upload copies one to
-    VAGUS_UPLOAD_URL and reads the copy back; --list says what there is, here and there.
+    Ctrl-C stops and removes what was written. --verify reads an existing backup back, --restore-test restores
+    it locally and compares; --upload copies it to VAGUS_UPLOAD_URL and reads the copy back; --list says what there is.
     """
 
     kind: list[Literal["tables", "csv", "full"]] = Field(
@@ -66,14 +67,19 @@ class BackupCommand(Command):
     upload: str | None = Field(
         default=None, description="copy this backup (without a path: the newest one that is whole) to the upload target"
     )
+    restore_test: str | None = Field(
+        default=None,
+        description="restore this backup (without a path: the newest whole one) into a local PostgreSQL and compare",
+    )
     list_: CliToggleFlag[bool] = Field(default=False, alias="list", description="list the backups instead")
 
     @model_validator(mode="after")
     def _one_thing(self) -> BackupCommand:
-        """Making, verifying, uploading and listing are four acts."""
+        """Making one is one act; everything that is done with one is another."""
         making = bool(self.kind) or self.format is not None or self.compression is not None
-        if sum((making, self.verify is not None, self.upload is not None, self.list_)) > 1:
-            raise ValueError("making one (--kind …), --verify, --upload and --list exclude each other")
+        others = (self.verify, self.upload, self.restore_test)
+        if sum((making, *(path is not None for path in others), self.list_)) > 1:
+            raise ValueError("making one (--kind …), --verify, --restore-test, --upload and --list exclude each other")
         return self
 
     def cli_cmd(self) -> None:
@@ -94,6 +100,8 @@ def _events(asked: BackupCommand, control: Control) -> AsyncIterator[Event]:
         return _verify(asked.verify, control)
     if asked.upload is not None:
         return _upload(asked.upload, control)
+    if asked.restore_test is not None:
+        return _restore_test(asked.restore_test, control)
     return _make(asked, control)
 
 
@@ -113,22 +121,38 @@ async def _make(asked: BackupCommand, control: Control) -> AsyncIterator[Event]:
 
 
 async def _upload(path: str, control: Control) -> AsyncIterator[Event]:
-    from vagus_tui.backup.listing import list_backups
     from vagus_tui.backup.upload import upload_backup
 
     settings = load_settings()
-    if path == NEWEST:
-        found = await asyncio.to_thread(list_backups, settings)
-        newest = next((info for info in found if info.usable), None)
-        if newest is None:
-            raise RefusedError(
-                f"There is no whole backup in {settings.backup_dir}.", next_step="Make one with: vagus-tui backup"
-            )
-        folder = newest.path
-    else:
-        folder = Path(path).expanduser()
-    async for event in upload_backup(folder, settings, control):
+    async for event in upload_backup(await _chosen(path, settings), settings, control):
         yield event
+
+
+async def _restore_test(path: str, control: Control) -> AsyncIterator[Event]:
+    from vagus_tui.backup.restore import restore_test
+
+    settings = load_settings()
+    async for event in restore_test(await _chosen(path, settings), settings, control):
+        yield event
+
+
+async def _chosen(path: str, settings: Settings) -> Path:
+    """The backup that was named, or the newest that is whole.
+
+    Raises:
+        RefusedError: there is none.
+    """
+    from vagus_tui.backup.listing import list_backups
+
+    if path != NEWEST:
+        return Path(path).expanduser()
+    found = await asyncio.to_thread(list_backups, settings)
+    newest = next((info for info in found if info.usable), None)
+    if newest is None:
+        raise RefusedError(
+            f"There is no whole backup in {settings.backup_dir}.", next_step="Make one with: vagus-tui backup"
+        )
+    return newest.path
 
 
 async def _verify(path: Path, control: Control) -> AsyncIterator[Event]:

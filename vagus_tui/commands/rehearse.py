@@ -15,7 +15,7 @@ from vagus_tui.commands.outcome import finish
 from vagus_tui.commands.session import load_settings
 from vagus_tui.control import Control
 from vagus_tui.errors import RefusedError, VagusError
-from vagus_tui.events import Event, Phase, ResultEvent, StepEvent, StepState
+from vagus_tui.events import CheckEvent, Event, Phase, ResultEvent, Status, StepEvent, StepState
 
 if TYPE_CHECKING:
     from vagus_tui.settings import Settings
@@ -52,8 +52,10 @@ async def _rehearse(backup: Path | None, control: Control, *, as_json: bool) -> 
     settings = load_settings()
     path = backup.expanduser() if backup is not None else await _newest(settings)
     async for event in rehearse(path, settings, control):
+        if isinstance(event, CheckEvent) and not as_json and event.status in (Status.PASS, Status.SKIP):
+            continue
         if isinstance(event, StepEvent) and event.phase is not Phase.REHEARSE and not as_json:
-            # For people a line per stage is enough; the steps inside are told as they go.
+            # For people a line per stage is enough, and the checks that have something to say.
             if event.state is StepState.FAILED:
                 yield event
             continue
