@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from functools import partial
 from typing import ClassVar
 
 import asyncpg
@@ -87,7 +86,7 @@ class OverviewScreen(StepScreen):
                 "estimate": text.estimate(session, self.forecast),
             }
         if topics & {Topic.BACKUPS, Topic.LINK} and session.state is not None:
-            self.run_worker(partial(self._read_forecast), group="forecast", exclusive=True, exit_on_error=False)
+            self.attempt(self._read_forecast, group="forecast", exclusive=True)
         if topics & {Topic.PLANNED, Topic.SIGN_OFFS, Topic.LINK}:
             parts["timeline"] = text.timeline(session)
         for name, content in parts.items():
