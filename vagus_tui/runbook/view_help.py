@@ -21,7 +21,7 @@ VIEW_HELP: Mapping[str, str] = {
     "is only told the result: its figures become the forecast.",
     "SelfTestScreen": "Are the checks worth anything? Each fault is planted in a transaction that is rolled back, and "
     "its check has to turn red.",
-    "MonitorScreen": "After-care: checks that run again and again while users come back. A change is told; leave it "
-    "open beside the support channel.",
+    "MonitorScreen": "After-care: checks that run again and again while users come back, each with its course. M "
+    "chooses how often. What begins to fail is told on every screen, with the bell, until A says that it was seen.",
 }
 """One to three sentences each: what the view is for, why, and what comes of it."""

@@ -131,6 +131,10 @@ async def _probe(page: Page, context: Context) -> Outcome:
     if Status.FAIL in statuses and not text:
         text = f"Over {SLOWDOWN_CRITICAL:g} times v1's time, which the guide answers with a rollback."
     status = next((one for one in (Status.FAIL, Status.WARN) if one in statuses), Status.PASS)
+    if status is Status.PASS and ratio is not None and ratio > SLOWDOWN_TOLERABLE:
+        text = f"Longer than v1, yet under {milliseconds(NOTICEABLE_SECONDS)}: too short for anybody to notice."
+    elif Status.WARN in statuses and not text:
+        text = f"Over {SLOWDOWN_TOLERABLE:g} times v1's time: worth a look. Enter shows how the server goes about it."
     stopped = "over " if worst.now.stopped else ""
     measured = f"{stopped}{milliseconds(worst.now.warm)}" + (f", {factor(ratio)}" if ratio is not None else "")
     return Outcome(

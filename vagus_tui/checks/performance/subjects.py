@@ -117,7 +117,7 @@ async def _busiest_coach(connection: Connection, tables: Tables) -> tuple[str, s
 
 async def _subject(connection: Connection, tables: Tables, kind: str, actor: str, athlete: str) -> Subject | None:
     plan = await connection.fetchval(
-        f"select p.id from {tables.plans} p left join ({tables.plan_sizes}) x on x.plan_id = p.id "
+        f"select p.id from {tables.plans} p left join ({tables.own_plan_sizes}) x on x.plan_id = p.id "
         "where p.user_id = $1::uuid order by x.size desc nulls last, p.id limit 1",
         athlete,
     )

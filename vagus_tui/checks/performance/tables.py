@@ -19,7 +19,8 @@ class Tables:
     """One version's tables by quoted name, and what differs between the versions as SQL.
 
     Attributes:
-        plan_sizes: a query for (plan_id, size), size counting the rows that loading the plan reads.
+        plan_sizes: a query for (plan_id, size) of every plan, size counting the rows that loading the plan reads.
+        own_plan_sizes: the same for the plans of user $1.
         trained_plan: a query for the plan of user $1 with the most logged sets.
         clients: a query for (coach, client), active relations only; None where there is no such table.
         muscle_group: whether exercises have one.
@@ -31,6 +32,7 @@ class Tables:
     sessions: str
     logs: str
     plan_sizes: str
+    own_plan_sizes: str
     trained_plan: str
     clients: str | None
     muscle_group: bool = True
@@ -44,6 +46,7 @@ async def v1_tables(context: Context) -> Tables | None:
     if shape is None:
         return None
     plans, exercises, sessions, logs = (qualified(shape.schema, shape.tables[base].name) for base in v1.TABLES)
+    own = f"(select id from {plans} where user_id = $1::uuid)"
     return Tables(
         version=1,
         plans=plans,
@@ -51,6 +54,7 @@ async def v1_tables(context: Context) -> Tables | None:
         sessions=sessions,
         logs=logs,
         plan_sizes=f"select plan_id, count(*) as size from {exercises} group by 1",
+        own_plan_sizes=f"select plan_id, count(*) as size from {exercises} where plan_id in {own} group by 1",
         trained_plan=f"select s.plan_id from {sessions} s join {logs} l on l.session_id = s.id "
         "where s.user_id = $1::uuid and s.plan_id is not null group by 1 order by count(*) desc, 1 limit 1",
         clients=await _clients(context.connection),
@@ -65,14 +69,16 @@ async def v2_tables(context: Context) -> Tables | None:
     plans, weeks, days, exercises, sessions, logs = (
         qualified("public", name) for name in (v2.PLANS, v2.WEEKS, v2.DAYS, v2.EXERCISES, v2.SESSIONS, v2.LOGS)
     )
+    tree = f"{weeks} w join {days} d on d.week_id = w.id left join {exercises} e on e.day_id = d.id"
+    own = f"(select id from {plans} where user_id = $1::uuid)"
     return Tables(
         version=2,
         plans=plans,
         exercises=exercises,
         sessions=sessions,
         logs=logs,
-        plan_sizes=f"select w.plan_id, count(*) as size from {weeks} w "
-        f"join {days} d on d.week_id = w.id left join {exercises} e on e.day_id = d.id group by 1",
+        plan_sizes=f"select w.plan_id, count(*) as size from {tree} group by 1",
+        own_plan_sizes=f"select w.plan_id, count(*) as size from {tree} where w.plan_id in {own} group by 1",
         trained_plan=f"select w.plan_id from {sessions} s join {logs} l on l.session_id = s.id "
         f"join {days} d on d.id = s.day_id join {weeks} w on w.id = d.week_id "
         "where s.user_id = $1::uuid group by 1 order by count(*) desc, 1 limit 1",
