@@ -26,7 +26,7 @@ from vagus_tui.screens.dependent_words import dependent_panel, dependent_rows, d
 from vagus_tui.screens.job import Job
 from vagus_tui.screens.migration_acts import MigrationActs
 from vagus_tui.screens.migration_forecast import against_actual, plan_words, run_words, with_forecast
-from vagus_tui.screens.migration_words import gates_text, hold_facts, job_log, standing_text
+from vagus_tui.screens.migration_words import gates_text, hold_facts, job_log, standing_text, standing_title
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.standings import stand_by_state
 from vagus_tui.screens.text_view import TextView
@@ -69,11 +69,11 @@ class MigrationScreen(MigrationActs):
         Binding("a", "all_sql", "all SQL"),
         Binding("n", "pointing", "points at v1", tooltip="what points at v1, and what becomes of it"),
         Binding("g", "gates", "gates"),
+        Binding("c", "cut_over", "cut over"),
+        Binding("b", "blockers", "in the way", tooltip="sessions that hold locks, to be cancelled or ended"),
         Binding("space", "pause", "pause"),
         Binding("t", "throttle", "throttle"),
-        Binding("c", "cut_over", "cut over"),
         Binding("x", "stop", "stop, v1 untouched"),
-        Binding("b", "blockers", "in the way", tooltip="sessions that hold locks, to be cancelled or ended"),
         Binding("f", "maintenance", "maintenance", tooltip="the flag that the app reads, and the write fence"),
         Binding("l", "log", "log"),
         Binding("P", "app.plans", "plans", tooltip="any plan, v1 beside v2"),
@@ -121,9 +121,7 @@ class MigrationScreen(MigrationActs):
         """Only the keys that do something now."""
         # Whoever holds the operator's lock is the one who runs it.
         busy = (self.session.job is not None and self.session.job.running) or self.session.now.lock is not None
-        if action in ("pause", "throttle"):
-            return self.running and not self.holding
-        if action == "stop":
+        if action in ("pause", "throttle", "stop"):
             return self.running
         if action == "cut_over":
             return self.holding
@@ -208,7 +206,8 @@ class MigrationScreen(MigrationActs):
                 words.append(rehearsed)
             if job.control.paused:
                 # What is under way in the server ends first: half a step would have to be done again.
-                words.append("pausing" if job.current is not None else "paused")
+                at_work = job.current is not None and job.current.phase in (Phase.PREPARE, Phase.BUILD, Phase.PROVE)
+                words.append("pausing" if at_work else "paused")
             if job.control.throttle < 1:
                 words.append(f"at {job.control.throttle:.0%}")
             words.append("holding: c cuts over" if self.holding else "users: no wait")
@@ -243,6 +242,7 @@ class MigrationScreen(MigrationActs):
 
     def _show_stand(self, text: Content) -> None:
         self._pane("stand-pane")
+        self.say(standing_title(self.session.state, self.job, interrupted=self.interrupted))
         self.query_one("#stand", Static).update(text)
 
     def _tick(self) -> None:

@@ -47,8 +47,8 @@ def with_forecast(phases: Sequence[PhaseLine], forecast: Forecast | None) -> tup
 def hold_cost(forecast: Forecast | None) -> str:
     """What the cut-over costs users."""
     if forecast is None or forecast.writes_blocked_seconds is None:
-        return "writes wait a moment, never over 3 s; reads too"
-    return f"writes wait about {duration(forecast.writes_blocked_seconds)} (rehearsed), never over 3 s; reads too"
+        return "writes and reads wait a moment, 3 s at most"
+    return f"writes wait about {duration(forecast.writes_blocked_seconds)} (rehearsed), 3 s at most; reads too"
 
 
 def hold_back(forecast: Forecast | None) -> str:

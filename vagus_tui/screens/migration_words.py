@@ -36,6 +36,16 @@ def _key(key: str, words: str) -> Content:
     return Content.assemble((key, "bold $accent"), " ", words)
 
 
+def standing_title(state: DatabaseState | None, job: Job | None, *, interrupted: bool) -> str:
+    """The same in a word or two, for the title line."""
+    if interrupted:
+        return "interrupted · u goes on, d cleans up"
+    if job is not None and not job.running:
+        took = duration(job.elapsed)
+        return f"done in {took}" if job.ok else f"ended after {took}"
+    return "" if state is None else state.state.value
+
+
 def standing_text(session: Session, state: DatabaseState, job: Job | None) -> Content:
     """Where things stand when there is neither a plan to show nor a run to watch, and what is possible."""
     parts: list[Content] = []
@@ -76,7 +86,7 @@ def hold_facts(session: Session, job: Job, forecast: Forecast | None = None) -> 
         words = f"{words}, {ago(backup.at)}"
     compared = number(sum(step.rows or 0 for step in proofs))
     return HoldFacts(
-        proof=f"no differences in {compared} rows; made again right before",
+        proof=f"no differences in {compared} rows; again at the swap",
         in_the_way=(hold.message or "").removeprefix("in the way: ") if hold is not None else "",
         backup=words,
         cost=hold_cost(forecast),

@@ -140,15 +140,16 @@ class JobView(VerticalScroll):
     def status(self, phase: Phase) -> Status:
         """How a phase stands: a later one that has begun means that it is done."""
         steps = self._steps(phase)
+        known = [line.phase for line in self.phases]
+        after = known[known.index(phase) + 1 :] if phase in known else []
         if not steps:
-            return Status.PENDING
+            # What an earlier attempt has done is not told again.
+            return Status.PASS if any(self._steps(later) for later in after) else Status.PENDING
         statuses = [_STATUS[step.state] for step in steps]
         if Status.FAIL in statuses:
             return Status.FAIL
         if Status.RUNNING in statuses:
             return Status.RUNNING if self.job is not None and self.job.running else Status.SKIP
-        later = [line.phase for line in self.phases]
-        after = later[later.index(phase) + 1 :] if phase in later else []
         current = self.job.current if self.job is not None else None
         if self.job is not None and self.job.running and current is None and not any(self._steps(p) for p in after):
             return Status.RUNNING
