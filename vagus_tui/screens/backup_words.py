@@ -9,7 +9,7 @@ from textual.content import Content
 from vagus_tui.backup.forecast import Forecast
 from vagus_tui.backup.listing import BackupInfo
 from vagus_tui.events import CheckEvent, Status
-from vagus_tui.widgets.format import moment, number, size
+from vagus_tui.widgets.format import moment, number, plural, size
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.rehearsed import forecast_line
 from vagus_tui.widgets.text import fitted, safe, safe_block, safe_str
@@ -48,15 +48,19 @@ def backup_text(info: BackupInfo, timezone: str, forecast: Forecast | None = Non
         )
     )
     lines.append(Content.styled("Rows by table, as in the snapshot:", "$text-muted"))
-    tables = sorted(manifest.tables, key=lambda table: (not table.workout, table.key))
-    for table in tables:
-        lines.append(
-            Content.assemble(
-                fitted(table.key.removeprefix("public."), _NAME_WIDTH),
-                fitted(number(table.rows), 9, right=True),
-            )
-        )
+    shown = sorted(
+        (table for table in manifest.tables if table.schema_name == "public"),
+        key=lambda table: (not table.workout, table.key),
+    )
+    lines.extend(_rows(table.name, table.rows) for table in shown)
+    others = [table for table in manifest.tables if table.schema_name != "public"]
+    if others:
+        lines.append(_rows(f"{plural(len(others), 'other')}", sum(table.rows for table in others)))
     return Content("\n").join(lines)
+
+
+def _rows(name: str, rows: int) -> Content:
+    return Content.assemble(fitted(name, _NAME_WIDTH), fitted(number(rows), 9, right=True))
 
 
 def checks_text(events: Sequence[CheckEvent]) -> Content:

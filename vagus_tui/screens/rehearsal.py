@@ -17,7 +17,7 @@ from vagus_tui.backup.forecast import Forecast, parse_forecast, read_forecast
 from vagus_tui.backup.listing import BackupInfo
 from vagus_tui.backup.rehearsal import rehearse
 from vagus_tui.backup.rehearsal_stages import STAGES, Stage
-from vagus_tui.events import Event, Phase, Status, StepEvent, StepState
+from vagus_tui.events import CheckEvent, Event, Phase, Status, StepEvent, StepState
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.job import Job
@@ -88,11 +88,26 @@ def _inside(job: Job, stage: Stage) -> str:
     if overall is not None and stage.id.startswith("migrate"):
         left = "" if overall.seconds_left is None else f", about {clock(overall.seconds_left)} left"
         return f"{overall.share:.0%}{left}, {overall.phase.value.replace('-', ' ')}"
+    if checking := _checks(job, stage):
+        return checking
     steps = [step for step in job.steps.values() if step.phase is not Phase.REHEARSE]
     inner = next((step for step in reversed(steps) if step.state in (StepState.STARTED, StepState.PROGRESS)), None)
     if inner is None:
         return "…"
     return f"{inner.phase.value.replace('-', ' ')}: {inner.title}{_share(inner)}"
+
+
+def _checks(job: Job, stage: Stage) -> str:
+    """`12 of 40: Orphaned exercises`, where the stage consists of checks."""
+    known: dict[str, CheckEvent] = {}
+    for event in reversed(job.events):
+        if isinstance(event, StepEvent) and event.id == f"rehearse-{stage.id}":
+            break
+        if isinstance(event, CheckEvent):
+            known.setdefault(event.id, event)
+    done = sum(event.status not in (Status.PENDING, Status.RUNNING) for event in known.values())
+    now = next((event.title for event in known.values() if event.status is Status.RUNNING), "")
+    return f"{done} of {len(known)}{f': {now}' if now else ''}" if known else ""
 
 
 def _share(step: StepEvent) -> str:
