@@ -69,7 +69,9 @@ class InPlace:
         """With the dependents that the backup had and that are gone since."""
         known = {_key(dependent) for dependent in self.dependents}
         more = tuple(dependent for dependent in lost if _key(dependent) not in known)
-        return replace(self, dependents=(*self.dependents, *more))
+        found = {_key(dependent) for dependent in more}
+        staying = tuple(dependent for dependent in self.staying if _key(dependent) not in found)
+        return replace(self, dependents=(*self.dependents, *more), staying=staying)
 
 
 _TABLES = """
@@ -103,7 +105,9 @@ async def read_in_place(connection: Connection) -> InPlace:
     tables = tuple(name for name in present if v2_here or name not in v1.HIERARCHY)
     found = await _pointing(connection, tables)
     if not v2_here or record is None:
-        return InPlace(tables, v2_here, record if v2_here else None, *_sorted(found))
+        # Without a record, a view that reads v2 cannot be told from one that did so for v1: only the backup knows.
+        kinds = (Kind.FOREIGN_KEY, Kind.PUBLICATION) if v2_here else FOLLOWING
+        return InPlace(tables, v2_here, record if v2_here else None, *_sorted(found, kinds))
     known = tuple(dependent for dependent in record.dependents if _bound_by_name(dependent))
     keys = {_key(dependent) for dependent in known}
     later = [
@@ -121,12 +125,12 @@ async def read_in_place(connection: Connection) -> InPlace:
     return InPlace(tables, v2_here, record, (*known, *later), tuple(staying))
 
 
-def _sorted(found: list[Dependent]) -> tuple[tuple[Dependent, ...], tuple[Dependent, ...]]:
+def _sorted(found: list[Dependent], kinds: tuple[Kind, ...]) -> tuple[tuple[Dependent, ...], tuple[Dependent, ...]]:
     """Those that are bound to v1 again, and those that stay with the tables set aside."""
     follow = tuple(
         dependent
         for dependent in found
-        if dependent.kind in FOLLOWING and (dependent.base in v1.TABLES or dependent.kind is Kind.VIEW)
+        if dependent.kind in kinds and (dependent.base in v1.TABLES or dependent.kind is Kind.VIEW)
     )
     stay = tuple(dependent for dependent in found if dependent not in follow and dependent.kind in STAYING)
     return follow, stay
