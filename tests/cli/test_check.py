@@ -89,6 +89,8 @@ async def test_access_gives_its_matrix_cell_by_cell(clean_database: TestDatabase
         assert {line["verdict"] for line in cells} == {"same"}
         assert {"user", "who", "role", "table", "command", "before", "now", "lost", "gained"} <= cells[0].keys()
     assert ran.of("step")[-1]["rows"] == ran.of("step")[-1]["total"]
+    people = await vagus("check", "access", url=clean_database.url, COLUMNS="120")
+    assert people.status == 0 and "✓✓✓✓" in people.out and "by design" in people.out and "anon" in people.out
 
 
 async def test_everyone_goes_with_access_alone(clean_database: TestDatabase) -> None:

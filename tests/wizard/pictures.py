@@ -89,7 +89,7 @@ async def sound(folder: Path) -> None:
                 await pilot.pause(1)
                 keep(pilot, folder, "migrated")
                 await pilot.press("6")
-                await until_text(pilot, "29 of 29")
+                await until_text(pilot, "all pass")
                 keep(pilot, folder, "verification")
                 await pilot.press("8")
                 await pilot.pause(3)

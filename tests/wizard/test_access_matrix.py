@@ -78,3 +78,25 @@ async def test_it_is_reached_from_verification_and_left_again(clean_database: Te
         await pilot.press("escape")
         await until_text(pilot, "Every row arrived")
         assert "Verification" in screen_text(pilot)
+
+
+async def test_what_cannot_be_measured_is_told_and_the_last_one_stays(
+    clean_database: TestDatabase, connect: Connect
+) -> None:
+    settings = settings_for(clean_database.url)
+    await migrated(settings)
+    admin = await connect(clean_database.admin_url)
+    async with walking(settings, size=SMALL) as pilot:
+        await opened(pilot)
+        await until_text(pilot, "not been measured")
+        await pilot.press("r")
+        await until_text(pilot, "nobody lost or gained")
+        # A condition that fails for whoever asks.
+        await admin.execute("create policy broken on workout_plans for select using (1 / (total_weeks * 0) > 0)")
+        await pilot.press("r")
+        await until_text(pilot, "That did not work", "division by zero")
+        await pilot.press("escape")
+        await until_text(pilot, "nobody lost or gained", "r measure again")
+        await admin.execute("drop policy broken on workout_plans")
+        await pilot.press("r", "x")
+        await until_text(pilot, "nobody lost or gained", "r measure again")

@@ -15,7 +15,9 @@ from rich.status import Status as Spinner
 from rich.table import Table
 from rich.text import Text
 
+from vagus_tui.checks.access.matrix import AccessEvent
 from vagus_tui.checks.selftest import FaultEvent
+from vagus_tui.commands.access_table import access_table
 from vagus_tui.commands.keep import BackupEvent
 from vagus_tui.commands.move import CarriedEvent, ComparedEvent
 from vagus_tui.events import (
@@ -115,6 +117,7 @@ class HumanOutput:
         self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
         self._errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._checks: list[CheckEvent] = []
+        self._cells: list[AccessEvent] = []
         self._spinner: Spinner | None = None
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
@@ -132,6 +135,10 @@ class HumanOutput:
             self._check(event)
             return
         self._flush_checks()
+        if isinstance(event, AccessEvent):
+            self._cells.append(event)
+            return
+        self._flush_cells()
         if isinstance(event, StepEvent):
             self._step(event)
             return
@@ -199,6 +206,7 @@ class HumanOutput:
         """Print what is still held and end the progress bars."""
         try:
             self._flush_checks()
+            self._flush_cells()
             self._end_progress()
             sys.stdout.flush()
         except BrokenPipeError:
@@ -251,6 +259,13 @@ class HumanOutput:
                     self._console.print(Text(f"  overridden: {one_line(event.overridden, most=500)}"))
                 if event.message:
                     self._console.print(Padding(Text(block(event.message)), (0, 0, 0, 2)))
+
+    def _flush_cells(self) -> None:
+        """All cells of a matrix come together."""
+        if self._cells:
+            cells, self._cells = self._cells, []
+            self._console.print()
+            self._console.print(access_table(cells))
 
     def _step(self, event: StepEvent) -> None:
         if event.state in (StepState.DONE, StepState.FAILED):

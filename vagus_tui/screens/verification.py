@@ -14,11 +14,11 @@ from textual.widgets import DataTable, Static
 
 from vagus_tui.checks import access as people_access
 from vagus_tui.checks import performance
-from vagus_tui.checks.base import Check
+from vagus_tui.checks.base import Check, Group
 from vagus_tui.checks.selftest import last_self_test
 from vagus_tui.checks.testers import Tester, suggest_testers
 from vagus_tui.checks.verification import access, cascade, catalog, rows, structure
-from vagus_tui.events import Event, Status
+from vagus_tui.events import CheckEvent, Event, Status
 from vagus_tui.journal.state import State
 from vagus_tui.runbook import acceptance, manual
 from vagus_tui.runbook.acceptance import TESTER_PROFILES
@@ -152,6 +152,11 @@ class VerificationScreen(ViewedScreen, CheckScreen):
         if action == "copy_testers":
             return self.view == "acceptance" and bool(self.testers)
         return ViewedScreen.check_action(self, action, parameters)
+
+    def hint(self, event: CheckEvent) -> str:
+        """Where there is more to see."""
+        more = "m shows it user by user, table by table." if event.group == Group.ACCESS else ""
+        return " ".join(part for part in (super().hint(event), more) if part)
 
     def action_matrix(self) -> None:
         """Who reaches what, user by user."""

@@ -74,6 +74,13 @@ class Person:
         """Their id in auth.users, or None for the roles without a user."""
         return None if self.id == self.role else self.id
 
+    @property
+    def name(self) -> str:
+        """What they are and which one: `coach 05da16e7-…`, `anon`."""
+        if self.user_id is None:
+            return self.id
+        return f"{'user' if self.kind is Kind.OTHER else self.kind} {self.id}"
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
