@@ -77,9 +77,18 @@ def prepare_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
     return steps
 
 
-def prepared_tables() -> Prepared:
-    """Where the build keeps what it works out once: in the staging schema, until v2's tables are filled."""
-    return Prepared(*(qualified(STAGING, f"vagus_{name}") for name in ("keyed", "plan_days", "plans")))
+def prepared_tables(purpose: str = "build") -> Prepared:
+    """Where the build, or the proof, keeps what it works out once: in the staging schema, until it is done."""
+    return Prepared(*(qualified(STAGING, f"vagus_{purpose}_{name}") for name in ("keyed", "plan_days", "plans")))
+
+
+def prepare_statements(mapping: WorkoutMapping, prepared: Prepared) -> tuple[str, ...]:
+    """Make those tables; what an interrupted run left of them goes first."""
+    return (
+        *(f"drop table if exists {relation}" for relation in prepared.relations),
+        *mapping.prepare(prepared),
+        *(f"analyze {relation}" for relation in prepared.relations),
+    )
 
 
 def log_parts(blocks: int, rows: int) -> list[str]:
@@ -111,7 +120,7 @@ def build_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[Pla
             DAY_KEYS,
             Phase.BUILD,
             "days and weeks of every plan",
-            (*mapping.prepare(prepared), *(f"analyze {relation}" for relation in prepared.relations)),
+            prepare_statements(mapping, prepared),
             rows=rows[v1.EXERCISES],
             needs=("prepare-staging",),
             unit="day keys",

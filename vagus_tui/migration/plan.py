@@ -11,14 +11,23 @@ from vagus_tui.errors import RefusedError
 from vagus_tui.events import Phase, jsonable
 from vagus_tui.journal.state import LOCK_KEY, STAGING, DatabaseState, State
 from vagus_tui.migration import catch_up
-from vagus_tui.migration.build import ALIGN, DAY_KEYS, build_steps, link_steps, prepare_steps
+from vagus_tui.migration.build import (
+    ALIGN,
+    DAY_KEYS,
+    build_steps,
+    link_steps,
+    prepare_statements,
+    prepare_steps,
+    prepared_tables,
+)
 from vagus_tui.migration.carried import carried_notes, check_steps
 from vagus_tui.migration.cut_over import cut_over_steps, settle_steps
-from vagus_tui.migration.proof import count_sql, unexcused_sql
+from vagus_tui.migration.proof import PROOF_KEYS, count_sql, proof_mapping, unexcused_sql
 from vagus_tui.migration.repoint import whole_row_tables
 from vagus_tui.migration.steps import Plan, PlanStep, ScriptJournal, in_one_line, stop_unless_zero
 from vagus_tui.migration.survey import Survey, survey
 from vagus_tui.migration.undo import undo_record
+from vagus_tui.schema import v2
 from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.identifiers import literal
 from vagus_tui.schema.mapping import MappingOptions, WorkoutMapping
@@ -66,27 +75,6 @@ def compose(found: Survey, settings: Settings) -> MigrationPlan:
         (*catch_up.collect(mapping, STAGING), *catch_up.apply(mapping, STAGING)),
         one_moment=True,
     )
-    proofs = [
-        PlanStep(
-            f"prove-{table}",
-            Phase.PROVE,
-            f"every row and column of {table}, both ways",
-            (count_sql(mapping, STAGING, table),),
-            rows=found.rows[table],
-            undo="none needed: it only reads",
-            unit=table,
-            table=table,
-            one_moment=True,
-            printed=(
-                *catch_up.peek(mapping, STAGING),
-                stop_unless_zero(
-                    f"select count(*) from (\n{unexcused_sql(mapping, STAGING, table)}\n) proof",
-                    f"rows of {table} differ",
-                ),
-            ),
-        )
-        for table in catch_up.MAPPED
-    ]
     steps = (
         *prepare_steps(found, ddl),
         *build,
@@ -94,7 +82,7 @@ def compose(found: Survey, settings: Settings) -> MigrationPlan:
         *link_steps(found, mapping, ddl),
         *check_steps(found.bound, ddl),
         rounds,
-        *proofs,
+        *proof_steps(found, mapping),
         *cut_over_steps(found, mapping, ddl),
         *settle_steps(found, ddl),
     )
@@ -117,6 +105,54 @@ def script_journal(found: Survey, settings: Settings) -> ScriptJournal:
         f"catalog = catalog || {text(undo_record(found))}::jsonb {latest};",
         done=f"update vagus_migration.runs set status = 'done', finished_at = clock_timestamp() {latest};",
     )
+
+
+def proof_steps(found: Survey, mapping: WorkoutMapping) -> list[PlanStep]:
+    """The proof, table by table. What several tables need of every plan is worked out anew, once, before them."""
+    prepared = prepared_tables("proof")
+    undo = "none needed: it only reads v1 and v2"
+    first = PlanStep(
+        PROOF_KEYS,
+        Phase.PROVE,
+        "days and weeks of every plan, worked out anew",
+        prepare_statements(mapping, prepared),
+        rows=found.rows[v2.EXERCISES],
+        undo=undo,
+        unit="day keys",
+    )
+    steps = []
+    for table in catch_up.MAPPED:
+        proving = proof_mapping(mapping, table)
+        steps.append(
+            PlanStep(
+                f"prove-{table}",
+                Phase.PROVE,
+                f"every row and column of {table}, both ways",
+                (count_sql(proving, STAGING, table),),
+                rows=found.rows[table],
+                needs=(PROOF_KEYS,) if proving.prepared else (),
+                undo=undo,
+                unit=table,
+                table=table,
+                one_moment=True,
+                printed=(
+                    *catch_up.peek(mapping, STAGING),
+                    stop_unless_zero(
+                        f"select count(*) from (\n{unexcused_sql(proving, STAGING, table)}\n) proof",
+                        f"rows of {table} differ",
+                    ),
+                ),
+            )
+        )
+    last = PlanStep(
+        f"{PROOF_KEYS}-dropped",
+        Phase.PROVE,
+        "days and weeks of every plan: no longer needed",
+        tuple(f"drop table {relation}" for relation in prepared.relations),
+        needs=tuple(step.id for step in steps),
+        undo=undo,
+    )
+    return [first, *steps, last]
 
 
 def notes(found: Survey) -> tuple[str, ...]:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from vagus_tui.database.connection import Connection
+from vagus_tui.migration.build import prepared_tables
 from vagus_tui.migration.catch_up import differences, excused_ids, first_of
+from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.schema.mapping import WorkoutMapping
+
+PROOF_KEYS = "prove-day-keys"
 
 SAMPLE = 20
 
@@ -34,6 +39,15 @@ class TableProof:
     compared: int
     differences: int
     sample: tuple[Difference, ...] = ()
+
+
+def proof_mapping(mapping: WorkoutMapping, table: str) -> WorkoutMapping:
+    """The mapping as the proof of a table uses it: with the days and weeks that the proof itself worked out.
+
+    They are a moment older than what the table is compared with. Plans that changed in that moment are in the change
+    log, so what differs for their sake is excused, brought over, and proved with the delta.
+    """
+    return mapping if table == v2.LOGS else dataclasses.replace(mapping, prepared=prepared_tables("proof"))
 
 
 def proof_sql(mapping: WorkoutMapping, schema: str, table: str) -> str:

@@ -1,4 +1,7 @@
-"""Prove: every mapped column of every row, v1 against v2, both ways, in one snapshot."""
+"""Prove: every mapped column of every row, v1 against v2, both ways, each table in one snapshot.
+
+Nothing writes to v2 meanwhile, and what changes in v1 is noted: the tables need no snapshot in common.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
 from vagus_tui.journal import store
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import catch_up
-from vagus_tui.migration.plan import MigrationPlan
-from vagus_tui.migration.proof import TableProof, prove_table
+from vagus_tui.migration.proof import TableProof, proof_mapping, prove_table
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.scheduler import run_graph
 from vagus_tui.migration.steps import PlanStep
+from vagus_tui.migration.work import run_step
+from vagus_tui.schema.mapping import WorkoutMapping
 
 
 async def prove(run: MigrationRun) -> list[TableProof]:
@@ -37,14 +41,15 @@ async def prove_everything(run: MigrationRun) -> list[TableProof]:
     """
     await run.lanes.open()
     proofs: list[TableProof] = []
-    async with run.main.transaction(isolation="repeatable_read"):
-        snapshot = await run.main.fetchval("select pg_export_snapshot()")
 
-        async def one(lane: int, step: PlanStep) -> None:
-            await run.control.checkpoint()
-            proofs.append(await _prove_step(run, run.lanes[lane], step, snapshot))
+    async def one(lane: int, step: PlanStep) -> None:
+        await run.control.checkpoint()
+        if step.table:
+            proofs.append(await _prove_step(run, run.lanes[lane], step))
+        else:
+            await run_step(run.lanes[lane], step, run.id, run.emit)
 
-        await run.or_cancelled(run_graph(run.made.plan.of(Phase.PROVE), set(), len(run.lanes), one))
+    await run.or_cancelled(run_graph(run.made.plan.of(Phase.PROVE), set(), len(run.lanes), one))
     _stop_on_differences(run, proofs)
     run.proved = time.perf_counter()
     run.figures["proved_at"] = datetime.now(UTC).isoformat()
@@ -53,14 +58,14 @@ async def prove_everything(run: MigrationRun) -> list[TableProof]:
     return proofs
 
 
-async def _prove_step(run: MigrationRun, connection: Connection, step: PlanStep, snapshot: str) -> TableProof:
+async def _prove_step(run: MigrationRun, connection: Connection, step: PlanStep) -> TableProof:
     started = time.perf_counter()
     run.emit(StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.STARTED, total=step.rows))
     async with connection.transaction(isolation="repeatable_read"):
-        await connection.execute(f"set transaction snapshot '{snapshot}'")
-        proof = await prove_table(connection, run.made.mapping, STAGING, step.table)
+        mapping = proof_mapping(run.made.mapping, step.table)
+        proof = await prove_table(connection, mapping, STAGING, step.table)
         if proof.differences:
-            proof = await _unexcused(connection, run.made, proof)
+            proof = await _unexcused(connection, mapping, proof)
     done = StepEvent(
         id=step.id,
         phase=step.phase,
@@ -76,11 +81,11 @@ async def _prove_step(run: MigrationRun, connection: Connection, step: PlanStep,
     return proof
 
 
-async def _unexcused(connection: Connection, made: MigrationPlan, proof: TableProof) -> TableProof:
+async def _unexcused(connection: Connection, mapping: WorkoutMapping, proof: TableProof) -> TableProof:
     """The differences that are not explained by changes still waiting to be brought over."""
-    for statement in catch_up.peek(made.mapping, STAGING):
+    for statement in catch_up.peek(mapping, STAGING):
         await connection.execute(statement)
-    return await prove_table(connection, made.mapping, STAGING, proof.table, excused=True)
+    return await prove_table(connection, mapping, STAGING, proof.table, excused=True)
 
 
 def _stop_on_differences(run: MigrationRun, proofs: Sequence[TableProof]) -> None:
