@@ -44,8 +44,8 @@ class TableProof:
 def proof_mapping(mapping: WorkoutMapping, table: str) -> WorkoutMapping:
     """The mapping as the proof of a table uses it: with the days and weeks that the proof itself worked out.
 
-    They are a moment older than what the table is compared with. Plans that changed in that moment are in the change
-    log, so what differs for their sake is excused, brought over, and proved with the delta.
+    They are a moment older than what the table is compared with. Where that, or a change that waits to be brought over,
+    makes a difference, the table is compared anew without them: see `unexcused`.
     """
     return mapping if table == v2.LOGS else dataclasses.replace(mapping, prepared=prepared_tables("proof"))
 
@@ -81,24 +81,31 @@ def as_difference(table: str, row: Any) -> Difference:
     return Difference(table, row["id"], row["difference"], expected, found)
 
 
-async def prove_table(
-    connection: Connection, mapping: WorkoutMapping, schema: str, table: str, *, excused: bool = False
-) -> TableProof:
-    """Compare one table, in the snapshot that the connection's transaction has.
-
-    Args:
-        excused: leave out rows that waiting changes touch; needs the relations that `catch_up.peek` makes.
-    """
+async def compare(connection: Connection, mapping: WorkoutMapping, schema: str, table: str) -> TableProof:
+    """Compare one table, in the snapshot that the connection's transaction has, and only count what differs."""
     row = await connection.fetchrow(count_sql(mapping, schema, table))
     assert row is not None
-    compared, differing = int(row["compared"]), int(row["differences"])
-    if not differing:
-        return TableProof(table, compared, 0)
-    query = proof_sql(mapping, schema, table)
-    if excused:
-        query = unexcused_sql(mapping, schema, table)
-        differing = int(await connection.fetchval(f"select count(*) from ({query}) n"))
-        if not differing:
-            return TableProof(table, compared, 0)
+    return TableProof(table, int(row["compared"]), int(row["differences"]))
+
+
+async def prove_table(connection: Connection, mapping: WorkoutMapping, schema: str, table: str) -> TableProof:
+    """Compare one table as `compare` does, with a sample of what differs."""
+    proof = await compare(connection, mapping, schema, table)
+    return await _sampled(connection, proof, proof_sql(mapping, schema, table)) if proof.differences else proof
+
+
+async def unexcused(connection: Connection, mapping: WorkoutMapping, schema: str, proof: TableProof) -> TableProof:
+    """A proof that found differences, without those that waiting changes explain.
+
+    Args:
+        mapping: one that works everything out in the snapshot itself. Needs the relations that `catch_up.peek` makes.
+    """
+    query = unexcused_sql(mapping, schema, proof.table)
+    differing = int(await connection.fetchval(f"select count(*) from ({query}) n"))
+    proof = TableProof(proof.table, proof.compared, differing)
+    return await _sampled(connection, proof, query) if differing else proof
+
+
+async def _sampled(connection: Connection, proof: TableProof, query: str) -> TableProof:
     rows = await connection.fetch(first_of(query, SAMPLE))
-    return TableProof(table, compared, differing, tuple(as_difference(table, found) for found in rows))
+    return dataclasses.replace(proof, sample=tuple(as_difference(proof.table, found) for found in rows))
