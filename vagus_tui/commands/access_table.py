@@ -16,9 +16,7 @@ LEGEND = "✓ same, + more by design, ✗ lost, ! gained, · no rows; select ins
 
 def access_table(cells: Sequence[AccessEvent]) -> Table:
     """People down, tables across."""
-    table = Table(
-        box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", caption=LEGEND, caption_justify="left"
-    )
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     tables = list(dict.fromkeys(cell.table for cell in cells))
     found = {(cell.user, cell.table, cell.command): cell for cell in cells}
     table.add_column("User", overflow="fold")
@@ -33,5 +31,6 @@ def access_table(cells: Sequence[AccessEvent]) -> Table:
                 nothing = cell.verdict == "same" and not cell.before and not cell.now
                 text.append(*(("·", "dim") if nothing else MARKS[cell.verdict]))
             marks.append(text)
-        table.add_row(Text(user if user == who else f"{who} {safe_str(user)[:8]}"), *marks)
+        known = any(cell.role == user for cell in cells)
+        table.add_row(Text(user if known else f"{who} {safe_str(user)[:8]}"), *marks)
     return table

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from vagus_tui.checks.access.matrix import AccessEvent
 from vagus_tui.checks.selftest import FaultEvent
-from vagus_tui.commands.access_table import access_table
+from vagus_tui.commands.access_table import LEGEND, access_table
 from vagus_tui.commands.keep import BackupEvent
 from vagus_tui.commands.move import CarriedEvent, ComparedEvent
 from vagus_tui.events import (
@@ -266,6 +266,7 @@ class HumanOutput:
             cells, self._cells = self._cells, []
             self._console.print()
             self._console.print(access_table(cells))
+            self._console.print(Text(LEGEND, "dim"))
 
     def _step(self, event: StepEvent) -> None:
         if event.state in (StepState.DONE, StepState.FAILED):

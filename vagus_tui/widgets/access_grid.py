@@ -219,5 +219,4 @@ def verdict_line(person: Person, table: str, command: str, cell: Cell) -> Conten
     """`✗ lost · owner 05da… · select workout_plans`."""
     mark, style = mark_of(cell)
     words = "no rows, as before" if mark == NOTHING else cell.verdict.value
-    who = person.id if person.user_id is None else f"{person.kind} {person.id}"
-    return Content.assemble((f"{mark} {words}", style.replace(" reverse", "")), f" · {who} · {command} {table}")
+    return Content.assemble((f"{mark} {words}", style.replace(" reverse", "")), f" · {person.name} · {command} {table}")

@@ -113,7 +113,7 @@ async def compare_with_server(
                     expected = worked_out[table, command][figure]
                     if passed != expected:
                         disagreements.append(
-                            f"{person.id} ({person.kind}): {command} on {guard.relation} reaches {passed:,} rows, "
+                            f"{person.name}: {command} on {guard.relation} reaches {passed:,} rows, "
                             f"by its policies {expected:,}"
                         )
     return tried, disagreements

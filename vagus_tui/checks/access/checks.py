@@ -94,13 +94,12 @@ def failing_cells(matrix: AccessMatrix, kind: Kind | None = None) -> Iterator[tu
 
 def told(person: Person, table: str, command: str, cell: Cell) -> str:
     """One failing cell in words: who, what, how many, which."""
-    who = person.id if person.user_id is None else f"{person.kind} {person.id}"
     parts = []
     for number, word, ids in ((cell.gained, "gains", cell.gained_ids), (cell.lost, "loses", cell.lost_ids)):
         if number:
             listed = ", ".join(ids[:3]) + (" …" if number > 3 else "")
             parts.append(f"{word} {words(number, table)} ({listed})")
-    return f"{who}: {command} {table} {' and '.join(parts)}"
+    return f"{person.name}: {command} {table} {' and '.join(parts)}"
 
 
 def judged(matrix: AccessMatrix, kind: Kind) -> Outcome:
@@ -119,9 +118,8 @@ def judged(matrix: AccessMatrix, kind: Kind) -> Outcome:
         notes.append(f"By design v2 gives {totals.by_design:,} rows that v1's policies did not, as its rules promise.")
     if not totals.lost and not totals.gained:
         return Outcome(Status.PASS, 0, " ".join(notes))
-    notes.insert(
-        0, f"{totals.lost:,} rows lost by {totals.people_lost:,}, {totals.gained:,} gained by {totals.people_gained:,}."
-    )
+    changed = ((totals.gained, "gained", totals.people_gained), (totals.lost, "lost", totals.people_lost))
+    notes[:0] = [f"{rows:,} rows {word} by {people:,}." for rows, word, people in changed if rows]
     cells = [told(*cell) for cell in failing_cells(matrix, kind)]
     if len(cells) > LISTED:
         cells = [*cells[:LISTED], f"and {len(cells) - LISTED:,} more in the matrix"]
