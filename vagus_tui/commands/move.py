@@ -211,8 +211,9 @@ async def _rollback(control: Control, *, yes: bool, apply_deletions: bool) -> As
 async def _rollback_from(
     control: Control, path: Path, *, yes: bool, other_database: bool
 ) -> AsyncGenerator[Event, None]:
+    from vagus_tui.rollback.backup_plan import plan_from_backup
     from vagus_tui.rollback.candidates import candidate
-    from vagus_tui.rollback.from_backup import plan_from_backup, roll_back_from
+    from vagus_tui.rollback.from_backup import roll_back_from
 
     async with opened("rollback") as context:
         database, settings = context.database, context.settings

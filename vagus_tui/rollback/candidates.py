@@ -14,8 +14,8 @@ from vagus_tui.backup.listing import BackupInfo, list_backups, read_backup
 from vagus_tui.backup.manifest import DamagedBackupError
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.journal.state import RESTORING
+from vagus_tui.rollback.backup_plan import chosen_part
 from vagus_tui.rollback.blueprint import read_blueprints
-from vagus_tui.rollback.from_backup import chosen_part
 from vagus_tui.rollback.in_place import SCHEMA
 from vagus_tui.schema import v1
 from vagus_tui.schema.identifiers import qualified

@@ -18,11 +18,9 @@ from uuid import UUID
 import asyncpg
 
 from vagus_tui.backup.copy import RestoredCopy
-from vagus_tui.backup.csv_files import import_csv
-from vagus_tui.backup.digest import content
 from vagus_tui.backup.identity import read_fingerprint
 from vagus_tui.backup.inventory import differences, read_inventory
-from vagus_tui.backup.manifest import ArchiveEntry, DamagedBackupError, Manifest, read_manifest
+from vagus_tui.backup.manifest import DamagedBackupError, read_manifest
 from vagus_tui.backup.restore import compare_archive, compare_csv, without_positions
 from vagus_tui.backup.verify import some, verify_contents
 from vagus_tui.control import Control
@@ -36,15 +34,15 @@ from vagus_tui.journal.progress import published
 from vagus_tui.journal.state import RESTORING, State, read_state
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.abandon import take_back
-from vagus_tui.migration.plan import SESSION_SETTINGS
-from vagus_tui.migration.steps import Plan, PlanStep
+from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.work import open_session, with_retries
 from vagus_tui.rollback import finish
 from vagus_tui.rollback.archive import archive_name
-from vagus_tui.rollback.blueprint import Blueprints, read_blueprints
-from vagus_tui.rollback.in_place import SCHEMA, FromCopy, read_copy, read_in_place
+from vagus_tui.rollback.aside import UNTOUCHED, Aside
+from vagus_tui.rollback.backup_plan import chosen_part, compose
+from vagus_tui.rollback.blueprint import read_blueprints
+from vagus_tui.rollback.in_place import SCHEMA, FromCopy, read_copy
 from vagus_tui.rollback.replace import Replacement
-from vagus_tui.rollback.stream import steady, stream_rows
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
 
@@ -53,82 +51,11 @@ LIMIT_SECONDS = 30.0
 
 MESSAGE = "Workout features are being restored from a backup. Your data is safe."
 
-_UNTOUCHED = "Everything is as it was; what was made aside is gone."
 WORDS = finish.Words(
-    untouched=_UNTOUCHED,
+    untouched=UNTOUCHED,
     refused="Mend what it names, then start again, or use another backup.",
     slow=f"Putting v1 in place took longer than {LIMIT_SECONDS:.0f} s and was taken back.",
 )
-
-
-async def compose(connection: Connection, blueprints: Blueprints, copy: FromCopy, archive: str) -> Replacement:
-    """Everything that a rollback from this backup would do to this database now."""
-    now = (await read_in_place(connection)).with_lost(copy.dependents)
-    publications: dict[str, set[str]] = {
-        row["pubname"]: set() for row in await connection.fetch("select pubname::text from pg_publication")
-    }
-    for row in await connection.fetch(
-        "select p.pubname::text, c.relname::text from pg_publication_rel r join pg_publication p on p.oid = r.prpubid "
-        "join pg_class c on c.oid = r.prrelid join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1",
-        SCHEMA,
-    ):
-        publications[row["pubname"]].add(row["relname"])
-    tables = await connection.fetch(
-        "select n.nspname::text as schema, c.relname::text as name from pg_class c "
-        "join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p', 'v', 'm', 'f')"
-    )
-    return Replacement(
-        blueprints,
-        now,
-        copy,
-        archive,
-        {name: frozenset(carried) for name, carried in publications.items()},
-        frozenset((row["schema"], row["name"]) for row in tables),
-    )
-
-
-async def plan_from_backup(connection: Connection, path: Path) -> Plan:
-    """The plan of a rollback from a backup, as far as it is known before the backup was restored.
-
-    Raises:
-        DamagedBackupError: the backup has no readable manifest, or holds no v1.
-    """
-    manifest = await asyncio.to_thread(read_manifest, path)
-    blueprints = read_blueprints(manifest, RESTORING)
-    made = await compose(connection, blueprints, FromCopy(), archive_name(datetime.now(UTC)))
-    steps = [*made.build_steps(), *made.swap_steps({}), *made.settle_steps()]
-    return Plan(tuple(steps), tuple(notes(made)), SESSION_SETTINGS)
-
-
-def notes(made: Replacement) -> list[str]:
-    """What is worth knowing beforehand."""
-    lines = [f"{name} is set aside in {made.archive}; nothing is dropped" for name in made.now.tables]
-    lines += [
-        f"{dependent.kind.value} {dependent.name}{f' on {dependent.on}' if dependent.on else ''}: follows what is set "
-        "aside, review it"
-        for dependent in made.now.staying
-    ]
-    lines.append("comments, storage options and rights on sequences are read from the restored copy")
-    return lines
-
-
-def chosen_part(manifest: Manifest, blueprints: Blueprints) -> ArchiveEntry | None:
-    """The archive that v1 is restored from, the smallest first; None where only CSV holds it.
-
-    Raises:
-        DamagedBackupError: no part of the backup holds all four tables.
-    """
-    wanted = {table.entry.key for table in blueprints.tables}
-    for kind in ("tables", "full"):
-        for archive in manifest.archives:
-            if archive.content == kind and wanted <= set(archive.tables):
-                return archive
-    missing = wanted - {entry.table for entry in manifest.csv}
-    if missing:
-        raise DamagedBackupError(
-            f"No part of this backup holds the rows of {some(sorted(missing))}.", next_step="Choose another backup."
-        )
-    return None
 
 
 class _FromBackup:
@@ -217,7 +144,20 @@ class _FromBackup:
             made = await compose(connection, self.blueprints, known, archive)
             self.figures["archive"] = archive
             await maintenance.switch_flag(connection, enabled=True, message=MESSAGE)
-            await self._staged(connection, made, copy)
+            aside = Aside(
+                connection,
+                self.settings,
+                self.control,
+                self._emit,
+                self.run_id,
+                self.path,
+                self.manifest,
+                self.blueprints,
+                self.part,
+            )
+            await aside.make(made, copy)
+            if aside.unchecked:
+                self.figures["unchecked_keys"] = aside.unchecked
         finally:
             await copy.stop()
         await self._compare_with_now(connection, made)
@@ -282,111 +222,6 @@ class _FromBackup:
         if isinstance(event, CheckEvent) and event.status is not Status.RUNNING and event.status.blocks:
             failed.append(f"{event.title}: {(event.message or 'failed').partition(chr(10))[0]}")
 
-    # ── aside, in the real database ──────────────────────────────────────────────────────────────────────────────
-
-    async def _staged(self, connection: Connection, made: Replacement, copy: RestoredCopy) -> None:
-        for step in made.build_steps():
-            await self.control.checkpoint()
-            await store.update_run(connection, self.run_id, phase=step.phase.value)
-            if step.id.startswith("restore-load-"):
-                await self._step(connection, step, self._load(connection, step, copy))
-            elif step.id.startswith("restore-prove-"):
-                await self._step(connection, step, self._prove(connection, step))
-            elif step.id.startswith("restore-key-"):
-                await self._outside(connection, step)
-            else:
-                await self._step(connection, step, self._execute(connection, step))
-        for name, statement in made.checks():
-            try:
-                await connection.execute(statement)
-            except asyncpg.ForeignKeyViolationError as error:
-                self.figures.setdefault("unchecked_keys", []).append(name)
-                self._emit(
-                    NoteEvent(
-                        level="warning",
-                        message=f"{name} stays unchecked: {error.args[0] if error.args else error.sqlstate}. The rows "
-                        "come back nevertheless; delete them, then validate the constraint.",
-                    )
-                )
-
-    async def _step(self, connection: Connection, step: PlanStep, work: Any) -> None:
-        started = time.perf_counter()
-        self._emit(StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.STARTED, total=step.rows))
-        rows = await work
-        done = StepEvent(
-            id=step.id,
-            phase=step.phase,
-            title=step.title,
-            state=StepState.DONE,
-            seconds=time.perf_counter() - started,
-            rows=rows,
-            total=step.rows,
-        )
-        await store.record_step(connection, self.run_id, done)
-        self._emit(done)
-
-    async def _execute(self, connection: Connection, step: PlanStep) -> int | None:
-        async with connection.transaction():
-            await connection.execute("set local search_path = pg_catalog")
-            for statement in step.statements:
-                await connection.execute(statement)
-        return step.rows
-
-    async def _outside(self, connection: Connection, step: PlanStep) -> None:
-        """A reference to a table that is in use: a short lock, tried again."""
-
-        async def attempt() -> None:
-            async with connection.transaction():
-                await connection.execute(f"set local lock_timeout = {self.settings.lock_timeout_ms}")
-                for statement in step.statements:
-                    await connection.execute(statement)
-
-        await self._step(
-            connection,
-            step,
-            with_retries(
-                attempt,
-                connection,
-                list(step.tables),
-                attempts=self.settings.lock_attempts,
-                control=self.control,
-                emit=self._emit,
-                doing=f"Adding {step.title}",
-                state=_UNTOUCHED,
-            ),
-        )
-
-    async def _load(self, connection: Connection, step: PlanStep, copy: RestoredCopy) -> int:
-        table = next(one for one in self.blueprints.tables if one.base == step.table)
-        async with connection.transaction():
-            await steady(connection)
-            if self.part is None:
-                entry = next(one for one in self.manifest.csv if one.table == table.entry.key)
-                return await import_csv(connection, self.path / entry.name, RESTORING, table.name, entry.columns)
-            source = await copy.admin(f"restored_{self.part.content}")
-            try:
-                async with source.transaction(isolation="repeatable_read", readonly=True):
-                    await steady(source)
-                    return await stream_rows(
-                        source, (table.home, table.name), connection, (RESTORING, table.name), table.columns
-                    )
-            finally:
-                await source.close()
-
-    async def _prove(self, connection: Connection, step: PlanStep) -> int:
-        table = next(one for one in self.blueprints.tables if one.base == step.table)
-        async with connection.transaction(readonly=True):
-            await steady(connection)
-            found = await content(connection, RESTORING, table.name, table.entry.as_table().columns)
-        if (found.rows, found.digest) != (table.entry.rows, table.entry.digest):
-            raise UndoneError(
-                f"{table.name} did not arrive as the manifest has it: {found.rows:,} rows instead of "
-                f"{table.entry.rows:,}, or others.",
-                state=_UNTOUCHED,
-                next_step="Keep the report, verify the backup, and try again.",
-            )
-        return found.rows
-
     async def _compare_with_now(self, connection: Connection, made: Replacement) -> None:
         """Rows that are there now and not in the backup (they go into the archive), and the other way round."""
         apart: dict[str, dict[str, int]] = {}
@@ -421,7 +256,6 @@ class _FromBackup:
         granted: dict[str, list[str]] = {}
         for row in await connection.fetch(_GRANTED, RESTORING):
             granted.setdefault(row["name"], []).append(row["role"])
-        await connection.execute("create table if not exists " + _CHANGES)
         steps = made.swap_steps(granted)
         await store.update_run(connection, self.run_id, phase=Phase.ROLLBACK.value)
 
@@ -436,7 +270,7 @@ class _FromBackup:
             control=self.control,
             emit=self._emit,
             doing="Putting v1 in place",
-            state=_UNTOUCHED,
+            state=UNTOUCHED,
         )
 
     async def _transaction(self, connection: Connection, made: Replacement, steps: list[PlanStep]) -> None:
@@ -498,7 +332,7 @@ class _FromBackup:
         if problems:
             raise UndoneError(
                 f"The restored tables are not as the manifest has them: {some(problems)}",
-                state=_UNTOUCHED,
+                state=UNTOUCHED,
                 next_step="Keep the report; use another backup, or restore by hand.",
             )
 
@@ -509,8 +343,6 @@ from pg_class c join pg_namespace n on n.oid = c.relnamespace
 cross join lateral aclexplode(c.relacl) a left join pg_roles r on r.oid = a.grantee
 where n.nspname = $1 and c.relkind in ('r', 'p')
 """
-
-_CHANGES = "vagus_migration.v2_changes (table_name text not null, row_id text not null)"
 
 
 def roll_back_from(

@@ -27,6 +27,9 @@ from vagus_tui.schema.functions import moved, signatures
 from vagus_tui.schema.identifiers import literal, qualified, quote
 from vagus_tui.schema.rights import bare
 
+CHECK = "restore-check-"
+"""Begins the ids of the steps that look at rows of a reference to a table outside v1."""
+
 MIGRATED_STATES = ("migrated", "cleaned", "unknown")
 """States of a backup in which `*_v1` are names that a migration gave; otherwise somebody gave them by hand."""
 
@@ -108,6 +111,16 @@ class Replacement:
                         tables=(key.target,),
                     )
                 )
+                if key.validated:
+                    steps.append(
+                        PlanStep(
+                            f"{CHECK}{key.name}",
+                            Phase.BUILD,
+                            f"check {key.name}",
+                            (f"alter table {table.relation} validate constraint {quote(key.name)}",),
+                            undo=undo,
+                        )
+                    )
         steps += [
             PlanStep(
                 f"restore-prove-{table.base}",
@@ -121,15 +134,6 @@ class Replacement:
             for table in tables
         ]
         return steps
-
-    def checks(self) -> list[tuple[str, str]]:
-        """Outside references that are checked before the swap: the step's name and the statement."""
-        return [
-            (key.name, f"alter table {qualified(RESTORING, table.name)} validate constraint {quote(key.name)}")
-            for table in self.blueprints.tables
-            for key in table.outside()
-            if key.validated
-        ]
 
     # ── the one transaction ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -199,6 +203,7 @@ class Replacement:
             for name in signatures(ddl)
         ]
         statements += [
+            f"create table if not exists {capture.V2_CHANGES} (table_name text not null, row_id text not null)",
             f"create table {qualified(self.archive, 'changes_after_cut_over')} as table {capture.V2_CHANGES}",
             f"truncate {capture.V2_CHANGES}",
             no_rows(self.archive),

@@ -13,8 +13,9 @@ from textual.content import Content
 from textual.widgets import DataTable, Static
 
 from vagus_tui.events import Event, Phase
+from vagus_tui.rollback.backup_plan import plan_from_backup
 from vagus_tui.rollback.candidates import Candidate, candidates
-from vagus_tui.rollback.from_backup import plan_from_backup, roll_back_from
+from vagus_tui.rollback.from_backup import roll_back_from
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.job import Job
