@@ -75,6 +75,19 @@ def test_the_run_is_drawn_beside_its_rehearsal() -> None:
     assert run_span(list(found.values()), 45.0).end > 45
 
 
+def test_a_hold_of_hours_leaves_room_for_the_rest() -> None:
+    begun = datetime(2026, 3, 1, 21, 0, tzinfo=UTC)
+
+    def step(phase: Phase, start: float, end: float) -> StepTimes:
+        event = StepEvent(id=phase.value, phase=phase, title="", state=StepState.DONE)
+        return StepTimes(event, begun + timedelta(seconds=start), begun + timedelta(seconds=end))
+
+    steps = [step(Phase.BUILD, 0, 60), step(Phase.HOLD, 60, 7260), step(Phase.CUT_OVER, 7260, 7261)]
+    found = {one.phase: one for one in courses(steps, None, begun + timedelta(hours=3))}
+    assert found[Phase.HOLD].actual == (60, 90) and found[Phase.HOLD].words == "2 h 0 m"
+    assert found[Phase.CUT_OVER].actual == (90, 91) and found[Phase.CUT_OVER].words == "1 s"
+
+
 @pytest.mark.parametrize("size", [SMALL, LARGE])
 async def test_t_zero_is_set_rows_are_ticked_and_the_run_is_there(
     clean_database: TestDatabase, size: tuple[int, int]

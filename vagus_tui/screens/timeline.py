@@ -25,6 +25,7 @@ from vagus_tui.screens.timeline_rows import (
     PhaseCourse,
     courses,
     entry_lines,
+    left_out_of_hold,
     minute_plan,
     plan_rows,
     run_rows,
@@ -144,7 +145,7 @@ class TimelineScreen(WizardScreen):
 
     def _draw_run(self) -> None:
         found = self._courses()
-        self.query_one(Gantt).show(run_rows(found), run_span(found, self._elapsed()))
+        self.query_one(Gantt).show(run_rows(found), run_span(found, self._drawn()))
 
     def _elapsed(self) -> float | None:
         """Seconds since the run began, while it goes on."""
@@ -152,6 +153,11 @@ class TimelineScreen(WizardScreen):
         if state is None or state.run is None or state.run.finished_at is not None or not steps:
             return None
         return (utc_now() - min(step.started_at for step in steps)).total_seconds()
+
+    def _drawn(self) -> float | None:
+        """Where now is on the axis, which leaves most of a long hold out."""
+        elapsed = self._elapsed()
+        return None if elapsed is None else elapsed - left_out_of_hold(self.session.now.steps, utc_now())
 
     def _say(self) -> None:
         planned = self.session.now.planned_at

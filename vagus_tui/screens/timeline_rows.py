@@ -150,41 +150,62 @@ def entry_lines(entry: TimelineEntry, planned: datetime | None, now: datetime, d
 
 @dataclass(frozen=True, slots=True)
 class PhaseCourse:
-    """One phase in seconds since the run began: as rehearsed, and as it is."""
+    """One phase in seconds since the run began: as rehearsed, and as it is.
+
+    A hold may last for hours: where it would push everything else into a corner, what is drawn of it is shortened.
+    `took` is how long a phase really took.
+    """
 
     phase: Phase
     title: str
     status: Status
     forecast: tuple[float, float] | None
     actual: tuple[float, float] | None
+    took: float | None = None
 
     @property
     def words(self) -> str:
         """`0:12, rehearsed 0:10`."""
         parts = []
-        if self.actual is not None:
-            parts.append(duration(self.actual[1] - self.actual[0]))
+        if self.took is not None:
+            parts.append(duration(self.took))
         if self.forecast is not None:
             parts.append(f"rehearsed {duration(self.forecast[1] - self.forecast[0])}")
         return ", ".join(parts) or "not yet"
+
+
+def left_out_of_hold(steps: Sequence[StepTimes], now: datetime) -> float:
+    """Seconds of the hold that are not drawn: it takes at most half as much room as the work before it."""
+    begun = min((step.started_at for step in steps), default=None)
+    times = phase_times(steps, Phase.HOLD)
+    if begun is None or times is None:
+        return 0.0
+    worked = (times[0] - begun).total_seconds()
+    held = ((times[1] or now) - times[0]).total_seconds()
+    return max(0.0, held - max(worked / 2, 2.0))
 
 
 def courses(steps: Sequence[StepTimes], forecast: Forecast | None, now: datetime) -> list[PhaseCourse]:
     """Every phase of the run, forecast and actual. What goes on is drawn up to now."""
     begun = min((step.started_at for step in steps), default=None)
     found: list[PhaseCourse] = []
-    reached = 0.0
+    reached = cut = 0.0
     for phase, title in RUN_PHASES:
         seconds = forecast.phase_seconds(phase) if forecast is not None else None
         planned = None if seconds is None else (reached, reached + seconds)
         times = phase_times(steps, phase)
-        actual, status = None, Status.PENDING
+        actual, took, status = None, None, Status.PENDING
         if times is not None and begun is not None:
             start, end = times
             actual = ((start - begun).total_seconds(), ((end or now) - begun).total_seconds())
+            took = actual[1] - actual[0]
+            actual = (actual[0] - cut, actual[1] - cut)
+            if phase is Phase.HOLD:
+                cut = left_out_of_hold(steps, now)
+                actual = (actual[0], actual[1] - cut)
             failed = any(step.event.phase is phase and step.event.state is StepState.FAILED for step in steps)
             status = Status.FAIL if failed else Status.RUNNING if end is None else Status.PASS
-        found.append(PhaseCourse(phase, title, status, planned, actual))
+        found.append(PhaseCourse(phase, title, status, planned, actual, took))
         reached += seconds or 0.0
     return found
 
