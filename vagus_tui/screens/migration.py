@@ -146,7 +146,7 @@ class MigrationScreen(MigrationActs):
             self._show_watched(self.session.watched)
         elif state is None:
             self._show_stand(Content("The database has not been read yet."))
-        elif self.plannable and not self.interrupted and not self._just_ended():
+        elif self.plannable and state.state not in (State.BUILDING, State.READY) and not self._just_ended():
             self._show_plan()
         else:
             self._read_forecast(state)
