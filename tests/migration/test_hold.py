@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.conftest import Connect, MakeDatabase
-from tests.migration.support import do_migrate, state_of
+from tests.databases import TestDatabase, outside_loop
+from tests.migration.support import do_migrate, migrated, state_of
+from tests.migration.test_stop_anywhere import attempted
 from tests.oracle import catalog_fingerprint, changes, v2_differences
 from vagus_tui.control import Control
 from vagus_tui.events import Event, NoteEvent, StepEvent, StepState
@@ -54,6 +56,32 @@ async def test_staging_changed_by_hand(table: str, make_database: MakeDatabase, 
     assert shown.message.startswith(f"{table} ")
     assert (await state_of(database)).state is State.V1
     assert changes(catalog, await catalog_fingerprint(conn)) == []
+
+
+async def test_a_client_that_stands_still_in_the_cut_over(
+    make_database: MakeDatabase, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A laptop that falls asleep with v1 locked: the server lets the app go on, and the run goes on later."""
+    monkeypatch.setattr(cut_over, "LIMIT_SECONDS", 0.5)
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+
+    def sleep(event: Event) -> None:
+        if isinstance(event, StepEvent) and event.id == "delta" and event.state is StepState.STARTED:
+            outside_loop(_until_writable(database))
+
+    result = await attempted(database, sleep)
+    assert not result.ok and result.exit_status == 4, result
+    assert (await state_of(database)).interrupted
+    assert not await conn.fetchval("select exists(select from system_maintenance where enabled)")
+    await migrated(database)
+    assert await v2_differences(conn) == []
+
+
+async def _until_writable(database: TestDatabase) -> None:
+    async with database.connect() as app:
+        await app.execute("set lock_timeout = '30s'")
+        await app.execute("update workout_plans set name = 'written while it sleeps'")
 
 
 async def test_a_cut_over_without_its_locks_holds_again(make_database: MakeDatabase, connect: Connect) -> None:

@@ -80,6 +80,8 @@ async def _swap(run: MigrationRun) -> None:
     await maintenance.raise_flag_for(run.main, run.id, await maintenance_page(run.main))
     async with run.main.transaction():
         await run.main.execute(f"set local lock_timeout = {run.settings.lock_timeout_ms}")
+        # A client that stands still or has vanished must not keep v1 locked: the server takes it all back by itself.
+        await run.main.execute(f"set local idle_in_transaction_session_timeout = {int(LIMIT_SECONDS * 1000)}")
         locking = time.perf_counter()
         for step in run.made.plan.of(Phase.CUT_OVER):
             started = time.perf_counter()

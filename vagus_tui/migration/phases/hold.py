@@ -10,6 +10,7 @@ from vagus_tui.migration.blockers import blockers, describe
 from vagus_tui.migration.cut_over import watched_relations
 from vagus_tui.migration.phases.catch_up import bring_over
 from vagus_tui.migration.run import MigrationRun
+from vagus_tui.migration.work import BUSY
 
 INTERVAL_SECONDS = 1.0
 
@@ -38,7 +39,11 @@ async def hold(run: MigrationRun) -> None:
     tell(StepState.STARTED)
     while True:
         await run.control.checkpoint()
-        notes = await run.or_cancelled(bring_over(run))
+        try:
+            notes: int | None = await run.or_cancelled(bring_over(run))
+        except BUSY:
+            # Users who leave came between every attempt. All is built and proved: the next second will do.
+            notes = None
         found = [blocker for blocker in await blockers(run.main, relations) if blocker.seconds > 1]
         tell(StepState.PROGRESS, notes, "in the way: " + (describe(found) if found else "nobody"))
         if await run.control.wait_go(INTERVAL_SECONDS):

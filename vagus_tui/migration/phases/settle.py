@@ -31,6 +31,8 @@ async def settle(connection: Connection, emit: Emit) -> None:
     assert run is not None
     survey = read_record(run.catalog)
     ddl = V2Ddl(survey.shape.schema, survey.shape, survey.taken, preferences=survey.preferences != "jsonb")
+    # v2 is in place and proved: nothing that is still owed is a reason to keep users out.
+    await maintenance.lower_flag_of_run(connection)
     done = await store.steps_done(connection, run.id)
     for step in settle_steps(survey, ddl):
         if step.id in done:
@@ -39,7 +41,6 @@ async def settle(connection: Connection, emit: Emit) -> None:
             await _take_up(connection, step, run, survey.archive, emit)
         else:
             await run_step(connection, step, run.id, emit)
-    await maintenance.lower_flag_of_run(connection)
     await store.update_run(connection, run.id, status="done", finished_at=datetime.now(UTC))
 
 
