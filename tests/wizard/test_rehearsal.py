@@ -13,7 +13,11 @@ from vagus_tui.backup.listing import list_backups
 from vagus_tui.backup.rehearsal import rehearse
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
+from vagus_tui.events import Status
 from vagus_tui.migration.runner import migrate
+from vagus_tui.runbook.model import Job
+from vagus_tui.screens.guide_facts import job_entry
+from vagus_tui.screens.timeline_facts import done_entries
 
 
 async def backed_up(pilot: Walk) -> None:
@@ -42,6 +46,11 @@ async def test_the_timeline_stands_beside_the_guides(clean_database: TestDatabas
         assert "writes wait, in all" in text and "31:00" in text
         await pilot.press("escape")
         await until_text(pilot, "rehearsed just now")
+        # The journal's word is the evidence for the timeline and the guide.
+        session = wizard(pilot).session
+        await until(pilot, lambda: "timeline.rehearsal" in done_entries(session))
+        assert job_entry(session, Job.REHEARSE, done_entries(session)).status is Status.PASS
+        assert job_entry(session, Job.UPLOAD, done_entries(session)).status is Status.PENDING
         # Opened again, it shows what was measured.
         await pilot.press("e")
         await until_text(pilot, "none lost")

@@ -78,6 +78,8 @@ class Snapshot:
     sign_offs: dict[str, store.SignOff] = field(default_factory=dict)
     overrides: dict[str, store.Override] = field(default_factory=dict)
     backups: tuple[store.BackupRecord, ...] = ()
+    evidence: dict[str, datetime] = field(default_factory=dict)
+    """When a backup was last rehearsed on to the end, and copied away, by the runbook's job."""
     planned_at: datetime | None = None
     texts: dict[str, dict[str, str]] = field(default_factory=dict)
     """Messages to users as somebody rewrote them, by message id."""

@@ -7,6 +7,7 @@ import contextlib
 
 import asyncpg
 
+from vagus_tui.backup.evidence import backup_evidence
 from vagus_tui.database import facts
 from vagus_tui.database.connection import Connection, Database, close, lost_connections_explained
 from vagus_tui.errors import ConnectionLostError, VagusError
@@ -117,6 +118,7 @@ class Reading(Knowledge):
             sign_offs=await store.sign_offs(connection),
             overrides=await store.overrides(connection),
             backups=tuple(await store.backups(connection)),
+            evidence=await backup_evidence(connection),
             planned_at=parse_moment(planned or self.settings.planned_at, self.settings.timezone),
             texts=await store.notes_by_topic(connection, "text."),
             maintenance=await read_maintenance(connection),
@@ -133,7 +135,7 @@ class Reading(Knowledge):
             (Topic.LOCK, before.lock, snapshot.lock),
             (Topic.SIGN_OFFS, (before.sign_offs, before.measured), (snapshot.sign_offs, snapshot.measured)),
             (Topic.OVERRIDES, before.overrides, snapshot.overrides),
-            (Topic.BACKUPS, before.backups, snapshot.backups),
+            (Topic.BACKUPS, (before.backups, before.evidence), (snapshot.backups, snapshot.evidence)),
             (Topic.PLANNED, before.planned_at, snapshot.planned_at),
             (Topic.MAINTENANCE, before.maintenance, snapshot.maintenance),
             (Topic.TEXTS, _words(before), _words(snapshot)),

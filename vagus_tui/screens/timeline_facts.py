@@ -11,7 +11,7 @@ from vagus_tui.journal.state import State
 from vagus_tui.runbook.acceptance import TEST_SCRIPT
 from vagus_tui.runbook.check_ids import VERIFICATION
 from vagus_tui.runbook.communications import DAY_BEFORE, WEEK_BEFORE
-from vagus_tui.runbook.model import Group
+from vagus_tui.runbook.model import Group, Job
 from vagus_tui.screens.knowledge import Knowledge
 
 Done = dict[str, datetime | None]
@@ -52,10 +52,11 @@ def done_entries(session: Knowledge) -> Done:
         complete, at = _signed(session, group)
         if complete:
             done.setdefault(entry, at)
+    if (rehearsed := session.now.evidence.get(Job.REHEARSE)) is not None:
+        done.setdefault("timeline.rehearsal", rehearsed)
     for backup in session.now.backups:
         if backup.restored_at is None:
             continue
-        done.setdefault("timeline.rehearsal", backup.restored_at)
         planned = session.now.planned_at
         if planned is not None and backup.at >= planned - session.settings.book.thresholds.final_backup_max_age:
             done.setdefault("timeline.final-backup", backup.at)
