@@ -158,6 +158,9 @@ async def measure(url: str, keys: int, columns: int, rows: int) -> None:
     try:
         await terminal.shows("Overview")
         await asyncio.sleep(3)
+        # An operator who is new here is shown around first.
+        terminal.press("\x1b")
+        await asyncio.sleep(1)
         terminal.press("2")
         await terminal.shows(rf"{len(TITLES)} of {len(TITLES)}", patience=300)
         await asyncio.sleep(0.5)

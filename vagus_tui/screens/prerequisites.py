@@ -25,6 +25,7 @@ class PrerequisitesScreen(CheckScreen):
 
     STEP = Step.PREREQUISITES
     RUN = "prerequisites"
+    FOOTER_FIRST: ClassVar[tuple[str, ...]] = ("open", "fix", "fix_all")
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "fix", "fix", tooltip="guided fixes for the selected check"),

@@ -44,7 +44,8 @@ def key_name(key: str) -> str:
 class KeyFooter(Widget):
     """The keys of the current screen and focus, most important first; help and palette always at the right end.
 
-    A key that does not fit is left out here; `?` and the palette have them all.
+    A key that does not fit is left out here; `?` and the palette have them all. A screen's `FOOTER_FIRST` names the
+    actions that come first where there is little room.
     """
 
     def __init__(self) -> None:
@@ -69,6 +70,8 @@ class KeyFooter(Widget):
             shown = binding.key_display or key_name(key)
             entry = (shown, safe_str(binding.description), binding.action, enabled, node)
             (last if key in ALWAYS else main).append(entry)
+        first: tuple[str, ...] = getattr(self.screen, "FOOTER_FIRST", ())
+        main.sort(key=lambda entry: first.index(entry[2]) if entry[2] in first else len(first))
         return main, last
 
     def render(self) -> Content:
