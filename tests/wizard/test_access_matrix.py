@@ -8,7 +8,7 @@ from tests.wizard.moved import migrated
 from tests.wizard.walk import LARGE, SMALL, Walk, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.checks.access.matrix import access_matrix
 from vagus_tui.screens.access_matrix import AccessMatrixScreen
-from vagus_tui.widgets.access_grid import AccessGrid
+from vagus_tui.widgets.access_grid import AccessGrid, brief
 
 
 async def opened(pilot: Walk) -> AccessMatrixScreen:
@@ -64,6 +64,11 @@ async def test_what_was_gained_and_lost_is_walked_to(clean_database: TestDatabas
         assert grid.place == ("exercise_logs", "delete")
         await pilot.press("end", "tab", "tab")
         await until(pilot, lambda: grid.column == grid.LAST)
+
+
+def test_large_numbers_stay_in_their_field() -> None:
+    counts = (0, 9_999, 10_000, 12_610, 126_000, 999_499, 1_900_000, 126_000_000)
+    assert [brief(count) for count in counts] == ["0", "9,999", "10.0k", "12.6k", "126k", "999k", "1.9M", "126M"]
 
 
 async def test_it_is_reached_from_verification_and_left_again(clean_database: TestDatabase) -> None:

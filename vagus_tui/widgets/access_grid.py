@@ -55,6 +55,17 @@ def mark_of(cell: Cell) -> tuple[str, str]:
     return MARKS[cell.verdict], VERDICT_STYLES[cell.verdict]
 
 
+def brief(count: int) -> str:
+    """A number of rows in five characters at most: 9,999, 12.6k, 126k, 1.9M."""
+    if count < 10_000:
+        return number(count)
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if count >= size:
+            amount = count / size
+            return f"{amount:.1f}{unit}" if amount < 100 else f"{amount:.0f}{unit}"
+    return number(count)
+
+
 class AccessGrid(SectionList[Person]):
     """The grid. Arrows walk over fields and the commands in them."""
 
@@ -148,7 +159,7 @@ class AccessGrid(SectionList[Person]):
                 if here and self.column == place * len(COMMANDS) + step:
                     style = "bold reverse"
                 parts.append((mark, style))
-            found = number(self.cell_of(item, table, "select").now) if field == WIDE_FIELD else ""
+            found = brief(self.cell_of(item, table, "select").now) if field == WIDE_FIELD else ""
             parts.append((fitted(found, field - len(COMMANDS) - 2, right=True) + "  ", "$text-muted"))
         return Content.assemble(*parts)
 
