@@ -12,6 +12,7 @@ from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
 from tests.migration.dependents_of_v1 import FOLLOWING, STUCK
 from tests.migration.support import as_user, do_migrate, migrated, rolled_back, settings_for
+from tests.migration.test_plan import psql
 from tests.oracle import OURS, V1_TABLES, catalog_fingerprint, changes, v1_rows, v2_differences
 from tests.rollback.support import backed_up, rolled_back_from
 from vagus_tui.checks.base import Context
@@ -22,6 +23,7 @@ from vagus_tui.journal.state import read_state
 from vagus_tui.migration.dependent_gates import dependents_of
 from vagus_tui.migration.gates import gates, override_gates, refusal
 from vagus_tui.migration.plan import plan_migration
+from vagus_tui.rollback.quick_plan import plan_rollback
 from vagus_tui.sandbox.options import SandboxOptions
 
 CLEAN = SandboxOptions(plans=20, clean=True)
@@ -319,3 +321,15 @@ async def test_a_reader_of_a_materialized_view_is_named(surrounded: TestDatabase
     assert not ran.result.ok and f"PID {reader.get_server_pid()}" in ran.result.message
     await transaction.rollback()
     assert (await do_migrate(surrounded)).result.ok
+
+
+async def test_psql_moves_it_all_too(surrounded: TestDatabase, connect: Connect, tmp_path: Path) -> None:
+    """The printed plan, run by a DBA with psql, there and back."""
+    conn = await connect(surrounded.url)
+    before, said = await everything(conn), await read_all(conn)
+    settings = settings_for(surrounded)
+    await psql(surrounded, (await plan_migration(conn, settings, await read_state(conn))).sql_text(), tmp_path)
+    assert await _bound_to_kept(conn) == []
+    assert await read_all(conn) == said
+    await psql(surrounded, (await plan_rollback(conn, settings, await read_state(conn))).sql_text(), tmp_path)
+    assert changes(before, await everything(conn)) == []

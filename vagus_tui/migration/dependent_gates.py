@@ -21,6 +21,9 @@ from vagus_tui.schema.v1 import V1Shape
 
 _CACHE = "dependents"
 
+_LESS = ("no longer be written", "is repeated")
+"""Words of reasons that tell of something that is not quite as before."""
+
 _CRON = "select exists(select from pg_extension where extname = 'pg_cron')"
 
 
@@ -182,7 +185,7 @@ def _probe(gate: _Gate) -> Callable[[Context], Awaitable[Outcome]]:
                 rows=len(stuck),
                 detail=tuple(detail),
             )
-        lost = any("no longer be written" in one.reason for one in rest) or gate.kinds[0] is Kind.DEFAULT
+        lost = any(word in one.reason for one in rest for word in _LESS) or gate.kinds[0] is Kind.DEFAULT
         return Outcome(Status.WARN if lost or unseen else Status.PASS, counted, "", detail=tuple(detail))
 
     return probe

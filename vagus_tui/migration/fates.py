@@ -167,6 +167,8 @@ class _Judge:
         if not bases:
             return Fate.FOLLOWS, f"{how}: v2 has every column it uses"
         lost = "; it can no longer be written through" if view.fact("written") else ""
+        if self.repeat and v1.EXERCISES in bases:
+            lost += "; it sees an exercise in every week in which it is repeated"
         if len(options) < len(view.options):
             lost += "; its check option goes with that"
         return Fate.TRANSLATED, f"{how}: it reads v1's columns out of v2{lost}"

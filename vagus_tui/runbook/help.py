@@ -46,7 +46,8 @@ HELP: tuple[ScreenHelp, ...] = (
     ),
     ScreenHelp(
         screen=Screen.MIGRATION,
-        purpose="Shows the plan with its SQL, builds v2 beside v1, proves it, holds, and cuts over when you say so.",
+        purpose="Shows the plan with its SQL and what becomes of everything that points at v1, builds v2 beside v1, "
+        "proves it, holds, and cuts over when you say so.",
         why="Until the cut-over users notice nothing, and stopping leaves v1 as it was. At the cut-over writes pause "
         "for about a second.",
         next="After it, verification runs by itself. The v1 tables stay, as *_v1.",
