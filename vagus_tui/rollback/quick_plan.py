@@ -102,23 +102,27 @@ def quick_steps(
             f"move v2 into {archive}",
             [*archive_statements(survey, archive), carry.left_behind(archive)],
         ),
-        step("restore", "v1's names, references, views, publications", restore_statements(survey, archive)),
+        step(
+            "restore",
+            "v1's names, references, views, functions, policies, publications",
+            restore_statements(survey, archive),
+        ),
     ]
     return steps, carry
 
 
 def settle_steps(survey: Survey) -> list[PlanStep]:
-    """After the commit, without hurry: the look at rows that references made again still owe."""
+    """After the commit, without hurry: rows that references made again still owe a look, views to be filled."""
     return [
         PlanStep(
             f"settle-{number}",
             Phase.SETTLE,
-            "check references that were made again",
+            title,
             (statement,),
             lock="SHARE UPDATE EXCLUSIVE: reads and writes go on",
             undo="none needed",
         )
-        for number, statement in enumerate(settle_back_statements(survey), start=1)
+        for number, (title, statement) in enumerate(settle_back_statements(survey), start=1)
     ]
 
 

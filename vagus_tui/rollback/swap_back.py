@@ -91,11 +91,15 @@ def _sequence_updates(survey: Survey) -> list[str]:
     return statements
 
 
-def settle_back_statements(survey: Survey) -> list[str]:
-    """The look at rows that references made again still owe, and materialized views filled with v1 again."""
+def settle_back_statements(survey: Survey) -> list[tuple[str, str]]:
+    """The look at rows that references made again still owe, and materialized views filled with v1 again.
+
+    Each as a title and a statement.
+    """
     schema = survey.shape.schema
-    statements = []
+    statements: list[tuple[str, str]] = []
     for key in repoint.foreign_keys(survey):
         if key.validated:
-            statements.extend(repoint.validated(schema, key, survey.shape.tables[key.base].name))
-    return [*statements, *(statement for _, statement in matviews.refreshed(survey))]
+            made = repoint.validated(schema, key, survey.shape.tables[key.base].name)
+            statements.extend((f"check {key.name} of {key.on}", statement) for statement in made)
+    return [*statements, *((f"fill {view.title} again", filled) for view, filled in matviews.refreshed(survey))]
