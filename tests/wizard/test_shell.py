@@ -135,7 +135,7 @@ async def test_a_small_window_says_so_and_still_works(clean_database: TestDataba
     async with walking(settings_for(clean_database.url), size=(60, 16)) as pilot:
         await until_text(pilot, "60×16 is small", "v1 is in place")
         await pilot.press("2")
-        await until_text(pilot, "Server version")
+        await until_text(pilot, "Measured")
         await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: "is small" not in screen_text(pilot))
 
