@@ -254,6 +254,22 @@ async def test_policies_in_other_words_give_the_same(make_database: MakeDatabase
     assert matrix.verdict is Verdict.SAME
 
 
+async def test_a_policy_that_a_role_cannot_evaluate_gives_it_nothing(make_database: MakeDatabase) -> None:
+    """As its own SELECT does: permission denied for the table that the policy reads."""
+    database = await on(
+        await make_database(MORE),
+        "revoke all on coach_clients from anon; create policy listed on workout_plans to public "
+        "using (exists (select from coach_clients c where c.client_id = workout_plans.user_id "
+        "and c.coach_id = auth.uid() and c.status = 'active'))",
+    )
+    found, matrix = await access_of(await migrated(database))
+    assert failed(found) == set(), [event.message for event in found.values()]
+    assert matrix.cells["anon", v2.PLANS, "select"].before == 0
+    await on(database, "create policy listed on exercises for select using (exists (select from vagus_migration.runs))")
+    found, matrix = await access_of(database)
+    assert failed(found) == {"access-owners", "access-coaches"} and matrix.verdict is Verdict.LOST
+
+
 async def test_what_users_do_after_the_cut_over_is_held_against_the_rules_alone(make_database: MakeDatabase) -> None:
     database = await migrated(await make_database(MORE))
     await on(

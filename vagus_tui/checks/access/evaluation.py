@@ -63,15 +63,19 @@ def _promise(table: str, role: str, command: str, ground: Ground) -> str:
     return "own"
 
 
-def evaluation(table: str, role: str, ground: Ground) -> str:
-    """The statement that measures one table for the person in `v_person`, all commands at once."""
-    old, new = ground.old_for(table), ground.new[table]
+def evaluation(table: str, role: str, ground: Ground, *, v1_gives: bool = True, v2_gives: bool = True) -> str:
+    """The statement that measures one table for the person in `v_person`, all commands at once.
+
+    Args:
+        v1_gives, v2_gives: whether that side's policies can be asked at all; where they cannot, it gives no row.
+    """
+    old, new = ground.old_for(table) if v1_gives else None, ground.new[table]
     old_flags: dict[str, str] = {}
     new_flags: dict[str, str] = {}
     kept = {
         command: (
             "false" if old is None else old.condition(role, command, old_flags, "f_o"),
-            new.condition(role, command, new_flags, "f_t"),
+            new.condition(role, command, new_flags, "f_t") if v2_gives else "false",
             _promise(table, role, command, ground),
         )
         for command in COMMANDS
@@ -125,10 +129,24 @@ def evaluation(table: str, role: str, ground: Ground) -> str:
     )
 
 
+def _tried(table: str, role: str, ground: Ground) -> str:
+    """The statement for one table; a side whose policies read what the role may not read gives it nothing.
+
+    The role's own SELECT would fail with the same error, and its user would see no row.
+    """
+    ways = ((True, True), (False, True), (True, False), (False, False))
+    text = ""
+    for v1_gives, v2_gives in reversed(ways):
+        statement = evaluation(table, role, ground, v1_gives=v1_gives, v2_gives=v2_gives)
+        otherwise = f"\n    exception when insufficient_privilege then\n{text}" if text else ""
+        text = f"    begin\n{statement};{otherwise}\n    end;"
+    return text
+
+
 def block(role: str, persons: Sequence[Person], ground: Ground) -> str:
     """One DO block: every person in turn, as their role and with their claims, every table."""
     listed = ", ".join(literal(person.id).strip() for person in persons)
-    statements = "\n".join(f"    {evaluation(table, role, ground)};" for table in v2.TABLES)
+    statements = "\n".join(_tried(table, role, ground) for table in v2.TABLES)
     # A role without a user has no sub in its claims; its rows are kept under the role's name.
     user = "''" if persons[0].user_id is None else "v_person"
     claims = f"json_strip_nulls(json_build_object('role', {literal(role).strip()}, 'sub', nullif({user}, '')))::text"
