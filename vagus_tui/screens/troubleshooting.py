@@ -28,7 +28,14 @@ from vagus_tui.screens.dialogs import ChoiceDialog
 from vagus_tui.screens.pick import PickDialog
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.text_view import TextView
-from vagus_tui.screens.troubleshooting_words import FEW_LINES, LINES_SHOWN, applied_text, finding_text, issue_text
+from vagus_tui.screens.troubleshooting_words import (
+    FEW_LINES,
+    LINES_SHOWN,
+    applied_text,
+    finding_text,
+    issue_text,
+    results_text,
+)
 from vagus_tui.widgets.format import duration, moment, plural
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS, worst
 from vagus_tui.widgets.text import safe, safe_str
@@ -139,7 +146,7 @@ class TroubleshootingScreen(StepScreen):
         results: list[CheckEvent] = [
             self.session.results[check] for check in issue.checks if check in self.session.results
         ]
-        parts = [issue_text(issue, results)]
+        parts = results_text(results)
         state = self.session.state
         if issue.id == STOPPED and state is not None:
             parts.append(Content.assemble(("State: ", "$text-muted"), safe_str(state.summary, limit=500)))
@@ -157,7 +164,10 @@ class TroubleshootingScreen(StepScreen):
             limit = FEW_LINES if repair.id in NO_SIGN else LINES_SHOWN
             found = self.found.get(repair.id)
             parts.append(finding_text(repair, found, possible=self.migrated, limit=limit))
-        self.query_one("#issue", Static).update(Content("\n").join(parts))
+        # What was found comes first once somebody has looked; until then, how to recognise it.
+        told = [issue_text(issue)]
+        body = [*parts, Content(""), *told] if self.looked else [*told, *parts]
+        self.query_one("#issue", Static).update(Content("\n").join([Content.styled(issue.title, "bold"), *body]))
 
     def _applied_here(self) -> list[Applied]:
         names = {repair.id for repair in repairs_for(self.issue.id)}

@@ -22,10 +22,9 @@ def _line(name: str, words: str) -> Content:
     return Content.assemble((f"{name:<9} ", "$text-muted"), words)
 
 
-def issue_text(issue: Issue, results: Sequence[CheckEvent]) -> Content:
-    """A trouble: how it shows, what is behind it, what was measured, what helps and what never does."""
+def issue_text(issue: Issue) -> Content:
+    """A trouble: how it shows, what is behind it, what helps and what never does."""
     lines = [
-        Content.styled(issue.title, "bold"),
         _line("Shows as", issue.symptom),
         _line("Behind it", issue.cause),
         _line("Found by", issue.detected),
@@ -33,15 +32,19 @@ def issue_text(issue: Issue, results: Sequence[CheckEvent]) -> Content:
         _line("Undo", issue.undo),
         _line("Never", issue.never),
     ]
-    for result in results:
-        lines.append(
-            Content.assemble(
-                (f"{MARKS[result.status]} ", STYLES[result.status]),
-                safe(result.title),
-                f": {safe_str(result.measured if result.measured is not None else '…')}",
-            )
-        )
     return Content("\n").join(lines)
+
+
+def results_text(results: Sequence[CheckEvent]) -> list[Content]:
+    """What was measured of it, a line per check."""
+    return [
+        Content.assemble(
+            (f"{MARKS[result.status]} ", STYLES[result.status]),
+            safe(result.title),
+            f": {safe_str(result.measured if result.measured is not None else '…')}",
+        )
+        for result in results
+    ]
 
 
 def finding_text(repair: Repair, found: Finding | None, *, possible: bool, limit: int = LINES_SHOWN) -> Content:
