@@ -138,3 +138,9 @@ def cloud_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = {"AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "AWS_CONFIG_FILE": "/nonexistent"}
     for name, value in {**nowhere, **KEYS, "GOOGLE_BEARER_TOKEN": "kept-to-yourself"}.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(autouse=True)
+def patient_timings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine makes no page count as slowed down; the tests of slowness set the limit back."""
+    monkeypatch.setattr("vagus_tui.checks.performance.speed.NOTICEABLE_SECONDS", 5.0)

@@ -21,6 +21,8 @@ from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.sandbox.server import EmbeddedServer
 
 TIMED = {page.id for page in PAGES}
+NOTICEABLE = 0.05
+"""Seconds: as it is outside the tests."""
 
 
 async def outcomes(database: TestDatabase | str, **values: object) -> dict[str, CheckEvent]:
@@ -88,7 +90,8 @@ async def test_v1_over_the_limit_is_no_fault_of_the_migration(clean_database: Te
     assert found["plan-loading"].status is Status.WARN and "v1 itself" in (found["plan-loading"].message or "")
 
 
-async def test_a_slow_policy_is_seen(v2_database: TestDatabase) -> None:
+async def test_a_slow_policy_is_seen(v2_database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "NOTICEABLE_SECONDS", NOTICEABLE)
     async with v2_database.connect() as conn:
         qual = await conn.fetchval(
             "select pg_get_expr(polqual, polrelid) from pg_policy where polname = 'workout_plans_select'"
@@ -107,7 +110,8 @@ async def test_a_slow_policy_is_seen(v2_database: TestDatabase) -> None:
     assert "broken off" in (found["plan-loading"].message or "")
 
 
-def test_what_a_slowdown_comes_to() -> None:
+def test_what_a_slowdown_comes_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "NOTICEABLE_SECONDS", NOTICEABLE)
     assert slower(50.0, 0.001) is Status.PASS
     assert slower(1.9, 1.0) is Status.PASS
     assert slower(3.0, 1.0) is Status.WARN
