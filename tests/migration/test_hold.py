@@ -109,3 +109,26 @@ async def test_a_cut_over_without_its_locks_holds_again(make_database: MakeDatab
     assert ran.result.ok, ran.result
     assert decisions == 2
     assert await v2_differences(conn) == []
+
+
+async def test_stopped_between_two_attempts(make_database: MakeDatabase, connect: Connect) -> None:
+    """While somebody is in the way the operator gives up: v1 as it was, and no flag left on."""
+    database = await make_database(SMALL)
+    conn, other = await connect(database.url), await connect(database.url)
+    catalog = await catalog_fingerprint(conn)
+    sitting = other.transaction()
+    await sitting.start()
+    await other.execute("lock table workout_sessions in access share mode")
+
+    async def stop(event: Event, control: Control) -> None:
+        if isinstance(event, NoteEvent) and "The cut-over: attempt 1 " in event.message:
+            await sitting.rollback()
+            control.cancel()
+
+    ran = await do_migrate(database, on_event=stop)
+    if not ran.result.ok:
+        # The stop came before the next attempt, as it nearly always does.
+        assert ran.result.exit_status == 3 and (await state_of(database)).state is State.V1
+        left = changes(catalog, await catalog_fingerprint(conn))
+        assert all("system_maintenance" in line for line in left), left
+    assert not await conn.fetchval("select exists(select from system_maintenance where enabled)")

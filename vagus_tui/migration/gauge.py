@@ -92,6 +92,7 @@ class Gauge:
         self.running: dict[str, float] = {}
         self.phase = Phase.PREPARE
         self._inherited = self._done_weight()
+        self._judged: set[str] = set()
         self._highest = 0.0
         self._worked = 0.0
         self._spent: list[tuple[float, float]] = []
@@ -129,6 +130,7 @@ class Gauge:
             if name not in measured and seconds:
                 expected = self.weights[name] * spent / max(weights, 0.001)
                 self.measured(name, by_time(now - began, expected))
+                self._judged.add(name)
         self._rows.append((now, self.rows()[0]))
 
     def _done_weight(self) -> float:
@@ -161,7 +163,9 @@ class Gauge:
     def rows(self) -> tuple[int, int]:
         """Rows done of rows known, in the phase under way: written in the build, compared in the proof."""
         steps = [step for step in self.steps.values() if step.phase is self.phase and step.table]
-        done = sum((step.rows or 0) * self.shares.get(step.id, 0.0) for step in steps)
+        # What is only judged by its time says nothing about rows.
+        known = (step for step in steps if step.id not in self._judged or step.id not in self.running)
+        done = sum((step.rows or 0) * self.shares.get(step.id, 0.0) for step in known)
         return int(done), sum(step.rows or 0 for step in steps)
 
     @property

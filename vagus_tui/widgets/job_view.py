@@ -17,7 +17,7 @@ from vagus_tui.screens.job import Job
 from vagus_tui.widgets.format import clock, duration, number, size
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.sparks import sparkline
-from vagus_tui.widgets.text import fitted, safe_str
+from vagus_tui.widgets.text import fitted
 
 SAMPLE_SECONDS = 0.5
 SAMPLES = 40
@@ -173,7 +173,9 @@ class JobView(VerticalScroll):
         overall = self.job.overall if self.job is not None and self.job.running else None
         if overall is None or self.status(overall.phase) is not Status.RUNNING:
             return []
-        left = "" if overall.seconds_left is None else f"about {clock(overall.seconds_left)} left"
+        left = (
+            "" if not overall.seconds_left or overall.seconds_left < 1 else f"about {clock(overall.seconds_left)} left"
+        )
         words = f"{_percent(overall.share)}  {left}"
         return [Content.assemble((f"  {'in all':<11}", "bold"), (bar(overall.share, 20), "$accent"), "  ", words)]
 
@@ -240,7 +242,7 @@ class JobView(VerticalScroll):
                 status = Status.SKIP
             count = amount(step.rows, step.unit) if step.rows else ""
             entry = Content.assemble(
-                " ", (MARKS[status], STYLES[status]), " ", safe_str(step.title, limit=40), f" {count}".rstrip(), " "
+                " ", (MARKS[status], STYLES[status]), " ", fitted(step.title, 40).rstrip(), f" {count}".rstrip(), " "
             )
             if line.cell_length + entry.cell_length > width and line.cell_length > 3:
                 lines.append(line)
