@@ -16,6 +16,8 @@ from tests.migration.test_plan import psql
 from tests.oracle import OURS, V1_TABLES, catalog_fingerprint, changes, v1_rows, v2_differences
 from tests.rollback.support import backed_up, rolled_back_from
 from vagus_tui.checks.base import Context
+from vagus_tui.cleanup.kept import hanging_on, read_remains
+from vagus_tui.cleanup.run import drop_step
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.dependents import Fate
 from vagus_tui.events import CheckEvent, Status
@@ -333,3 +335,18 @@ async def test_psql_moves_it_all_too(surrounded: TestDatabase, connect: Connect,
     assert await read_all(conn) == said
     await psql(surrounded, (await plan_rollback(conn, settings, await read_state(conn))).sql_text(), tmp_path)
     assert changes(before, await everything(conn)) == []
+
+
+async def test_v1_can_be_removed_afterwards(surrounded: TestDatabase, connect: Connect) -> None:
+    """Nothing that followed holds the kept tables back; what stays with them is named, and in the way."""
+    conn = await connect(surrounded.url)
+    await migrated(surrounded)
+    remains = await read_remains(conn)
+    named = await hanging_on(conn, remains.v1)
+    assert [name for name in named if "queue" not in name] == [] and len(named) == 2
+    await conn.execute("drop table queue")
+    assert await hanging_on(conn, remains.v1) == []
+    said = await read_all(conn)
+    for statement in drop_step(remains).statements:
+        await conn.execute(statement)
+    assert await read_all(conn) == said

@@ -12,7 +12,7 @@ from vagus_tui.cleanup.gates import gates, holding, refusal
 from vagus_tui.cleanup.kept import Remains, read_remains
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
-from vagus_tui.database.dependent_reader import COMPAT
+from vagus_tui.database.dependent_reader import COMPAT, KEPT
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
 from vagus_tui.jobs import Emit, streamed
@@ -47,7 +47,8 @@ def drop_step(remains: Remains) -> PlanStep:
         DROP,
         Phase.CLEAN_UP,
         "remove v1's kept tables",
-        (f"drop table {names}",),
+        # v1's own materialized views hold nothing that cannot be worked out, and read only these tables.
+        (f"drop schema if exists {quote(KEPT)} cascade", f"drop table {names}"),
         lock="ACCESS EXCLUSIVE on v1's kept tables and on what they refer to (auth.users), for an instant",
         undo="automatic until it is committed; then only a backup",
         tables=tuple(table.relation for table in remains.v1),
