@@ -113,6 +113,19 @@ create policy own_exercises on public.reviews for all to authenticated
   with check (exercise_id is null or exercise_id in (select e.id from public.exercises e));
 create policy "never, as a rule" on public.reviews as restrictive for delete to public using (false);
 
+create view reports."we""ird; drop view -- [/b]" as select p.id, p.is_active as "On; --" from public.workout_plans p;
+create materialized view reports."to""tals
+ $1 \\ $vagus$" as select id as "I""d", start_date from public.workout_plans;
+create unique index "i""x; --" on reports."to""tals
+ $1 \\ $vagus$" ("I""d");
+comment on materialized view reports."to""tals
+ $1 \\ $vagus$" is E'it''s \\\\ $vagus$ "so"';
+create function reports."f""; --"("A; B" uuid) returns text language sql stable as $f$
+  select name || '$vagus$' || E'\\n' from public.workout_plans where id = $1 and is_active $f$;
+create policy "p""; -- $vagus$" on public.reviews for update to authenticated
+  using (exists (select from public.exercises e where e.plan_id = reviews."Plan" and e.name <> '$vagus$'));
+create trigger "t""; --" after delete on public.workout_plans
+  for each statement execute function public.no_writing();
 create publication narrow for table public.exercise_logs, public.exercises;
 alter table public.exercises replica identity full;
 comment on table public.workout_plans is 'all plans';

@@ -112,7 +112,8 @@ cross join lateral (select coalesce(
   (select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = r.ev_class), '') as name
 ) as place
 where d.deptype = 'n'
-  and ((d.refclassid = 'pg_class'::regclass and d.refobjid in (select oid from mine union select q.objid from pg_depend q
+  and ((d.refclassid = 'pg_class'::regclass and d.refobjid in (
+        select oid from mine union select q.objid from pg_depend q
         join mine on q.refobjid = mine.oid and q.refclassid = 'pg_class'::regclass
         -- Sequences that go with a column.
         where q.classid = 'pg_class'::regclass and q.deptype in ('a', 'i')))

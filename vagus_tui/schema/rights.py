@@ -12,24 +12,27 @@ def bare(relation: str) -> str:
         "select distinct case c.relkind when 'S' then 'sequence' else 'table' end as kind,\n"
         "    coalesce(quote_ident(r.rolname), 'public') as role"
     )
-    return (
-        f"do $vagus$ declare found record; begin\nfor found in {kind}\n"
+    # The block is a text constant: a name may hold any dollar quote.
+    block = (
+        f"declare found record; begin\nfor found in {kind}\n"
         "  from pg_class c cross join lateral aclexplode(c.relacl) a left join pg_roles r on r.oid = a.grantee\n"
         f"  where c.oid = {name}::regclass and a.grantee <> c.relowner\n"
         f"loop execute format('revoke all on %s %s from %s', found.kind, {name}, found.role);\n"
-        "end loop; end $vagus$"
+        "end loop; end"
     )
+    return f"do {literal(block)}"
 
 
 def bare_function(signature: str) -> str:
     """Take away whatever default privileges gave away on a new function, execution by everybody among it."""
     name = literal(signature).strip()
-    return (
-        "do $vagus$ declare found record; begin\n"
+    block = (
+        "declare found record; begin\n"
         "for found in select distinct coalesce(quote_ident(r.rolname), 'public') as role from pg_proc p\n"
         "  cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a\n"
         "  left join pg_roles r on r.oid = a.grantee\n"
         f"  where p.oid = {name}::regprocedure and a.grantee <> p.proowner\n"
         f"loop execute format('revoke all on function %s from %s', {name}, found.role);\n"
-        "end loop; end $vagus$"
+        "end loop; end"
     )
+    return f"do {literal(block)}"
