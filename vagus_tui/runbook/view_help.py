@@ -23,5 +23,9 @@ VIEW_HELP: Mapping[str, str] = {
     "its check has to turn red.",
     "MonitorScreen": "After-care: checks that run again and again while users come back, each with its course. M "
     "chooses how often. What begins to fail is told on every screen, with the bell, until A says that it was seen.",
+    "CleanUpScreen": "Removing v1's kept tables, weeks after the cut-over. It is optional, and from then on only a "
+    "backup leads back: every gate has to hold, or be let pass by name and with a reason.",
+    "FromBackupScreen": "Going back to a backup, for damaged data. It is verified, restored locally and compared "
+    "first, then put in place; what stands there now is set aside, never dropped.",
 }
 """One to three sentences each: what the view is for, why, and what comes of it."""
