@@ -170,6 +170,7 @@ WAYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 async def test_our_sessions_are_ended(way: str, make_database: MakeDatabase, connect: Connect) -> None:
     damage, states, phases = WAYS[way]
@@ -177,6 +178,7 @@ async def test_our_sessions_are_ended(way: str, make_database: MakeDatabase, con
     await through_every_boundary(database, await connect(database.url), damage, states, phases)
 
 
+@pytest.mark.slow
 async def test_ended_at_any_moment(make_database: MakeDatabase, connect: Connect) -> None:
     """In the middle of statements too, wherever the moment falls; and cleaned up now and then instead of resumed."""
     database = await make_database(SMALL)
@@ -226,6 +228,7 @@ CRASHES = {
 }
 
 
+@pytest.mark.slow
 async def test_the_server_restarts(own_databases: Databases) -> None:
     database = await own_databases.clone(SMALL)
     async with database.connect() as conn:
