@@ -6,7 +6,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.databases import TestDatabase
+from tests.wizard.moved import migrated
 from tests.wizard.walk import SMALL, settings_for, until, until_text, walking, wizard
+from vagus_tui.checks.base import Context
+from vagus_tui.cleanup.gates import OWN_GATES, GateId
+from vagus_tui.database.connection import Database
+from vagus_tui.events import Status
+from vagus_tui.journal.state import read_state
 from vagus_tui.runbook.book import DEFAULT_BOOK
 from vagus_tui.runbook.communications import WEEK_BEFORE
 from vagus_tui.screens.communications import CommunicationsScreen
@@ -49,3 +55,16 @@ async def test_it_opens_anywhere_and_shows_the_operators_own(clean_database: Tes
         screen = pilot.app.screen
         assert isinstance(screen, CommunicationsScreen)
         await until(pilot, lambda: "Vigor workouts" in str(screen.rendered(WEEK_BEFORE.items[0])))
+
+
+async def test_the_waiting_period_is_the_operators_own(clean_database: TestDatabase, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('[thresholds]\nclean_up_earliest = "3 weeks"\n', encoding="utf-8")
+    settings = settings_for(clean_database.url, runbook=file)
+    await migrated(settings)
+    database = Database(settings)
+    async with database.connection("test") as connection:
+        context = Context(database, connection, settings, await read_state(connection))
+        [gate] = [check for check in OWN_GATES if check.id == GateId.WAITED]
+        outcome = await gate.probe(context)
+    assert outcome.expected == "21 days" and outcome.status is Status.FAIL

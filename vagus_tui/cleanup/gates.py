@@ -53,12 +53,13 @@ async def _state(context: Context) -> Outcome:
 
 async def _waited(context: Context) -> Outcome:
     remains = await read_remains(context.connection)
-    needed = f"{CLEAN_UP_EARLIEST.days} days"
+    period = context.settings.book.thresholds.clean_up_earliest
+    needed = f"{period.days} days"
     if remains.cut_over_at is None:
         return Outcome(Status.FAIL, "unknown", "The journal does not say when v2 went into service.", expected=needed)
     waited = datetime.now(UTC) - remains.cut_over_at
-    done = waited >= CLEAN_UP_EARLIEST
-    earliest = remains.cut_over_at + CLEAN_UP_EARLIEST
+    done = waited >= period
+    earliest = remains.cut_over_at + period
     return Outcome(
         Status.PASS if done else Status.FAIL,
         age_text(waited),
