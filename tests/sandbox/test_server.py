@@ -87,7 +87,7 @@ def test_however_its_starter_ends_no_process_and_no_folder_stays(
     process, data_dir = holder
     assert processes_in(data_dir)
     process.send_signal(how)
-    process.wait(20)
+    process.wait(60)
     until(lambda: not data_dir.parent.exists())
     until(lambda: not processes_in(data_dir.parent))
 
@@ -103,7 +103,7 @@ def test_a_killed_watchdog_takes_the_server_with_it_and_the_starter_removes_the_
     watchdogs[0].kill()
     until(lambda: not any(server.is_running() for server in servers))
     process.send_signal(signal.SIGINT)
-    process.wait(20)
+    process.wait(60)
     assert not data_dir.parent.exists()
 
 
