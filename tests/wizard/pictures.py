@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 
 from tests.wizard.walk import LARGE, Walk, settings_for, until, until_text, walking, wizard
+from vagus_tui.checks.base import Group
+from vagus_tui.checks.registry import checks_for
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.sandbox.sandbox import start_sandbox
 
@@ -41,8 +43,17 @@ async def faulty(folder: Path) -> None:
             await until_text(pilot, "Exercises")
             await pilot.pause(1)
             keep(pilot, folder, "overview")
+            await pilot.press("P")
+            await until_text(pilot, "5×5 15")
+            await pilot.press("down", "down", "enter")
+            await until_text(pilot, "v2: as it will be", "Week 2")
+            await pilot.pause(1)
+            keep(pilot, folder, "plan-preview")
+            await pilot.press("escape", "escape")
+            await until_text(pilot, "From here:")
             await pilot.press("2")
-            await until_text(pilot, "59 of 59")
+            total = len((*checks_for(Group.PREREQUISITES), *checks_for(Group.DATA_QUALITY)))
+            await until_text(pilot, f"{total} of {total}", patience=LONG)
             keep(pilot, folder, "prerequisites")
             await pilot.press("F")
             await pilot.pause(1.5)
@@ -89,8 +100,13 @@ async def sound(folder: Path) -> None:
                 await pilot.pause(1)
                 keep(pilot, folder, "migrated")
                 await pilot.press("6")
-                await until_text(pilot, "all pass")
+                await until_text(pilot, "all pass", patience=LONG)
                 keep(pilot, folder, "verification")
+                await pilot.press("m")
+                await pilot.pause(3)
+                keep(pilot, folder, "access")
+                await pilot.press("escape")
+                await pilot.pause(1)
                 await pilot.press("8")
                 await pilot.pause(3)
                 keep(pilot, folder, "rollback")
@@ -100,6 +116,9 @@ async def sound(folder: Path) -> None:
                 await job_over(pilot)
                 await pilot.pause(1)
                 keep(pilot, folder, "rolled-back")
+                await pilot.press("0")
+                await until_text(pilot, "The rollback is done")
+                keep(pilot, folder, "report")
         finally:
             await sandbox.stop()
 
