@@ -82,3 +82,15 @@ async def test_clean_up_waits_for_its_gates(
         await pilot.press(*"vagus-dev", "enter", "enter")
         await until_text(pilot, "Cleaned up: v1's tables are gone", patience=60)
     assert await clean_conn.fetchval("select to_regclass('exercises_v1') is null")
+
+
+async def test_clean_up_is_reached_from_rollout(clean_database: TestDatabase) -> None:
+    settings = settings_for(clean_database.url)
+    await migrated(settings)
+    async with walking(settings, size=SMALL) as pilot:
+        wizard(pilot).action_go("rollout")
+        await until_text(pilot, "Clean-up")
+        await pilot.press("v", "v", "d")
+        await until_text(pilot, "gates hold it up", patience=60)
+        await pilot.press("escape")
+        await until_text(pilot, "App update")

@@ -31,6 +31,7 @@ from vagus_tui.runbook.rollback_advice import CRITERIA
 from vagus_tui.screens.cleanup import CleanUpScreen
 from vagus_tui.screens.job import Job
 from vagus_tui.screens.migration_words import job_log
+from vagus_tui.screens.rollback_backup import JOB as RESTORE
 from vagus_tui.screens.rollback_backup import FromBackupScreen
 from vagus_tui.screens.rollback_words import advice_text, aftermath_text, answer_mark, carried_rows, what_happens
 from vagus_tui.screens.session import Topic
@@ -181,7 +182,10 @@ class RollbackScreen(ViewedScreen):
 
     def _stand(self) -> None:
         stand_by_state(self.session)
-        if self.possible and not self.running:
+        job = self.session.job
+        # A rollback from a backup has a window of its own, and the mark says that it runs.
+        restoring = job is not None and job.running and job.name == RESTORE
+        if self.possible and not self.running and not restoring:
             advised = self.advice.recommendation is Recommendation.ROLL_BACK
             status, word = (Status.FAIL, "advised") if advised else (Status.PENDING, "")
             self.session.set_standing(self.STEP, status, word)

@@ -22,6 +22,7 @@ from vagus_tui.rollout.app_update import check_folder, keep_outcome
 from vagus_tui.runbook.model import Item
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.rollout import APP_UPDATE, CLEAN_UP, ROLLOUT_PHASES, Command
+from vagus_tui.screens.cleanup import CleanUpScreen
 from vagus_tui.screens.command_run import CommandRun
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.session import Topic
@@ -49,6 +50,7 @@ class RolloutScreen(ViewedScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "run", "run", tooltip="run the selected commands in the checkout of the app, and keep the output"),
         Binding("c", "copy", "copy", tooltip="the selected commands, to be run somewhere else"),
+        Binding("d", "clean_up", "clean up v1", tooltip="its gates, its SQL, and the removal of v1's kept tables"),
         Binding("W", "app.watch", "watch", tooltip="checks that run by themselves: two hours after the cut-over"),
     ]
 
@@ -64,6 +66,8 @@ class RolloutScreen(ViewedScreen):
         """Copying and running are for commands."""
         if action in ("copy", "run"):
             return not self.is_mounted or self.view == "app"
+        if action == "clean_up":
+            return self.is_mounted and self.view == "clean-up"
         return super().check_action(action, parameters)
 
     def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
@@ -162,6 +166,10 @@ class RolloutScreen(ViewedScreen):
             lines.append(Content.styled("The last lines it printed:", "bold $text-muted"))
             lines.extend(safe(line, limit=300) for line in outcome.tail[-12:])
         self.query_one("#app-detail", DetailPanel).show(Content("\n").join(lines))
+
+    def action_clean_up(self) -> None:
+        """Open the guarded removal of v1."""
+        self.app.push_screen(CleanUpScreen())
 
     def action_copy(self) -> None:
         """The selected commands."""

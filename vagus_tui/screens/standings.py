@@ -23,7 +23,7 @@ def stand_by_state(session: Knowledge) -> None:
         session.set_standing(Step.MIGRATION, Status.RUNNING, "holding" if waits else "running")
     elif state is not None:
         session.set_standing(Step.MIGRATION, *_migration(state.state, interrupted=state.interrupted))
-    if running == "rollback":
+    if running in ("rollback", "restore"):
         session.set_standing(Step.ROLLBACK, Status.RUNNING, "running")
     elif state is not None and state.state is State.ROLLED_BACK:
         session.set_standing(Step.ROLLBACK, Status.WARN, "done")
