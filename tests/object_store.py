@@ -18,6 +18,13 @@ from vagus_tui.settings import Settings
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "kept-to-yourself", "AWS_REGION": "us-east-1"}
 """Credentials as the tools of AWS have them in the environment."""
 _ANYBODY = "AWS4-HMAC-SHA256 Credential=key/20260301/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+_SERVER = """
+import os, sys, threading
+from moto.server import main
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+main(["-H", "127.0.0.1", "-p", sys.argv[1]])
+"""
+"""It ends with whoever started it, also when that one is killed: its stdin ends then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +93,8 @@ def object_store() -> Iterator[ObjectStore]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-W", "ignore", "-c", _SERVER, str(port)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
@@ -97,7 +104,7 @@ def object_store() -> Iterator[ObjectStore]:
         yield ObjectStore(port)
     finally:
         process.terminate()
-        process.wait()
+        process.communicate()
 
 
 class Line:
