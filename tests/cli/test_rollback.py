@@ -47,10 +47,10 @@ async def test_for_people(clean_database: TestDatabase, clean_conn: Connection) 
 
 
 async def test_from_a_backup(clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path) -> None:
-    url, folder = clean_database.url, {"VAGUS_BACKUP_DIR": str(tmp_path)}
-    made = await vagus("backup", "--kind", "tables", "--json", url=url, **folder)
+    url, folder = clean_database.url, str(tmp_path)
+    made = await vagus("backup", "--kind", "tables", "--json", url=url, VAGUS_BACKUP_DIR=folder)
     path = made.result["figures"]["path"]
-    assert (await vagus("migrate", "--yes", "--json", url=url, **folder)).status == 0
+    assert (await vagus("migrate", "--yes", "--json", url=url, VAGUS_BACKUP_DIR=folder)).status == 0
     await clean_conn.execute(LATER)
     await clean_conn.execute("drop table exercise_logs_v1")
     shown = await vagus("rollback", "--from", path, "--json", url=url)
