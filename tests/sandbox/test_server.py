@@ -23,9 +23,11 @@ from vagus_tui.sandbox import binaries, leftovers, template
 from vagus_tui.sandbox.binaries import SandboxError
 from vagus_tui.sandbox.server import LOGIN_ROLES, EmbeddedServer
 
-# Starts a server, says where it is, and does not end by itself.
+# Starts a server, says where it is, and does not end by itself. Ctrl-C works also where a shell's background job, which
+# ignores it, runs the tests.
 HOLDER = """
-import asyncio, sys
+import asyncio, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from vagus_tui.sandbox.server import EmbeddedServer
 
 async def main():
