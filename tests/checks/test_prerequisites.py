@@ -16,7 +16,7 @@ from tests.cli.program import vagus
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
 from tests.object_store import ObjectStore
-from vagus_tui.checks.base import Group, offending_rows, run_checks
+from vagus_tui.checks.base import Context, Group, offending_rows, run_checks
 from vagus_tui.checks.prerequisites import activity, space
 from vagus_tui.checks.prerequisites import server as server_checks
 from vagus_tui.checks.prerequisites.tools import cli_program
@@ -337,6 +337,9 @@ async def test_the_lock(clean_database: TestDatabase, other: Any) -> None:
     async with looking_at(clean_database) as context:
         await take_lock(context.connection)
         assert (await outcome("migration-lock", context)).measured == "ours"
+        async with context.database.connection("monitor") as beside:
+            of_a_run = Context(context.database, beside, context.settings, context.state)
+            assert (await outcome("migration-lock", of_a_run)).measured == "ours"
         event = await measured("migration-lock", clean_database)
         assert event.status is Status.FAIL
         assert f"PID {context.connection.get_server_pid()}" in (event.message or "")

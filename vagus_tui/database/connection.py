@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -112,6 +113,12 @@ class Database:
         self.user = unquote(parts.username) if parts.username else ""
         self.name = unquote(parts.path.lstrip("/")) or self.user or "postgres"
         self.sslmode = parse_qs(parts.query).get("sslmode", [""])[0]
+        self._opened: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+    @property
+    def own_pids(self) -> set[int]:
+        """The server processes of the connections that were opened here and are still open."""
+        return {connection.get_server_pid() for connection in self._opened if not connection.is_closed()}
 
     @property
     def url(self) -> str:
@@ -164,6 +171,7 @@ class Database:
         except BaseException as error:
             connection.terminate()
             raise self._explained(error) if isinstance(error, Exception) else error from None
+        self._opened.add(connection)
         return connection
 
     @contextlib.asynccontextmanager

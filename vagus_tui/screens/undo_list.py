@@ -130,7 +130,8 @@ class UndoScreen(WizardScreen):
             return
         async with self.session.connection("undo") as connection:
             applied = await undo(connection, batch.id, self.session.settings.operator)
-        self.notify(f"{plural(applied.rows, 'row')} put back.", markup=False)
+        back = applied.rows + sum(applied.below.values())
+        self.notify(f"{plural(back, 'row')} put back.", markup=False)
         self.undone()
         await self._load()
 
