@@ -24,6 +24,7 @@ from vagus_tui.screens.base import StepScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.planning import ask_planned_moment
 from vagus_tui.screens.session import Link, Topic
+from vagus_tui.screens.standings import overview_standing
 from vagus_tui.widgets.marks import STYLES
 
 FORWARD = (Step.PREREQUISITES, Step.COMMUNICATIONS, Step.BACKUP, Step.MIGRATION)
@@ -106,22 +107,9 @@ class OverviewScreen(StepScreen):
                 self.query_one("#estimate", Static).update(text.estimate(self.session, self.forecast))
 
     def _say_state(self) -> None:
-        status, words = self._standing()
+        status, words = overview_standing(self.session)
         self.session.set_standing(self.STEP, status, words)
         self.say(Content.styled(words, STYLES[status]))
-
-    def _standing(self) -> tuple[Status, str]:
-        session = self.session
-        state = session.state
-        if session.link is Link.DOWN:
-            return Status.FAIL, "no connection"
-        if state is None:
-            return Status.RUNNING, "connecting" if session.link is Link.CONNECTING else "starting"
-        if state.state is State.UNKNOWN:
-            return Status.FAIL, "empty database" if state.empty else "not a v1 database"
-        if state.interrupted:
-            return Status.WARN, "interrupted"
-        return Status.PASS, state.state.value
 
     # The next act
 

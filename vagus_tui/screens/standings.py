@@ -5,7 +5,7 @@ from __future__ import annotations
 from vagus_tui.events import CheckEvent, Status, StepState
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Screen as Step
-from vagus_tui.screens.knowledge import Knowledge
+from vagus_tui.screens.knowledge import Knowledge, Link
 from vagus_tui.widgets.format import ago
 
 BACKUP_GATE = "backup-verified"
@@ -13,10 +13,11 @@ BACKUP_JOBS = ("backup", "verify", "restore-test", "upload", "rehearse")
 
 
 def stand_by_state(session: Knowledge) -> None:
-    """Set the marks of Backup, Migration and Rollback."""
+    """Set the marks of Overview, Backup, Migration and Rollback."""
     job = session.job if session.job is not None and session.job.running else None
     running = job.name if job is not None else ""
     state = session.state
+    session.set_standing(Step.OVERVIEW, *overview_standing(session))
     if running == "migration" and job is not None:
         hold = job.steps.get("hold")
         waits = hold is not None and hold.state in (StepState.STARTED, StepState.PROGRESS) and not job.control.decided
@@ -35,6 +36,20 @@ def stand_by_state(session: Knowledge) -> None:
         gate = next((event for event in session.own_gates if event.id == BACKUP_GATE), None)
         if gate is not None:
             session.set_standing(Step.BACKUP, *_backup(session, gate))
+
+
+def overview_standing(session: Knowledge) -> tuple[Status, str]:
+    """How the database stands as a whole, and that in words."""
+    state = session.state
+    if session.link is Link.DOWN:
+        return Status.FAIL, "no connection"
+    if state is None:
+        return Status.RUNNING, "connecting" if session.link is Link.CONNECTING else "starting"
+    if state.state is State.UNKNOWN:
+        return Status.FAIL, "empty database" if state.empty else "not a v1 database"
+    if state.interrupted:
+        return Status.WARN, "interrupted"
+    return Status.PASS, state.state.value
 
 
 def _migration(state: State, *, interrupted: bool) -> tuple[Status, str]:
