@@ -6,13 +6,14 @@ from pathlib import Path
 
 from tests.backup.helpers import collect, make
 from tests.databases import TestDatabase
-from tests.wizard.moved import migrated
+from tests.wizard.moved import ended, migrated
 from tests.wizard.walk import LARGE, SMALL, settings_for, until, until_text, walking, wizard
 from vagus_tui.backup import BackupOptions, Kind
 from vagus_tui.backup.restore import restore_test
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection
 from vagus_tui.journal.state import State
+from vagus_tui.screens.rollback_backup import FromBackupScreen
 from vagus_tui.settings import Settings
 
 OLD = "update vagus_migration.runs set finished_at = finished_at - interval '15 days' where kind = 'migrate'"
@@ -43,6 +44,7 @@ async def test_chosen_from_a_list_and_done(
         await pilot.press("tab", "enter")
         await until_text(pilot, "Rolled back: v1 is in place as the backup has it", patience=60)
         await until(pilot, lambda: wizard(pilot).session.state.state is State.ROLLED_BACK)  # type: ignore[union-attr]
+        await until(pilot, lambda: ended(pilot) and isinstance(pilot.app.screen, FromBackupScreen))
         await pilot.press("escape")
         await until_text(pilot, "Afterwards")
 
