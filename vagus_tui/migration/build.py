@@ -87,6 +87,7 @@ def prepare_statements(mapping: WorkoutMapping, prepared: Prepared) -> tuple[str
     return (
         *(f"drop table if exists {relation}" for relation in prepared.relations),
         *mapping.prepare(prepared),
+        "set local default_statistics_target = 10",
         *(f"analyze {relation}" for relation in prepared.relations),
     )
 
