@@ -14,7 +14,7 @@ from typing import Any
 
 import asyncpg
 
-from vagus_tui.database.connection import Connection
+from vagus_tui.database.connection import LOST, Connection
 from vagus_tui.sandbox.app_requests import EITHER_READS, EITHER_WRITES, READS, WRITES, Request, Write
 from vagus_tui.sandbox.binaries import SandboxError
 
@@ -220,7 +220,7 @@ class Traffic:
             async with conn.transaction():
                 await self._become(conn, user)
                 writes = await request(conn, user, random)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as failure:
+        except (asyncpg.PostgresError, *LOST, OSError, TimeoutError) as failure:
             error = getattr(failure, "sqlstate", None) or type(failure).__name__
             message = str(failure)
             writes = []
