@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 from tests.databases import TestDatabase
@@ -89,6 +90,28 @@ async def test_it_holds_and_cuts_over_when_told(
         await until_text(pilot, "Migrated: v2 is in place", "Next: Verification")
         assert wizard(pilot).session.standings[Step.MIGRATION].status is Status.PASS
     assert await clean_conn.fetchval("select count(*) from workout_weeks") > 0
+
+
+async def test_what_fails_during_the_hold_hides_nothing_and_is_asked_about(
+    clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path
+) -> None:
+    async with walking(_settings(clean_database.url, tmp_path), size=LARGE) as pilot:
+        await _start(pilot)
+        await until_text(pilot, "Ready to cut over")
+        session = wizard(pilot).session
+        session.take_result(replace(session.results["clock"], status=Status.FAIL, measured="90 s apart"))
+        session.judge()
+        await until(pilot, lambda: session.failing(Step.MIGRATION))
+        await until_text(pilot, "Ready to cut over")
+        pilot.app.set_focus(None)
+        await pilot.press("c")
+        await until_text(pilot, "Cut over although 1 check fails?", "90 s apart", "Keep holding")
+        await pilot.press("enter")
+        await until_text(pilot, "Ready to cut over")
+        await pilot.press("c")
+        await until_text(pilot, "Cut over although 1 check fails?")
+        await pilot.press("right", "enter")
+        await until_text(pilot, "Migrated: v2 is in place")
 
 
 async def test_it_goes_on_when_the_screen_is_left(clean_database: TestDatabase, tmp_path: Path) -> None:

@@ -12,11 +12,14 @@ from vagus_tui.journal import store
 from vagus_tui.migration.abandon import abandon
 from vagus_tui.migration.gates import GATES, gate_checks, gates, refusal
 from vagus_tui.migration.runner import migrate
+from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.blockers import BlockersScreen
+from vagus_tui.screens.checking import UNCHECKED
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.job import Job
 from vagus_tui.screens.maintenance_acts import MaintenanceActs
 from vagus_tui.screens.migration_words import gates_text
+from vagus_tui.widgets.format import plural
 from vagus_tui.widgets.hold_panel import HoldPanel
 from vagus_tui.widgets.text import safe_block, safe_str
 
@@ -165,6 +168,13 @@ class MigrationActs(MaintenanceActs):
                 "is undone as a whole and holds again.\n\nWay back: the quick rollback, which keeps later writes."
             )
             if not await self.confirm_destructive("Cut over now", body, yes="Cut over", no="Keep holding"):
+                return
+        failing = [gate for gate in self.session.failing(Step.MIGRATION) if gate.id != UNCHECKED.id]
+        if failing:
+            named = "\n".join(f"✗ {safe_str(gate.title)}: {safe_str(gate.measured, limit=60)}" for gate in failing[:6])
+            body = f"They passed when the run began and fail now:\n\n{named}\n\nWhat was proved stays proved."
+            question = f"Cut over although {plural(len(failing), 'check')} {'fails' if len(failing) == 1 else 'fail'}?"
+            if not await self.ask(ConfirmDialog(question, body, yes="Cut over all the same", no="Keep holding")):
                 return
         if self.holding and self.job is not None:
             self.job.control.go()

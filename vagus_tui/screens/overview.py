@@ -39,7 +39,7 @@ class OverviewScreen(StepScreen):
     STEP = Step.OVERVIEW
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r", "retry", "try again", tooltip="connect and read the state again"),
+        Binding("r", "retry", "look again", tooltip="connect and read the state again"),
         Binding("t", "plan", "set T−0", tooltip="the planned start of the cut-over"),
         Binding("G", "app.guide", "guide", tooltip="every item of the guide, and how it stands"),
         Binding("T", "app.timeline", "timeline", tooltip="what is due when, drawn on the calendar"),
