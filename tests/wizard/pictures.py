@@ -44,7 +44,7 @@ async def faulty(folder: Path) -> None:
             await pilot.pause(1)
             keep(pilot, folder, "overview")
             await pilot.press("P")
-            await until_text(pilot, "5×5 15")
+            await until_text(pilot, "by name, page 1")
             await pilot.press("down", "down", "enter")
             await until_text(pilot, "v2: as it will be", "Week 2")
             await pilot.pause(1)
@@ -117,7 +117,7 @@ async def sound(folder: Path) -> None:
                 await pilot.pause(1)
                 keep(pilot, folder, "rolled-back")
                 await pilot.press("0")
-                await until_text(pilot, "The rollback is done")
+                await until_text(pilot, "Began the migration")
                 keep(pilot, folder, "report")
         finally:
             await sandbox.stop()
