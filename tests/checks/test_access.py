@@ -276,10 +276,10 @@ async def test_what_users_do_after_the_cut_over_is_held_against_the_rules_alone(
         database,
         "insert into workout_plans (user_id, name, goal, total_weeks) select user_id, 'new', 'strength', 2 "
         "from workout_plans order by id limit 3; insert into workout_weeks (plan_id, week_number) select id, 1 from "
-        "workout_plans where name = 'new'; delete from workout_plans where id = (select id from workout_plans where name <> 'new' "
-        "order by id limit 1); update workout_plans set user_id = (select user_id from workout_plans p where "
-        "p.user_id <> workout_plans.user_id order by id limit 1) where id = (select id from workout_plans "
-        "where name <> 'new' order by id limit 1)",
+        "workout_plans where name = 'new'; delete from workout_plans where id = (select id from workout_plans "
+        "where name <> 'new' order by id limit 1); update workout_plans set user_id = (select user_id "
+        "from workout_plans p where p.user_id <> workout_plans.user_id order by id limit 1) where id = "
+        "(select id from workout_plans where name <> 'new' order by id limit 1)",
     )
     found, matrix = await access_of(database)
     assert failed(found) == set(), [event.message for event in found.values()]
