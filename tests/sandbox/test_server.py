@@ -157,12 +157,18 @@ async def test_a_server_that_cannot_start_says_why_and_leaves_nothing(temp_folde
 
 
 async def test_cancelling_the_start_leaves_nothing(temp_folder: Path) -> None:
-    start = asyncio.create_task(EmbeddedServer.start())
-    await asyncio.sleep(0.2)
-    start.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await start
-    assert list(temp_folder.iterdir()) == []
+    cancelled = 0
+    for delay in (0, 0.02, 0.1):
+        start = asyncio.create_task(EmbeddedServer.start())
+        await asyncio.sleep(delay)
+        start.cancel()
+        try:
+            # A quick machine may have started it by then: that is no leak, but it has to be stopped.
+            await (await start).stop()
+        except asyncio.CancelledError:
+            cancelled += 1
+        assert list(temp_folder.iterdir()) == []
+    assert cancelled
 
 
 async def test_passwords_are_asked_for_random_and_not_in_files_or_command_lines() -> None:
