@@ -88,7 +88,7 @@ class Settings(BaseSettings):
         description="How long a lock is waited for before it is given up and tried again.",
     )
     lock_attempts: int = Field(default=10, ge=1, le=100, description="How often a lock is tried before stopping.")
-    parallel_connections: int = Field(default=4, ge=1, le=16, description="Connections that build at the same time.")
+    parallel_connections: int = Field(default=2, ge=1, le=16, description="Connections that build at the same time.")
     repeat_exercises: bool = Field(
         default=False, description="Copy every plan's exercises into every week instead of week 1 alone."
     )

@@ -127,7 +127,7 @@ class _Rehearsal:
         """
         self.copy = copy
         self.copied = self.settings.model_copy(
-            update={"database_url": SecretStr(copy.url(_DATABASE)), "ssl_root_cert": None, "parallel_connections": 4}
+            update={"database_url": SecretStr(copy.url(_DATABASE)), "ssl_root_cert": None}
         )
         self.database = Database(self.copied)
         for stage in STAGES:

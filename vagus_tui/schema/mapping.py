@@ -293,18 +293,17 @@ class WorkoutMapping:
         """
         only = f"\n  where l.session_id in (select id from {scope.sessions})" if scope else ""
         return (
-            "logged as materialized (\n"
+            "logged as (\n"
             "  select l.session_id, k.plan_id, k.day_key, count(*) as sets,\n"
             "    sum(l.reps::numeric * l.weight::numeric) as volume\n"
             f"  from {self.source(v1.LOGS)} l left join keyed k on k.id = l.exercise_id{only}\n"
             "  group by l.session_id, k.plan_id, k.day_key),\n"
             "totals as materialized (\n"
-            "  select distinct on (g.session_id) g.session_id, d.day_number,\n"
-            "    (sum(g.sets) over whole)::integer as total_sets, sum(g.volume) over whole as total_volume\n"
+            "  select g.session_id, sum(g.sets)::integer as total_sets, sum(g.volume) as total_volume,\n"
+            "    -(max(array[g.sets, -d.day_number]) filter (where d.day_number is not null))[2] as day_number\n"
             f"  from logged g join {self.source(v1.SESSIONS)} s on s.id = g.session_id\n"
             "  left join plan_days d on d.plan_id = g.plan_id and d.day_key = g.day_key and d.plan_id = s.plan_id\n"
-            "  window whole as (partition by g.session_id)\n"
-            "  order by g.session_id, (d.day_number is null), g.sets desc, d.day_number)"
+            "  group by g.session_id)"
         )
 
     # ── per table ────────────────────────────────────────────────────────────────────────────────────────────────
