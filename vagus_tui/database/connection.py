@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import asyncpg
 
 from vagus_tui.database.addresses import NEEDED, right_address
+from vagus_tui.database.certificates import refusal_of
 from vagus_tui.errors import ConfigurationError, ConnectionFailedError, ConnectionLostError
 from vagus_tui.schema.identifiers import literal
 from vagus_tui.settings import Settings
@@ -199,10 +200,8 @@ class Database:
                 next_step="Check the last part of VAGUS_DATABASE_URL; on Supabase it is postgres.",
             )
         if isinstance(error, ssl.SSLError):
-            return ConnectionFailedError(
-                f"TLS with {where} failed: {getattr(error, 'reason', None) or 'handshake refused'}.",
-                next_step="Check that VAGUS_SSL_ROOT_CERT is this server's CA file and the host name is the real one.",
-            )
+            happened, next_step = refusal_of(error)
+            return ConnectionFailedError(f"TLS with {where} failed: {happened}.", next_step=next_step)
         if isinstance(error, TimeoutError | asyncio.TimeoutError):
             return ConnectionFailedError(
                 f"{where} did not answer within {CONNECT_TIMEOUT_SECONDS:.0f} s.",
