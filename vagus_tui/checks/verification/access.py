@@ -123,7 +123,7 @@ async def _sample(connection: Connection) -> list[str]:
             row["coach_id"]
             for row in await connection.fetch(
                 "select c.coach_id::text from public.coach_clients c join public.workout_plans p "
-                "on p.user_id = c.client_id group by 1 order by count(*) desc, 1 limit 1"
+                "on p.user_id = c.client_id::uuid group by 1 order by count(*) desc, 1 limit 1"
             )
         ]
     return list(dict.fromkeys(users))

@@ -9,6 +9,7 @@ from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.fault import changed_table
 from vagus_tui.checks.verification.base import on_v2, relation
 from vagus_tui.database.connection import Connection
+from vagus_tui.database.identifiers import quote
 from vagus_tui.database.impersonation import undone
 from vagus_tui.events import Status
 from vagus_tui.schema import v2
@@ -16,11 +17,27 @@ from vagus_tui.schema import v2
 REPORT = "Post-Migration Verification"
 
 
+_COLUMNS = """
+select a.attname::text as name, format_type(a.atttypid, a.atttypmod) as type,
+  (a.attnotnull or t.typnotnull) and not a.atthasdef and a.attidentity = '' as needed
+from pg_attribute a join pg_type t on t.oid = a.atttypid
+where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped
+"""
+
+
 async def _insert(connection: Connection, table: str, **values: Any) -> Any:
-    names = ", ".join(values)
-    places = ", ".join(f"(jsonb_populate_record(null::{relation(table)}, $1::jsonb)).{name}" for name in values)
+    """Insert a row and return its id. What v1's own columns require besides comes from a row that is there."""
+    columns = await connection.fetch(_COLUMNS, relation(table))
+    parts = {row["name"]: f"($1::jsonb ->> '{row['name']}')::{row['type']}" for row in columns if row["name"] in values}
+    parts |= {
+        row["name"]: f"(select t.{quote(row['name'])} from {relation(table)} t limit 1)"
+        for row in columns
+        if row["needed"] and row["name"] not in values
+    }
+    names = ", ".join(map(quote, parts))
     return await connection.fetchval(
-        f"insert into {relation(table)} ({names}) select {places} returning id", json.dumps(values, default=str)
+        f"insert into {relation(table)} ({names}) select {', '.join(parts.values())} returning id",
+        json.dumps(values, default=str),
     )
 
 
