@@ -21,9 +21,16 @@ where a.datname = current_database() and a.backend_type = 'client backend' and a
   and a.application_name !~ '^{APPLICATION_NAME}'
 """
 
+_HIDDEN = """
+select count(*) as hidden from pg_stat_activity a
+where a.datname = current_database() and a.backend_type is null and a.pid <> pg_backend_pid()
+"""
+"""Sessions of which a role without pg_monitor sees that they are there, and nothing else."""
+
 _CONNECTIONS = f"""
-select count(*) as here,
-  (select count(*) from pg_stat_activity where backend_type = 'client backend') as everywhere,
+select count(*) + ({_HIDDEN.strip()}) as here,
+  (select count(*) from pg_stat_activity
+   where backend_type = 'client backend' or (backend_type is null and datname is not null)) as everywhere,
   current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as most
 {_OTHERS.strip()}
 """
@@ -61,8 +68,8 @@ select s.slot_name::text as slot_name, s.slot_type, s.plugin::text as plugin, s.
   pg_wal_lsn_diff(case when pg_is_in_recovery() then pg_last_wal_receive_lsn() else pg_current_wal_lsn() end,
     s.restart_lsn)::bigint as held_back
 from pg_replication_slots s
-where s.database is null or s.database = current_database()
 """
+"""Of every database: each of them keeps the log of the whole server."""
 
 
 def _over(seconds: float, query: str) -> str:
@@ -98,8 +105,15 @@ async def _active_connections(context: Context) -> Outcome:
 
 async def _waiting(context: Context, query: str, warn: float, fail: float, what: str) -> Outcome:
     rows = await context.connection.fetch(f"select * from ({query}) as found where seconds >= $1 order by 7 desc", warn)
+    hidden = await context.connection.fetchval(_HIDDEN)
+    unseen = (
+        f"What {hidden} {'session' if hidden == 1 else 'sessions'} of other roles are at cannot be seen: "
+        "grant pg_monitor to the role that is logged in."
+        if hidden
+        else ""
+    )
     if not rows:
-        return Outcome(Status.PASS, 0)
+        return Outcome(Status.WARN, "not all visible", unseen) if hidden else Outcome(Status.PASS, 0)
     longest = rows[0]["seconds"]
     listed = "; ".join(
         f"PID {row['pid']} {row['usename']} {row['application']}".strip()
@@ -110,7 +124,7 @@ async def _waiting(context: Context, query: str, warn: float, fail: float, what:
     return Outcome(
         Status.FAIL if longest >= fail else Status.WARN,
         len(rows),
-        f"{what}: {listed}{more}. Wait for their end, or have them ended.",
+        f"{what}: {listed}{more}. Wait for their end, or have them ended. {unseen}".rstrip(),
         rows=len(rows),
     )
 

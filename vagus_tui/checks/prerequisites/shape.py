@@ -52,6 +52,14 @@ async def _default_privileges(context: Context) -> Outcome:
     rows = await context.connection.fetch(f"{_DEFAULTS} order by 1, 2")
     open_to = sorted({row["grantee"] for row in rows if row["grantee"] in (*v2.API_ROLES, "public")})
     detail = tuple(f"tables of {row['maker']}: {row['grantee']} gets {row['privileges']}" for row in rows)
+    if "public" in open_to:
+        return Outcome(
+            Status.WARN,
+            f"open to {', '.join(open_to)}",
+            "New tables are open to every role of this database, by a default that no Supabase project has of itself. "
+            "v2 is closed and then given v1's grants alone; what else is made here stays open.",
+            detail=detail,
+        )
     if open_to:
         return Outcome(
             Status.PASS,
@@ -82,7 +90,7 @@ CHECKS = (
         title="Default privileges",
         why="Supabase projects differ in whether a new table is open to the app's roles. v2's grants are explicit, so "
         "both kinds end up the same.",
-        expected="either",
+        expected="open or closed to the app",
         probe=_default_privileges,
         sql=lambda _: _DEFAULTS.strip(),
         rows_sql=lambda _: _DEFAULTS,

@@ -23,6 +23,8 @@ CSV_SHARE = 1.2
 BUILD_SHARE = 2.5
 """v2 with its weeks, days and indexes, and the log of writing it, of v1's size with indexes."""
 LARGE_BUILD = 1_000_000_000
+LARGE_TABLES = 10_000_000_000
+"""Bytes from which nobody should guess how long build and backup take."""
 
 _SIZES = """
 select coalesce(sum(pg_table_size(c.oid)), 0)::bigint as everything,
@@ -135,11 +137,14 @@ async def _server_space(context: Context) -> Outcome:
 
 async def _table_sizes(context: Context) -> Outcome:
     sizes = await read_sizes(context)
-    return Outcome(
-        Status.PASS,
-        size(sizes.workout_with_indexes),
-        f"The workout tables, with their indexes; all tables without indexes: {size(sizes.everything)}.",
-    )
+    text = f"The workout tables, with their indexes; all tables without indexes: {size(sizes.everything)}."
+    if sizes.workout_with_indexes >= LARGE_TABLES:
+        return Outcome(
+            Status.WARN,
+            size(sizes.workout_with_indexes),
+            f"{text} Build and backup will take long: rehearse on a restored backup before setting a time.",
+        )
+    return Outcome(Status.PASS, size(sizes.workout_with_indexes), text)
 
 
 CHECKS = (
@@ -168,7 +173,7 @@ CHECKS = (
         group=Group.PREREQUISITES,
         title="Table sizes",
         why="They decide how long the build and the backup take.",
-        expected="for information",
+        expected="under 10 GB",
         probe=_table_sizes,
         guide=PREPARATION,
         sql=lambda _: _TABLES.strip(),
