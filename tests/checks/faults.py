@@ -28,6 +28,12 @@ def _set(table: str, assignment: str, pick: str = "") -> str:
     return f"update {table} set {assignment} where id = (select id from {table} {pick} order by id limit 1)"
 
 
+BY_CATEGORY = (
+    "create table notification_preferences (user_id uuid, category text, enabled boolean, "
+    "id uuid primary key default gen_random_uuid()); alter table notification_preferences owner to postgres"
+)
+PREFERENCES = "notification_preferences (user_id, category, enabled)"
+
 _NAMED = f", name = {HOSTILE}"
 
 FAULTS = (
@@ -129,6 +135,15 @@ FAULTS = (
         "where s.plan_id is not null order by l.id limit 1)",
         "warn",
     ),
+    Fault(
+        "notification-preferences", f"{BY_CATEGORY}; insert into {PREFERENCES} values ({NOWHERE}, 'a', true)", "warn"
+    ),
+    Fault(
+        "coach-clients",
+        "drop table coach_clients cascade; create table coach_clients (coach_id text, client_id text, status text);"
+        f"insert into coach_clients select id, id, 'active' from auth.users; "
+        f"insert into coach_clients values ({HOSTILE}, {NOWHERE})",
+    ),
 )
 
 FURTHER = (
@@ -162,5 +177,17 @@ FURTHER = (
     Fault("logs-weight", _set("exercise_logs", "weight = 42.005"), "warn"),
     Fault("logs-rpe", _set("exercise_logs", "rpe = 0.9")),
     Fault("logs-rpe", _set("exercise_logs", "rpe = 7.25"), "warn"),
+    Fault(
+        "notification-preferences",
+        f"{BY_CATEGORY}; insert into {PREFERENCES} select id, null, true from auth.users order by id limit 1",
+        "warn",
+    ),
+    Fault(
+        "notification-preferences",
+        f"{BY_CATEGORY}; insert into {PREFERENCES} select u.id, 'a', e from (select id from auth.users order by id "
+        "limit 1) u, unnest(array[true, false]) e",
+        "warn",
+        rows=2,
+    ),
 )
 """Other ways to break the same rules."""

@@ -80,6 +80,8 @@ def test_every_failing_check_has_a_fix() -> None:
                 "plans-null-name",
                 "plans-start-date",
                 "exercises-null-name",
+                "notification-preferences",
+                "coach-clients",
             ), check.id
         assert check.remedies == tuple(remedy.id for remedy in remedies_for(check.id))
     assert len({remedy.id for remedy in REMEDIES}) == len(REMEDIES)

@@ -17,8 +17,9 @@ from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.survey import PREFERENCES, Survey
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import NamedSql, V2Ddl
-from vagus_tui.schema.identifiers import literal, qualified, quote
-from vagus_tui.schema.mapping import QUIET_PREFERENCES, Prepared, WorkoutMapping
+from vagus_tui.schema.identifiers import qualified, quote
+from vagus_tui.schema.mapping import Prepared, WorkoutMapping
+from vagus_tui.schema.preferences import preferences_upsert
 from vagus_tui.schema.rights import bare
 
 DAY_KEYS = "build-day-keys"
@@ -175,7 +176,11 @@ def build_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[Pla
                 f"build-{PREFERENCES}",
                 Phase.BUILD,
                 PREFERENCES,
-                (preferences_upsert(survey, ddl.relation(PREFERENCES), into_empty=True),),
+                (
+                    preferences_upsert(
+                        survey.preferences, survey.shape.schema, ddl.relation(PREFERENCES), into_empty=True
+                    ),
+                ),
                 rows=rows[PREFERENCES],
                 needs=("prepare-staging",),
                 snapshot=True,
@@ -228,32 +233,6 @@ def _index_steps(
         )
     )
     return steps
-
-
-def preferences_upsert(survey: Survey, relation: str, *, into_empty: bool = False) -> str:
-    """Fill v2's notification preferences: what users had, quiet defaults for those who had none.
-
-    Run again it brings what changed meanwhile and overwrites nothing that v2's users set. `into_empty` is for the
-    first time, when the table has no key yet that a conflict could be told by.
-    """
-    quiet = f"{literal(QUIET_PREFERENCES).strip()}::jsonb"
-    if survey.preferences == "rows":
-        old = qualified(survey.shape.schema, PREFERENCES)
-        chosen = (
-            f"coalesce((select jsonb_object_agg(o.category, o.enabled) from {old} o "
-            f"where o.user_id = u.id and o.category is not null), {quiet})"
-        )
-        filled = f"insert into {relation} as t (user_id, preferences)\nselect u.id, {chosen} from auth.users u"
-        if into_empty:
-            return filled
-        return (
-            f"{filled}\non conflict (user_id) do update set preferences = excluded.preferences\n"
-            "where t.preferences is distinct from excluded.preferences"
-        )
-    return (
-        f"insert into {relation} (user_id, preferences)\nselect u.id, {quiet} from auth.users u\n"
-        f"where not exists (select from {relation} t where t.user_id = u.id)"
-    )
 
 
 def link_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[PlanStep]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from vagus_tui.events import Phase
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import capture, catch_up, maintenance, matviews
-from vagus_tui.migration.build import preferences_upsert
 from vagus_tui.migration.repoint import (
     carried_references,
     foreign_keys,
@@ -27,6 +26,7 @@ from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.functions import moved, signatures
 from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.schema.mapping import WorkoutMapping
+from vagus_tui.schema.preferences import preferences_upsert
 
 
 def new_name(survey: Survey, base: str) -> str:
@@ -99,7 +99,7 @@ def cut_over_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[
     """The one transaction, step by step. The proof of the delta stands between `delta` and `swap`."""
     statements = [*catch_up.collect(mapping, STAGING), *catch_up.apply(mapping, STAGING)]
     if survey.preferences == "rows":
-        statements.append(preferences_upsert(survey, ddl.relation(PREFERENCES)))
+        statements.append(preferences_upsert(survey.preferences, survey.shape.schema, ddl.relation(PREFERENCES)))
     deltas = catch_up.delta_differences(mapping, STAGING)
     held = "ACCESS EXCLUSIVE on v1's four tables until the transaction ends; writes wait, nothing is refused"
     undo = "automatic: the transaction fails as a whole"
@@ -187,7 +187,7 @@ def settle_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
 def missing_preferences(survey: Survey) -> str:
     """Give users without preferences quiet ones, and keep a note of whom, so that a rollback can take them back."""
     relation = qualified(survey.shape.schema, PREFERENCES)
-    insert = preferences_upsert(survey, relation)
+    insert = preferences_upsert(survey.preferences, survey.shape.schema, relation)
     if survey.preferences == "none":
         return insert
     return (

@@ -18,6 +18,7 @@ from vagus_tui.rollback.take_up import archive_to_take_up
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.functions import signatures
+from vagus_tui.schema.preferences import SHAPES, preferences_kind
 from vagus_tui.schema.v1 import V1Shape
 
 PREFERENCES = v2.PREFERENCES
@@ -110,16 +111,13 @@ def preferences_shape(shape: V1Shape) -> str:
     Raises:
         RefusedError: it has a fourth one.
     """
-    if shape.preferences is None:
-        return "none"
-    if {"user_id", "preferences"} <= shape.preferences.keys():
-        return "jsonb"
-    if {"id", "user_id", "category", "enabled"} <= shape.preferences.keys():
-        return "rows"
-    raise RefusedError(
-        "notification_preferences has a shape that is not known: " + ", ".join(shape.preferences) + ".",
-        next_step="Known are (user_id, preferences jsonb) and (id, user_id, category, enabled).",
-    )
+    kind = preferences_kind(shape)
+    if kind is None:
+        raise RefusedError(
+            "notification_preferences has a shape that is not known: " + ", ".join(shape.preferences or ()) + ".",
+            next_step=f"Known are {SHAPES}.",
+        )
+    return kind
 
 
 async def survey(connection: Connection, shape: V1Shape, *, repeat_exercises: bool = False) -> Survey:

@@ -17,7 +17,8 @@ from vagus_tui.rollback.kept import Kept
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import literal, qualified, quote
 from vagus_tui.schema.inverse import InverseMapping
-from vagus_tui.schema.mapping import QUIET_PREFERENCES, MappingOptions, WorkoutMapping
+from vagus_tui.schema.mapping import MappingOptions, WorkoutMapping
+from vagus_tui.schema.preferences import chosen
 from vagus_tui.schema.v1 import Column, V1Shape, V1Table
 
 
@@ -285,13 +286,10 @@ class CarryBack:
         if kept is None:
             return []
         old = qualified(self.shape.schema, kept)
-        quiet = f"{literal(QUIET_PREFERENCES).strip()}::jsonb"
         return [
             "create temporary table vagus_chosen on commit drop as\n"
             "select p.user_id, k.key as category, k.value::text::boolean as enabled\n"
-            f"from {now} p cross join lateral (\n"
-            f"  select coalesce(jsonb_object_agg(o.category, o.enabled), {quiet}) as was\n"
-            f"  from {old} o where o.user_id = p.user_id and o.category is not null) b\n"
+            f"from {now} p cross join lateral (select {chosen(old, 'p.user_id')} as was) b\n"
             "cross join lateral jsonb_each(case jsonb_typeof(p.preferences) when 'object' then p.preferences end) k\n"
             "where p.preferences <> b.was and jsonb_typeof(k.value) = 'boolean'\n"
             "  and b.was -> k.key is distinct from k.value",
