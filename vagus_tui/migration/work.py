@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Literal
 from uuid import UUID
 
@@ -25,27 +25,39 @@ BUSY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.Se
 """Somebody is in the way, or changed what we were about to (a user who leaves); trying again may help."""
 
 
-def open_session(database: Database, purpose: str) -> AbstractAsyncContextManager[Connection]:
+_MEMORY = """
+select set_config('work_mem', greatest(16, least(128, mb / 16))::text || 'MB', false),
+  set_config('maintenance_work_mem', greatest(64, least(512, mb / 4))::text || 'MB', false)
+from (select pg_size_bytes(current_setting('effective_cache_size')) / 1048576 / $1::integer as mb) share
+"""
+"""A session's share of what the server counts on: a sixteenth for a join or sort, a quarter for an index."""
+
+
+@asynccontextmanager
+async def open_session(database: Database, purpose: str) -> AsyncIterator[Connection]:
     """A connection fit for our SQL: no statement timeout, UTC, and memory for big joins and sorts.
+
+    The memory is a share of what the server says it can count on (`effective_cache_size`, which Supabase sets by the
+    size of the machine): a small server must not be driven out of memory.
 
     Sessions work side by side already: helpers of an index build would only take turns with them. A client that has
     vanished without a word is found out by the server within half a minute, not within hours: until then its snapshot
     and the operator's lock stay.
     """
-    return database.connection(
+    async with database.connection(
         purpose,
         statement_timeout="0",
         idle_in_transaction_session_timeout="0",
         timezone="UTC",
         search_path="public, pg_temp",
-        work_mem="128MB",
-        maintenance_work_mem="256MB",
         tcp_keepalives_idle="15",
         tcp_keepalives_interval="5",
         tcp_keepalives_count="3",
         max_parallel_maintenance_workers="0",
         jit="off",
-    )
+    ) as connection:
+        await connection.fetchrow(_MEMORY, database.settings.parallel_connections)
+        yield connection
 
 
 async def run_step(
