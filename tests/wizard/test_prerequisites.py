@@ -102,6 +102,17 @@ async def test_enter_shows_the_rows_and_escape_leads_back_to_the_same_row(databa
         await pilot.press("escape", "escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, PrerequisitesScreen))
         assert table(pilot).selected_key == "plans-null-owner"
+        # What the detail says that a key does, the key does there.
+        await pilot.press("enter")
+        await until_text(pilot, "f fixes it", "f fix", "o override")
+        await pilot.press("f")
+        await until(pilot, lambda: isinstance(pilot.app.screen, FixScreen))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PrerequisitesScreen))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CheckDetail))
+        await pilot.press("o")
+        await until_text(pilot, "This one cannot be overridden")
 
 
 async def test_a_fix_is_previewed_asked_applied_and_put_back(database: TestDatabase) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -29,6 +30,8 @@ class CheckDetail(WizardScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back", key_display="esc"),
+        Binding("f", "act('fix')", "fix", tooltip="guided fixes for this check"),
+        Binding("o", "act('override')", "override", tooltip="let this check pass, by name and with a reason"),
         Binding("s", "sql", "SQL"),
         Binding("greater_than_sign", "page(1)", "next rows", key_display=">"),
         Binding("less_than_sign", "page(-1)", "previous rows", key_display="<"),
@@ -39,11 +42,20 @@ class CheckDetail(WizardScreen):
     ]
     AUTO_FOCUS = ""
 
-    def __init__(self, check: Check, event: CheckEvent, hint: str = "") -> None:
+    def __init__(
+        self, check: Check, event: CheckEvent, hint: str = "", acts: Mapping[str, Callable[[], None]] | None = None
+    ) -> None:
+        """One check.
+
+        Args:
+            hint: what can be done about it, in a line.
+            acts: what the keys of that line do: `fix`, `override`. They lead back to the table first.
+        """
         super().__init__()
         self.check = check
         self.event = event
         self.hint = hint
+        self.acts = dict(acts or {})
         self.page = RowPage((), (), 0, more=False)
         self.sql_text = ""
         self.account = ""
@@ -71,6 +83,8 @@ class CheckDetail(WizardScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that have nothing to work on are left out."""
+        if action == "act":
+            return parameters[0] in self.acts
         if action == "sql":
             return self.check.sql is not None or self.check.rows_sql is not None
         if action == "page":
@@ -149,6 +163,12 @@ class CheckDetail(WizardScreen):
         """The statement behind the check."""
         if self.sql_text:
             self.app.push_screen(TextView(f"SQL · {self.check.title}", self.sql_text, language="postgresql"))
+
+    def action_act(self, name: str) -> None:
+        """What the table can do about the check, there."""
+        if self.is_current:
+            self.dismiss(None)
+            self.app.call_later(self.acts[name])
 
     def action_back(self) -> None:
         """Back to the table."""

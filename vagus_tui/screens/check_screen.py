@@ -6,7 +6,7 @@ session, so that it goes on when the screen is left and is found again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual import on
@@ -53,6 +53,14 @@ class CheckScreen(StepScreen):
         if event.status.blocks and not event.overridden:
             return "o overrides it." if event.overridable else "It cannot be overridden."
         return ""
+
+    def acts(self, event: CheckEvent) -> dict[str, Callable[[], None]]:
+        """What can be done about a check, by the names of the keys' actions."""
+
+        def override() -> None:
+            self.attempt(self._override(event))
+
+        return {"override": override} if event.status.blocks else {}
 
     @property
     def checks(self) -> tuple[Check, ...]:
@@ -148,7 +156,8 @@ class CheckScreen(StepScreen):
     @on(CheckTable.Opened, "#checks")
     def _opened(self, message: CheckTable.Opened) -> None:
         message.stop()
-        self.app.push_screen(CheckDetail(self.check_of(message.event), message.event, self.hint(message.event)))
+        event = message.event
+        self.app.push_screen(CheckDetail(self.check_of(event), event, self.hint(event), self.acts(event)))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys follow the selected check."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -57,6 +58,11 @@ class PrerequisitesScreen(CheckScreen):
         fixes = "; ".join(remedy.title for remedy in remedies_for(event.id))
         return f"f fixes it: {fixes}."
 
+    def acts(self, event: CheckEvent) -> dict[str, Callable[[], None]]:
+        """The guided fixes too."""
+        acts = super().acts(event)
+        return {**acts, "fix": lambda: self._fix(event)} if self._fixable(event) else acts
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Fixing needs something to fix, and v1 in place."""
         if not self.is_mounted:
@@ -70,7 +76,10 @@ class PrerequisitesScreen(CheckScreen):
     def action_fix(self) -> None:
         """The fixes for the selected check."""
         if (event := self.table.selected) is not None:
-            self.app.push_screen(FixScreen(self.check_of(event), event, self._fixed))
+            self._fix(event)
+
+    def _fix(self, event: CheckEvent) -> None:
+        self.app.push_screen(FixScreen(self.check_of(event), event, self._fixed))
 
     def action_fix_all(self) -> None:
         """Every safe fix."""

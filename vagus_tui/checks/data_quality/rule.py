@@ -127,7 +127,11 @@ class Rule:
     def offending(self, names: Names, part: str = "all") -> str:
         """The condition of the rows that fail ("fails"), that warn ("warns"), or of both ("all")."""
         fails, warns = self.conditions(names)
-        return {"fails": fails, "warns": f"({warns}) and ({fails}) is not true", "all": f"({fails}) or ({warns})"}[part]
+        if part == "all":
+            return " or ".join(f"({condition})" for condition in (fails, warns) if condition != "false")
+        if part == "warns" and self.fails:
+            return f"({warns}) and ({fails}) is not true"
+        return {"fails": fails, "warns": warns}[part]
 
     def missing(self, shape: V1Shape) -> tuple[str, ...]:
         """Needed columns that this database does not have."""
@@ -137,8 +141,11 @@ class Rule:
         return (*(name for name in self.columns if not table.has(name)), *needed)
 
     def counting_sql(self, names: Names) -> str:
-        """The statement that counts its rows alone."""
-        return f"select {_filters(self, names, '')}\nfrom {names.table(self.table)} t"
+        """The statement that counts its rows alone, for people to read and run."""
+        parts = [part for part, there in (("fails", self.fails), ("warns", self.warns)) if there]
+        counts = [f"count(*) filter (where {self.offending(names, part)}) as {part}" for part in parts]
+        listed = ",\n  ".join(counts)
+        return f"select {listed}\nfrom {names.table(self.table)} t"
 
     def rows_sql(self, names: Names) -> str:
         """The offending rows, whole, with the id first."""
