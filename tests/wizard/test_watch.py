@@ -10,6 +10,8 @@ from tests.wizard.moved import migrated
 from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.events import Status
+from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.knowledge import Standing
 from vagus_tui.screens.monitor import MonitorScreen
 
 
@@ -57,6 +59,8 @@ async def test_a_failure_is_told_on_every_screen_until_somebody_has_seen_it(clea
         session.run_group(Group.DATA_QUALITY)
         await until_text(pilot, "✗ FAILS", "was pass before", "A seen")
         assert session.rung > 0
+        # The rail says so too, though no screen of checks has been opened.
+        assert session.standings[Step.PREREQUISITES] == Standing(Status.FAIL, "1 fails")
         for key in ("3", "4", "9", "0", "W"):
             await pilot.press(key)
             await until_text(pilot, "✗ FAILS")
@@ -70,6 +74,7 @@ async def test_a_failure_is_told_on_every_screen_until_somebody_has_seen_it(clea
         await pilot.press("A")
         await until(pilot, lambda: "FAILED" not in screen_text(pilot))
         assert not session.alarms
+        assert not session.standings[Step.PREREQUISITES].status.blocks
         # Seen is seen: the same again is not told again.
         session.run_group(Group.DATA_QUALITY)
         await until(pilot, lambda: not session.checking(f"group {Group.DATA_QUALITY}"))

@@ -21,11 +21,11 @@ from vagus_tui.screens.acts import override_check
 from vagus_tui.screens.base import StepScreen
 from vagus_tui.screens.check_detail import CheckDetail
 from vagus_tui.screens.session import Link, Topic
+from vagus_tui.screens.standings import checks_standing
 from vagus_tui.screens.text_view import TextView
-from vagus_tui.widgets.check_table import CheckTable, display_status, summary
+from vagus_tui.widgets.check_table import CheckTable, summary
 from vagus_tui.widgets.detail_panel import DetailPanel, explanation
 from vagus_tui.widgets.format import every
-from vagus_tui.widgets.marks import worst
 
 
 class CheckScreen(StepScreen):
@@ -33,7 +33,6 @@ class CheckScreen(StepScreen):
 
     RUN: ClassVar[str] = "checks"
     RUN_ON_ENTRY: ClassVar[bool] = True
-    WORDS: ClassVar[dict[Status, str]] = {Status.PASS: "pass", Status.WARN: "warn", Status.FAIL: "fail"}
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "run", "run again"),
@@ -138,13 +137,10 @@ class CheckScreen(StepScreen):
 
     def settle(self) -> None:
         """Put the group's standing on the rail."""
-        statuses = [display_status(event) for event in self.session.outcomes(self.checks)]
-        status = worst(statuses) if len(statuses) == len(self.checks) else Status.PENDING
+        status, word = checks_standing(self.session, self.checks)
         if self.session.checking(self.RUN):
-            status = Status.RUNNING
-        fails = len(self.session.blocking(self.checks))
-        word = f"{fails} {'fails' if fails == 1 else 'fail'}" if fails and status is not Status.RUNNING else ""
-        self.session.set_standing(self.STEP, status, word or self.WORDS.get(status, ""))
+            status, word = Status.RUNNING, ""
+        self.session.set_standing(self.STEP, status, word)
 
     @on(CheckTable.Highlighted, "#checks")
     def _highlighted(self, message: CheckTable.Highlighted) -> None:

@@ -19,7 +19,7 @@ from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.knowledge import Topic
 from vagus_tui.screens.reading import Reading
-from vagus_tui.screens.standings import stand_by_state
+from vagus_tui.screens.standings import stand_by_checks, stand_by_state
 
 MOVABLE = frozenset({State.V1, State.V1_RENAMED, State.ROLLED_BACK, State.BUILDING, State.READY})
 
@@ -160,6 +160,7 @@ class Checking(Reading):
             self.gates = gates
             self.changed(Topic.GATES)
         stand_by_state(self)
+        stand_by_checks(self)
 
     def _measured_gates(self) -> tuple[CheckEvent, ...]:
         checks = (*checks_for(Group.PREREQUISITES), *checks_for(Group.DATA_QUALITY))

@@ -15,6 +15,7 @@ from vagus_tui.remedies import remedies_for
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.check_screen import CheckScreen
 from vagus_tui.screens.fixes import FixScreen, fix_all_safe
+from vagus_tui.screens.standings import PREREQUISITES
 from vagus_tui.screens.undo_list import UndoScreen
 
 FOUND = (Status.FAIL, Status.WARN)
@@ -25,7 +26,7 @@ class PrerequisitesScreen(CheckScreen):
     """Two sections in one table; runs when it is entered first, and again on `r`."""
 
     STEP = Step.PREREQUISITES
-    RUN = "prerequisites"
+    RUN = PREREQUISITES
     FOOTER_FIRST: ClassVar[tuple[str, ...]] = ("open", "fix", "fix_all")
 
     BINDINGS: ClassVar[list[BindingType]] = [

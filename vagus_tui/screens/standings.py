@@ -2,14 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from vagus_tui.checks.base import Check, Group
+from vagus_tui.checks.registry import checks_for
 from vagus_tui.events import CheckEvent, Status, StepState
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.knowledge import Knowledge, Link
+from vagus_tui.widgets.check_table import display_status
 from vagus_tui.widgets.format import ago
+from vagus_tui.widgets.marks import worst
+
+if TYPE_CHECKING:
+    from vagus_tui.screens.checking import Checking
 
 BACKUP_GATE = "backup-verified"
 BACKUP_JOBS = ("backup", "verify", "restore-test", "upload", "rehearse")
+
+
+WORDS = {Status.PASS: "pass", Status.WARN: "warn", Status.FAIL: "fail"}
+PREREQUISITES, VERIFICATION = "prerequisites", "verification"
+"""The names under which the two screens of checks run theirs."""
+
+
+def checks_standing(session: Checking, checks: Sequence[Check]) -> tuple[Status, str]:
+    """What a screen's checks come to: pending until all have an outcome, unless one fails already."""
+    statuses = [display_status(event) for event in session.outcomes(checks)]
+    fails = len(session.blocking(checks))
+    status = worst(statuses) if fails or len(statuses) == len(checks) else Status.PENDING
+    if fails and status is not Status.RUNNING:
+        return status, f"{fails} {'fails' if fails == 1 else 'fail'}"
+    return status, WORDS.get(status, "")
+
+
+def stand_by_checks(session: Checking) -> None:
+    """Set the marks of Prerequisites and Verification by what was found, whichever screen is open: a watch goes on."""
+    before = (*checks_for(Group.PREREQUISITES), *checks_for(Group.DATA_QUALITY))
+    if session.outcomes(before) and not session.checking(PREREQUISITES):
+        session.set_standing(Step.PREREQUISITES, *checks_standing(session, before))
+    after = (*checks_for(Group.VERIFICATION), *checks_for(Group.ACCESS), *checks_for(Group.PERFORMANCE))
+    if session.state is None or session.state.state not in (State.MIGRATED, State.CLEANED):
+        return
+    stands = session.standings.get(Step.VERIFICATION)
+    failed = stands is not None and stands.status.blocks
+    # Where none fails, the lists that people tick have their say, on the screen itself.
+    if (session.blocking(after) or failed) and not session.checking(VERIFICATION):
+        session.set_standing(Step.VERIFICATION, *checks_standing(session, after))
 
 
 def stand_by_state(session: Knowledge) -> None:

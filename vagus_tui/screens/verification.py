@@ -27,6 +27,7 @@ from vagus_tui.screens.access_matrix import AccessMatrixScreen
 from vagus_tui.screens.check_screen import CheckScreen
 from vagus_tui.screens.self_test import SelfTestScreen, last_tested
 from vagus_tui.screens.session import Topic
+from vagus_tui.screens.standings import VERIFICATION, WORDS
 from vagus_tui.screens.viewed import ViewedScreen
 from vagus_tui.widgets.check_table import display_status
 from vagus_tui.widgets.checklist import Checklist
@@ -53,7 +54,7 @@ class VerificationScreen(ViewedScreen, CheckScreen):
     """Three views: automatic, by hand, acceptance test."""
 
     STEP = Step.VERIFICATION
-    RUN = "verification"
+    RUN = VERIFICATION
     WORDS: ClassVar[dict[Status, str]] = {Status.PASS: "proved", Status.WARN: "warn", Status.FAIL: "fail"}
     VIEWS = (("automatic", "Automatic"), ("manual", "By hand"), ("acceptance", "Acceptance test"))
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -134,7 +135,7 @@ class VerificationScreen(ViewedScreen, CheckScreen):
         else:
             done, total = self.query_one("#manual-list", Checklist).done
             status = worst([display_status(event) for event in events])
-            word = self.WORDS.get(status, "") if done == total else f"by hand {done}/{total}"
+            word = WORDS.get(status, "") if done == total else f"by hand {done}/{total}"
             self.session.set_standing(self.STEP, status if done == total else Status.RUNNING, word)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
