@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase, outside_loop
-from tests.migration.support import do_migrate, migrated, state_of
+from tests.migration.support import do_migrate, migrated, rolled_back, state_of
 from tests.migration.test_stop_anywhere import attempted
 from tests.oracle import catalog_fingerprint, changes, v2_differences
 from vagus_tui.control import Control
@@ -84,6 +84,125 @@ async def _until_writable(database: TestDatabase) -> None:
         await app.execute("update workout_plans set name = 'written while it sleeps'")
 
 
+CHANGES = {
+    "workout_plans has a new column extra": (
+        "alter table workout_plans add column extra text default 'x'",
+        "alter table workout_plans drop column extra",
+    ),
+    "exercises.tempo is another one": (
+        "alter table exercises alter column tempo set default '1-1-1'",
+        "alter table exercises alter column tempo drop default",
+    ),
+    "foreign key likes_plan_id_fkey on likes is new; view liked is new": (
+        "create table likes (plan_id uuid references workout_plans on delete cascade);"
+        "create view liked as select id from workout_plans",
+        "drop table likes; drop view liked",
+    ),
+    "trigger counted on exercise_logs is new": (
+        "create function counting() returns trigger language plpgsql as 'begin return null; end';"
+        "create trigger counted after insert on exercise_logs execute function counting()",
+        "drop function counting cascade",
+    ),
+    "other roles have rights on exercises now": (
+        "grant select on exercises to pg_monitor",
+        "revoke select on exercises from pg_monitor",
+    ),
+    "workout_weeks_pkey is in v2's way": ("create sequence workout_weeks_pkey", "drop sequence workout_weeks_pkey"),
+    "index idx_workout_days_date is new, in v2's way": (
+        "create index idx_workout_days_date on exercises (created_at)",
+        "drop index idx_workout_days_date",
+    ),
+    "function detect_prs(uuid, text) is new, in v2's way": (
+        "create function detect_prs(uuid, text) returns integer language sql as 'select 1'",
+        "drop function detect_prs",
+    ),
+}
+"""What somebody does to v1's catalog during the hold, and how they take it back, by what is said about it."""
+
+
+async def test_v1_changed_during_the_hold(make_database: MakeDatabase, connect: Connect) -> None:
+    """What the plan does not know would be lost, or left behind: it is not cut over until that has been taken back."""
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+    catalog = await catalog_fingerprint(conn)
+    left = dict(CHANGES)
+    done: list[str] = []
+    said: list[str] = []
+
+    def change(event: Event) -> None:
+        if (
+            isinstance(event, StepEvent)
+            and event.id == "hold"
+            and event.state is StepState.PROGRESS
+            and left
+            and not done
+        ):
+            done.append(next(iter(left)))
+            outside_loop(_in(database, left[done[0]][0]))
+        elif isinstance(event, NoteEvent) and "Holding again" in event.message:
+            said.append(event.message)
+            outside_loop(_in(database, left.pop(done.pop())[1]))
+
+    result = await attempted(database, change, hold=True)
+    assert result.ok, result
+    assert len(said) == len(CHANGES)
+    for message, words in zip(said, CHANGES, strict=True):
+        assert f"v1 has changed since the plan was made: {words}." in message
+    assert await v2_differences(conn) == []
+    await rolled_back(database)
+    assert [
+        line for line in changes(catalog, await catalog_fingerprint(conn)) if "system_maintenance" not in line
+    ] == []
+
+
+async def _in(database: TestDatabase, sql: str) -> None:
+    async with database.connect() as other:
+        await other.execute(sql)
+
+
+async def test_without_a_hold_it_ends_there_and_the_next_run_plans_anew(
+    make_database: MakeDatabase, connect: Connect
+) -> None:
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+
+    def change(event: Event) -> None:
+        # Late enough that nothing but the look under the locks can see it.
+        if isinstance(event, StepEvent) and event.id == "lock" and event.state is StepState.STARTED:
+            outside_loop(_in(database, "alter table exercises add column if not exists late text default 'kept'"))
+
+    result = await attempted(database, change)
+    assert not result.ok and result.exit_status == 4, result
+    assert "exercises has a new column late" in result.message and result.state == State.READY.value
+    assert not await conn.fetchval("select exists(select from system_maintenance where enabled)")
+    ran = await migrated(database)
+    assert any("starting over" in note.message for note in ran.notes)
+    assert await v2_differences(conn) == []
+
+
+async def test_an_import_that_switches_triggers_off(make_database: MakeDatabase, connect: Connect) -> None:
+    """Imports and replication run without ordinary triggers. What they write is brought over, and carried back."""
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+    imported = "set session_replication_role = replica; update exercises set name = 'imported'"
+
+    def change(event: Event) -> None:
+        if isinstance(event, StepEvent) and event.id == "prove-exercises" and event.state is StepState.DONE:
+            outside_loop(_as_admin(database, imported))
+
+    result = await attempted(database, change)
+    assert result.ok, result
+    assert await v2_differences(conn) == []
+    await _as_admin(database, imported.replace("imported", "again"))
+    await rolled_back(database)
+    assert await conn.fetchval("select count(*) from exercises where name <> 'again'") == 0
+
+
+async def _as_admin(database: TestDatabase, sql: str) -> None:
+    async with database.as_admin() as admin:
+        await admin.execute(sql)
+
+
 async def test_a_cut_over_without_its_locks_holds_again(make_database: MakeDatabase, connect: Connect) -> None:
     """Somebody sits on a table; when they have gone, the second decision goes through."""
     database = await make_database(SMALL)
@@ -132,3 +251,19 @@ async def test_stopped_between_two_attempts(make_database: MakeDatabase, connect
         left = changes(catalog, await catalog_fingerprint(conn))
         assert all("system_maintenance" in line for line in left), left
     assert not await conn.fetchval("select exists(select from system_maintenance where enabled)")
+
+
+async def test_a_column_that_goes_during_the_hold_is_named(make_database: MakeDatabase, connect: Connect) -> None:
+    """Catching up cannot go on without it: all is undone, and it is said what was done to v1."""
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+
+    def change(event: Event) -> None:
+        if isinstance(event, StepEvent) and event.id == "prove-exercises" and event.state is StepState.DONE:
+            outside_loop(_in(database, "alter table exercises drop column tempo; update exercises set sets = 9"))
+
+    result = await attempted(database, change)
+    assert not result.ok and result.exit_status == 3, result
+    assert "exercises has no column tempo any more" in result.message
+    assert (await state_of(database)).state is State.V1
+    assert await conn.fetchval("select to_regnamespace('workout_v2')") is None

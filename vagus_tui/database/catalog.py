@@ -10,10 +10,14 @@ from vagus_tui.schema.v1 import Column
 _COLUMNS = """
 select c.relname as relation, a.attname as name, format_type(a.atttypid, a.atttypmod) as type,
        a.attnotnull as not_null, pg_get_expr(d.adbin, d.adrelid) as default,
-       a.attgenerated <> '' as generated, a.attidentity::text as identity
+       a.attgenerated <> '' as generated, a.attidentity::text as identity,
+       (select format('%I.%I', cn.nspname, co.collname) from pg_collation co
+        join pg_namespace cn on cn.oid = co.collnamespace
+        where co.oid = a.attcollation and a.attcollation <> t.typcollation) as collation
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
 join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+join pg_type t on t.oid = a.atttypid
 left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
 where n.nspname = $1 and c.relkind in ('r', 'p', 'v', 'm')
 order by c.relname, a.attnum
@@ -31,6 +35,7 @@ async def read_columns(connection: Connection, schema: str = "public") -> dict[s
             default=row["default"],
             generated=row["generated"],
             identity=row["identity"],
+            collation=row["collation"] or "",
         )
         found.setdefault(row["relation"], {})[column.name] = column
     return found

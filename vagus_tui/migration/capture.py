@@ -75,6 +75,11 @@ def install_functions() -> str:
     )
 
 
+def _always(relation: str, *triggers: str) -> str:
+    """Let triggers fire for imports and replication too, which switch the ordinary ones off for their session."""
+    return f"alter table {relation} " + ", ".join(f"enable always trigger {name}" for name in triggers)
+
+
 def install_triggers(shape: V1Shape, base: str) -> list[str]:
     """The capture triggers of one v1 table: SHARE ROW EXCLUSIVE on it, for an instant."""
     relation = qualified(shape.schema, shape.tables[base].name)
@@ -83,6 +88,7 @@ def install_triggers(shape: V1Shape, base: str) -> list[str]:
         f"for each row execute function vagus_migration.capture_{base}()",
         f"create or replace trigger {CAPTURE_TRIGGER}_truncate before truncate on {relation} "
         "for each statement execute function vagus_migration.capture_truncate()",
+        _always(relation, CAPTURE_TRIGGER, f"{CAPTURE_TRIGGER}_truncate"),
     ]
 
 
@@ -96,8 +102,12 @@ def remove_triggers(relation: str) -> list[str]:
 
 def install_v2_triggers(schema: str) -> list[str]:
     """The triggers that note what is written to v2 after the cut-over, so that a rollback can carry it back."""
-    return [
-        f"create trigger {CAPTURE_TRIGGER} after insert or update or delete on {qualified(schema, table)} "
-        "for each row execute function vagus_migration.capture_v2()"
-        for table in v2.TABLES
-    ]
+    statements = []
+    for table in v2.TABLES:
+        relation = qualified(schema, table)
+        statements += [
+            f"create trigger {CAPTURE_TRIGGER} after insert or update or delete on {relation} "
+            "for each row execute function vagus_migration.capture_v2()",
+            _always(relation, CAPTURE_TRIGGER),
+        ]
+    return statements

@@ -91,7 +91,7 @@ def swap_statements(survey: Survey, ddl: V2Ddl) -> list[str]:
     statements.extend(here.touch_trigger(table) for table in here.tables if v2.MODEL[table].touch)
     statements.extend(capture.install_v2_triggers(schema))
     statements.extend(maintenance.fence_trigger(here.relation(table)) for table in v2.TABLES)
-    statements.extend(here.sequence_updates())
+    statements.extend(here.sequence_updates({base: qualified(schema, new_name(survey, base)) for base in v1.TABLES}))
     return statements
 
 

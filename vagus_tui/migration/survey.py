@@ -120,8 +120,14 @@ def preferences_shape(shape: V1Shape) -> str:
     return kind
 
 
-async def survey(connection: Connection, shape: V1Shape, *, repeat_exercises: bool = False) -> Survey:
+async def survey(
+    connection: Connection, shape: V1Shape, *, repeat_exercises: bool = False, like: Survey | None = None
+) -> Survey:
     """Read everything that shapes the plan.
+
+    Args:
+        like: an earlier survey, to be compared with this one: what is costly, its rows, is taken from there, and
+            nothing is decided about the dependents.
 
     Raises:
         RefusedError: something in the database stands where v2 must go, or is of a shape not known.
@@ -167,15 +173,16 @@ async def survey(connection: Connection, shape: V1Shape, *, repeat_exercises: bo
         shape.schema,
         shape.logs.name,
     )
+    dependents = await read_dependents(connection, shape)
     return Survey(
         shape=shape,
-        rows=await count_rows(connection, shape),
+        rows=await count_rows(connection, shape) if like is None else like.rows,
         log_blocks=int(blocks),
         renames=renames,
         taken=taken,
-        dependents=await decide(
-            connection, shape, await read_dependents(connection, shape), repeat_exercises=repeat_exercises
-        ),
+        dependents=await decide(connection, shape, dependents, repeat_exercises=repeat_exercises)
+        if like is None
+        else tuple(dependents),
         grants=tuple(await read_grants(connection, shape.schema, names)),
         owners=await read_owners(connection, shape.schema, names),
         me=await connection.fetchval("select current_user::text"),

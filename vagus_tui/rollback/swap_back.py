@@ -7,9 +7,9 @@ from vagus_tui.migration import capture, maintenance, matviews, repoint
 from vagus_tui.migration.cut_over import new_name, rename_statement
 from vagus_tui.migration.survey import PREFERENCES, Survey
 from vagus_tui.schema import v1, v2
-from vagus_tui.schema.ddl import V2Ddl
+from vagus_tui.schema.ddl import V2Ddl, sequence_behind
 from vagus_tui.schema.functions import moved, signatures
-from vagus_tui.schema.identifiers import literal, qualified, quote
+from vagus_tui.schema.identifiers import qualified, quote
 
 
 def v2_tables(survey: Survey) -> tuple[str, ...]:
@@ -78,13 +78,7 @@ def _sequence_updates(survey: Survey) -> list[str]:
             continue
         relation = qualified(survey.shape.schema, table.name)
         statements.append(
-            "select setval(s.name, highest.id) from\n"
-            f"(select coalesce(pg_get_serial_sequence({literal(relation).strip()}, 'id')::regclass, (\n"
-            # A default may draw from a sequence that is tied to no table.
-            "  select q.oid::regclass from pg_attrdef d join pg_attribute a on a.attrelid = d.adrelid\n"
-            "    and a.attnum = d.adnum and a.attname = 'id' join pg_depend u on u.classid = 'pg_attrdef'::regclass\n"
-            "    and u.objid = d.oid join pg_class q on q.oid = u.refobjid and q.relkind = 'S'\n"
-            f"  where d.adrelid = {literal(relation).strip()}::regclass limit 1)) as name) s,\n"
+            f"select setval(s.name, highest.id) from (select {sequence_behind(relation)} as name) s,\n"
             f"(select max(id) as id from {relation}) highest\n"
             "where s.name is not null and highest.id > coalesce(pg_sequence_last_value(s.name), 0)"
         )

@@ -21,11 +21,13 @@ def default_of(column: Column) -> str | None:
 
 
 def column_rest(column: Column) -> str:
-    """Type, default and NOT NULL of a carried-over column."""
+    """Type, collation, default and NOT NULL of a carried-over column."""
     default = default_of(column)
     # New rows could not be written without a value that only v1's sequence gave.
     drawn = column.identity or (column.default is not None and default is None)
     parts = [column.type]
+    if column.collation:
+        parts.append(f"collate {column.collation}")
     if default is not None:
         parts.append(f"default {default}")
     if column.not_null and not drawn:
@@ -81,6 +83,13 @@ class V2Ddl:
     def sequence(self, table: str) -> str:
         """The name of the sequence behind a table's bigint ids."""
         return self.free_name(f"{table}_id_seq")
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every name that v2 takes in public's name space of relations."""
+        indexes = [index.name for table in self.tables for index in (*self.unique_indexes(table), *self.indexes(table))]
+        bigint = [base for base in v2.V1_BASES if self._types[v2.ID_PLACEHOLDERS[v2.V1_BASES[base]]] != "uuid"]
+        return frozenset({*self.tables, *indexes, *(self.sequence(table) for table in bigint)})
 
     # ── tables ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -210,14 +219,35 @@ class V2Ddl:
         """The types of ids, by placeholder name."""
         return self._types
 
-    def sequence_updates(self) -> list[str]:
-        """For bigint ids: set v2's sequences past every id in use. Run while nobody writes."""
+    def sequence_updates(self, v1_relations: Mapping[str, str]) -> list[str]:
+        """For bigint ids: set v2's sequences past every id in use, and past every id that v1 ever gave out.
+
+        An id of a row that is gone must not come again: links and reports may still have it. Run while nobody writes.
+
+        Args:
+            v1_relations: the quoted names that v1's tables have by then, by v1 name.
+        """
         return [
             f"select setval(pg_get_serial_sequence({literal(self.relation(table)).strip()}, 'id'), "
-            f"greatest(1, (select max(id) from {self.relation(table)})))"
+            f"greatest(1, (select max(id) from {self.relation(table)}), (select case when "
+            "has_sequence_privilege(s.name, 'usage, select') then pg_sequence_last_value(s.name) end "
+            f"from (select {sequence_behind(v1_relations[base])} as name) s)))"
             for table, base in v2.V1_BASES.items()
             if self._types[v2.ID_PLACEHOLDERS[base]] != "uuid"
         ]
+
+
+def sequence_behind(relation: str) -> str:
+    """The expression for the sequence (regclass) that a table's ids come from, NULL where there is none."""
+    table = literal(relation).strip()
+    return (
+        f"coalesce(pg_get_serial_sequence({table}, 'id')::regclass, (\n"
+        # A default may draw from a sequence that is tied to no table.
+        "  select q.oid::regclass from pg_attrdef d join pg_attribute a on a.attrelid = d.adrelid\n"
+        "    and a.attnum = d.adnum and a.attname = 'id' join pg_depend u on u.classid = 'pg_attrdef'::regclass\n"
+        "    and u.objid = d.oid join pg_class q on q.oid = u.refobjid and q.relkind = 'S'\n"
+        f"  where d.adrelid = {table}::regclass limit 1))"
+    )
 
 
 def coach_has_status(shape: V1Shape) -> bool:

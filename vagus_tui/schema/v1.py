@@ -61,7 +61,10 @@ OPTIONAL: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column as the catalog has it; `type` is format_type's text, such as `numeric(6,2)`."""
+    """One column as the catalog has it; `type` is format_type's text, such as `numeric(6,2)`.
+
+    `collation` is quoted and qualified, and "" where it is the type's own.
+    """
 
     name: str
     type: str
@@ -69,6 +72,7 @@ class Column:
     default: str | None = None
     generated: bool = False
     identity: str = ""
+    collation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from vagus_tui.journal import store
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.announcement import maintenance_page
 from vagus_tui.migration.cut_over import watched_relations
+from vagus_tui.migration.drift import changes_since, in_words, signature
 from vagus_tui.migration.phases.catch_up import bring_over, prove_delta
 from vagus_tui.migration.phases.prove import prove_everything
 from vagus_tui.migration.run import MigrationRun
@@ -29,7 +30,7 @@ LIMIT_SECONDS = 3.0
 
 
 class NotCutOverError(VagusError):
-    """Everything is built and proved, but the locks were not to be had."""
+    """Everything is built and proved, but the locks were not to be had, or v1 is not what it was planned for."""
 
     exit_status = 4
 
@@ -38,7 +39,8 @@ async def cut_over(run: MigrationRun) -> None:
     """Swap v1 for v2.
 
     Raises:
-        NotCutOverError: somebody stayed in the way; v1 is in use and v2 still caught up with.
+        NotCutOverError: somebody stayed in the way, or v1 is another one than it was; v1 is in use and v2 still
+            caught up with.
         UndoneError: the proof that was made again found rows that differ.
     """
     await run.enter(Phase.CUT_OVER)
@@ -53,7 +55,9 @@ async def cut_over(run: MigrationRun) -> None:
             await prove_everything(run)
             await run.lanes.close()
             await bring_over(run)
-        await _swap(run)
+        known = await signature(run.main, run.made.survey.shape)
+        await _refuse_another_v1(run)
+        await _swap(run, known)
 
     try:
         await with_retries(
@@ -74,8 +78,26 @@ async def cut_over(run: MigrationRun) -> None:
         raise
 
 
-async def _swap(run: MigrationRun) -> None:
-    """The one transaction. From its first lock on writers may be waiting for it."""
+async def _refuse_another_v1(run: MigrationRun) -> None:
+    """Compare v1's catalog with the one that the plan was made for.
+
+    Raises:
+        NotCutOverError: a table, what points at one, or rights on one are no longer what they were.
+    """
+    if found := await changes_since(run.main, run.made.survey, run.made.ddl):
+        raise NotCutOverError(
+            f"v1 has changed since the plan was made: {in_words(found)}.",
+            state="v1 is in place and in use; v2 is built, but not for this v1.",
+            next_step="Take that back, or stop and run migrate again: it plans and builds anew, with what is new.",
+        )
+
+
+async def _swap(run: MigrationRun, known: str) -> None:
+    """The one transaction. From its first lock on writers may be waiting for it.
+
+    Args:
+        known: v1's signature when it was last compared with the plan.
+    """
     events: list[StepEvent] = []
     await maintenance.raise_flag_for(run.main, run.id, await maintenance_page(run.main))
     async with run.main.transaction():
@@ -93,6 +115,9 @@ async def _swap(run: MigrationRun) -> None:
             try:
                 async with asyncio.timeout(max(LIMIT_SECONDS - (started - locking), 0.01)):
                     await _swap_step(run, step)
+                    # From the lock on nobody can change v1's tables, or what hangs on them.
+                    if step.id == "lock" and known != await signature(run.main, run.made.survey.shape):
+                        await _refuse_another_v1(run)
             except BaseException:
                 run.emit(event(StepState.FAILED, message="taken back as a whole"))
                 raise

@@ -13,6 +13,7 @@ from vagus_tui.journal import store
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.abandon import take_back
+from vagus_tui.migration.drift import changes_since, in_words
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.work import open_session
 
@@ -61,7 +62,7 @@ async def failed(run: MigrationRun, error: Exception) -> VagusError:
     """What a failure means: undone where the database can still be reached, left for a resume where not."""
     if is_lost(error) or run.main.is_closed():
         return await _lost(run)
-    message = error.happened if isinstance(error, VagusError) else f"The server said: {error}"
+    message = error.happened if isinstance(error, VagusError) else f"The server said: {error}{await _cause(run)}"
     after = await read_state(run.main)
     if after.state is State.MIGRATED:
         return VagusError(
@@ -75,6 +76,15 @@ async def failed(run: MigrationRun, error: Exception) -> VagusError:
         return RefusedError(message, state=state, next_step=error.next_step)
     next_step = error.next_step if isinstance(error, VagusError) else "See the data-quality checks, then try again."
     return UndoneError(message, state=state, next_step=next_step)
+
+
+async def _cause(run: MigrationRun) -> str:
+    """What somebody did to v1 meanwhile, where that may be why the server refused a statement."""
+    try:
+        changes = await changes_since(run.main, run.made.survey, run.made.ddl)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        return ""
+    return f" v1 has changed since the plan was made: {in_words(changes)}." if changes else ""
 
 
 async def _lost(run: MigrationRun) -> ConnectionLostError:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 
-from vagus_tui.events import Phase, StepEvent, StepState
+from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
 from vagus_tui.journal import store
 from vagus_tui.migration.blockers import blockers, describe
 from vagus_tui.migration.cut_over import watched_relations
+from vagus_tui.migration.drift import changes_since, in_words
 from vagus_tui.migration.phases.catch_up import bring_over
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.work import BUSY
 
 INTERVAL_SECONDS = 1.0
+LOOK_SECONDS = 10.0
+"""How often v1's catalog is compared with the one that the plan was made for."""
 
 
 async def hold(run: MigrationRun) -> None:
@@ -37,6 +40,7 @@ async def hold(run: MigrationRun) -> None:
         return event
 
     tell(StepState.STARTED)
+    looked, known = float("-inf"), list[str]()
     while True:
         await run.control.checkpoint()
         try:
@@ -44,8 +48,25 @@ async def hold(run: MigrationRun) -> None:
         except BUSY:
             # Users who leave came between every attempt. All is built and proved: the next second will do.
             notes = None
+        if time.perf_counter() - looked >= LOOK_SECONDS:
+            looked = time.perf_counter()
+            changes = await changes_since(run.main, run.made.survey, run.made.ddl)
+            if changes != known:
+                known = changes
+                run.emit(_about(changes))
         found = [blocker for blocker in await blockers(run.main, relations) if blocker.seconds > 1]
         tell(StepState.PROGRESS, notes, "in the way: " + (describe(found) if found else "nobody"))
         if await run.control.wait_go(INTERVAL_SECONDS):
             break
     await store.record_step(run.main, run.id, tell(StepState.DONE))
+
+
+def _about(changes: list[str]) -> NoteEvent:
+    """What the operator is told about v1 being another one than it was, or the same again."""
+    if not changes:
+        return NoteEvent(message="v1 is again what the plan was made for.")
+    return NoteEvent(
+        level="warning",
+        message=f"v1 has changed since the plan was made: {in_words(changes)}. It will not be cut over like this: take "
+        "that back, or stop and run migrate again.",
+    )

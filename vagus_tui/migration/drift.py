@@ -1,0 +1,149 @@
+"""What has changed about v1 since the plan was made: columns, what points at it, names, rights.
+
+The plan holds for the v1 that it was made for, and a hold may last for hours. A column added meanwhile would not be in
+v2, a view made meanwhile would stay with the kept tables. So the catalog is read again before the cut-over; and under
+its locks, when nothing can change any more, it is made sure that nothing has changed since that reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from vagus_tui.database.catalog import read_columns
+from vagus_tui.database.connection import Connection
+from vagus_tui.database.dependents import Dependent, Fate
+from vagus_tui.database.privileges import Grant
+from vagus_tui.errors import RefusedError
+from vagus_tui.migration.survey import Survey, survey
+from vagus_tui.schema import v1
+from vagus_tui.schema.ddl import V2Ddl, coach_has_status
+from vagus_tui.schema.v1 import Column, NotV1, V1Shape, recognise
+
+_PASSING = ("populated", "comment", "index", "keyed")
+"""Facts about materialized views that need no other plan."""
+
+SHOWN = 5
+
+
+async def changes_since(connection: Connection, planned: Survey, ddl: V2Ddl) -> list[str]:
+    """What is otherwise now than when the plan was made, one sentence each; empty while the plan holds."""
+    suffix = v1.SUFFIX if planned.shape.renamed else ""
+    shape = recognise(await read_columns(connection, planned.shape.schema), suffix=suffix)
+    if isinstance(shape, NotV1):
+        return list(shape.reasons)
+    if found := _shapes(planned.shape, shape):
+        return found
+    try:
+        now = await survey(connection, shape, like=planned)
+    except RefusedError as error:
+        return [error.happened]
+    return [
+        *_dependents(planned.dependents, now.dependents),
+        *_grants(planned.grants, now.grants),
+        *(
+            f"{table} belongs to {owner} now"
+            for table, owner in now.owners.items()
+            if planned.owners.get(table) != owner
+        ),
+        *(["notification_preferences has another shape"] if now.preferences != planned.preferences else []),
+        *_names(planned, now, ddl),
+    ]
+
+
+_SIGNATURE = """
+with tables as (
+  select c.oid, c.relowner, c.relacl from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where n.nspname = $1 and c.relname = any($2::text[]))
+select md5(concat_ws(E'\\n',
+  (select string_agg(t::text, ',' order by t.oid) from tables t),
+  (select string_agg((a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attnotnull,
+                      a.attisdropped, a.attacl)::text, ',' order by a.attrelid, a.attnum)
+   from pg_attribute a join tables t on t.oid = a.attrelid),
+  (select string_agg((d.classid, d.objid, d.objsubid, d.refobjid, d.refobjsubid, d.deptype)::text, ','
+                     order by d.classid, d.objid, d.objsubid, d.refobjid, d.refobjsubid)
+   from pg_depend d join tables t on d.refclassid = 'pg_class'::regclass and d.refobjid = t.oid)))
+"""
+
+
+async def signature(connection: Connection, shape: V1Shape) -> str:
+    """What v1's tables are and what hangs on them, in one word: quick to read while everybody waits.
+
+    The same word twice, the second time with the tables locked, and nothing has changed in between.
+    """
+    names = [table.name for table in shape.tables.values()]
+    return str(await connection.fetchval(_SIGNATURE, shape.schema, names))
+
+
+def in_words(found: list[str]) -> str:
+    """The first few changes as one sentence."""
+    more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return "; ".join(found[:SHOWN]) + more
+
+
+def _shapes(planned: V1Shape, now: V1Shape) -> list[str]:
+    found = []
+    for base, table in planned.tables.items():
+        found += _columns(table.name, table.columns.values(), now.tables[base].columns.values())
+    if (planned.coach_clients is None, coach_has_status(planned)) != (now.coach_clients is None, coach_has_status(now)):
+        found.append("coach_clients is another one, and v2's access goes by it")
+    return found
+
+
+def _columns(table: str, planned: Iterable[Column], now: Iterable[Column]) -> list[str]:
+    before, after = ({column.name: column for column in columns} for columns in (planned, now))
+    return [
+        *(f"{table} has a new column {name}" for name in after if name not in before),
+        *(f"{table} has no column {name} any more" for name in before if name not in after),
+        *(f"{table}.{name} is another one" for name in after if name in before and after[name] != before[name]),
+    ]
+
+
+def _dependents(planned: Iterable[Dependent], now: Iterable[Dependent]) -> list[str]:
+    before, after = ({_key(one): _plain(one) for one in dependents} for dependents in (planned, now))
+    return [
+        *(f"{one.kind.value} {one.title} is new" for key, one in after.items() if key not in before),
+        *(f"{one.kind.value} {one.title} is gone" for key, one in before.items() if key not in after),
+        *(
+            f"{one.kind.value} {one.title} is another one"
+            for key, one in after.items()
+            if key in before and before[key] != one
+        ),
+    ]
+
+
+def _key(one: Dependent) -> tuple[str, ...]:
+    # The argument types tell functions apart; what a view reads is no part of its name.
+    return (one.kind, one.schema, one.name, one.on, one.base, one.detail if one.fact("prokind") else "")
+
+
+def _plain(one: Dependent) -> Dependent:
+    """A dependent without what was decided about it, and without what may come and go."""
+    facts = tuple(fact for fact in one.facts if fact[0] not in _PASSING)
+    return replace(one, facts=facts, fate=Fate.UNDECIDED, reason="", validated=True)
+
+
+def _grants(planned: Iterable[Grant], now: Iterable[Grant]) -> list[str]:
+    before, after = set(planned), set(now)
+    tables = sorted({grant.table for grant in before ^ after})
+    return [f"other roles have rights on {table} now" for table in tables]
+
+
+def _names(planned: Survey, now: Survey, ddl: V2Ddl) -> list[str]:
+    wanted = ddl.names
+    found = [f"{name} is in v2's way" for name in sorted((now.taken - planned.taken) & wanted)]
+    if planned.bound != now.bound:
+        found.append("checks or indexes of carried-over columns are others")
+    freed = {rename.old for rename in planned.renames}
+    found += [
+        f"{rename.kind} {rename.old} is new, in v2's way"
+        for rename in now.renames
+        if rename.old not in freed and rename.old in wanted
+    ]
+    known = {(rename.old, rename.table) for rename in planned.functions_in_the_way}
+    found += [
+        f"function {rename.old}({rename.table}) is new, in v2's way"
+        for rename in now.functions_in_the_way
+        if (rename.old, rename.table) not in known
+    ]
+    return found
