@@ -139,7 +139,7 @@ def changes(before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Mapping
 
 async def rows_as_text(conn: Connection, schema: str, table: str) -> dict[str, str]:
     """Every row of a table by id, each as the server writes it."""
-    rows = await conn.fetch(f'select t.id::text as id, t::text as row from "{schema}"."{table}" t')
+    rows = await conn.fetch(f'select t.id::text as id, (t.*)::text as row from "{schema}"."{table}" t')
     return {row["id"]: row["row"] for row in rows}
 
 
@@ -214,7 +214,8 @@ def rounded(value: Any, digits: int) -> Decimal | None:
 
 def day_name(exercise: Row) -> str:
     """The day an exercise belongs on, as its own row spells it."""
-    weekday = fold(blank(exercise.get("day_of_week")))
+    number = exercise.get("day_of_week")
+    weekday = fold(blank(f"{float(number):g}" if isinstance(number, Decimal | float) else number))
     for number, name in enumerate(WEEKDAYS):
         if weekday in (str(number), name.lower(), name[:3].lower()):
             return name

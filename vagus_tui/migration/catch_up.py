@@ -154,7 +154,7 @@ def differences(mapping: WorkoutMapping, table: str, wanted: str, found: str) ->
         f"select coalesce(x.id, t.id)::text as id,\n"
         "  case when t.id is null then 'missing in v2' when x.id is null then 'not in v1' else 'differs' end\n"
         "    as difference,\n"
-        "  to_jsonb(x) as expected, to_jsonb(t) as found\n"
+        "  to_jsonb(x.*) as expected, to_jsonb(t.*) as found\n"
         f"from (\n{wanted}\n) x full join (\n{found}\n) t on t.id = x.id\n"
         f"where x.id is null or t.id is null or {mapping.compared(table, 'x')} is distinct from "
         f"{mapping.compared(table, 't')}"

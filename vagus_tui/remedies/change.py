@@ -93,7 +93,7 @@ async def apply_change(
     quiet = await quieten(connection, [relation.sql])
     # The rows as they were left, straight from the update: nothing has to be looked for again.
     done = await connection.execute(
-        f"with left_as as ({update_sql(remedy, names)} returning t as whole)\n"
+        f"with left_as as ({update_sql(remedy, names)} returning (t.*)::{relation.sql} as whole)\n"
         "update vagus_migration.quarantine q set result = to_jsonb(l.whole) from left_as l "
         f"where q.batch = $1 and q.row_id = {relation.row_id('(l.whole)')}",
         batch,

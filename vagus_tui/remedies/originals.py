@@ -56,7 +56,7 @@ class Relation:
     def row_id(self, alias: str) -> str:
         """An expression for what the journal calls the row: its key as text."""
         if not self.key:
-            return f"md5({alias}::text)"
+            return f"md5(({alias}.*)::text)"
         return "concat_ws(',', " + ", ".join(f"{alias}.{quote(name)}::text" for name in self.key) + ")"
 
     def is_row(self, alias: str, row_id: str) -> str:
@@ -68,14 +68,14 @@ class Relation:
         return f"({by_key} or ({row_id} = '' and {alias}.{quote(self.key[0])} is null))" if self.nullable else by_key
 
     def original(self, alias: str) -> str:
-        """An expression for the whole row as jsonb."""
+        """An expression for the whole row as jsonb; a bare alias would mean a column of that name, if any."""
         inexact = [name for name, type_ in self.types.items() if not _EXACT.fullmatch(type_)]
         if not inexact:
-            return f"to_jsonb({alias})"
+            return f"to_jsonb({alias}.*)"
         names = ", ".join(literal(name) for name in inexact)
         values = ", ".join(f"{alias}.{quote(name)}::text" for name in inexact)
         texts = f"jsonb_object(array[{names}]::text[], array[{values}]::text[])"
-        return f"to_jsonb({alias}) || jsonb_build_object('{TEXTS}', {texts})"
+        return f"to_jsonb({alias}.*) || jsonb_build_object('{TEXTS}', {texts})"
 
     def restored(self, original: str) -> dict[str, str]:
         """Expressions that make each column's value again from an expression for the original, by column."""

@@ -26,8 +26,9 @@ async def record(
         VagusError: a row's original would not make exactly the same row again.
     """
     inexact = await connection.fetchval(
-        f"select count(*) from (select t as whole, {relation.original('t')} as original from {relation.sql} t "
-        f"where t.ctid in (select tid from {targets})) kept where {relation.differs('(kept.whole)', 'kept.original')}"
+        f"select count(*) from (select (t.*)::{relation.sql} as whole, {relation.original('t')} as original "
+        f"from {relation.sql} t where t.ctid in (select tid from {targets})) kept "
+        f"where {relation.differs('(kept.whole)', 'kept.original')}"
     )
     if inexact:
         raise VagusError(

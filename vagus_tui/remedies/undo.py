@@ -110,9 +110,9 @@ def _mine(action: str) -> str:
 
 async def _refuse_changed(connection: Connection, batch: UUID, label: str, relation: Relation) -> None:
     moved = await connection.fetch(
-        f"select q.row_id, q.result, to_jsonb(t) as now from vagus_migration.quarantine q "
+        f"select q.row_id, q.result, to_jsonb(t.*) as now from vagus_migration.quarantine q "
         f"left join {relation.sql} t on {relation.is_row('t', 'q.row_id')} "
-        f"where {_mine('changed')} and to_jsonb(t) is distinct from q.result order by q.id",
+        f"where {_mine('changed')} and to_jsonb(t.*) is distinct from q.result order by q.id",
         batch,
         label,
     )

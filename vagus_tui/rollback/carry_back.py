@@ -15,6 +15,7 @@ from vagus_tui.migration.cut_over import new_name
 from vagus_tui.migration.survey import Survey
 from vagus_tui.rollback.kept import Kept
 from vagus_tui.schema import v1, v2
+from vagus_tui.schema.comparing import comparable
 from vagus_tui.schema.identifiers import literal, qualified, quote
 from vagus_tui.schema.inverse import InverseMapping
 from vagus_tui.schema.mapping import MappingOptions, WorkoutMapping
@@ -160,9 +161,8 @@ class CarryBack:
 
     @staticmethod
     def _differs(column: Column, left: str, right: str) -> str:
-        text = "::text" if column.type.startswith(("json", "xml", "point")) else ""
-        name = quote(column.name)
-        return f"{left}.{name}{text} is distinct from {right}.{name}{text}"
+        one, other = (comparable(f"{side}.{quote(column.name)}", column.type) for side in (left, right))
+        return f"{one} is distinct from {other}"
 
     def _expressible(self, base: str) -> str:
         """The condition under which v1 can hold a new row: nothing is missing that v1 insists on."""

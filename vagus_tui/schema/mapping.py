@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vagus_tui.schema import v1, v2
+from vagus_tui.schema.comparing import comparable
 from vagus_tui.schema.identifiers import literal, qualified, quote
 from vagus_tui.schema.v1 import V1Shape
 
@@ -36,8 +37,8 @@ NO_GROUP_DAY = "Full Body"
 DEFAULT_WEEKS = 4
 DEFAULT_REST_SECONDS = 90
 
-_WITHOUT_EQUALITY = ("json", "xml", "point", "line", "lseg", "box", "path", "polygon", "circle")
-"""Types whose values are compared as text; jsonb among them does no harm."""
+_TEXT = 'text collate "default"'
+"""What texts become: v1's columns may have collations that ignore case or know no regular expressions."""
 
 QUIET_PREFERENCES = (
     '{"workout_reminders_enabled": false, "workout_reminder_time": "18:00", '
@@ -137,8 +138,8 @@ class WorkoutMapping:
             types = {names[column.name]: column.type for column in source.carried}
         parts = []
         for name in self.columns(table):
-            text = "::text" if types.get(name, "").startswith(_WITHOUT_EQUALITY) else ""
-            parts.append(f"{alias}.{quote(name)}{text}")
+            value = f"{alias}.{quote(name)}"
+            parts.append(comparable(value, types[name]) if name in types else value)
         return f"row({', '.join(parts)})"
 
     # ── rules ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -149,7 +150,7 @@ class WorkoutMapping:
     @staticmethod
     def trimmed(expression: str) -> str:
         """An expression for a text without blanks around it; NULL when nothing is left."""
-        return f"nullif(btrim({expression}::text,{literal(WHITESPACE)}), '')"
+        return f"nullif(btrim({expression}::{_TEXT},{literal(WHITESPACE)}), '')"
 
     def goal(self, alias: str = "p") -> str:
         """The plan's goal when it fits v2's list, else general_fitness."""
@@ -163,7 +164,11 @@ class WorkoutMapping:
         """The weekday's name from day_of_week (0 is Sunday, or a name); NULL when it is neither."""
         if not self.shape.exercises.has("day_of_week"):
             return None
-        value = f"lower({self.trimmed(f'{alias}.day_of_week')})"
+        column = f"{alias}.day_of_week"
+        if self.shape.exercises.columns["day_of_week"].type.startswith(("numeric", "real", "double")):
+            # A number with decimals: 3.0 is 3.
+            column = f"trim_scale({column}::numeric)"
+        value = f"lower({self.trimmed(column)})"
         cases = " ".join(
             f"when '{number}' then '{name}' when '{name.lower()}' then '{name}' when '{name[:3].lower()}' then '{name}'"
             for number, name in enumerate(WEEKDAYS)
@@ -228,7 +233,7 @@ class WorkoutMapping:
             "  select k.*, lower(k.day_name) as day_key from (\n"
             f"  select e.id, e.plan_id, {self.day_name()} as day_name,\n"
             f"    coalesce({order}::integer, late.place) as place, {order}::integer as first_place,\n"
-            f"    coalesce({week}::integer, 1) as week_number, coalesce({group}::text, 'general') as muscle_group\n"
+            f"    coalesce({week}::integer, 1) as week_number, coalesce({group}::{_TEXT}, 'general') as muscle_group\n"
             f"  from {source} e left join (\n"
             "    select u.id, (coalesce(h.highest, 0) + row_number() over (\n"
             f"      partition by u.plan_id order by {arrived}))::integer as place\n"
@@ -337,13 +342,13 @@ class WorkoutMapping:
         expressions = {
             "id": f"p.id::{types['plan_id']}",
             "user_id": "p.user_id::uuid",
-            "name": "p.name::text",
-            **self._copied(v1.PLANS, "p", {"description": "text"}),
+            "name": f"p.name::{_TEXT}",
+            **self._copied(v1.PLANS, "p", {"description": _TEXT}),
             "goal": self.goal(),
             "total_weeks": "plans.total_weeks",
             "current_week": "1",
             "status": f"case when {active} then 'active' when not {active} then 'completed' else 'draft' end",
-            **self._copied(v1.PLANS, "p", {"template_category": "text"}),
+            **self._copied(v1.PLANS, "p", {"template_category": _TEXT}),
             **self._copied(v1.PLANS, "p", {"created_at": "timestamptz", "updated_at": "timestamptz"}),
         }
         if self.shape.plans.has("created_by"):
@@ -358,11 +363,11 @@ class WorkoutMapping:
 
     def _week_expressions(self) -> dict[str, str]:
         return {
-            "id": self.week_id("plans.id", "n"),
+            "id": self.week_id("plans.id", "n.n"),
             "plan_id": f"plans.id::{v2.id_types(self.shape)['plan_id']}",
-            "week_number": "n",
-            "start_date": "plans.start_date + 7 * (n - 1)",
-            "end_date": "plans.start_date + 7 * (n - 1) + 6",
+            "week_number": "n.n",
+            "start_date": "plans.start_date + 7 * (n.n - 1)",
+            "end_date": "plans.start_date + 7 * (n.n - 1) + 6",
         }
 
     def _day_expressions(self) -> dict[str, str]:
@@ -378,14 +383,14 @@ class WorkoutMapping:
         exercise_id = f"e.id::{v2.id_types(self.shape)['exercise_id']}"
         week = self._clamped("k.week_number")
         if self.options.repeat_exercises:
-            exercise_id = f"case when n = {week} then {exercise_id} else {self.copy_id('e.id', 'n')} end"
-            week = "n"
+            exercise_id = f"case when n.n = {week} then {exercise_id} else {self.copy_id('e.id', 'n.n')} end"
+            week = "n.n"
         return {
             "id": exercise_id,
             "day_id": self.day_id("k.plan_id", week, "k.day_key"),
-            "name": "e.name::text",
+            "name": f"e.name::{_TEXT}",
             "muscle_group": "k.muscle_group",
-            **self._copied(v1.EXERCISES, "e", {"equipment": "text"}),
+            **self._copied(v1.EXERCISES, "e", {"equipment": _TEXT}),
             "sets": f"{self._column(v1.EXERCISES, 'e', 'sets', '1')}::integer",
             "target_reps_min": f"{self._column(v1.EXERCISES, 'e', 'reps_min')}::integer",
             "target_reps_max": f"{self._column(v1.EXERCISES, 'e', 'reps_max')}::integer",
@@ -393,7 +398,7 @@ class WorkoutMapping:
             "rest_seconds": (
                 f"coalesce({self._column(v1.EXERCISES, 'e', 'rest_seconds')}::integer, {DEFAULT_REST_SECONDS})"
             ),
-            **self._copied(v1.EXERCISES, "e", {"tempo": "text", "notes": "text", "video_url": "text"}),
+            **self._copied(v1.EXERCISES, "e", {"tempo": _TEXT, "notes": _TEXT, "video_url": _TEXT}),
             "order_index": "k.place",
             **self._copied(v1.EXERCISES, "e", {"created_at": "timestamptz", "updated_at": "timestamptz"}),
         }
@@ -406,7 +411,7 @@ class WorkoutMapping:
             "user_id": "s.user_id::uuid",
             "day_id": (f"case when d.plan_id is not null then {self.day_id('d.plan_id', week, 'd.day_key')} end"),
             "started_at": "s.started_at::timestamptz",
-            **self._copied(v1.SESSIONS, "s", {"completed_at": "timestamptz", "notes": "text"}),
+            **self._copied(v1.SESSIONS, "s", {"completed_at": "timestamptz", "notes": _TEXT}),
             "total_volume": "coalesce(t.total_volume, 0)::numeric(10,2)",
             "total_sets": "coalesce(t.total_sets, 0)",
             **self._copied(v1.SESSIONS, "s", {"created_at": "timestamptz"}),
@@ -426,9 +431,9 @@ class WorkoutMapping:
                 "l",
                 {
                     "rpe": "numeric(3,1)",
-                    "tempo": "text",
+                    "tempo": _TEXT,
                     "rest_seconds": "integer",
-                    "notes": "text",
+                    "notes": _TEXT,
                     "completed_at": "timestamptz",
                 },
             ),
