@@ -65,7 +65,16 @@ create materialized view reports.totals with (fillfactor = 90) as
 create unique index totals_id on reports.totals (id);
 create index totals_sets on reports.totals (user_id, sets desc) where sets > 1;
 grant select on reports.totals to service_role;
+grant select (id, user_id) on reports.totals to authenticated;
 comment on materialized view reports.totals is 'every night';
+comment on column reports.totals.sets is 'added up';
+comment on index reports.totals_sets is 'for the list';
+alter materialized view reports.totals alter column user_id set statistics 700;
+create table public.ranks (plan_id uuid);
+alter table public.ranks enable row level security;
+create policy in_totals on public.ranks using (plan_id in (select t.id from reports.totals t));
+create function public.totals() returns bigint language sql stable
+begin atomic select count(*) from reports.totals; end;
 create materialized view public.days_trained as
   select user_id, started_at::date as day, count(*) from public.workout_sessions group by 1, 2;
 create materialized view public.of_a_view as select id, exercises from public.plan_sizes;

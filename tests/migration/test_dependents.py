@@ -105,10 +105,12 @@ async def test_all_of_it_follows_and_all_of_it_comes_back(surrounded: TestDataba
     users = [row[0] for row in await conn.fetch("select distinct user_id from workout_plans order by 1 limit 3")]
     seen = [await seen_by(surrounded, user) for user in users]
     assert any(seen) and seen[0] != seen[1]
+    totals = await conn.fetch(OF_TOTALS)
     for attempt in range(2):
         await migrated(surrounded)
         assert await v2_differences(conn) == []
         assert await _bound_to_kept(conn) == []
+        assert await conn.fetch(OF_TOTALS) == totals
         after = await read_all(conn)
         assert {name: after[name] == said[name] for name in said} == dict.fromkeys(said, True)
         assert [await seen_by(surrounded, user) for user in users] == seen
@@ -126,12 +128,21 @@ async def test_all_of_it_follows_and_all_of_it_comes_back(surrounded: TestDataba
     assert {line.split()[0] for line in changed} <= {"public.of_a_view", "public.days_trained"}
 
 
+OF_TOTALS = """
+select a.attname, a.attacl::text, a.attstattarget, col_description(a.attrelid, a.attnum) from pg_attribute a
+where a.attrelid = 'reports.totals'::regclass and a.attnum > 0 union all
+select x.indexrelid::regclass::text, '', 0, obj_description(x.indexrelid, 'pg_class') from pg_index x
+where x.indrelid = 'reports.totals'::regclass order by 1
+"""
+"""What hangs on a materialized view besides its rows."""
+
+
 async def _bound_to_kept(conn: Connection) -> list[str]:
     """What is bound to the kept tables yet, other than what belongs there."""
     rows = await conn.fetch(
         "select distinct pg_describe_object(d.classid, d.objid, 0) as thing from pg_depend d "
-        "join pg_class t on t.oid = d.refobjid and t.relname = any($1::text[]) "
-        "and t.relnamespace = 'public'::regnamespace "
+        "join pg_class t on t.oid = d.refobjid and (t.relnamespace = 'workout_v1_kept'::regnamespace "
+        "or t.relname = any($1::text[]) and t.relnamespace = 'public'::regnamespace) "
         "where d.classid in ('pg_rewrite'::regclass, 'pg_proc'::regclass, 'pg_policy'::regclass, "
         "'pg_constraint'::regclass, 'pg_publication_rel'::regclass) "
         "and not exists (select from pg_constraint k where k.oid = d.objid and k.conrelid = t.oid) "

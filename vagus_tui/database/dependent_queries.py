@@ -78,6 +78,14 @@ group by c.oid, n.nspname order by depth, 2, 3
 """
 """Views and materialized views that read v1, directly or through others; `depth` puts the sources before readers."""
 
+SWAPPED = """
+select distinct m.oid from pg_depend d join pg_rewrite r on r.oid = d.objid
+join pg_class m on m.oid = r.ev_class and m.relkind = 'm' join pg_namespace n on n.oid = m.relnamespace
+where d.classid = 'pg_rewrite'::regclass and d.refclassid = 'pg_class'::regclass and d.refobjid = any($1::oid[])
+  and n.nspname <> all($2::text[])
+"""
+"""Materialized views that read v1 themselves: others take their places, so what is bound to them is a dependent."""
+
 RULES = """
 select distinct n.nspname as schema, r.rulename as name, c.relname as on, pg_get_ruledef(r.oid) as definition,
        pg_get_userbyid(c.relowner)::text as owner, pg_has_role(c.relowner, 'usage') as ours
@@ -100,13 +108,12 @@ select n.nspname as schema, p.polname as name, c.relname as on,
        array(select distinct t.relname::text from pg_depend d join pg_class t on t.oid = d.refobjid
              where d.classid = 'pg_policy'::regclass and d.objid = p.oid and d.refclassid = 'pg_class'::regclass
                and t.oid = any($1::oid[])) as tables,
-       exists(select from pg_depend d join pg_class m on m.oid = d.refobjid and m.relkind = 'm'
-              where d.classid = 'pg_policy'::regclass and d.objid = p.oid
-                and d.refclassid = 'pg_class'::regclass) as materialized
+       exists(select from pg_depend d where d.classid = 'pg_policy'::regclass and d.objid = p.oid
+                and d.refclassid = 'pg_class'::regclass and d.refobjid = any($2::oid[])) as materialized
 from pg_policy p join pg_class c on c.oid = p.polrelid join pg_namespace n on n.oid = c.relnamespace
 where p.polrelid <> all($1::oid[]) and exists(
   select from pg_depend d where d.classid = 'pg_policy'::regclass and d.objid = p.oid
-    and d.refclassid = 'pg_class'::regclass and d.refobjid = any($1::oid[]))
+    and d.refclassid = 'pg_class'::regclass and (d.refobjid = any($1::oid[]) or d.refobjid = any($2::oid[])))
 order by 1, 3, 2
 """
 
@@ -138,19 +145,21 @@ select n.nspname as schema, p.proname as name, pg_get_function_identity_argument
        array(select distinct t.relname::text from pg_depend d join pg_class t on t.oid = d.refobjid
              where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.refclassid = 'pg_class'::regclass
                and t.oid = any($1::oid[])) as tables,
-       exists(select from pg_type y join pg_class c on c.oid = any($1::oid[]) and y.oid in (
+       exists(select from pg_type y join pg_class c on c.oid = any($1::oid[] || $4::oid[]) and y.oid in (
                 c.reltype, (select e.typarray from pg_type e where e.oid = c.reltype))
-              where y.oid = p.prorettype or y.oid = any(p.proargtypes) or y.oid = any(p.proallargtypes)) as row_type
+              where y.oid = p.prorettype or y.oid = any(p.proargtypes) or y.oid = any(p.proallargtypes)) as row_type,
+       exists(select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid
+                and d.refclassid = 'pg_class'::regclass and d.refobjid = any($4::oid[])) as materialized
 from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_language l on l.oid = p.prolang
 where p.prokind in ('f', 'p') and n.nspname <> all($2::text[]) and n.nspname not like 'workout\\_v2\\_%'
   and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_%'
   and not exists (select from pg_depend e where e.objid = p.oid and e.classid = 'pg_proc'::regclass and e.deptype = 'e')
   and (p.prosrc ~* $3
        or exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid
-                  and d.refclassid = 'pg_class'::regclass and d.refobjid = any($1::oid[]))
+                  and d.refclassid = 'pg_class'::regclass and d.refobjid = any($1::oid[] || $4::oid[]))
        or exists (select from pg_class c join pg_type y on y.oid in (
                     c.reltype, (select e.typarray from pg_type e where e.oid = c.reltype))
-                  where c.oid = any($1::oid[]) and (y.oid = p.prorettype or y.oid = any(p.proargtypes)
+                  where c.oid = any($1::oid[] || $4::oid[]) and (y.oid = p.prorettype or y.oid = any(p.proargtypes)
                     or y.oid = any(p.proallargtypes))))
 order by 1, 2, 3
 """

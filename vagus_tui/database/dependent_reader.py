@@ -25,7 +25,9 @@ async def read_dependents(connection: Connection, shape: V1Shape) -> list[Depend
     """Everything that points at v1's tables, in the order in which people would look for it."""
     bases = {table.name: base for base, table in shape.tables.items()}
     rows = await connection.fetch(queries.V1_OIDS, shape.schema, list(bases))
-    reader = _Reader(connection, shape, bases, [row["oid"] for row in rows])
+    oids = [row["oid"] for row in rows]
+    swapped = [row["oid"] for row in await connection.fetch(queries.SWAPPED, oids, OURS)]
+    reader = _Reader(connection, shape, bases, oids, swapped)
     async with connection.transaction():
         # Names of v1's tables come out unqualified, so that a definition can be bound to other tables.
         await connection.execute(f"set local search_path = {quote(shape.schema)}, pg_temp")
@@ -48,6 +50,7 @@ class _Reader:
     shape: V1Shape
     bases: Mapping[str, str]
     oids: list[int]
+    swapped: list[int]
 
     def _uses(self, found: list[str]) -> tuple[str, ...]:
         """`table.column` of the catalog with the tables' v1 names."""
@@ -180,7 +183,7 @@ class _Reader:
                 ),
                 **self._whose(row),
             )
-            for row in await self.connection.fetch(queries.POLICIES, self.oids)
+            for row in await self.connection.fetch(queries.POLICIES, self.oids, self.swapped)
         ]
 
     async def triggers(self) -> list[Dependent]:
@@ -204,7 +207,7 @@ class _Reader:
 
     async def functions(self) -> list[Dependent]:
         names = "|".join(re.escape(table.name) for table in self.shape.tables.values())
-        found = await self.connection.fetch(queries.FUNCTIONS, self.oids, OURS, rf"\m({names})\M")
+        found = await self.connection.fetch(queries.FUNCTIONS, self.oids, OURS, rf"\m({names})\M", self.swapped)
         return [
             Dependent(
                 Kind.FUNCTION,
@@ -216,7 +219,7 @@ class _Reader:
                 uses=self._uses(row["uses"]),
                 facts=(
                     *((name, row[name]) for name in ("source", "language", "path", "prokind")),
-                    *((name, "yes") for name in ("atomic", "row_type") if row[name]),
+                    *((name, "yes") for name in ("atomic", "row_type", "materialized") if row[name]),
                     *(("table", self.bases[table]) for table in row["tables"]),
                 ),
                 **self._whose(row),

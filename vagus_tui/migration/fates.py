@@ -175,8 +175,6 @@ class _Judge:
 
     async def _policy(self, policy: Dependent, attempts: Trial) -> tuple[Fate, str]:
         text = " ".join(policy.all("using") + policy.all("check"))
-        if policy.fact("materialized"):
-            return Fate.PERSON, "it reads a materialized view too"
         foreign = foreign_bases(self.shape, policy.all("table"), policy.uses, text)
         if not foreign and not await attempts.policy(policy, compat=False):
             return Fate.FOLLOWS, "bound to v2 in the cut-over, which has every column it uses"
@@ -188,7 +186,7 @@ class _Judge:
 
     async def _function(self, function: Dependent, attempts: Trial) -> tuple[Fate, str]:
         if function.fact("row_type"):
-            return Fate.PERSON, "it takes or returns rows of a v1 table, and stays with the kept one"
+            return Fate.PERSON, "it takes or returns whole rows, and stays with the kept table or view"
         names = [table.name for table in self.shape.tables.values()]
         if function.fact("atomic"):
             compat = bool(foreign_bases(self.shape, function.all("table"), function.uses, function.definition))

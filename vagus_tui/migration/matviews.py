@@ -56,7 +56,7 @@ def _made(
         statements.extend(in_path(f"{quote(schema)}, pg_temp", _index_on(index, relation)))
     if view.fact("comment"):
         statements.append(f"comment on materialized view {relation} is {literal(view.fact('comment'))}")
-    statements += _same_rights(like, relation)
+    statements += [*_same_rights(like, relation), _same_notes(like, relation)]
     if view.owner != survey.me:
         statements.append(f"alter materialized view {relation} owner to {quote(view.owner)}")
     return statements
@@ -70,16 +70,41 @@ def _index_on(index: str, relation: str) -> str:
 
 
 def _same_rights(old: str, new: str) -> list[str]:
-    """Give the new one exactly the old one's grants, whatever default privileges say."""
+    """Give the new one exactly the old one's grants, on columns too, whatever default privileges say."""
     block = (
         "declare g record;\nbegin\n"
-        "for g in select lower(a.privilege_type) as privilege, coalesce(quote_ident(r.rolname), 'public') as grantee,\n"
-        "    case when a.is_grantable then ' with grant option' else '' end as further from pg_class c,\n"
-        "    aclexplode(c.relacl) a left join pg_roles r on r.oid = a.grantee\n"
+        "for g in select lower(a.privilege_type) || coalesce(' (' || quote_ident(s.attname) || ')', '') as privilege,\n"
+        "    coalesce(quote_ident(r.rolname), 'public') as grantee,\n"
+        "    case when a.is_grantable then ' with grant option' else '' end as further\n"
+        "  from pg_class c cross join lateral (select c.relacl as acl, null::name as attname union all\n"
+        "    select t.attacl, t.attname from pg_attribute t where t.attrelid = c.oid and t.attacl is not null) s\n"
+        "  cross join lateral aclexplode(s.acl) a left join pg_roles r on r.oid = a.grantee\n"
         f"  where c.oid = {literal(old).strip()}::regclass and a.grantee <> c.relowner loop\n"
         f"  execute 'grant ' || g.privilege || {literal(f' on {new} to ')} || g.grantee || g.further;\nend loop;\nend"
     )
     return [bare(new), f"do {literal(block)}"]
+
+
+def _same_notes(old: str, new: str) -> str:
+    """Give the new one the old one's comments on columns and indexes, and what is kept of a column's statistics."""
+    here = f"{literal(old).strip()}::regclass"
+    block = (
+        "declare n record;\nbegin\n"
+        "for n in select t.attname, t.attstattarget, col_description(t.attrelid, t.attnum) as said\n"
+        f"  from pg_attribute t where t.attrelid = {here} and t.attnum > 0 and not t.attisdropped loop\n"
+        "  if n.said is not null then\n"
+        f"    execute format('comment on column %s.%I is %L', {literal(new)}, n.attname, n.said);\n  end if;\n"
+        "  if n.attstattarget >= 0 then\n"
+        "    execute format('alter materialized view %s alter column %I set statistics %s',\n"
+        f"      {literal(new)}, n.attname, n.attstattarget);\n  end if;\nend loop;\n"
+        "for n in select i.relname, obj_description(i.oid, 'pg_class') as said from pg_index x\n"
+        f"  join pg_class i on i.oid = x.indexrelid where x.indrelid = {here} loop\n"
+        "  if n.said is not null then\n"
+        "    execute format('comment on index %I.%I is %L', (select nspname from pg_namespace where oid = (select\n"
+        f"      relnamespace from pg_class where oid = {literal(new)}::regclass)), n.relname, n.said);\n"
+        "  end if;\nend loop;\nend"
+    )
+    return f"do {literal(block)}"
 
 
 def swap_statements(survey: Survey) -> list[str]:

@@ -148,9 +148,20 @@ def functions(survey: Survey) -> list[Dependent]:
 
 
 def function_statements(survey: Survey, staging: str) -> list[str]:
-    """Bind functions to v2 while it stands in `staging` yet: what is bound to a table follows it when it moves."""
+    """Bind functions to v2 while it stands in `staging` yet: what is bound to a table follows it when it moves.
+
+    Those bound to a materialized view that is swapped have to wait until the new one has its name.
+    """
+    return _bound(survey, [one for one in functions(survey) if not _waits(one)], staging)
+
+
+def _waits(function: Dependent) -> bool:
+    return bool(function.fact("atomic") and function.fact("materialized"))
+
+
+def _bound(survey: Survey, wanted: list[Dependent], staging: str) -> list[str]:
     schema, statements = survey.shape.schema, []
-    for function in functions(survey):
+    for function in wanted:
         if function.fact("atomic"):
             source = COMPAT if function.fate is Fate.TRANSLATED else staging
             statements.extend(in_path(f"{quote(source)}, {quote(schema)}, pg_temp", function.definition))
@@ -293,6 +304,7 @@ def repoint_statements(survey: Survey, names: dict[str, str]) -> list[str]:
         statements.extend(repointed(schema, key, key.base))
     statements.extend(_reference_statements(survey))
     statements.extend(matviews.swap_statements(survey))
+    statements.extend(_bound(survey, [one for one in functions(survey) if _waits(one)], schema))
     statements.extend(_view_statements(survey))
     statements.extend(_trigger_statements(survey))
     for publication in publications(survey):
