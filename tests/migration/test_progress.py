@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from tests.conftest import MakeDatabase
+from tests.conftest import Connect, MakeDatabase
 from tests.migration.support import collected, do_migrate, settings_for
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
@@ -52,10 +52,19 @@ def test_an_earlier_attempt_counts_but_not_as_speed() -> None:
     assert gauge.share == 1
 
 
-async def test_a_run_says_how_far_it_is(make_database: MakeDatabase, monkeypatch: Any) -> None:
+SLOW_ROWS = """
+create function slowly(text) returns boolean language plpgsql as $$ begin perform pg_sleep(0.002); return true; end $$;
+create domain slow as text check (slowly(value));
+alter table workout_plans add column pace slow;
+"""
+"""Every plan takes its time to be put in, on whatever machine: long enough to be looked at meanwhile."""
+
+
+async def test_a_run_says_how_far_it_is(make_database: MakeDatabase, connect: Connect, monkeypatch: Any) -> None:
     monkeypatch.setattr(watch, "INTERVAL_SECONDS", 0.02)
     monkeypatch.setattr(watch, "LEAST_INTERVAL_SECONDS", 0.0)
     database = await make_database(SandboxOptions(plans=400, clean=True))
+    await (await connect(database.url)).execute(SLOW_ROWS)
     ran = await do_migrate(database)
     assert ran.result.ok, ran.result
     course = [event for event in ran.events if isinstance(event, ProgressEvent)]
