@@ -13,8 +13,9 @@ from tests.conftest import MakeDatabase
 from tests.databases import Databases, TestDatabase
 from vagus_tui.checks.base import Group, run_checks
 from vagus_tui.checks.performance import indexes, server, speed, statements
-from vagus_tui.checks.performance.pages import PAGES
+from vagus_tui.checks.performance.pages import PAGES, Page
 from vagus_tui.checks.performance.speed import people, slower
+from vagus_tui.checks.performance.timing import Measured, Timing
 from vagus_tui.checks.registry import check_by_id, checks_for
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.sandbox.options import SandboxOptions
@@ -117,6 +118,27 @@ def test_what_a_slowdown_comes_to(monkeypatch: pytest.MonkeyPatch) -> None:
     assert slower(3.0, 1.0) is Status.WARN
     assert slower(5.1, 1.0) is Status.FAIL
     assert slower(None, 1.0) is Status.PASS
+
+
+async def test_pages_that_nobody_waits_for_are_no_slowdown_together(
+    v2_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speed, "NOTICEABLE_SECONDS", NOTICEABLE)
+    slow = {page.id: 0.012 for page in PAGES}
+
+    async with looking_at(v2_database) as context:
+        (somebody, *_) = await people(context)
+
+        async def timed(page: Page, _: object) -> list[Measured]:
+            now = slow[page.id]
+            return [Measured(somebody, Timing(0.001, 0.001, 5), Timing(now, now, 5))]
+
+        monkeypatch.setattr(speed, "timings", timed)
+        event = await outcome("slowdown", context)
+        assert (event.status, event.measured) == (Status.PASS, "12.0×")
+        assert "None takes longer than 12 ms" in (event.message or "")
+        slow["history"] = 0.06
+        assert (await outcome("slowdown", context)).status is Status.FAIL
 
 
 async def test_a_missing_index_is_named_with_its_statement(v2_database: TestDatabase) -> None:

@@ -163,7 +163,7 @@ async def _slowdown(context: Context) -> Outcome:
     if found.v1 is None or found.v2 is None:
         return Outcome(Status.SKIP, "–", "v1 and v2 are compared while both are there: from the cut-over to clean-up.")
     lines: list[str] = []
-    old = new = 0.0
+    old = new = longest = 0.0
     for page in PAGES:
         pairs = [(one.v1, one.v2) for one in await timings(page, context) if one.ratio is not None]
         before = sum(first.warm for first, _ in pairs if first)
@@ -171,16 +171,18 @@ async def _slowdown(context: Context) -> Outcome:
         if pairs:
             lines.append(f"{page.title}: {milliseconds(after)}, v1 {milliseconds(before)}.")
         old, new = old + before, new + after
+        longest = max([longest, *(second.warm for _, second in pairs if second)])
     if not lines:
         return Outcome(Status.SKIP, "–", "Nobody has data to be timed with.")
     ratio = new / max(old, 0.00001)
-    status = slower(ratio, new)
+    # Nobody opens all pages at once: where none takes long enough to be noticed, neither do all of them.
+    status = slower(ratio, longest)
     text = {
         Status.FAIL: "The guide answers this with a rollback. Try the remedy for slowness first; it takes a minute.",
         Status.WARN: "Between the guide's two lines: run the remedy for slowness, and watch how it goes on.",
     }.get(status, "")
     if status is Status.PASS and ratio > SLOWDOWN_TOLERABLE:
-        text = f"All pages together take {milliseconds(new)}: too short for anybody to notice."
+        text = f"None takes longer than {milliseconds(longest)}: too short for anybody to notice."
     return Outcome(status, factor(ratio), text, detail=tuple(lines), value=round(ratio, 3))
 
 

@@ -168,9 +168,10 @@ async def _rls_enforced(context: Context) -> Outcome:
         seen, users = await _behaviour_problems(context.connection)
     problems += seen
     if problems:
+        gaps = f"{len(problems)} {'gap' if len(problems) == 1 else 'gaps'}"
         shown = "; ".join(problems[:12])
         more = f"; and {len(problems) - 12} more" if len(problems) > 12 else ""
-        return Outcome(Status.FAIL, f"{len(problems)} gaps", f"{shown}{more}.", rows=len(problems))
+        return Outcome(Status.FAIL, gaps, f"{shown}{more}.", rows=len(problems))
     return Outcome(
         Status.PASS,
         "in force",

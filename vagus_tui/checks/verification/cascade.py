@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import asyncpg
+
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.fault import changed_table
 from vagus_tui.checks.verification.base import on_v2, relation
@@ -75,8 +77,16 @@ async def _cascade_deletes(context: Context) -> Outcome:
         return Outcome(Status.SKIP, "–", "There is no user to try it with.")
     async with undone(connection):
         made = await _plant(connection, user)
-        await connection.execute(f"delete from {relation(v2.PLANS)} where id = $1", made[v2.PLANS][0])
-        await connection.execute("set constraints all immediate")
+        try:
+            await connection.execute(f"delete from {relation(v2.PLANS)} where id = $1", made[v2.PLANS][0])
+            await connection.execute("set constraints all immediate")
+        except asyncpg.ForeignKeyViolationError as error:
+            return Outcome(
+                Status.FAIL,
+                "refused",
+                f"Nobody can delete a plan: {error.constraint_name} of {error.table_name} keeps it.",
+                rows=1,
+            )
         left = [
             table
             for table, ids in made.items()
