@@ -1,0 +1,69 @@
+"""No check without a test in which it turns red: the list of checks against the tests that say so.
+
+Checks of v1's data have their faults in `faults.py`, those of v2 and of access their own, which `test_selftest` plants.
+What is left, server and speed, is listed here by the test that makes it red.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from tests.checks import test_data_quality, test_performance, test_prerequisites
+from tests.checks.faults import FAULTS
+from vagus_tui.checks.base import Check, Group
+from vagus_tui.checks.registry import checks_for
+
+RED: Mapping[str, Callable[..., object]] = {
+    "server-version": test_prerequisites.test_server_version,
+    "connection-kind": test_prerequisites.test_a_transaction_pooler_is_refused_with_the_address_to_use,
+    "tls": test_prerequisites.test_tls_without_a_check_of_who_answers_is_not_enough_in_production,
+    "v1-shape": test_prerequisites.test_another_shape_is_refused_with_what_was_found,
+    "rights": test_prerequisites.test_rights,
+    "migration-lock": test_prerequisites.test_the_lock,
+    "long-transactions": test_prerequisites.test_whoever_holds_a_transaction_open_is_named,
+    "idle-in-transaction": test_prerequisites.test_whoever_holds_a_transaction_open_is_named,
+    "active-connections": test_prerequisites.test_active_connections,
+    "timeouts": test_prerequisites.test_timeouts,
+    "replication-slots": test_prerequisites.test_replication_slots_of_any_database,
+    "default-privileges": test_prerequisites.test_both_kinds_of_default_privileges_are_told_apart,
+    "table-sizes": test_prerequisites.test_table_sizes_stand_mixed_case_names,
+    "server-space": test_prerequisites.test_server_space_says_what_cannot_be_seen,
+    "disk-space": test_prerequisites.test_disk_space,
+    "pg-dump": test_prerequisites.test_pg_dump,
+    "supabase-cli": test_prerequisites.test_supabase_cli,
+    "upload-target": test_prerequisites.test_upload_targets_are_written_to_and_read_back,
+    "clock": test_prerequisites.test_clock,
+    "column-types": test_data_quality.test_columns_of_another_type_fail_and_the_rules_on_them_say_so,
+    "plan-loading": test_performance.test_a_page_over_its_limit_fails,
+    "current-week": test_performance.test_a_page_over_its_limit_fails,
+    "session-tracking": test_performance.test_a_page_over_its_limit_fails,
+    "history": test_performance.test_a_page_over_its_limit_fails,
+    "plan-volume": test_performance.test_a_page_over_its_limit_fails,
+    "personal-records": test_performance.test_a_page_over_its_limit_fails,
+    "muscle-groups": test_performance.test_a_page_over_its_limit_fails,
+    "slowdown": test_performance.test_pages_that_nobody_waits_for_are_no_slowdown_together,
+    "missing-indexes": test_performance.test_a_missing_index_is_named_with_its_statement,
+    "statements-per-page": test_performance.test_one_query_per_row_is_found,
+    "database-cpu": test_performance.test_processor_and_memory_are_told_or_said_to_be_hidden,
+    "database-memory": test_performance.test_processor_and_memory_are_told_or_said_to_be_hidden,
+}
+
+
+def told_by_faults(check: Check) -> bool:
+    """Whether a fault that is tried somewhere turns it red."""
+    return bool(check.faults) or check.id in {fault.check_id for fault in FAULTS}
+
+
+def test_every_check_has_a_test_in_which_it_turns_red() -> None:
+    checks = [check for group in Group for check in checks_for(group)]
+    assert {check.id for check in checks if not told_by_faults(check)} == RED.keys()
+
+
+@pytest.mark.parametrize("check_id", RED)
+def test_that_test_is_about_it(check_id: str) -> None:
+    text = inspect.getsource(RED[check_id])
+    assert f'"{check_id}"' in text or "TIMED" in text
+    assert "Status.FAIL" in text or "Status.WARN" in text
