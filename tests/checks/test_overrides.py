@@ -24,7 +24,7 @@ from vagus_tui.errors import ConfigurationError, RefusedError
 from vagus_tui.events import Status
 from vagus_tui.journal import store
 from vagus_tui.journal.state import read_state
-from vagus_tui.migration.gates import OWN_GATES, GateId, overridden, override_gates
+from vagus_tui.migration.gates import OWN_GATES, GateId, gates, overridden, override_gates
 from vagus_tui.settings import Environment, Settings
 
 NEVER = {
@@ -71,7 +71,11 @@ async def test_no_word_in_the_journal_lets_the_proof_pass(clean_database: TestDa
             await store.override(context.connection, name, "let it be", operator="mallory")
         allowed = await store.overrides(context.connection)
         events = [overridden(await outcome(name, context), allowed) for name in names]
+        # Nor is there a way to start once more from where everything has been moved.
+        await store.override(context.connection, GateId.STATE.value, "once more", operator="mallory")
+        events += [event async for event in gates(context) if event.status not in (Status.PENDING, Status.RUNNING)]
     assert blocking(events) == events
+    assert (events[-1].id, events[-1].measured) == (GateId.STATE, "migrated")
 
 
 async def test_the_wizard_obeys_the_same_rule(clean_database: TestDatabase) -> None:

@@ -227,6 +227,10 @@ async def test_the_plan_says_what_becomes_of_each(surrounded: TestDatabase, conn
     for title, reason in wanted.items():
         assert [note for note in plan.notes if note.startswith(f"{title}: ") and reason in note], (title, plan.notes)
     assert "-- view plan_sizes: " in plan.sql_text()
+    # What stays bound to v1 holds nothing up, and is not passed over either.
+    columns = (await gates_of(surrounded, conn))["dependent-columns"]
+    assert (columns.status, columns.measured) == (Status.WARN, "2 columns")
+    assert "ticket on queue" in (columns.message or "") and "last_plan on queue" in (columns.message or "")
 
 
 @pytest.mark.parametrize("gate", sorted(STUCK))
