@@ -57,6 +57,21 @@ def test_a_measurement_counts_before_an_answer() -> None:
     assert advise(passing, {**NO_TO_ALL, "advice.data-loss": True}).recommendation is Recommendation.STAY
 
 
+def test_checks_that_had_nothing_to_look_at_answer_nothing() -> None:
+    answered = {name: yes for name, yes in NO_TO_ALL.items() if name != "advice.data-loss"}
+    results = {check: _result(check, Status.SKIP) for check in _passing("advice.data-loss")}
+    assert advise(results, answered).recommendation is Recommendation.FIND_OUT
+    # Nobody of one kind is no reason to doubt what the others show.
+    access = _passing("advice.wrong-access") | {"access-coaches": _result("access-coaches", Status.SKIP)}
+    assert advise(access, {**NO_TO_ALL, "advice.wrong-access": True}).recommendation is Recommendation.STAY
+
+
+@pytest.mark.parametrize("check", ["rls-enforced", "access-others", "access-owners"])
+def test_whoever_sees_too_much_is_a_reason_to_go_back(check: str) -> None:
+    results = _passing("advice.wrong-access") | {check: _result(check, Status.FAIL)}
+    assert advise(results, NO_TO_ALL).recommendation is Recommendation.ROLL_BACK
+
+
 def test_an_overridden_failure_is_still_a_yes() -> None:
     results = {"row-proof": _result("row-proof", Status.FAIL, overridden="known")}
     assert advise(results, NO_TO_ALL).recommendation is Recommendation.ROLL_BACK
@@ -77,6 +92,9 @@ async def test_before_the_migration_it_is_locked(clean_database: TestDatabase) -
 async def test_questions_are_answered_and_kept(clean_database: TestDatabase, clean_conn: Connection) -> None:
     settings = settings_for(clean_database.url)
     await migrated(settings)
+    # Said of an attempt before this one.
+    await store.sign(clean_conn, "advice.app-crashes", ticked=True, operator="Bob")
+    await clean_conn.execute("update vagus_migration.sign_offs set at = at - interval '1 day'")
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("rollback")
         await until_text(pilot, "Undecided: find out first")
@@ -99,7 +117,8 @@ async def test_later_writes_are_shown_and_carried_back(clean_database: TestDatab
     )
     async with walking(settings, size=SMALL) as pilot:
         wizard(pilot).action_go("rollback")
-        await until_text(pilot, "Whether to go back")
+        # In the smallest terminal too there is room for the questions, beside the cost.
+        await until_text(pilot, "Whether to go back", "plans, exercises or history", "Going back carries 1 row;", "  ?")
         await pilot.press("v")
         await until_text(pilot, "1 row written since the cut-over", "workout_plans")
         await pilot.press("b")

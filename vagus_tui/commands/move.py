@@ -184,6 +184,7 @@ async def _migrate(control: Control, *, yes: bool, overrides: list[str]) -> Asyn
 
 
 async def _rollback(control: Control, *, yes: bool, apply_deletions: bool) -> AsyncGenerator[Event, None]:
+    from vagus_tui.rollback.cost import UNDO, cost_of
     from vagus_tui.rollback.quick import roll_back
     from vagus_tui.rollback.quick_plan import preview
 
@@ -200,6 +201,8 @@ async def _rollback(control: Control, *, yes: bool, apply_deletions: bool) -> As
                     not_expressible=item.not_expressible,
                     kept_values=item.kept_values,
                 )
+            cost = await cost_of(context.connection, context.settings, found)
+            yield NoteEvent(message=f"{cost.time} {UNDO}")
             async for shown in _preview("rollback", plan, None):
                 yield shown
             return

@@ -45,7 +45,9 @@ class Advice:
 def measured_answer(criterion: Criterion, results: Mapping[str, CheckEvent]) -> Answer | None:
     """What the criterion's checks say: yes as soon as one fails, no when all of them passed; else nothing.
 
-    An overridden failure is still a failure here: that somebody let it pass does not make rows come back.
+    A check that had nothing to look at (nobody of that kind, nothing left to compare with) says neither, and where all
+    of them had nothing, nothing was measured. An overridden failure is still a failure here: that somebody let it pass
+    does not make rows come back.
     """
     if not criterion.checks:
         return None
@@ -53,9 +55,10 @@ def measured_answer(criterion: Criterion, results: Mapping[str, CheckEvent]) -> 
     failed = [event for event in found if event.status is Status.FAIL]
     if failed:
         return Answer(criterion, True, True, "; ".join(f"{event.title}: {event.measured}" for event in failed))
-    settled = [event for event in found if event.status in (Status.PASS, Status.WARN, Status.SKIP)]
-    if len(settled) == len(criterion.checks):
-        return Answer(criterion, False, True, f"{len(settled)} checks pass")
+    passed = [event for event in found if event.status in (Status.PASS, Status.WARN)]
+    skipped = [event for event in found if event.status is Status.SKIP]
+    if passed and len(passed) + len(skipped) == len(criterion.checks):
+        return Answer(criterion, False, True, f"{len(passed)} check{'' if len(passed) == 1 else 's'} pass")
     return None
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from vagus_tui.backup.forecast import latest_forecast
 from vagus_tui.database.connection import Connection
-from vagus_tui.journal.state import DatabaseState
-from vagus_tui.rollback.quick_plan import Preview, preview
+from vagus_tui.rollback.quick_plan import Preview
 from vagus_tui.settings import Settings
+
+UNDO = "Undo: until its commit by itself, as a whole; after it, migrate again, which takes the archive up."
+"""What takes a quick rollback back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,24 @@ class Cost:
     seconds: float | None = None
     blocked_seconds: float | None = None
 
+    @property
+    def time(self) -> str:
+        """How long it takes, as far as it was rehearsed."""
+        if self.seconds is None:
+            return "Not rehearsed, so nobody knows how long it takes: seconds, as a rule."
+        waits = "" if self.blocked_seconds is None else f", writes wait {_spelled(self.blocked_seconds)} of it"
+        return f"Rehearsed: {_spelled(self.seconds)}{waits}; the v1 app's way to users comes on top."
+
+    @property
+    def short(self) -> str:
+        """All of it in one sentence, for where there is little room."""
+        rows = f"Going back carries {self.carried:,} {'row' if self.carried == 1 else 'rows'}"
+        if self.archive_only:
+            rows += f"; {self.archive_only:,} {'stays' if self.archive_only == 1 else 'stay'} archived"
+        if self.deleted:
+            rows += f"; {self.deleted:,} {'deletion is' if self.deleted == 1 else 'deletions are'} a choice"
+        return f"{rows}; {'not rehearsed' if self.seconds is None else _spelled(self.seconds)}."
+
     def lines(self) -> tuple[str, ...]:
         """For people, one line each."""
         rows = f"{self.carried:,} rows written since the cut-over come back into v1"
@@ -34,32 +54,21 @@ class Cost:
             rows += f"; {self.archive_only:,} stay in the archive until v2 is in place again"
         if self.deleted:
             rows += f"; {self.deleted:,} deleted ones are a choice"
-        if self.seconds is None:
-            time = "Nothing was rehearsed, so nobody knows how long it takes: seconds, as a rule."
-        else:
-            waits = "" if self.blocked_seconds is None else f", writes wait {self.blocked_seconds:.1f} s of it"
-            time = f"Rehearsed: {self.seconds / 60:.1f} min{waits}; the v1 app's way to users comes on top."
-        return (
-            f"{rows}.",
-            time,
-            "Undo: until its commit by itself, as a whole; after it, migrate again, which takes the archive up.",
-        )
+        return (f"{rows}.", self.time, UNDO)
 
 
-def cost_of(found: Preview, *, seconds: float | None = None, blocked_seconds: float | None = None) -> Cost:
-    """The cost, from what was looked up."""
+def _spelled(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
+
+
+async def cost_of(connection: Connection, settings: Settings, found: Preview) -> Cost:
+    """The cost, from what was looked up and from the newest rehearsal."""
     left = sum(item.not_expressible for item in found.carried) + sum(found.only_in_v2.values())
-    return Cost(found.total, left, found.deletions, seconds, blocked_seconds)
-
-
-async def read_cost(connection: Connection, settings: Settings, state: DatabaseState) -> Cost:
-    """Measure what a quick rollback would cost now.
-
-    Raises:
-        RefusedError: there is nothing to roll back.
-    """
-    found = await preview(connection, state)
     forecast = await latest_forecast(connection, settings)
-    if forecast is None:
-        return cost_of(found)
-    return cost_of(found, seconds=forecast.rollback_seconds, blocked_seconds=forecast.rollback_blocked_seconds)
+    return Cost(
+        found.total,
+        left,
+        found.deletions,
+        seconds=forecast.rollback_seconds if forecast else None,
+        blocked_seconds=forecast.rollback_blocked_seconds if forecast else None,
+    )

@@ -14,7 +14,6 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import DataTable, Static
 
-from vagus_tui.backup.forecast import latest_forecast
 from vagus_tui.checks.registry import check_by_id
 from vagus_tui.events import Event, Phase, Status
 from vagus_tui.journal.state import State
@@ -93,6 +92,8 @@ class RollbackScreen(ViewedScreen):
         """The questions, the act, what follows."""
         with Vertical(id="advice"):
             yield Static(id="advice-says")
+            yield Static(id="advice-short")
+            yield Static(id="advice-cost")
             with Vertical(classes="split"):
                 yield Rows(QUESTIONS, id="questions")
                 yield DetailPanel(id="advice-detail")
@@ -128,10 +129,14 @@ class RollbackScreen(ViewedScreen):
     @property
     def advice(self) -> Advice:
         """What the advisor says now."""
+        state, signed = self.session.state, self.session.now.sign_offs
+        run = state.run if state is not None else None
+        # What was answered about an earlier attempt says nothing about this one.
+        since = run.started_at if run is not None and run.kind == "migrate" else None
         answered = {
-            criterion.id: self.session.now.sign_offs[criterion.id].ticked
+            criterion.id: signed[criterion.id].ticked
             for criterion in CRITERIA
-            if criterion.id in self.session.now.sign_offs
+            if criterion.id in signed and (since is None or signed[criterion.id].at >= since)
         }
         return advise(self.session.results, answered)
 
@@ -193,10 +198,13 @@ class RollbackScreen(ViewedScreen):
     def _show_advice(self) -> None:
         advice = self.advice
         state = self.session.state
-        says = advice_text(advice, self.cost) if self.possible or state is None else safe(state.summary, "bold")
+        says = advice_text(advice) if self.possible or state is None else safe(state.summary, "bold")
         if state is not None and state.state in (State.UNKNOWN, State.CLEANED):
             says = Content.assemble(says, "\n", ("f", "bold $accent"), " goes back to a backup, whatever is left.")
         self.query_one("#advice-says", Static).update(says)
+        cost = self.cost if self.possible else None
+        self.query_one("#advice-short", Static).update(Content(cost.short if cost else ""))
+        self.query_one("#advice-cost", Static).update(Content("\n".join(cost.lines() if cost else ())))
         self.query_one("#questions", Rows).set_rows(
             [
                 Row(
@@ -252,7 +260,7 @@ class RollbackScreen(ViewedScreen):
                 self._asked_for = (state.state, state.run, job)
                 self.attempt(self._load, group="preview", exclusive=True)
             ended = [job_outcome(job)] if job is not None and not job.running else []
-            text.update(Content("\n\n").join([*ended, what_happens(self.found, deletions=self.deletions)]))
+            text.update(Content("\n\n").join([*ended, what_happens(self.found, self.cost, deletions=self.deletions)]))
 
     async def _load(self) -> None:
         async with self.session.context("rollback preview", statement_timeout="120000") as context:
@@ -260,12 +268,7 @@ class RollbackScreen(ViewedScreen):
                 return
             self.plan = await plan_rollback(context.connection, context.settings, context.state)
             self.found = await preview(context.connection, context.state)
-            forecast = await latest_forecast(context.connection, context.settings)
-        self.cost = cost_of(
-            self.found,
-            seconds=forecast.rollback_seconds if forecast else None,
-            blocked_seconds=forecast.rollback_blocked_seconds if forecast else None,
-        )
+            self.cost = await cost_of(context.connection, context.settings, self.found)
         table = self.query_one("#carried", Rows)
         table.set_rows(carried_rows(self.found))
         table.styles.height = len(self.found.carried) + 1
@@ -352,7 +355,7 @@ class RollbackScreen(ViewedScreen):
         await self._load()
         if database is None or self.found is None:
             return
-        body = what_happens(self.found, deletions=self.deletions)
+        body = what_happens(self.found, self.cost, deletions=self.deletions)
         if not await self.confirm_destructive("Roll back to v1", body, yes="Roll back", no="Stay on v2"):
             return
         self.workers.cancel_group(self, "preview")

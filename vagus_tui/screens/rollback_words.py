@@ -9,7 +9,7 @@ from vagus_tui.events import Status
 from vagus_tui.journal.store import Run
 from vagus_tui.rollback.advice import Advice, Answer, Recommendation
 from vagus_tui.rollback.candidates import Candidate
-from vagus_tui.rollback.cost import Cost
+from vagus_tui.rollback.cost import UNDO, Cost
 from vagus_tui.rollback.quick_plan import Preview
 from vagus_tui.runbook.aftermath import TEXTS
 from vagus_tui.runbook.rollback_advice import Weight
@@ -27,15 +27,13 @@ _STATUS = {
 REASONS_SHOWN = 2
 
 
-def advice_text(advice: Advice, cost: Cost | None = None) -> Content:
-    """The recommendation, the first reasons for it, and what going back would cost now."""
+def advice_text(advice: Advice) -> Content:
+    """The recommendation and the first reasons for it."""
     status = _STATUS[advice.recommendation]
     lines = [Content.styled(f"{MARKS[status]} {advice.recommendation.value.capitalize()}", f"bold {STYLES[status]}")]
     lines.extend(safe(f"  {reason}") for reason in advice.reasons[:REASONS_SHOWN])
     if len(advice.reasons) > REASONS_SHOWN:
         lines.append(Content(f"  and {len(advice.reasons) - REASONS_SHOWN} more"))
-    if cost is not None:
-        lines.extend(Content.styled(line, "$text-muted") for line in cost.lines())
     return Content("\n").join(lines)
 
 
@@ -78,7 +76,7 @@ def carried_rows(found: Preview) -> list[Row]:
     ]
 
 
-def what_happens(found: Preview | None, *, deletions: bool) -> Content:
+def what_happens(found: Preview | None, cost: Cost | None = None, *, deletions: bool) -> Content:
     """What the quick rollback would do now, what it costs, and the way on from there."""
     if found is None:
         return Content("Looking at what was written since the cut-over.")
@@ -101,6 +99,8 @@ def what_happens(found: Preview | None, *, deletions: bool) -> Content:
         lines.append(Content(f"{plural(kept, 'row')} keep a value of v1, which cannot hold v2's; the archive has it."))
     lines.append(Content("v2 is moved into an archive schema without API access. Nothing is dropped."))
     lines.append(Content("One short transaction: writes wait for seconds. If anything fails it is undone as a whole."))
+    if cost is not None:
+        lines += [Content(cost.time), Content(UNDO)]
     lines.append(Content("The v1 app has to be in users' hands again: stores cannot recall an installed app."))
     return Content("\n").join(lines)
 
