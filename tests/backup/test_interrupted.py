@@ -135,6 +135,24 @@ async def test_a_lost_snapshot_is_said(settings: Settings, clean_database: TestD
     assert nothing_left(settings)
 
 
+async def test_a_connection_that_is_lost_during_the_csv_is_said_of_its_step(
+    settings: Settings, clean_database: TestDatabase, connect: Connect
+) -> None:
+    admin = await connect(clean_database.admin_url)
+    events: list[StepEvent] = []
+    with pytest.raises(ConnectionLostError):
+        async for event in make_backup(Database(settings), settings, CSV, Control()):
+            if isinstance(event, StepEvent):
+                events.append(event)
+                if event.id == "csv-exercises" and event.state is StepState.STARTED:
+                    await admin.execute(
+                        "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
+                        "where application_name = 'vagus-tui backup csv' and datname = current_database()"
+                    )
+    assert events[-1].state is StepState.FAILED and "connection to the database was lost" in (events[-1].message or "")
+    assert nothing_left(settings)
+
+
 async def test_somebody_who_holds_a_table_for_long_is_not_waited_for_forever(
     halted: Halted, settings: Settings, clean_database: TestDatabase, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,7 +166,7 @@ async def test_somebody_who_holds_a_table_for_long_is_not_waited_for_forever(
 @pytest.mark.parametrize("options", [TABLES, CSV], ids=["tables", "csv"])
 async def test_a_folder_that_vanishes_is_said(settings: Settings, options: BackupOptions) -> None:
     step = "dump-tables" if options is TABLES else "csv-exercises"
-    with pytest.raises(UndoneError):
+    with pytest.raises(UndoneError, match="folder went away"):
         async for event in make_backup(Database(settings), settings, options, Control()):
             if isinstance(event, StepEvent) and event.id == step and event.state is StepState.STARTED:
                 shutil.rmtree(settings.backup_dir)

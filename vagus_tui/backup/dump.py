@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from vagus_tui.backup.address import ToolAddress
-from vagus_tui.backup.folder import tree_bytes
+from vagus_tui.backup.folder import disk_error, tree_bytes
 from vagus_tui.backup.options import ArchiveFormat, BackupOptions, Compression
 from vagus_tui.backup.process import ToolRun
 from vagus_tui.backup.tables import BackupTable, LeftOut
@@ -107,11 +109,15 @@ async def run_dump(
     Raises:
         CancelledByOperatorError: a stop was asked for; pg_dump and its workers are gone.
         ToolFailedError: it failed, was killed, or the disk is full.
+        UndoneError: the folder it writes to went away.
         ConnectionLostError: it lost the server.
     """
     async with ToolRun(tools.pg_dump, arguments, address) as run:
         while (status := await run.wait(_TICK_SECONDS, control)) is None:
             yield tree_bytes(target)
         if status != 0:
+            # Asked of the file system: what pg_dump says of a missing file may be the server's word on its own.
+            if not await asyncio.to_thread(target.parent.is_dir):
+                raise disk_error(FileNotFoundError(errno.ENOENT, "gone"))
             raise run.failure(status)
     yield tree_bytes(target)

@@ -31,7 +31,7 @@ from vagus_tui.backup.parts import checksums, digests, dump_full, dump_tables, e
 from vagus_tui.backup.progress import Progress
 from vagus_tui.backup.snapshot import Snapshot, exported_snapshot
 from vagus_tui.backup.tables import left_out, select_tables, workout_names
-from vagus_tui.backup.verify import keep_proof, some, verify_contents
+from vagus_tui.backup.verify import keep_proof, sentences, some, verify_contents
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.database.tls import link_security
@@ -103,7 +103,7 @@ async def make_backup(
             yield event
         if problems:
             raise UndoneError(
-                f"The backup was written but could not be read back: {some(problems)}",
+                f"The backup was written but could not be read back: {sentences(problems)}",
                 state=REMOVED,
                 next_step="Check the disk, then make the backup again.",
             )

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import asyncpg
+
 from vagus_tui.backup import dump
 from vagus_tui.backup.csv_files import export_csv
 from vagus_tui.backup.digest import table_content
@@ -17,8 +19,8 @@ from vagus_tui.backup.options import ArchiveFormat, Compression
 from vagus_tui.backup.progress import Progress
 from vagus_tui.backup.snapshot import Snapshot
 from vagus_tui.backup.tables import BackupTable
-from vagus_tui.database.connection import Connection
-from vagus_tui.errors import CancelledByOperatorError
+from vagus_tui.database.connection import Connection, is_lost
+from vagus_tui.errors import CancelledByOperatorError, VagusError
 from vagus_tui.events import Event, Phase
 
 
@@ -34,6 +36,15 @@ async def digests(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
     yield step.finished(message=f"{rows:,} rows")
 
 
+def _why(error: Exception) -> str:
+    """What stopped a step, in a few words; whoever catches the error says the rest."""
+    if isinstance(error, VagusError):
+        return error.happened
+    if is_lost(error):
+        return "The connection to the database was lost."
+    return str(error.args[0]) if isinstance(error, asyncpg.PostgresError) and error.args else "It failed."
+
+
 def _target(job: BackupJob, name: str) -> Path:
     return job.path / (name if job.options.format is ArchiveFormat.DIRECTORY else f"{name}.dump")
 
@@ -47,7 +58,7 @@ async def _dump(job: BackupJob, step: Progress, arguments: Sequence[str], target
             if event := step.at(size):
                 yield event
     except Exception as error:
-        yield step.failed(getattr(error, "happened", "failed"))
+        yield step.failed(_why(error))
         raise
     yield step.finished()
 
@@ -116,7 +127,7 @@ async def _export_one(job: BackupJob, connection: Connection, table: BackupTable
             if event := step.at(size):
                 yield event
     except Exception as error:
-        yield step.failed(getattr(error, "happened", "failed"))
+        yield step.failed(_why(error))
         raise
     job.hashed[name] = FileEntry(name=name, bytes=size, sha256=checksum)
     columns = tuple(column.name for column in table.stored_columns)

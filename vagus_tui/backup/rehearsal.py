@@ -298,7 +298,9 @@ class _Rehearsal:
             tables = some([table for table in kept if kept[table] != self._kept.get(table)])
             raise StageFailedError(stage, f"Rows that nobody wrote to are not as they were: {tables}.")
         only = f", {traces.archived:,} in the archive" if traces.archived else ""
-        return f"none lost: {traces.in_v1:,} in v1{only}; all other rows as before"
+        deleted = sum(len(rows) for rows in self.writes.deleted.values())
+        kept_too = f"; {deleted:,} they deleted are kept in v1" if deleted else ""
+        return f"none lost: {traces.in_v1:,} in v1{only}{kept_too}; all other rows as before"
 
     def _judge(self, stage: Stage, traces: Traces) -> None:
         if traces.lost:

@@ -22,7 +22,7 @@ from vagus_tui.backup.inventory import Difference, Inventory, differences, read_
 from vagus_tui.backup.manifest import ArchiveEntry, CsvEntry, DamagedBackupError, Manifest, TableEntry, read_manifest
 from vagus_tui.backup.snapshot import SESSION
 from vagus_tui.backup.tables import TableColumn
-from vagus_tui.backup.verify import GROUP, keep_proof, some
+from vagus_tui.backup.verify import GROUP, keep_proof, sentences
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.identifiers import qualified, quote
@@ -69,7 +69,7 @@ async def restore_test(path: Path, settings: Settings, control: Control) -> Asyn
         yield NoteEvent(
             level="info",
             message=f"{len(copy.complaints)} statements outside the compared tables did not run here: "
-            f"{some(copy.complaints)}",
+            f"{sentences(copy.complaints)}",
             detail={"said": copy.complaints[:_KEPT_DIFFERENCES]},
         )
     ok = not failed and compared > 0
@@ -80,7 +80,7 @@ async def restore_test(path: Path, settings: Settings, control: Control) -> Asyn
         ok=ok,
         message=f"Restored and compared: {compared} tables and files as in the manifest."
         if ok
-        else f"The restored copy is not what was backed up: {some(failed)}"
+        else f"The restored copy is not what was backed up: {sentences(failed)}"
         if failed
         else "The backup holds nothing that can be restored.",
         next_step=None if ok else "Make a new backup; do not rely on this one.",

@@ -43,6 +43,12 @@ def some(names: list[str]) -> str:
     return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
 
 
+def sentences(said: list[str]) -> str:
+    """The first few of a list of sentences, and how many more there are."""
+    shown = " ".join(f"{text.rstrip('.')}." for text in said[:_SHOWN])
+    return shown if len(said) <= _SHOWN else f"{shown} And {len(said) - _SHOWN} more."
+
+
 def check(id: str, title: str, problems: list[str], measured: str, expected: str, seconds: float) -> CheckEvent:
     """The outcome of one part of a verification."""
     return CheckEvent(
@@ -86,7 +92,7 @@ async def verify_backup(path: Path, control: Control) -> AsyncGenerator[Event, N
         ok=ok,
         message=f"The backup is whole: {len(manifest.files)} files, {manifest.rows:,} rows."
         if ok
-        else f"The backup is damaged: {some(problems)}",
+        else f"The backup is damaged: {sentences(problems)}",
         next_step=None if ok else "Make a new backup; do not rely on this one.",
         exit_status=0 if ok else 1,
         seconds=round(time.perf_counter() - started, 3),

@@ -165,13 +165,14 @@ async def _verify(path: Path, control: Control) -> AsyncIterator[Event]:
 async def _list() -> AsyncIterator[Event]:
     from vagus_tui.backup.listing import list_backups
     from vagus_tui.backup.remote_listing import list_remote
+    from vagus_tui.report.words import plural
 
     settings = load_settings()
     found = await asyncio.to_thread(list_backups, settings)
     for info in found:
         yield _event(info)
     usable = sum(info.usable for info in found)
-    message = f"{len(found)} backups in {settings.backup_dir}, {usable} of them verified and whole."
+    message = f"{plural(len(found), 'backup')} in {settings.backup_dir}, {usable} of them verified and whole."
     if settings.upload_url:
         try:
             copies = await list_remote(settings)
@@ -180,7 +181,7 @@ async def _list() -> AsyncIterator[Event]:
         else:
             for copy in copies:
                 yield _remote_event(copy)
-            message += f" {len(copies)} copies in {settings.upload_url}."
+            message += f" {len(copies):,} {'copy' if len(copies) == 1 else 'copies'} in {settings.upload_url}."
     yield ResultEvent(ok=True, message=message)
 
 

@@ -22,7 +22,7 @@ from vagus_tui.backup.identity import read_fingerprint
 from vagus_tui.backup.inventory import differences, read_inventory
 from vagus_tui.backup.manifest import DamagedBackupError, read_manifest
 from vagus_tui.backup.restore import compare_archive, compare_csv, without_positions
-from vagus_tui.backup.verify import some, verify_contents
+from vagus_tui.backup.verify import sentences, some, verify_contents
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.errors import RefusedError, UndoneError
@@ -182,7 +182,8 @@ class _FromBackup:
             self._emit(event)
         if problems:
             raise DamagedBackupError(
-                f"The backup is damaged: {some(problems)}", next_step="Use another backup; do not rely on this one."
+                f"The backup is damaged: {sentences(problems)}",
+                next_step="Use another backup; do not rely on this one.",
             )
 
     async def _restored(self, copy: RestoredCopy) -> FromCopy:
@@ -199,7 +200,7 @@ class _FromBackup:
                 self._judge(event, failed)
         if failed:
             raise DamagedBackupError(
-                f"The restored copy is not what was backed up: {some(failed)}",
+                f"The restored copy is not what was backed up: {sentences(failed)}",
                 next_step="Use another backup; do not rely on this one.",
             )
         if self.part is None:
@@ -331,7 +332,7 @@ class _FromBackup:
         ]
         if problems:
             raise UndoneError(
-                f"The restored tables are not as the manifest has them: {some(problems)}",
+                f"The restored tables are not as the manifest has them: {sentences(problems)}",
                 state=UNTOUCHED,
                 next_step="Keep the report; use another backup, or restore by hand.",
             )
