@@ -30,10 +30,10 @@ async def test_everything_but_users_data_is_copied_once(
     assert first > 50 and await copy.sync(clean_conn) == 0
     assert await LocalCopy(copy.path).sync(clean_conn) == 0
     assert copy.path.stat().st_mode & 0o077 == 0
-    await store.withdraw_override(clean_conn, "tls")
-    assert await copy.sync(clean_conn) == 1
+    await store.withdraw_override(clean_conn, "tls", operator="ada")
+    assert await copy.sync(clean_conn) == 2
     lines = [json.loads(line) for line in copy.path.read_text().splitlines()]
-    assert {line["table"] for line in lines} == {"runs", "steps", "sign_offs", "overrides"}
+    assert {line["table"] for line in lines} == {"runs", "steps", "sign_offs", "overrides", "notes"}
     assert any(line["row"].get("note") == HOSTILE for line in lines)
     assert await copy.missing(clean_conn) == []
 

@@ -13,7 +13,9 @@ from vagus_tui.backup.forecast import TOPIC, Forecast
 from vagus_tui.checks.access.matrix import AccessMatrix, Cell, Kind, Person, Totals, keep_matrix
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.events import CheckEvent, Status
-from vagus_tui.journal import store
+from vagus_tui.journal import acceptance, store
+from vagus_tui.journal.progress import read_progress
+from vagus_tui.migration.announcement import Announcement, announce
 from vagus_tui.report.contents import Report, make_report
 from vagus_tui.report.files import save
 from vagus_tui.report.page import as_html
@@ -50,10 +52,29 @@ async def test_killed_resumed_overridden_cut_over_and_rolled_back(
     await store.note(conn, "planned_at", "2026-12-01T22:00:00+01:00", operator="ada")
     await store.sign(conn, "communications.reminder-email", ticked=True, operator="grace", note=HOSTILE)
     await store.override(conn, "tls", "a tunnel is in between", operator="ada")
+    await store.override(conn, "clock", "it is right", operator="ada")
+    await store.withdraw_override(conn, "clock", operator="grace")
+    await announce(conn, Announcement("Soon", None, None), operator="grace")
     await killed_at(database, "build-exercise_logs-1", "started")
     broken = await report_of(conn, database.url)
     assert "has not ended" in broken.story[-1].what
     await migrated(database)
+    # Who watches sees no step of the killed attempt going on for ever, and whose run it is now.
+    run = await store.latest_run(conn, "migrate")
+    assert run is not None and run.at_work.startswith("tester on ") and run.operator == "killed"
+    open_steps = [step.event.id for step in await read_progress(conn, run.id) if step.ended_at is None]
+    assert open_steps == []
+    for step, verdict, words in (("log-in", "pass", ""), ("see-plans", "pass", ""), ("check-plan", "fail", HOSTILE)):
+        await acceptance.record(
+            conn,
+            "5f7c2a9e-0000-4000-8000-000000000001",
+            f"verification.script.{step}",
+            acceptance.Verdict(verdict),
+            profile="testers.coaches",
+            note=words,
+            operator="grace",
+        )
+    await store.note(conn, "maintenance", {"on": True, "fence": True, "message": "x"}, operator="ada")
     plan = await conn.fetchval("select id from workout_plans limit 1")
     await conn.execute("update workout_plans set name = 'changed in v2' where id = $1", plan)
     await rolled_back(database)
@@ -64,6 +85,9 @@ async def test_killed_resumed_overridden_cut_over_and_rolled_back(
         "ada Set T−0",
         "grace Signed off: Send the reminder e-mail",
         "ada Overrode tls: a tunnel is in between",
+        "ada Overrode clock: it is right (withdrawn since)",
+        "grace Took the override of clock back",
+        "grace Wrote the banner into the app's maintenance row",
         "killed Began the migration",
         "The run broke off during",
         "Taken up again by tester",
@@ -71,9 +95,18 @@ async def test_killed_resumed_overridden_cut_over_and_rolled_back(
         "Proved every row, both ways",
         "Cut over, writes waited",
         "The migration is done",
+        "grace Acceptance test, Coaches with active clients (5f7c2a9e): 2 steps passed",
+        "grace Acceptance test, Coaches with active clients (5f7c2a9e): “Open a plan: every exercise is there” failed",
+        "ada Switched maintenance and the write fence on by hand",
         "tester Began the rollback",
         "The rollback is done: v1 is in place, v2 is archived; 1 changed row carried back",
     )
+    tested = [
+        dict(zip(report.section("acceptance").columns, row, strict=True)) for row in report.section("acceptance").rows
+    ]
+    assert [row["verdict"] for row in tested] == ["pass", "pass", "fail"] and tested[0]["step"] == "Log in to the app"
+    # What was found before the next run began says nothing about what is there then.
+    assert await acceptance.tries(conn, await store.latest_run(conn)) == {}
     proof = report.section("proof")
     assert {row[0] for row in proof.rows} >= {"workout_plans", "exercises", "workout_sessions", "exercise_logs"}
     carried = [dict(zip(report.section("carried").columns, row, strict=True)) for row in report.section("carried").rows]
@@ -118,6 +151,11 @@ async def test_forecast_access_files_and_checks_are_in_it(
     failing = CheckEvent(id="rls-enforced", group="verification", title="RLS", status=Status.FAIL)
     await store.record_checks(conn, [failing], operator="ada")
     await store.record_checks(conn, [failing], operator="ada")
+    for kind, left in (("rollback", "v2 is in place as it was"), ("clean-up", "nothing was removed")):
+        run_id = await store.start_run(conn, kind, operator="ada", environment="staging", options={})
+        await store.update_run(conn, run_id, status="failed", error="Somebody was in the way.")
+        told = [line.what for line in (await report_of(conn, database.url)).story]
+        assert f"The {kind} failed and was undone; {left}: Somebody was in the way" in told
     report = await report_of(conn, database.url)
     told = [line.what for line in report.story]
     assert sum("Checked verification: 0 pass, 1 fail (rls-enforced)" in what for what in told) == 1

@@ -172,9 +172,9 @@ async def test_a_banner_does_not_replace_what_users_see_during_maintenance(clean
     async with clean_database.connect() as conn:
         await maintenance.switch_flag(conn, enabled=True, message="Closed")
         with pytest.raises(RefusedError, match="Maintenance is on"):
-            await announcement.announce(conn, announcement.Announcement("Hello", None, None))
+            await announcement.announce(conn, announcement.Announcement("Hello", None, None), operator="ada")
         await maintenance.switch_flag(conn, enabled=False)
-        await announcement.announce(conn, announcement.Announcement("Hello", None, None))
+        await announcement.announce(conn, announcement.Announcement("Hello", None, None), operator="ada")
         found = await announcement.read_announcement(conn)
         assert found is not None and found.message == "Hello"
         await announcement.withdraw(conn)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from tests.conftest import Connect
 from tests.databases import TestDatabase
 from tests.wizard.moved import migrated
@@ -9,11 +11,18 @@ from tests.wizard.walk import LARGE, SMALL, settings_for, until, until_text, wal
 from vagus_tui.checks.base import Context
 from vagus_tui.checks.testers import suggest_testers
 from vagus_tui.database.connection import Connection, Database
-from vagus_tui.events import Status
+from vagus_tui.events import CheckEvent, Status
 from vagus_tui.journal import store
+from vagus_tui.journal.acceptance import Verdict
 from vagus_tui.journal.state import read_state
-from vagus_tui.runbook.acceptance import TESTER_PROFILES
+from vagus_tui.runbook.acceptance import TEST_SCRIPT, TESTER_PROFILES
+from vagus_tui.runbook.checklists import find_item
 from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.acceptance_view import AcceptanceView
+from vagus_tui.screens.user_view import UserViewScreen
+from vagus_tui.screens.viewed import item_entry
+
+STEPS = [item.id for item in TEST_SCRIPT.items]
 
 
 async def test_before_the_migration_it_is_locked(clean_database: TestDatabase) -> None:
@@ -85,7 +94,72 @@ async def test_people_are_proposed_from_the_data(clean_database: TestDatabase) -
         wizard(pilot).action_go("verification")
         await until_text(pilot, "Every row arrived")
         await pilot.press("v", "v")
-        await until_text(pilot, "active plans", "@example.com", "active clients")
+        await until_text(pilot, "Everybody", "@example.com", "Coaches with active clients", "Test script")
+
+
+async def test_every_step_passes_or_fails_for_every_person(
+    clean_database: TestDatabase, clean_conn: Connection
+) -> None:
+    settings = settings_for(clean_database.url)
+    await migrated(settings)
+    async with (
+        walking(settings, size=SMALL) as pilot,
+        walking(settings_for(clean_database.url, operator="Marie"), size=LARGE) as other,
+    ):
+        for one in (pilot, other):
+            await one.press("6")
+            await until_text(one, "all pass")
+            await one.press("v", "v")
+            await until_text(one, "Everybody", "@example.com")
+        screen = pilot.app.screen
+        assert isinstance(screen, AcceptanceView)
+        await pilot.press("down")
+        await until_text(pilot, "Coaches with active clients", "Should see")
+        person = screen.person
+        assert person is not None
+        await pilot.press("enter", "space")
+        await until_text(pilot, "pass, Ada")
+        await pilot.press("down", "x", "enter")
+        await until_text(pilot, "Please say what went wrong")
+        await pilot.press(*"blank page", "enter")
+        await until_text(pilot, "fail, Ada")
+        await until_text(other, "1 pass, 1 fail", "1 of 1 fail")
+        # Taken back it is open again; earlier words stay on record.
+        await pilot.press("up", "space")
+        await until(pilot, lambda: screen.session.now.tries[person.user_id, STEPS[0]].verdict is Verdict.OPEN)
+        await pilot.press("u")
+        await until_text(pilot, person.email)
+        await until(pilot, lambda: isinstance(pilot.app.screen, UserViewScreen))
+        await pilot.press("escape")
+        # Who has begun stays among the people, whatever has become of their figures.
+        await clean_conn.execute("delete from coach_clients where coach_id = $1::uuid", UUID(person.user_id))
+        context = Context(Database(settings), clean_conn, settings, await read_state(clean_conn))
+        kept = await suggest_testers(context, {person.user_id: person.profile})
+        assert person.user_id in {one.user_id for one in kept[person.profile]}
+        assert person.user_id not in {one.user_id for one in (await suggest_testers(context))[person.profile]}
+    rows = await clean_conn.fetch(
+        "select body ->> 'verdict' as verdict from vagus_migration.notes where topic like 'acceptance.%' order by id"
+    )
+    assert [row["verdict"] for row in rows] == ["pass", "fail", "open"]
+
+
+async def test_what_the_server_tells_is_ticked_by_evidence_and_the_rest_by_people(
+    clean_database: TestDatabase,
+) -> None:
+    item = find_item("verification.performance.cpu")
+    async with walking(settings_for(clean_database.url)) as pilot:
+        session = wizard(pilot).session
+
+        def found(status: Status) -> Status:
+            session.results["database-cpu"] = CheckEvent(
+                id="database-cpu", group="performance", title="", status=status, measured="12 %"
+            )
+            return item_entry(session, item).status
+
+        assert found(Status.SKIP) is Status.PENDING and item_entry(session, item).words == "DevOps"
+        assert found(Status.PASS) is Status.PASS and found(Status.FAIL) is Status.FAIL
+        await session.sign(item.id, ticked=True)
+        assert found(Status.SKIP) is Status.PASS and found(Status.FAIL) is Status.WARN
 
 
 async def _testers(url: str, conn: Connection) -> dict[str, list[str]]:

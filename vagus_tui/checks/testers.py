@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vagus_tui.checks.base import Context
@@ -105,10 +106,13 @@ def _queries(found: _Sources) -> dict[str, str]:
     return queries
 
 
-async def suggest_testers(context: Context) -> dict[str, tuple[Tester, ...]]:
+async def suggest_testers(context: Context, begun: Mapping[str, str] | None = None) -> dict[str, tuple[Tester, ...]]:
     """For every profile as many people as it wants, or as there are; nobody stands for two.
 
     The choice is the same every time as long as the data is.
+
+    Args:
+        begun: the profile, by id, of people who have begun to test: they stay, and nobody takes their place.
     """
     found = _sources(context)
     if found is None:
@@ -120,15 +124,19 @@ async def suggest_testers(context: Context) -> dict[str, tuple[Tester, ...]]:
             found.plans, found.sessions, found.active, found.ended, found.template, None, found.coach_active
         )
     queries = _queries(found)
-    taken: set[str] = set()
+    begun = dict(begun or {})
+    taken = set(begun)
     chosen: dict[str, tuple[Tester, ...]] = {}
     for profile in TESTER_PROFILES:
         rows = await context.connection.fetch(queries[profile.id], SPARE) if profile.id in queries else []
-        picked = [row for row in rows if row["user_id"] not in taken][: profile.wanted]
-        taken.update(row["user_id"] for row in picked)
-        emails = await _emails(context, [row["user_id"] for row in picked])
+        figures = {row["user_id"]: row["figures"] for row in rows}
+        picked = sorted(person for person, theirs in begun.items() if theirs == profile.id)
+        picked += [person for person in figures if person not in taken][: max(0, profile.wanted - len(picked))]
+        taken.update(picked)
+        emails = await _emails(context, picked)
         chosen[profile.id] = tuple(
-            Tester(profile.id, row["user_id"], emails.get(row["user_id"], ""), row["figures"]) for row in picked
+            Tester(profile.id, person, emails.get(person, ""), figures.get(person, "has begun to test"))
+            for person in picked
         )
     return chosen
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -44,6 +44,20 @@ on conflict (run_id, step) do update set phase = excluded.phase, title = exclude
 _READ = """
 select step as id, phase, title, state, rows, total, unit, seconds, message, started_at, ended_at
 from vagus_migration.progress where run_id = $1 order by started_at, step
+"""
+
+_FORGET = "delete from vagus_migration.progress where run_id = $1 and step <> all($2) and step <> $3"
+_MEND = """
+insert into vagus_migration.progress as p
+  (run_id, step, phase, title, state, rows, seconds, message, started_at, ended_at)
+select s.run_id, s.step, s.phase, t.title, 'done', s.rows, s.seconds, s.message,
+  s.at - coalesce(s.seconds, 0) * interval '1 second', s.at
+from unnest($2::text[], $3::text[]) t(step, title)
+cross join lateral (select * from vagus_migration.steps where run_id = $1 and step = t.step and state = 'done'
+  order by at desc limit 1) s
+on conflict (run_id, step) do update set state = 'done', rows = coalesce(excluded.rows, p.rows),
+  seconds = excluded.seconds, ended_at = excluded.ended_at
+where p.state <> 'done' or p.ended_at is null
 """
 
 Work = Callable[[Emit], Awaitable[ResultEvent]]
@@ -140,6 +154,18 @@ def published(database: Database, work: Work) -> Work:
                 await task
 
     return run
+
+
+async def mend_progress(connection: Connection, run_id: UUID, done: Mapping[str, str]) -> None:
+    """Bring what others see in line with the record, where a run that broke off did not get to say its last words.
+
+    Args:
+        done: the title of every step that is done and is not begun again, by its id.
+    """
+    if not await connection.fetchval("select to_regclass('vagus_migration.progress') is not null"):
+        return
+    await connection.execute(_FORGET, run_id, list(done), NOTE)
+    await connection.execute(_MEND, run_id, list(done), list(done.values()))
 
 
 async def read_progress(connection: Connection, run_id: UUID) -> list[StepTimes]:

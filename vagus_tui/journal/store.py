@@ -36,6 +36,17 @@ class Run:
     started_at: datetime
     finished_at: datetime | None
 
+    @property
+    def at_work(self) -> str:
+        """Who runs it: whoever took it up last, or else began it, and on which machine."""
+        where = self.figures.get("taken_up_on") if self.taken_up_by else self.client
+        return f"{self.taken_up_by or self.operator} on {where or 'another machine'}"
+
+    @property
+    def taken_up_by(self) -> str:
+        """Who took it up last after it had broken off; empty where it never did."""
+        return str(self.figures.get("taken_up_by") or "")
+
 
 @dataclass(frozen=True, slots=True)
 class SignOff:
@@ -252,10 +263,17 @@ async def override(connection: Connection, check_id: str, reason: str, *, operat
     )
 
 
-async def withdraw_override(connection: Connection, check_id: str) -> None:
-    """Let a gate count again."""
-    if await journal_exists(connection):
-        await connection.execute("update vagus_migration.overrides set withdrawn = true where check_id = $1", check_id)
+async def withdraw_override(connection: Connection, check_id: str, *, operator: str) -> None:
+    """Let a gate count again. That it was overridden stays on record, and who took that back."""
+    if not await journal_exists(connection):
+        return
+    async with connection.transaction():
+        found = await connection.fetch(
+            "update vagus_migration.overrides set withdrawn = true where check_id = $1 and not withdrawn returning id",
+            check_id,
+        )
+        if found:
+            await note(connection, "override-withdrawn", {"check": check_id}, operator=operator)
 
 
 async def overrides(connection: Connection) -> dict[str, Override]:

@@ -14,7 +14,7 @@ from vagus_tui.errors import RefusedError
 from vagus_tui.journal import store
 from vagus_tui.migration import maintenance
 
-PAGE_TOPIC = "maintenance-page"
+PAGE_TOPIC, BANNER_TOPIC = "maintenance-page", "banner"
 DEFAULT_PAGE = "Workout features are being upgraded. This takes a moment; your data is safe."
 
 
@@ -27,7 +27,7 @@ class Announcement:
     ends: datetime | None
 
 
-async def announce(connection: Connection, announcement: Announcement) -> None:
+async def announce(connection: Connection, announcement: Announcement, *, operator: str) -> None:
     """Write the banner into the one row. The row stays, or is made, not enabled: nothing is closed by it.
 
     Raises:
@@ -54,6 +54,7 @@ async def announce(connection: Connection, announcement: Announcement) -> None:
             announcement.starts,
             announcement.ends,
         )
+        await store.note(connection, BANNER_TOPIC, {"message": announcement.message}, operator=operator)
 
 
 async def read_announcement(connection: Connection) -> Announcement | None:

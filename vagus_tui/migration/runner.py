@@ -18,7 +18,7 @@ from vagus_tui.journal.lock import take_lock
 from vagus_tui.journal.progress import published
 from vagus_tui.journal.schema import ensure_journal
 from vagus_tui.journal.state import State, read_state
-from vagus_tui.migration.phases.begin import begin
+from vagus_tui.migration.phases.begin import begin, say_taken_up
 from vagus_tui.migration.phases.build import build, prepare
 from vagus_tui.migration.phases.catch_up import catch_up_until_little_is_left
 from vagus_tui.migration.phases.cut_over import NotCutOverError, cut_over
@@ -48,6 +48,8 @@ async def run_migration(
             emit(NoteEvent(message=said))
         state = await read_state(main)
         if state.state is State.MIGRATED and state.run is not None and owes_settling(state.run):
+            done = await store.steps_done(main, state.run.id)
+            await say_taken_up(main, settings, state.run, {step: step for step in done})
             await settle(main, emit)
             return ResultEvent(
                 ok=True,

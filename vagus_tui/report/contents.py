@@ -4,7 +4,7 @@ journal holds none.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -154,6 +154,14 @@ _QUERIES = (
         "Nothing was signed off.",
     ),
     _Query(
+        "acceptance",
+        "Acceptance test, person by person",
+        "select body ->> 'person' as person, body ->> 'profile' as profile, body ->> 'step' as step, "
+        "body ->> 'verdict' as verdict, body ->> 'note' as note, operator, at "
+        "from vagus_migration.notes where starts_with(topic, 'acceptance.') order by id",
+        "Nobody has tested.",
+    ),
+    _Query(
         "backups",
         "Backups",
         "select path, operator, at, verified_at, restored_at from vagus_migration.backups order by id",
@@ -186,7 +194,10 @@ _QUERIES = (
 
 
 def _named(section: Section) -> Section:
-    """Put the runbook's words beside the ids of signed items."""
+    """Put the runbook's words beside the ids of signed items, and in the place of profiles and steps."""
+    if section.key == "acceptance":
+        told = tuple((row[0], title_of(row[1]) or row[1], title_of(row[2]) or row[2], *row[3:]) for row in section.rows)
+        return replace(section, rows=told)
     if section.key != "sign_offs":
         return section
     rows = tuple((title_of(row[0]) or row[0], *row) for row in section.rows)

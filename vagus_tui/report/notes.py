@@ -63,12 +63,56 @@ def _repair(_: str, body: Any) -> Told:
     return (f"Repaired: {name}", "warn") if name else ("Ran a repair", "warn")
 
 
+def _undone(_: str, body: Any) -> Told:
+    name = body.get("repair") if isinstance(body, Mapping) else None
+    return f"Took a repair back{f': {name}' if name else ''}", "warn"
+
+
+def _maintenance(_: str, body: Any) -> Told:
+    if not isinstance(body, Mapping):
+        return NOTHING
+    fence = " and the write fence" if body.get("fence") else ""
+    return f"Switched maintenance{fence} {'on' if body.get('on') else 'off'} by hand", "warn" if body.get("on") else ""
+
+
+def _banner(_: str, body: Any) -> Told:
+    return "Wrote the banner into the app's maintenance row", ""
+
+
+def _upload(_: str, body: Any) -> Told:
+    if not isinstance(body, Mapping):
+        return NOTHING
+    return f"Copied the backup to {body.get('url')} and read it back from there", "good"
+
+
+def _self_test(_: str, body: Any) -> Told:
+    if not isinstance(body, Mapping):
+        return NOTHING
+    seen, missed = (sum(_length(one) for one in (body.get(name) or {}).values()) for name in ("seen", "missed"))
+    words = f"Tested the checks with planted faults: {seen:,} seen"
+    return (f"{words}, {missed:,} missed", "bad") if missed else (f"{words}, none missed", "good")
+
+
+def _length(value: Any) -> int:
+    return value if isinstance(value, int) else len(value)
+
+
+def _withdrawn(_: str, body: Any) -> Told:
+    return (f"Took the override of {body.get('check')} back", "") if isinstance(body, Mapping) else NOTHING
+
+
 _EXACT: Mapping[str, Callable[[str, Any], Told]] = {
     "planned_at": _planned,
     "maintenance-page": _page,
     "rehearsal": _rehearsal,
     "access-matrix": _access,
     "repair": _repair,
+    "repair-undone": _undone,
+    "maintenance": _maintenance,
+    "banner": _banner,
+    "upload": _upload,
+    "self-test": _self_test,
+    "override-withdrawn": _withdrawn,
 }
 _PREFIXES: Mapping[str, Callable[[str, Any], Told]] = {"text.": _text, "app-update.": _app_update}
 

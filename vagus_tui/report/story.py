@@ -11,9 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from vagus_tui.database.connection import Connection
+from vagus_tui.journal import acceptance
+from vagus_tui.journal.acceptance import Verdict
 from vagus_tui.journal.local_copy import RECOVERED
 from vagus_tui.journal.schema import journal_exists
 from vagus_tui.migration.phases.begin import RESUMED
@@ -49,6 +52,15 @@ _ENDINGS = {
     ("restore", "done"): "The backup is in place",
     ("clean-up", "done"): "The clean-up is done",
 }
+
+_STOPPED = {"failed": "failed and was undone", "cancelled": "was stopped and undone", "abandoned": "was given up"}
+_LEFT = {
+    "migrate": "v1 is as it was",
+    "rollback": "v2 is in place as it was",
+    "restore": "no table was replaced",
+    "clean-up": "nothing was removed",
+}
+"""What is left by a run that was stopped, by its kind: each of them ends so only before its one transaction commits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +154,8 @@ def _end(run: Row, figures: Mapping[str, Any], last: Row | None) -> Iterator[Lin
     at = run["finished_at"] or (last["at"] if last is not None else run["started_at"])
     if status == "done":
         yield Line(at, "", _ENDINGS.get((kind, status), f"{kind} done") + _carried(kind, figures), "good")
-    elif status in ("failed", "cancelled", "abandoned"):
-        yield Line(at, "", f"The {_noun(kind)} was {status}; v1 is as it was{_after(run['error'])}", "bad")
+    elif status in _STOPPED:
+        yield Line(at, "", f"The {_noun(kind)} {_STOPPED[status]}; {_LEFT[kind]}{_after(run['error'])}", "bad")
     elif status == "ready":
         yield Line(at, "", f"Ready to cut over, and waiting{_after(run['error'])}", "warn")
     else:
@@ -283,7 +295,7 @@ async def _fixes(connection: Connection) -> list[Line]:
 
 async def _notes(connection: Connection) -> list[Line]:
     rows = await connection.fetch("select topic, body, operator, at from vagus_migration.notes order by id")
-    lines = []
+    lines = _acceptance(rows)
     for row in rows:
         body = json.loads(row["body"])
         if row["topic"] == RECOVERED:
@@ -292,6 +304,27 @@ async def _notes(connection: Connection) -> list[Line]:
         words, tone = note_in_words(row["topic"], body)
         if words:
             lines.append(Line(row["at"], row["operator"], words, tone))
+    return lines
+
+
+def _acceptance(rows: Sequence[Row]) -> list[Line]:
+    """The acceptance test: every failure on its own, what passed or was taken back together, person by person."""
+    notes = [row for row in rows if row["topic"].startswith(acceptance.TOPIC)]
+    found = [acceptance.tried(json.loads(row["body"]), row["operator"], row["at"]) for row in notes]
+    lines: list[Line] = []
+    key = attrgetter("person", "operator", "verdict")
+    for (person, operator, verdict), together in groupby((one for one in found if one is not None), key=key):
+        tried = list(together)
+        who = f"Acceptance test, {title_of(tried[0].profile) or tried[0].profile} ({person[:8]})"
+        if verdict is Verdict.FAIL:
+            for one in tried:
+                what = f"{who}: “{title_of(one.step) or one.step}” failed"
+                lines.append(Line(one.at, operator, what + _after(one.note), "bad"))
+            continue
+        words = "passed" if verdict is Verdict.PASS else "taken back"
+        told = "; ".join(one.note for one in tried if one.note)
+        what = f"{who}: {plural(len(tried), 'step')} {words}"
+        lines.append(Line(tried[-1].at, operator, what + _after(told), "good" if verdict is Verdict.PASS else ""))
     return lines
 
 

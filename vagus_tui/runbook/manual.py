@@ -12,8 +12,19 @@ _COACH, _CLIENT = "verification.coach", "verification.client"
 _DATA, _SPEED = "verification.data", "verification.performance"
 
 
-def _by_hand(group: str, slug: str, title: str, why: str, owner: Owner = Owner.QA) -> Item:
-    return Item(id=f"{group}.{slug}", title=title, why=why, group=group, owner=owner, due=HOUR, guide=_GUIDE)
+def _by_hand(
+    group: str, slug: str, title: str, why: str, owner: Owner = Owner.QA, measured: tuple[str, ...] = ()
+) -> Item:
+    return Item(
+        id=f"{group}.{slug}",
+        title=title,
+        why=why,
+        group=group,
+        owner=owner,
+        due=HOUR,
+        measured=measured,
+        guide=_GUIDE,
+    )
 
 
 def _proved(group: str, slug: str, title: str, why: str, *checks: str) -> Item:
@@ -112,7 +123,8 @@ DATA = Group(
             _DATA,
             "coaches",
             "Coach and client relationships intact",
-            "The table is not touched; ask one coach whether the list is complete.",
+            "The table is not touched; coaches reach whom they reached. Ask one whether the list is complete.",
+            measured=("access-coaches", "access-former-coaches"),
         ),
         _proved(
             _DATA,
@@ -170,16 +182,23 @@ PERFORMANCE = Group(
             "No query per row (N+1)",
             "Four levels invite it: one request per day instead of one per plan.",
             Owner.APP,
+            ("statements-per-page",),
         ),
         _by_hand(
-            _SPEED, "cpu", "Database CPU under 50 %", "Over the first two hours, on Supabase's page.", Owner.DEVOPS
+            _SPEED,
+            "cpu",
+            "Database CPU under 50 %",
+            "Measured where the server tells; else over the first two hours, on Supabase's page.",
+            Owner.DEVOPS,
+            ("database-cpu",),
         ),
         _by_hand(
             _SPEED,
             "memory",
             "Database memory under 80 %",
-            "Over the first two hours, on Supabase's page.",
+            "Measured where the server tells; else over the first two hours, on Supabase's page.",
             Owner.DEVOPS,
+            ("database-memory",),
         ),
     ),
 )

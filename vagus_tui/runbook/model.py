@@ -83,6 +83,7 @@ class Item:
         message: the id of the message that goes with it.
         evidence: the id of the check that fulfils it. With neither check nor job, a person signs it off.
         also: further checks that must pass with `evidence`.
+        measured: checks that settle it where the server lets them see it; where it does not, a person signs it off.
         job: the job of the wizard that fulfils it.
         guide: the section of the guide it comes from; empty when the guide has no such item.
     """
@@ -96,6 +97,7 @@ class Item:
     message: str | None = None
     evidence: str | None = None
     also: tuple[str, ...] = ()
+    measured: tuple[str, ...] = ()
     job: Job | None = None
     guide: str = ""
 

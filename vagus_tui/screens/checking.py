@@ -233,6 +233,6 @@ class Checking(Reading):
     async def withdraw_override(self, check_id: str) -> None:
         """Let a check count again."""
         async with self.connection("override") as connection:
-            await store.withdraw_override(connection, check_id)
+            await store.withdraw_override(connection, check_id, operator=self.settings.operator)
         await self.refresh()
         self.apply_overrides()

@@ -252,7 +252,7 @@ class CommunicationsScreen(StepScreen):
                 await announcement.keep_page(connection, message.body, operator=session.settings.operator)
             else:
                 told = announcement.Announcement(message.body, planned, planned + WINDOW)
-                await announcement.announce(connection, told)
+                await announcement.announce(connection, told, operator=session.settings.operator)
         await session.refresh()
         self.notify("Kept for the cut-over." if channel is Channel.PAGE else "Written.", markup=False)
 

@@ -115,7 +115,7 @@ def _under_way(step: StepEvent) -> bool:
 
 def watched_job(run: Run, steps: Sequence[StepTimes], word: NoteEvent | None) -> Job:
     """Somebody else's run, as the journal has it: to be looked at, since there is no hand on it from here."""
-    job = Job(run.kind, f"{run.operator} on {run.client or 'another machine'}", "It goes on without you.", Control())
+    job = Job(run.kind, run.at_work, "It goes on without you.", Control())
     job.started_at = run.started_at
     job.started = time.monotonic() - (datetime.now(UTC) - run.started_at).total_seconds()
     for step in steps:

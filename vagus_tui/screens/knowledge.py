@@ -16,6 +16,7 @@ from vagus_tui.database.facts import Count, Dependent, ServerFacts
 from vagus_tui.errors import VagusError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Status
 from vagus_tui.journal import lock, store
+from vagus_tui.journal.acceptance import Tried
 from vagus_tui.journal.local_copy import LocalCopy
 from vagus_tui.journal.measured import Measured
 from vagus_tui.journal.progress import StepTimes
@@ -90,6 +91,8 @@ class Snapshot:
     """What users will read during the cut-over."""
     measured: dict[str, Measured] = field(default_factory=dict)
     """The latest outcome of every check, whoever measured it."""
+    tries: dict[tuple[str, str], Tried] = field(default_factory=dict)
+    """What the people of the acceptance test found, by person and step."""
     steps: tuple[StepTimes, ...] = ()
     """The latest run step by step, while it runs and as it ended."""
     word: NoteEvent | None = None

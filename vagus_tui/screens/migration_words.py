@@ -23,7 +23,8 @@ from vagus_tui.widgets.text import safe_block, safe_str
 
 def run_text(run: Run, timezone: str) -> list[Content]:
     """A run as the journal has it."""
-    when = f"{run.kind} by {run.operator}, begun {moment(run.started_at, timezone)}, {run.status} in {run.phase}"
+    again = f", taken up by {run.taken_up_by}" if run.taken_up_by else ""
+    when = f"{run.kind} by {run.operator}, begun {moment(run.started_at, timezone)}{again}, {run.status} in {run.phase}"
     parts = [safe_block(when, "$text-muted")]
     if run.error:
         parts.append(safe_block(run.error, "$warning"))

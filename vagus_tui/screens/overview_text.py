@@ -222,7 +222,7 @@ def last_run(session: Session) -> Content:
         return lines([*rows, Content.styled("None on record.", "$text-muted")])
     zone = session.settings.timezone
     rows.append(fact("What", safe(run.kind), " · ", safe(run.status), " · phase ", safe(run.phase)))
-    rows.append(fact("Who", safe(run.operator), " on ", safe(run.client or "an unnamed machine")))
+    rows.append(fact("Who", safe(run.at_work)))
     rows.append(fact("Started", f"{moment(run.started_at, zone)} ({ago(run.started_at)})"))
     if run.finished_at is not None:
         rows.append(fact("Took", duration((run.finished_at - run.started_at).total_seconds())))

@@ -11,7 +11,7 @@ from vagus_tui.backup.evidence import backup_evidence
 from vagus_tui.database import facts
 from vagus_tui.database.connection import Connection, Database, close, lost_connections_explained
 from vagus_tui.errors import ConnectionLostError, VagusError
-from vagus_tui.journal import lock, store
+from vagus_tui.journal import acceptance, lock, store
 from vagus_tui.journal.local_copy import local_copy
 from vagus_tui.journal.measured import latest_measured
 from vagus_tui.journal.progress import latest_word, read_progress
@@ -32,6 +32,11 @@ RETRY_SECONDS = (2.0, 3.0, 5.0, 10.0)
 def _words(snapshot: Snapshot) -> tuple[object, ...]:
     """What users are told and what was done for the app, as one look found it."""
     return snapshot.texts, snapshot.banner, snapshot.page, snapshot.app_update
+
+
+def _said(snapshot: Snapshot) -> tuple[object, ...]:
+    """What people and checks said of the lists' items, as one look found it."""
+    return snapshot.sign_offs, snapshot.tries, snapshot.measured
 
 
 class Reading(Knowledge):
@@ -126,6 +131,7 @@ class Reading(Knowledge):
             page=await maintenance_page(connection),
             app_update=await outcomes(connection),
             measured=await latest_measured(connection, state.run),
+            tries=await acceptance.tries(connection, state.run),
             steps=tuple(await read_progress(connection, state.run.id)) if state.run is not None else (),
             word=await latest_word(connection, state.run.id) if state.run is not None else None,
         )
@@ -133,7 +139,7 @@ class Reading(Knowledge):
         for topic, was, is_now in (
             (Topic.STATE, before.state, snapshot.state),
             (Topic.LOCK, before.lock, snapshot.lock),
-            (Topic.SIGN_OFFS, (before.sign_offs, before.measured), (snapshot.sign_offs, snapshot.measured)),
+            (Topic.SIGN_OFFS, _said(before), _said(snapshot)),
             (Topic.OVERRIDES, before.overrides, snapshot.overrides),
             (Topic.BACKUPS, (before.backups, before.evidence), (snapshot.backups, snapshot.evidence)),
             (Topic.PLANNED, before.planned_at, snapshot.planned_at),

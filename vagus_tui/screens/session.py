@@ -16,7 +16,8 @@ from vagus_tui.control import Control
 from vagus_tui.database.connection import close
 from vagus_tui.errors import VagusError
 from vagus_tui.events import Event
-from vagus_tui.journal import store
+from vagus_tui.journal import acceptance, store
+from vagus_tui.journal.acceptance import Verdict
 from vagus_tui.screens.job import GRACE_SECONDS, Job, JobFactory, run_job
 from vagus_tui.screens.knowledge import Link, Snapshot, Standing, Topic, parse_moment
 from vagus_tui.screens.watching import Watching
@@ -31,6 +32,14 @@ class Session(Watching):
         """Tick or untick a checklist item in the operator's name, and read it back."""
         async with self.connection("sign-off") as connection:
             await store.sign(connection, item, ticked=ticked, operator=self.settings.operator, note=note)
+        await self.refresh()
+
+    async def try_step(self, person: str, step: str, verdict: Verdict, *, profile: str, note: str = "") -> None:
+        """Write down how a step of the acceptance test went for a person, and read it back."""
+        async with self.connection("acceptance test") as connection:
+            await acceptance.record(
+                connection, person, step, verdict, profile=profile, note=note, operator=self.settings.operator
+            )
         await self.refresh()
 
     async def plan_for(self, moment: datetime) -> None:

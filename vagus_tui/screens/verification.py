@@ -5,37 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.content import Content
-from textual.widgets import DataTable, Static
+from textual.widgets import Static
 
 from vagus_tui.checks import access as people_access
 from vagus_tui.checks import performance
 from vagus_tui.checks.base import Check, Group
 from vagus_tui.checks.selftest import last_self_test
-from vagus_tui.checks.testers import Tester, suggest_testers
 from vagus_tui.checks.verification import access, cascade, catalog, rows, structure
 from vagus_tui.events import CheckEvent, Event, Status
+from vagus_tui.journal.acceptance import count
 from vagus_tui.journal.state import State
-from vagus_tui.runbook import acceptance, manual
-from vagus_tui.runbook.acceptance import TESTER_PROFILES
+from vagus_tui.runbook import manual
+from vagus_tui.runbook.acceptance import TEST_SCRIPT
 from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.acceptance_view import AcceptanceView
 from vagus_tui.screens.access_matrix import AccessMatrixScreen
 from vagus_tui.screens.check_screen import CheckScreen
 from vagus_tui.screens.self_test import SelfTestScreen, last_tested
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.standings import VERIFICATION, WORDS
-from vagus_tui.screens.viewed import ViewedScreen
+from vagus_tui.screens.viewed import item_entry
 from vagus_tui.widgets.check_table import display_status
 from vagus_tui.widgets.checklist import Checklist
-from vagus_tui.widgets.detail_panel import DetailPanel
-from vagus_tui.widgets.format import plural
 from vagus_tui.widgets.marks import worst
-from vagus_tui.widgets.rows import Column, Row, Rows
-from vagus_tui.widgets.text import safe, safe_str
 from vagus_tui.widgets.views import ViewStrip
 
 SECTIONS: tuple[tuple[str, tuple[Check, ...]], ...] = (
@@ -46,11 +41,9 @@ SECTIONS: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("Deleting deletes what belongs to it", cascade.CHECKS),
     ("Nobody waits longer than before", performance.CHECKS),
 )
-TESTER_COLUMNS = (Column("Profile", 28, wide_only=80), Column("Who"), Column("Why they fit", 30))
-_PROFILES = {profile.id: profile for profile in TESTER_PROFILES}
 
 
-class VerificationScreen(ViewedScreen, CheckScreen):
+class VerificationScreen(AcceptanceView, CheckScreen):
     """Three views: automatic, by hand, acceptance test."""
 
     STEP = Step.VERIFICATION
@@ -62,14 +55,8 @@ class VerificationScreen(ViewedScreen, CheckScreen):
         Binding(
             "t", "self_test", "test the checks", tooltip="plant a fault for each check, rolled back; it must be seen"
         ),
-        Binding("c", "copy_testers", "copy the list", tooltip="ids, addresses and profiles of the people proposed"),
         Binding("P", "app.plans", "plans", tooltip="any plan, v1 beside v2"),
     ]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.testers: dict[str, tuple[Tester, ...]] = {}
-        self._asked_for: State | None = None
 
     def sections(self) -> list[tuple[str, tuple[Check, ...]]]:
         """The checks that look at v2."""
@@ -81,11 +68,7 @@ class VerificationScreen(ViewedScreen, CheckScreen):
             yield from CheckScreen.compose_body(self)
             yield Static("", id="last-tested")
         yield from self.compose_checklist("manual")
-        with Vertical(id="acceptance"):
-            yield Rows(TESTER_COLUMNS, id="testers")
-            with Vertical(classes="split"):
-                yield Checklist(id="acceptance-list")
-                yield DetailPanel(id="acceptance-detail")
+        yield from self.compose_acceptance()
 
     @property
     def v2_in_place(self) -> bool:
@@ -106,22 +89,25 @@ class VerificationScreen(ViewedScreen, CheckScreen):
     def view_opened(self, view: str) -> None:
         """People are looked for when their view is first opened."""
         if view == "acceptance":
-            self._find_testers()
+            self.find_testers()
 
     def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
         """Bring all three views up to date."""
         CheckScreen.changed(self, topics, events)
         if topics & {Topic.SIGN_OFFS, Topic.CHECKS}:
             self.fill_checklist("#manual-list", manual.GROUPS)
-            self.fill_checklist("#acceptance-list", acceptance.GROUPS)
+            self.fill_acceptance()
             self.refresh_item()
             strip = self.query_one(ViewStrip)
-            for view in ("manual", "acceptance"):
-                done, total = self.query_one(f"#{view}-list", Checklist).done
-                strip.say(view, f"{done} of {total}")
+            done, total = self.query_one("#manual-list", Checklist).done
+            strip.say("manual", f"{done} of {total}")
+            steps = [item_entry(self.session, item).status for item in TEST_SCRIPT.items]
+            failed = count(self.session.now.tries.values())[1]
+            words = f"{steps.count(Status.PASS)} of {len(steps)}"
+            strip.say("acceptance", f"{words}, {failed} fail" if failed else words)
             self.settle()
         if Topic.STATE in topics and self.view == "acceptance":
-            self._find_testers()
+            self.find_testers()
 
     def settle(self) -> None:
         """The mark on the rail: the checks, then the people."""
@@ -150,9 +136,7 @@ class VerificationScreen(ViewedScreen, CheckScreen):
             return CheckScreen.check_action(self, action, parameters)
         if action in ("matrix", "self_test"):
             return (self.view == "automatic" and self.v2_in_place) or False
-        if action == "copy_testers":
-            return self.view == "acceptance" and bool(self.testers)
-        return ViewedScreen.check_action(self, action, parameters)
+        return AcceptanceView.check_action(self, action, parameters)
 
     def hint(self, event: CheckEvent) -> str:
         """Where there is more to see."""
@@ -171,48 +155,3 @@ class VerificationScreen(ViewedScreen, CheckScreen):
         async with self.session.connection("self-test") as connection:
             found = await last_self_test(connection)
         self.query_one("#last-tested", Static).update(last_tested(found))
-
-    # The acceptance test
-
-    def _find_testers(self) -> None:
-        state = self.session.state
-        if state is not None and state.state is not self._asked_for:
-            self._asked_for = state.state
-            self.attempt(self._load_testers, group="testers", exclusive=True)
-
-    async def _load_testers(self) -> None:
-        async with self.session.context("testers", statement_timeout="30000") as context:
-            self.testers = await suggest_testers(context)
-        lines: list[Row] = []
-        for profile in TESTER_PROFILES:
-            people = self.testers.get(profile.id, ())
-            lines.extend(
-                Row(f"{profile.id}/{person.user_id}", (profile.title, person.email or person.user_id, person.figures))
-                for person in people
-            )
-            if len(people) < profile.wanted:
-                missing = plural(profile.wanted - len(people), "more wanted", "more wanted")
-                lines.append(Row(f"{profile.id}/-", (profile.title, "–", missing), "dim"))
-        table = self.query_one("#testers", Rows)
-        table.set_rows(lines)
-        table.styles.height = min(len(lines) + 1, max(4, self.size.height // 3))
-        self.refresh_bindings()
-
-    @on(DataTable.RowHighlighted, "#testers")
-    def _tester_at(self) -> None:
-        key = self.query_one("#testers", Rows).selected or ""
-        profile = _PROFILES.get(key.partition("/")[0])
-        if profile is not None and self.query_one("#testers", Rows).has_focus:
-            self.query_one("#acceptance-detail", DetailPanel).show(
-                Content("\n").join((safe(profile.title, "bold"), safe(profile.why)))
-            )
-
-    def action_copy_testers(self) -> None:
-        """Ids, addresses and profiles, one person per line."""
-        lines = [
-            "\t".join((person.user_id, safe_str(person.email), _PROFILES[profile].title, person.figures))
-            for profile, people in self.testers.items()
-            for person in people
-        ]
-        self.app.copy_to_clipboard("\n".join(lines))
-        self.notify(f"Copied {plural(len(lines), 'person', 'people')}.", markup=False)

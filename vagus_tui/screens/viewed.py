@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import on
@@ -13,6 +14,7 @@ from textual.content import Content
 from textual.widgets import ContentSwitcher
 
 from vagus_tui.events import Status
+from vagus_tui.journal.acceptance import Verdict, count
 from vagus_tui.runbook.model import Fulfilment, Group, Item
 from vagus_tui.screens.base import StepScreen
 from vagus_tui.screens.dialogs import PromptDialog
@@ -23,6 +25,9 @@ from vagus_tui.widgets.format import moment
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS, worst
 from vagus_tui.widgets.text import safe, safe_block, safe_str
 from vagus_tui.widgets.views import ViewStrip
+
+_SEEN = (Status.PASS, Status.WARN, Status.FAIL, Status.ERROR, Status.RUNNING)
+"""What a check says when it could look; a check that was left out leaves the item to people."""
 
 
 class NoteDialog(PromptDialog):
@@ -55,10 +60,22 @@ def item_entry(session: Session, item: Item) -> Entry:
         status = worst([result.status for result in results])
         return next(result for result in results if result.status is status)
     signed = session.now.sign_offs.get(item.id)
-    if signed is not None and signed.ticked:
+    ticked = signed is not None and signed.ticked
+    passed, failed = count(tried for tried in session.now.tries.values() if tried.step == item.id)
+    if failed:
+        # Signed off in spite of it or not: what failed for somebody stays in sight until it is tried again.
+        return Entry(Status.WARN if ticked else Status.FAIL, f"{failed} of {passed + failed} fail")
+    seen = [one for one in (check_entry(session, check) for check in item.measured) if one.status in _SEEN]
+    if item.measured and len(seen) == len(item.measured):
+        status = worst([one.status for one in seen])
+        if not ticked or status is not Status.PASS:
+            one = next(one for one in seen if one.status is status)
+            # What a person signs off against the measurement stays in sight.
+            return replace(one, status=Status.WARN) if ticked else one
+    if signed is not None and ticked:
         at = moment(signed.at, session.settings.timezone)
         return Entry(Status.PASS, f"{safe_str(signed.operator, limit=12)} {at[5:]}")
-    return Entry(Status.PENDING, item.owner.value)
+    return Entry(Status.RUNNING, f"{passed} pass, to be ticked") if passed else Entry(Status.PENDING, item.owner.value)
 
 
 def item_text(session: Session, item: Item) -> Content:
@@ -70,19 +87,21 @@ def item_text(session: Session, item: Item) -> Content:
         ),
         safe_block(item.why),
     ]
-    if item.fulfilment is Fulfilment.CHECK:
-        for check in item.checks:
-            words = check_entry(session, check).words
-            result = session.results.get(check) or session.now.measured.get(check)
-            if result is not None:
-                words += f": {safe_str(result.measured)}"
-            lines.append(Content.assemble((f"Check {check}: ", "$text-muted"), words))
+    for check in (*item.checks, *item.measured):
+        words = check_entry(session, check).words
+        result = session.results.get(check) or session.now.measured.get(check)
+        if result is not None:
+            words += f": {safe_str(result.measured)}"
+        lines.append(Content.assemble((f"Check {check}: ", "$text-muted"), words))
     signed = session.now.sign_offs.get(item.id)
     if signed is not None:
         done = "Signed off" if signed.ticked else "Taken back"
         when = moment(signed.at, session.settings.timezone)
         note = f": {signed.note}" if signed.note else ""
         lines.append(safe(f"{done} by {signed.operator}, {when}{note}", "$text-muted", limit=1200))
+    for tried in session.now.tries.values():
+        if tried.step == item.id and tried.verdict is Verdict.FAIL:
+            lines.append(safe(f"Failed for {tried.person[:8]}: {tried.note}", STYLES[Status.FAIL], limit=400))
     lines.append(safe(f"{item.owner.value}{f' · Guide: {item.guide}' if item.guide else ''}", "$text-muted"))
     return Content("\n").join(lines)
 

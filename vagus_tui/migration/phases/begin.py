@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -11,6 +13,7 @@ from vagus_tui.database.connection import Connection
 from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
 from vagus_tui.jobs import Emit
 from vagus_tui.journal import store
+from vagus_tui.journal.progress import mend_progress
 from vagus_tui.journal.state import STAGING, DatabaseState, State
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.abandon import take_back
@@ -86,15 +89,25 @@ async def _take_up(
     done = await store.steps_done(main, old.id)
     done -= await _drop_half_built_logs(main, old.id, resumed, done)
     await store.update_run(main, old.id, status="running", error=None)
+    titles = {step.id: step.title for step in resumed.plan.steps}
+    await say_taken_up(main, settings, old, {name: titles.get(name, name) for name in done})
     words = f"Resuming the run of {old.started_at:%Y-%m-%d %H:%M} UTC: {len(done)} steps are done already."
-    again = f"by {settings.operator}, {len(done)} steps were done already"
-    await store.record_step(
-        main,
-        old.id,
-        StepEvent(id=RESUMED, phase=Phase(old.phase), title=RESUMED, state=StepState.STARTED, message=again),
-    )
     emit(NoteEvent(message=words))
     return Opened(old.id, resumed, done)
+
+
+async def say_taken_up(main: Connection, settings: Settings, run: store.Run, done: Mapping[str, str]) -> None:
+    """Put on record who takes a run up that broke off, and bring what others see of it in line with what is done.
+
+    Args:
+        done: the title of every step that is done and is not begun again, by its id.
+    """
+    who = {"taken_up_by": settings.operator, "taken_up_on": platform.node()}
+    await store.update_run(main, run.id, figures=who)
+    await mend_progress(main, run.id, done)
+    again = f"by {settings.operator}, {len(done)} steps were done already"
+    step = StepEvent(id=RESUMED, phase=Phase(run.phase), title=RESUMED, state=StepState.STARTED, message=again)
+    await store.record_step(main, run.id, step)
 
 
 async def _drop_half_built_logs(main: Connection, run_id: UUID, made: MigrationPlan, done: set[str]) -> set[str]:
