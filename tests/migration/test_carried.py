@@ -7,8 +7,11 @@ import pytest
 
 from tests.conftest import Connect, MakeDatabase
 from tests.migration.support import migrated, rolled_back, settings_for
+from tests.migration.test_dependents import context_of
 from tests.oracle import catalog_fingerprint, changes, v2_differences
+from vagus_tui.events import Status
 from vagus_tui.journal.state import read_state
+from vagus_tui.migration.gates import gates
 from vagus_tui.migration.plan import plan_migration
 from vagus_tui.sandbox.options import SandboxOptions
 
@@ -26,6 +29,11 @@ alter table exercises
   add constraint calm check (strain < sets * 100),
   add constraint known check (strain > 0 and gym > 0);
 create index on exercises (gym, name);
+create index "by mood; --" on exercises (lower(mood) desc nulls last) where strain > 2;
+create index by_plan on exercises (plan_id, gym);
+create unique index known_by on exercises (id, mood);
+create index idx_exercises_day_id on exercises using hash (mood);
+create unique index moods on exercises (plan_id, (mood || id::text)) where mood <> '';
 """
 
 
@@ -34,17 +42,31 @@ async def test_what_they_bring_along(make_database: MakeDatabase, connect: Conne
     conn = await connect(database.url)
     await conn.execute(COLUMNS)
     catalog = await catalog_fingerprint(conn)
+    context = await context_of(database, conn)
+    unique = [event async for event in gates(context) if event.id == "carried-unique"][-1]
+    assert unique.status is Status.FAIL and unique.overridable and unique.rows == 1
+    assert unique.message is not None and "exercises: CREATE UNIQUE INDEX moods ON" in unique.message
     notes = "\n".join((await plan_migration(conn, settings_for(database), await read_state(conn))).notes)
     for words in (
         "strain_twice: its values are kept",
         "exercises.ticket:",
         "check calm",
-        "index exercises_gym_name_idx",
+        "index by_plan stays with v1",
+        "index moods stays with v1",
     ):
         assert words in notes, notes
     assert "gym (integer not null default next_gym())" in notes
     await migrated(database)
     assert await v2_differences(conn) == []
+    made = await conn.fetch(
+        "select indexdef from pg_indexes where tablename = 'exercises' and indexdef ~ 'gym|mood' order by indexname"
+    )
+    assert [row[0].replace("public.", "") for row in made] == [
+        'CREATE INDEX "by mood; --" ON exercises USING btree (lower(mood) DESC NULLS LAST) WHERE (strain > 2)',
+        "CREATE INDEX exercises_gym_name_idx ON exercises USING btree (gym, name)",
+        "CREATE INDEX idx_exercises_day_id_2 ON exercises USING hash (mood)",
+        "CREATE UNIQUE INDEX known_by ON exercises USING btree (id, mood)",
+    ]
     day = await conn.fetchval("select id from workout_days limit 1")
     new = await conn.fetchrow(
         "insert into exercises (day_id, name, muscle_group, sets, order_index) values ($1, 'new', 'legs', 3, 1) "

@@ -11,6 +11,7 @@ from vagus_tui.events import Phase
 from vagus_tui.journal.schema import DDL as JOURNAL
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import capture, catch_up, maintenance
+from vagus_tui.migration.carried import carried_indexes
 from vagus_tui.migration.catch_up import MAPPED
 from vagus_tui.migration.repoint import compat_step_statements, referenced_indexes, whole_row_tables
 from vagus_tui.migration.steps import PlanStep
@@ -189,7 +190,12 @@ def build_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[Pla
             )
         )
     for table in ddl.tables:
-        wanted = [*ddl.unique_indexes(table), *ddl.indexes(table), *referenced_indexes(survey, ddl, table)]
+        wanted = [
+            *ddl.unique_indexes(table),
+            *ddl.indexes(table),
+            *referenced_indexes(survey, ddl, table),
+            *carried_indexes(survey.bound, ddl, table),
+        ]
         filled = [step.id for step in steps if step.table == table]
         steps.extend(_index_steps(ddl, table, wanted, filled, rows.get(table, 0)))
     return steps

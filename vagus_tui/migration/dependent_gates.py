@@ -14,6 +14,7 @@ from vagus_tui.database.dependent_reader import read_dependents
 from vagus_tui.database.dependents import Dependent, Fate, Kind
 from vagus_tui.events import Status
 from vagus_tui.migration import function_text
+from vagus_tui.migration.carried import read_bound
 from vagus_tui.migration.fates import decide
 from vagus_tui.migration.plain_tables import ODDITIES_NEXT, table_oddities
 from vagus_tui.schema.identifiers import qualified, quote
@@ -191,6 +192,26 @@ def _probe(gate: _Gate) -> Callable[[Context], Awaitable[Outcome]]:
     return probe
 
 
+async def _unique(context: Context) -> Outcome:
+    shape = context.shape
+    # What other tables refer to is unique in v2 as well.
+    referred = {frozenset(one.uses) for one in await dependents_of(context) if one.kind is Kind.FOREIGN_KEY}
+    lost = [
+        one
+        for one in await read_bound(context.connection, shape)
+        if one.unique
+        and not one.kept
+        and not (one.whole and frozenset(f"{one.base}.{column}" for column in one.columns) in referred)
+    ]
+    if not lost:
+        return Outcome(Status.PASS, "none")
+    detail = [f"{shape.tables[one.base].name}: {one.definition}" for one in lost]
+    detail.append("After the cut-over, with columns that v2 has: create unique index concurrently … on … (…);")
+    detail.append("Until then the app's “on conflict” over these columns fails, and nothing keeps values apart.")
+    counted = f"{len(lost)} unique {'index' if len(lost) == 1 else 'indexes'}"
+    return Outcome(Status.FAIL, counted, "v2 will be without:", rows=len(lost), detail=tuple(detail))
+
+
 async def _plain(context: Context) -> Outcome:
     oddities = await table_oddities(context.connection, context.shape)
     if oddities:
@@ -208,6 +229,16 @@ DEPENDENT_GATES: tuple[Check, ...] = (
         expected="4 plain tables",
         probe=_plain,
         overridable=False,
+        needs_v1=True,
+    ),
+    Check(
+        id="carried-unique",
+        group=Group.PREREQUISITES,
+        title="Unique columns that v2 does not know",
+        why="While changes are brought over, a value may pass from one row to another, and a unique index would refuse "
+        "that half-way. So those over columns of your own stay with v1, and are yours to make again.",
+        expected="none",
+        probe=_unique,
         needs_v1=True,
     ),
     *(
