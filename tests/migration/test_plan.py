@@ -60,6 +60,31 @@ async def test_psql_stops_at_a_difference(make_database: MakeDatabase, connect: 
     assert await conn.fetchval("select to_regclass('public.workout_plans_v1') is null")
 
 
+async def test_psql_stops_at_another_v1(make_database: MakeDatabase, connect: Connect, tmp_path: Path) -> None:
+    """What came after the script was printed: it stops with v1 untouched, and goes on when that is gone."""
+    database = await make_database(SandboxOptions(plans=20, clean=True))
+    conn = await connect(database.url)
+    plan = await plan_migration(conn, settings_for(database), await read_state(conn))
+    before, mark, rest = plan.sql_text().partition("\n-- ═══ cut-over")
+    await psql(database, before, tmp_path)
+    rest = "\\set ON_ERROR_STOP on\nset search_path = public, pg_temp;" + mark + rest
+    for change, back in (
+        ("alter table exercises add column late text", "alter table exercises drop column late"),
+        ("create table likes (plan_id uuid references workout_plans)", "drop table likes"),
+        ("create view late as select id from exercise_logs", "drop view late"),
+        (
+            "create trigger late after insert on exercises execute function vagus_migration.capture_truncate()",
+            "drop trigger late on exercises",
+        ),
+    ):
+        await conn.execute(change)
+        with pytest.raises(AssertionError, match="1: things of v1 are not what this script was printed for"):
+            await psql(database, rest, tmp_path)
+        await conn.execute(back)
+    await psql(database, rest, tmp_path)
+    assert await v2_differences(conn) == []
+
+
 async def test_psql_takes_it_back(make_database: MakeDatabase, connect: Connect, tmp_path: Path) -> None:
     database = await make_database(SandboxOptions(plans=20, clean=True))
     conn = await connect(database.url)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from vagus_tui.events import Phase
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import capture, catch_up, maintenance, matviews
+from vagus_tui.migration.drift import script_guard
 from vagus_tui.migration.repoint import (
     carried_references,
     foreign_keys,
@@ -104,7 +105,21 @@ def cut_over_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[
     held = "ACCESS EXCLUSIVE on v1's four tables until the transaction ends; writes wait, nothing is refused"
     undo = "automatic: the transaction fails as a whole"
     return [
-        PlanStep("lock", Phase.CUT_OVER, "lock v1", (lock_statement(survey),), lock=held, undo=undo),
+        PlanStep(
+            "lock",
+            Phase.CUT_OVER,
+            "lock v1",
+            (lock_statement(survey),),
+            lock=held,
+            undo=undo,
+            printed=(
+                lock_statement(survey),
+                stop_unless_zero(
+                    script_guard(survey),
+                    "things of v1 are not what this script was printed for: take them back, or clean up and print anew",
+                ),
+            ),
+        ),
         PlanStep("delta", Phase.CUT_OVER, "bring the last changes over", tuple(statements), lock=held, undo=undo),
         PlanStep(
             "prove-delta",

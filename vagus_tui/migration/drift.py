@@ -12,12 +12,14 @@ from dataclasses import replace
 
 from vagus_tui.database.catalog import read_columns
 from vagus_tui.database.connection import Connection
-from vagus_tui.database.dependents import Dependent, Fate
+from vagus_tui.database.dependent_reader import OURS
+from vagus_tui.database.dependents import Dependent, Fate, Kind
 from vagus_tui.database.privileges import Grant
 from vagus_tui.errors import RefusedError
 from vagus_tui.migration.survey import Survey, survey
 from vagus_tui.schema import v1
 from vagus_tui.schema.ddl import V2Ddl, coach_has_status
+from vagus_tui.schema.identifiers import literal
 from vagus_tui.schema.v1 import Column, NotV1, V1Shape, recognise
 
 _PASSING = ("populated", "comment", "index", "keyed")
@@ -147,3 +149,41 @@ def _names(planned: Survey, now: Survey, ddl: V2Ddl) -> list[str]:
         if (rename.old, rename.table) not in known
     ]
     return found
+
+
+def script_guard(planned: Survey) -> str:
+    """A query for how much of v1 is not what a script was printed for: columns, and what points at its tables."""
+    shape = planned.shape
+    tables = ", ".join(literal(table.name).strip() for table in shape.tables.values())
+    oids = (
+        "select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+        f"where n.nspname = {literal(shape.schema).strip()} and c.relname in ({tables})"
+    )
+    columns = ",\n  ".join(
+        f"({literal(table.name).strip()}, {literal(column.name).strip()}, {literal(column.type).strip()})"
+        for table in shape.tables.values()
+        for column in table.columns.values()
+    )
+
+    def known(*kinds: Kind) -> str:
+        names = sorted({one.name for one in planned.dependents if one.kind in kinds})
+        return f"array[{', '.join(literal(name).strip() for name in names)}]::text[]"
+
+    return (
+        "select (select count(*) from (select c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod)\n"
+        "  from pg_attribute a join pg_class c on c.oid = a.attrelid\n"
+        f"  where a.attrelid in ({oids}) and a.attnum > 0 and not a.attisdropped) there (relation, name, kind)\n"
+        f"  full join (values {columns}) meant (relation, name, kind) using (relation, name, kind)\n"
+        "  where there is null or meant is null)\n"
+        f"+ (select count(*) from pg_constraint k where k.contype = 'f' and k.conparentid = 0\n"
+        f"  and k.confrelid in ({oids}) and k.conrelid not in ({oids})\n"
+        f"  and k.conname <> all({known(Kind.FOREIGN_KEY)}))\n"
+        "+ (select count(distinct v.oid) from pg_depend d join pg_rewrite r on r.oid = d.objid\n"
+        "  join pg_class v on v.oid = r.ev_class join pg_namespace n on n.oid = v.relnamespace\n"
+        "  where d.classid = 'pg_rewrite'::regclass and d.refclassid = 'pg_class'::regclass\n"
+        f"  and d.refobjid in ({oids})\n"
+        f"  and v.relkind in ('v', 'm') and n.nspname <> all(array[{', '.join(map(repr, OURS))}])\n"
+        f"  and v.relname <> all({known(Kind.VIEW, Kind.MATERIALIZED_VIEW, Kind.RULE)}))\n"
+        f"+ (select count(*) from pg_trigger t where t.tgrelid in ({oids}) and not t.tgisinternal\n"
+        f"  and left(t.tgname, 6) <> 'vagus_' and t.tgname <> all({known(Kind.TRIGGER)}))"
+    )
