@@ -107,10 +107,27 @@ class TestDatabase:
 
     @asynccontextmanager
     async def planting(self) -> AsyncIterator[Connection]:
-        """A superuser's connection on which foreign keys and triggers do not fire: for planting orphans."""
+        """A superuser's connection on which foreign keys and triggers do not fire: for planting faults.
+
+        Change capture, which fires always, is off for everybody meanwhile: a fault is what nobody has written.
+        """
         async with connected(self.admin_url) as conn:
             await conn.execute("SET session_replication_role = replica")
-            yield conn
+            await conn.execute(_CAPTURE.format("A", "disable"))
+            try:
+                yield conn
+            finally:
+                await conn.execute(_CAPTURE.format("D", "enable always"))
+
+
+_CAPTURE = """
+do $$ declare t record; begin
+  for t in select tgrelid::regclass as relation, tgname from pg_trigger
+           where tgname like 'vagus\\_capture%' and tgenabled = '{}' loop
+    execute format('alter table %s {} trigger %I', t.relation, t.tgname);
+  end loop;
+end $$
+"""
 
 
 @asynccontextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from tests.conftest import Connect
 from tests.databases import TestDatabase
 from tests.wizard.moved import migrated
 from tests.wizard.walk import LARGE, SMALL, settings_for, until, until_text, walking, wizard
@@ -40,12 +39,11 @@ async def test_checks_run_by_themselves_and_pass(clean_database: TestDatabase) -
         await until(pilot, lambda: wizard(pilot).session.standings[Step.VERIFICATION].word.startswith("by hand"))
 
 
-async def test_a_changed_row_turns_it_red(clean_database: TestDatabase, connect: Connect) -> None:
+async def test_a_changed_row_turns_it_red(clean_database: TestDatabase) -> None:
     settings = settings_for(clean_database.url)
     await migrated(settings)
-    conn = await connect(clean_database.admin_url)
-    await conn.execute("set session_replication_role = replica")
-    await conn.execute("update exercises set name = name || '!' where id = (select id from exercises limit 1)")
+    async with clean_database.planting() as admin:
+        await admin.execute("update exercises set name = name || '!' where id = (select id from exercises limit 1)")
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("verification")
         await until_text(pilot, "Every row as it", "1 fail")
