@@ -82,7 +82,7 @@ async def test_killed_resumed_overridden_cut_over_and_rolled_back(
     lines = [f"{line.who} {line.what}" for line in report.story]
     in_order(
         lines,
-        "ada Set T−0",
+        "ada Set T−0 to 2026-12-01 22:00 (UTC+0100)",
         "grace Signed off: Send the reminder e-mail",
         "ada Overrode tls: a tunnel is in between",
         "ada Overrode clock: it is right (withdrawn since)",
@@ -101,9 +101,7 @@ async def test_killed_resumed_overridden_cut_over_and_rolled_back(
         "tester Began the rollback",
         "The rollback is done: v1 is in place, v2 is archived; 1 changed row carried back",
     )
-    tested = [
-        dict(zip(report.section("acceptance").columns, row, strict=True)) for row in report.section("acceptance").rows
-    ]
+    tested = report.section("acceptance").records()
     assert [row["verdict"] for row in tested] == ["pass", "pass", "fail"] and tested[0]["step"] == "Log in to the app"
     # What was found before the next run began says nothing about what is there then.
     assert await acceptance.tries(conn, await store.latest_run(conn)) == {}
@@ -117,7 +115,7 @@ async def test_killed_resumed_overridden_cut_over_and_rolled_back(
     assert "<img" not in page and "\x1b" not in page + text and "\u202e" not in page + text
     assert "postgresql://" not in page + text
     phases = [span.phase for span in report.timelines[0].spans]
-    assert phases == ["prepare", "build", "catch-up", "prove", "cut-over", "settle"]
+    assert list(dict.fromkeys(phases)) == ["prepare", "build", "catch-up", "prove", "cut-over", "settle"]
 
 
 async def test_forecast_access_files_and_checks_are_in_it(

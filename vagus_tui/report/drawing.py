@@ -23,9 +23,11 @@ def draw_timeline(timeline: RunTimeline) -> str:
     if not timeline.spans:
         return lines[0] + "\n<p>It did not get to a first step.</p>"
     forecast = {item.id: item.forecast for item in timeline.comparisons}
+    # Of a phase that was done again only the first bar has its forecast beside it.
     lengths = [
-        (span, 0.0 if span.phase == "hold" else span.seconds, forecast.get(span.phase, 0.0)) for span in timeline.spans
+        (span, 0.0 if span.phase == "hold" else span.seconds, forecast.pop(span.phase, 0.0)) for span in timeline.spans
     ]
+    names: set[str] = set()
     held = any(span.phase == "hold" for span in timeline.spans)
     whole = sum(max(seconds, expected) for _, seconds, expected in lengths) or 1.0
     room = 1.0 - HOLD_SHARE if held else 1.0
@@ -37,10 +39,12 @@ def draw_timeline(timeline: RunTimeline) -> str:
         bars = f'<div class="bar{" hold" if hold else ""}" style="left:{left:.2%};width:{width:.2%}"></div>'
         if expected:
             bars += f'<div class="bar forecast" style="left:{left:.2%};width:{expected / whole * room:.2%}"></div>'
+        name = f"{span.phase} again" if span.phase in names else span.phase
         rows.append(
-            f"<div>{html.escape(span.phase)}</div><div class='track'>{bars}</div>"
+            f"<div>{html.escape(name)}</div><div class='track'>{bars}</div>"
             f"<div class='number'>{seconds_in_words(span.seconds)}</div>"
         )
+        names.add(span.phase)
         left += HOLD_SHARE if hold else max(seconds, expected) / whole * room
     lines.append(f'<div class="bars">{"".join(rows)}</div>')
     if timeline.waited is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from vagus_tui.report.words import seconds_in_words
@@ -15,7 +16,11 @@ NOTHING: Told = ("", "")
 
 
 def _planned(_: str, body: Any) -> Told:
-    return f"Set T−0 to {body}", ""
+    try:
+        at = datetime.fromisoformat(str(body))
+    except ValueError:
+        return f"Set T−0 to {body}", ""
+    return f"Set T−0 to {at:%Y-%m-%d %H:%M} (UTC{f'{at:%z}' or ', no zone given'})", ""
 
 
 def _text(rest: str, body: Any) -> Told:

@@ -8,6 +8,8 @@ from vagus_tui.report.contents import STORY, Report, Section, facts
 from vagus_tui.report.drawing import draw_access, draw_timeline
 from vagus_tui.report.words import clean, moment
 
+LONG_WORD = 20
+"""Characters from which a word of a table may be broken anywhere."""
 MOST_ROWS = 2_000
 """Rows of one section that the page shows; JSON has them all."""
 
@@ -24,7 +26,7 @@ nav { display: flex; flex-wrap: wrap; gap: 0 .9rem; font-size: .9rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--soft); }
 th { font-weight: 600; } .number { text-align: right; font-variant-numeric: tabular-nums; }
-td { white-space: pre-wrap; overflow-wrap: anywhere; max-width: 30rem; min-width: 3rem; }
+td { white-space: pre-wrap; max-width: 30rem; } td.long { overflow-wrap: anywhere; min-width: 9rem; }
 .bad, .fail, .failed, .error { color: var(--bad); } .warn { color: var(--warn); }
 .good, .pass, .done { color: var(--good); } .soft { opacity: .7; }
 ol.story { list-style: none; padding: 0; } ol.story li { display: grid; grid-template-columns: 12rem 1fr; gap: 0 1rem;
@@ -39,8 +41,9 @@ ol.story { list-style: none; padding: 0; } ol.story li { display: grid; grid-tem
 @media (max-width: 40rem) { ol.story li { grid-template-columns: 1fr; }
   .bars { grid-template-columns: 5rem 1fr 5rem; font-size: .85rem; } }
 @media print { body { margin: 0; max-width: none; font-size: 11px; }
-  .scroll { overflow: visible; } nav { display: none; }
-  h2 { break-after: avoid; } tr, li { break-inside: avoid; } * { print-color-adjust: exact; } }
+  .scroll { overflow: visible; } table { width: 100%; } nav { display: none; }
+  th, td, td.long { overflow-wrap: anywhere; min-width: 0; padding-right: .4rem; }
+  h2, h3 { break-after: avoid; } tr, li { break-inside: avoid; } * { print-color-adjust: exact; } }
 """
 
 
@@ -90,7 +93,11 @@ def _cell(value: object) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f'<td class="number">{text}</td>'
     words = {"pass", "warn", "fail", "error", "done", "failed"}
-    return f'<td class="{value}">{text}</td>' if isinstance(value, str) and value in words else f"<td>{text}</td>"
+    if isinstance(value, str) and value in words:
+        return f'<td class="{value}">{text}</td>'
+    # Names and words stay whole; ids, checksums and JSON may be broken anywhere.
+    long = any(len(word) > LONG_WORD for word in clean(value).split())
+    return f'<td class="long">{text}</td>' if long else f"<td>{text}</td>"
 
 
 def _table(section: Section) -> str:

@@ -21,6 +21,7 @@ from vagus_tui.journal.local_copy import RECOVERED
 from vagus_tui.journal.schema import journal_exists
 from vagus_tui.migration.phases.begin import RESUMED
 from vagus_tui.report.notes import note_in_words
+from vagus_tui.report.stretches import Stretch, stretches
 from vagus_tui.report.words import plural, seconds_in_words
 from vagus_tui.runbook.index import title_of
 
@@ -39,6 +40,11 @@ _PHASES = {
     "cut-over": "Cut over",
     "settle": "Settled",
     "rollback": "Rolled back",
+}
+_AGAIN = {
+    "catch-up": "Caught up once more after the hold",
+    "prove": "Proved every row once more after the hold",
+    "hold": "Held once more",
 }
 _BEGINNINGS = {
     "migrate": "Began the migration",
@@ -112,7 +118,6 @@ def _run(run: Row, steps: Sequence[Row]) -> Iterator[Line]:
     who, kind, figures = run["operator"], run["kind"], json.loads(run["figures"])
     where = f"on {run['environment']}" + (f", from {run['client']}" if run["client"] else "")
     yield Line(run["started_at"], who, f"{_BEGINNINGS.get(kind, kind)} {where}")
-    seen: dict[str, list[Row]] = {}
     last: Row | None = None
     for step in steps:
         if step["step"] == RESUMED:
@@ -122,31 +127,32 @@ def _run(run: Row, steps: Sequence[Row]) -> Iterator[Line]:
             yield Line(step["at"], "", f"Taken up again {step['message']}", "warn")
         elif step["state"] == "failed":
             yield Line(step["at"], "", f"{step['step']} failed{_after(step['message'])}", "bad")
-        elif step["state"] == "done":
-            seen.setdefault(step["phase"], []).append(step)
         last = step
-    for phase, done in seen.items():
-        yield _phase(phase, done, figures)
+    # A phase is told once, when it was through; what an attempt that broke off did for it counts with it.
+    seen: dict[tuple[int, str], list[Stretch]] = {}
+    for stretch in stretches(step for step in steps if step["state"] != "failed"):
+        seen.setdefault((stretch.part, stretch.phase), []).append(stretch)
+    for done in seen.values():
+        yield _phase(done, figures)
     yield from _end(run, figures, last)
 
 
-def _phase(phase: str, done: Sequence[Row], figures: Mapping[str, Any]) -> Line:
-    begun = min(step["at"] - timedelta(seconds=step["seconds"] or 0) for step in done)
-    ended = max(step["at"] for step in done)
+def _phase(done: Sequence[Stretch], figures: Mapping[str, Any]) -> Line:
+    phase = done[0].phase
     words = [_PHASES.get(phase, phase.capitalize())]
+    if done[0].part and phase in _AGAIN:
+        words = [_AGAIN[phase]]
     if phase in ("build", "prove"):
-        words.append(plural(sum(step["rows"] or 0 for step in done if _carries_rows(step)), "row"))
+        words.append(plural(sum(stretch.rows for stretch in done), "row"))
     if phase == "prove":
         words.append("0 differences")
     if phase == "cut-over" and "writes_waited_seconds" in figures:
         words.append(f"writes waited {seconds_in_words(float(figures['writes_waited_seconds']))}")
     else:
-        words.append(seconds_in_words((ended - begun).total_seconds()))
-    return Line(ended, "", ", ".join(words), "good" if phase in ("prove", "cut-over") else "")
-
-
-def _carries_rows(step: Row) -> bool:
-    return str(step["step"]).startswith(("build-", "prove-"))
+        words.append(seconds_in_words(sum(stretch.seconds for stretch in done)))
+    return Line(
+        max(stretch.ended for stretch in done), "", ", ".join(words), "good" if phase in ("prove", "cut-over") else ""
+    )
 
 
 def _end(run: Row, figures: Mapping[str, Any], last: Row | None) -> Iterator[Line]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,34 +11,14 @@ from typing import Any
 from vagus_tui.backup.forecast import TOPIC as REHEARSAL
 from vagus_tui.backup.forecast import Comparison, Forecast, compare, parse_forecast
 from vagus_tui.database.connection import Connection
-from vagus_tui.events import Phase
 from vagus_tui.journal.schema import journal_exists
+from vagus_tui.report.stretches import Stretch, stretches
 
-_SPANS = """
-select r.id::text as run, r.kind, r.operator, r.status, r.started_at, r.finished_at, r.figures::text as figures,
-  s.phase, min(s.at - make_interval(secs => coalesce(s.seconds, 0))) as begun, max(s.at) as ended,
-  count(*) as steps
-from vagus_migration.runs r
-left join vagus_migration.steps s on s.run_id = r.id and s.state in ('done', 'failed')
-group by r.id, s.phase order by r.started_at, begun
+_RUNS = """
+select id, id::text as run, kind, operator, status, started_at, finished_at, figures::text as figures
+from vagus_migration.runs order by started_at
 """
-
-_ORDER = {phase.value: number for number, phase in enumerate(Phase)}
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """One phase of a run, from its first step's beginning to its last one's end."""
-
-    phase: str
-    begun: datetime
-    ended: datetime
-    steps: int
-
-    @property
-    def seconds(self) -> float:
-        """How long it took."""
-        return max(0.0, (self.ended - self.begun).total_seconds())
+_STEPS = "select run_id, step, phase, state, seconds, rows, at from vagus_migration.steps order by run_id, at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +36,7 @@ class RunTimeline:
     status: str
     started_at: datetime
     finished_at: datetime | None
-    spans: tuple[Span, ...]
+    spans: tuple[Stretch, ...]
     waited: float | None = None
     rehearsed_at: datetime | None = None
     comparisons: tuple[Comparison, ...] = ()
@@ -65,12 +46,11 @@ async def run_timelines(connection: Connection) -> tuple[RunTimeline, ...]:
     """Every run in time, oldest first. Empty where there is no journal."""
     if not await journal_exists(connection):
         return ()
-    rows = await connection.fetch(_SPANS)
     forecasts = await _forecasts(connection)
-    runs: dict[str, list[Any]] = {}
-    for row in rows:
-        runs.setdefault(row["run"], []).append(row)
-    return tuple(_timeline(found, forecasts) for found in runs.values())
+    steps: dict[Any, list[Any]] = {}
+    for step in await connection.fetch(_STEPS):
+        steps.setdefault(step["run_id"], []).append(step)
+    return tuple(_timeline(run, steps.get(run["id"], []), forecasts) for run in await connection.fetch(_RUNS))
 
 
 async def _forecasts(connection: Connection) -> list[tuple[datetime, Forecast]]:
@@ -81,17 +61,13 @@ async def _forecasts(connection: Connection) -> list[tuple[datetime, Forecast]]:
     return [(at, forecast) for at, forecast in read if forecast is not None]
 
 
-def _timeline(rows: list[Any], forecasts: list[tuple[datetime, Forecast]]) -> RunTimeline:
-    first = rows[0]
-    spans = sorted(
-        (Span(row["phase"], row["begun"], row["ended"], row["steps"]) for row in rows if row["phase"] is not None),
-        key=lambda span: (_ORDER.get(span.phase, len(_ORDER)), span.begun),
-    )
+def _timeline(first: Any, steps: list[Any], forecasts: list[tuple[datetime, Forecast]]) -> RunTimeline:
+    spans = sorted(stretches(steps), key=lambda span: span.begun)
     waited = json.loads(first["figures"]).get("writes_waited_seconds")
     forecast = None
     if first["kind"] == "migrate":
         forecast = next((known for at, known in forecasts if at < first["started_at"]), None)
-    seconds = {span.phase: span.seconds for span in spans}
+    seconds = phase_seconds(spans)
     return RunTimeline(
         run=first["run"],
         kind=first["kind"],
@@ -104,3 +80,13 @@ def _timeline(rows: list[Any], forecasts: list[tuple[datetime, Forecast]]) -> Ru
         rehearsed_at=None if forecast is None else forecast.rehearsed_at,
         comparisons=() if forecast is None else compare(forecast, seconds, waited),
     )
+
+
+def phase_seconds(spans: Iterable[Stretch]) -> dict[str, float]:
+    """How long each phase took, all attempts together. What is done again after a hold is not what was forecast."""
+    parts: dict[str, int] = {}
+    seconds: dict[str, float] = {}
+    for span in sorted(spans, key=lambda one: one.part):
+        if parts.setdefault(span.phase, span.part) == span.part:
+            seconds[span.phase] = seconds.get(span.phase, 0.0) + span.seconds
+    return seconds

@@ -9,7 +9,7 @@ from textual.content import Content
 
 from vagus_tui.backup.forecast import Forecast, compare
 from vagus_tui.events import Phase
-from vagus_tui.report.timeline import RunTimeline
+from vagus_tui.report.timeline import RunTimeline, phase_seconds
 from vagus_tui.widgets.format import ago, duration
 from vagus_tui.widgets.job_view import PhaseLine
 from vagus_tui.widgets.rehearsed import comparison_lines
@@ -64,7 +64,7 @@ def against_actual(timeline: RunTimeline | None, forecast: Forecast | None) -> C
         return Content("")
     if forecast.rehearsed_at >= timeline.started_at:
         return Content("")
-    found = compare(forecast, {span.phase: span.seconds for span in timeline.spans}, timeline.waited)
+    found = compare(forecast, phase_seconds(timeline.spans), timeline.waited)
     if not found:
         return Content("")
     head = Content.styled(f"Forecast against actual, rehearsed {ago(forecast.rehearsed_at)}", "$text-muted")

@@ -1,0 +1,74 @@
+"""A run's steps in stretches of time: what one attempt did for one phase before the hold, and what it did after it.
+
+A run that broke off and was taken up again did not work in between, and what is proved again after the hold is not
+one long proof: lumped together, neither would say what it really took.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from vagus_tui.events import Phase
+from vagus_tui.migration.phases.begin import RESUMED
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What one attempt did for one phase, without a hold in between.
+
+    Attributes:
+        part: 0 before the first hold, one more after every hold.
+        rows: of the steps that build or prove rows.
+    """
+
+    phase: str
+    attempt: int
+    part: int
+    begun: datetime
+    ended: datetime
+    steps: int
+    rows: int
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return max(0.0, (self.ended - self.begun).total_seconds())
+
+
+def stretches(steps: Iterable[Any]) -> list[Stretch]:
+    """The stretches of one run, in the order in which they ended.
+
+    Args:
+        steps: the run's rows of the journal's steps, in order.
+    """
+    found: dict[tuple[int, int, str], Stretch] = {}
+    attempt = part = 0
+    for step in steps:
+        if step["step"] == RESUMED:
+            attempt += 1
+        if step["step"] == RESUMED or step["state"] not in ("done", "failed"):
+            continue
+        begun = step["at"] - timedelta(seconds=step["seconds"] or 0)
+        key = (attempt, part, step["phase"])
+        before = found.pop(key, None)
+        # Taken out and put in again: the order is that of the ends.
+        found[key] = Stretch(
+            step["phase"],
+            attempt,
+            part,
+            begun if before is None else min(begun, before.begun),
+            step["at"] if before is None else max(step["at"], before.ended),
+            (before.steps if before is not None else 0) + 1,
+            (before.rows if before is not None else 0) + _rows(step),
+        )
+        if step["phase"] == Phase.HOLD.value:
+            part += 1
+    return list(found.values())
+
+
+def _rows(step: Any) -> int:
+    carries = str(step["step"]).startswith(("build-", "prove-"))
+    return int(step["rows"] or 0) if carries and step["state"] == "done" else 0
