@@ -43,6 +43,7 @@ async def test_for_people(clean_database: TestDatabase, clean_conn: Connection) 
     ran = await vagus("rollback", url=clean_database.url, COLUMNS="200")
     assert ran.status == 2
     assert "workout_plans: 0 new and 1 changed rows" in ran.out
+    assert "Not rehearsed" in ran.out and "Undo: until its commit" in ran.out
     assert "vagus-tui rollback --yes does it" in ran.err
 
 
@@ -53,6 +54,8 @@ async def test_from_a_backup(clean_database: TestDatabase, clean_conn: Connectio
     assert (await vagus("migrate", "--yes", "--json", url=url, VAGUS_BACKUP_DIR=folder)).status == 0
     await clean_conn.execute(LATER)
     await clean_conn.execute("drop table exercise_logs_v1")
+    status = await vagus("status", "--json", url=url)
+    assert status.result["state"] == "unknown" and "rollback from a backup" in status.of("status")[0]["possible"]
     shown = await vagus("rollback", "--from", path, "--json", url=url)
     assert shown.status == 2
     compared = {line["table"]: line for line in shown.of("compared")}

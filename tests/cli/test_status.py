@@ -44,7 +44,7 @@ async def test_an_empty_database(database: TestDatabase, conn: Connection) -> No
     assert ran.status == 0
     (status,) = ran.of("status")
     assert status["state"] == "unknown"
-    assert status["possible"] == []
+    assert status["possible"] == ["rollback from a backup"]
 
 
 async def test_for_people(database: TestDatabase) -> None:

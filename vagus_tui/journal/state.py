@@ -76,15 +76,17 @@ class DatabaseState:
         return "A run was interrupted. " + text
 
 
+_FROM_BACKUP = "rollback from a backup"
 _POSSIBLE: dict[State, tuple[str, ...]] = {
     State.V1: ("check", "backup", "migrate"),
     State.V1_RENAMED: ("check", "backup", "migrate"),
     State.BUILDING: ("resume", "clean up"),
     State.READY: ("cut over", "resume", "clean up"),
-    State.MIGRATED: ("check", "rollback", "clean up v1"),
+    State.MIGRATED: ("check", "backup", "rollback", _FROM_BACKUP, "clean up v1"),
     State.ROLLED_BACK: ("check", "backup", "migrate"),
-    State.CLEANED: ("check",),
-    State.UNKNOWN: (),
+    State.CLEANED: ("check", "backup", _FROM_BACKUP),
+    # Whatever was destroyed: the way back that needs nothing of what is left.
+    State.UNKNOWN: (_FROM_BACKUP,),
 }
 
 
