@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from datetime import datetime
 
 from vagus_tui.report.contents import STORY, Report, Section, facts
 from vagus_tui.report.drawing import draw_access, draw_timeline
@@ -27,10 +28,11 @@ nav { display: flex; flex-wrap: wrap; gap: 0 .9rem; font-size: .9rem; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--soft); }
 th { font-weight: 600; } .number { text-align: right; font-variant-numeric: tabular-nums; }
 td { white-space: pre-wrap; max-width: 30rem; } td.long { overflow-wrap: anywhere; min-width: 9rem; }
+td.when { white-space: nowrap; }
 .bad, .fail, .failed, .error { color: var(--bad); } .warn { color: var(--warn); }
 .good, .pass, .done { color: var(--good); } .soft { opacity: .7; }
 ol.story { list-style: none; padding: 0; } ol.story li { display: grid; grid-template-columns: 12rem 1fr; gap: 0 1rem;
-  padding: .15rem 0; border-bottom: 1px solid var(--soft); } ol.story time { opacity: .7; font-size: .85rem; }
+  padding: .15rem 0; border-bottom: 1px solid var(--soft); } ol.story time { opacity: .7; font-size: .9em; }
 .bars { display: grid; grid-template-columns: 7rem 1fr 6.5rem; gap: .3rem .8rem; align-items: center; }
 .track { position: relative; height: 1rem; background: var(--soft); border-radius: 2px; }
 .bar { position: absolute; top: 0; height: 100%; min-width: 2px; background: var(--bar); border-radius: 2px; }
@@ -42,7 +44,7 @@ ol.story { list-style: none; padding: 0; } ol.story li { display: grid; grid-tem
   .bars { grid-template-columns: 5rem 1fr 5rem; font-size: .85rem; } }
 @media print { body { margin: 0; max-width: none; font-size: 11px; }
   .scroll { overflow: visible; } table { width: 100%; } nav { display: none; }
-  th, td, td.long { overflow-wrap: anywhere; min-width: 0; padding-right: .4rem; }
+  table { font-size: 8px; } th, td { padding-right: .4rem; } td.long { min-width: 0; }
   h2, h3 { break-after: avoid; } tr, li { break-inside: avoid; } * { print-color-adjust: exact; } }
 """
 
@@ -92,6 +94,8 @@ def _cell(value: object) -> str:
     text = _escaped(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f'<td class="number">{text}</td>'
+    if isinstance(value, datetime):
+        return f'<td class="when">{text}</td>'
     words = {"pass", "warn", "fail", "error", "done", "failed"}
     if isinstance(value, str) and value in words:
         return f'<td class="{value}">{text}</td>'
