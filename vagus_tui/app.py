@@ -382,4 +382,8 @@ def run_wizard(settings: Settings) -> int:
 
 def run_demo(settings: Settings, options: SandboxOptions, *, traffic_rate: float | None = None) -> int:
     """Run the wizard on an embedded PostgreSQL filled with sample data; returns the exit status."""
-    return asyncio.run(_run(VagusApp(settings, sandbox=options, traffic_rate=traffic_rate, tour=True)))
+    app = VagusApp(settings, sandbox=options, traffic_rate=traffic_rate, tour=True)
+    status = asyncio.run(_run(app))
+    if options.keep and app.sandbox is not None:
+        print(f"The database's files are in {app.sandbox.server.data_dir}")
+    return status

@@ -7,6 +7,8 @@ import pytest
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
 from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
+from vagus_tui.events import Status
+from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.sandbox.options import SandboxOptions
 
 
@@ -20,6 +22,23 @@ async def test_v1_is_shown_with_its_counts_and_the_next_step(database: TestDatab
         assert pilot.app.focused is not None and pilot.app.focused.id == "go"
         await pilot.press("enter")
         await until(pilot, lambda: pilot.app.current_mode == "prerequisites")
+
+
+async def test_a_warning_holds_nobody_back_and_the_next_act_is_on_every_screen(database: TestDatabase) -> None:
+    async with walking(settings_for(database.url)) as pilot:
+        session = wizard(pilot).session
+        await until_text(pilot, "Next: Prerequisites")
+        await until(pilot, lambda: session.own_gates)
+        session.set_standing(Step.PREREQUISITES, Status.FAIL, "1 fails")
+        await until_text(pilot, "Next: Prerequisites")
+        session.set_standing(Step.PREREQUISITES, Status.WARN, "warn")
+        # The longer name has to fit where the shorter one was.
+        await until_text(pilot, "Next: Communications")
+        await pilot.press("0")
+        await until_text(pilot, "next: 3 Communic…")
+        # In development nobody insists on messages: who has a backup goes on.
+        session.set_standing(Step.BACKUP, Status.WARN, "just now")
+        await until_text(pilot, "next: 5 Migration")
 
 
 async def test_renamed_tables_are_recognised(make_database: MakeDatabase) -> None:

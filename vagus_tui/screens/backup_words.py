@@ -20,7 +20,7 @@ _NAME_WIDTH = 17
 def backup_text(info: BackupInfo, timezone: str, forecast: Forecast | None = None) -> Content:
     """A backup from its manifest: where, how it was proved, what is wrong, and rows and bytes by table."""
     lines = [safe(str(info.path), "bold", limit=500)]
-    proved = "not read back yet: v reads it, t restores it as a test"
+    proved = "not read back yet"
     if info.verified:
         proved = f"read back {moment(info.verified, timezone)}"
     if info.restored:
@@ -33,6 +33,8 @@ def backup_text(info: BackupInfo, timezone: str, forecast: Forecast | None = Non
             forecast_line(forecast) if forecast.complete else "rehearsed, but not to its end: e says where it failed"
         )
         lines.append(safe(words, "" if forecast.complete else "$warning"))
+    if not info.problems and (hint := _next(info, forecast)):
+        lines.append(hint)
     lines.extend(
         Content.assemble((f"{MARKS[Status.FAIL]} ", STYLES[Status.FAIL]), safe_block(problem))
         for problem in info.problems
@@ -57,6 +59,19 @@ def backup_text(info: BackupInfo, timezone: str, forecast: Forecast | None = Non
     if others:
         lines.append(_rows(f"{plural(len(others), 'other')}", sum(table.rows for table in others)))
     return Content("\n").join(lines)
+
+
+def _next(info: BackupInfo, forecast: Forecast | None) -> Content:
+    """What would prove the backup further; empty when all was done."""
+    if not info.verified:
+        key, words = "v", "reads every byte back"
+    elif not info.restored:
+        key, words = "t", "restores it locally and compares it"
+    elif forecast is None:
+        key, words = "e", "rehearses the whole migration on a copy of it"
+    else:
+        return Content("")
+    return Content.assemble("Next: ", (key, "bold $accent"), f" {words}.")
 
 
 def _rows(name: str, rows: int) -> Content:

@@ -227,7 +227,7 @@ class MigrationScreen(MigrationActs):
         state = self.session.state
         assert state is not None
         # The plan is made anew when what it is made from has changed.
-        made_from = (state.state, state.shape, self.session.settings)
+        made_from = (state.state, state.shape, self.session.settings, tuple(self.session.now.evidence.items()))
         if made_from != self._planned_for:
             self._planned_for = made_from
             self.attempt(self._make_plan, group="plan", exclusive=True)

@@ -16,7 +16,7 @@ from textual.widgets import Button, Static
 
 from vagus_tui.backup.forecast import Forecast, latest_forecast
 from vagus_tui.errors import VagusError
-from vagus_tui.events import Event, Status
+from vagus_tui.events import Event
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens import overview_text as text
@@ -25,12 +25,17 @@ from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.planning import ask_planned_moment
 from vagus_tui.screens.session import Link, Topic
 from vagus_tui.screens.standings import overview_standing
+from vagus_tui.screens.way_on import next_screen, next_words
 from vagus_tui.widgets.marks import STYLES
 
-FORWARD = (Step.PREREQUISITES, Step.COMMUNICATIONS, Step.BACKUP, Step.MIGRATION)
-AFTER = (Step.VERIFICATION, Step.ROLLOUT, Step.REPORT)
-
 FINISH = "Finish or clear away the interrupted rollback"
+
+
+def _relabel(button: Button, label: str) -> None:
+    """Give a button another label, and the room for it: by itself it keeps its width, and a longer label vanishes."""
+    if str(button.label) != label:
+        button.label = Content(label)
+        button.refresh(layout=True)
 
 
 class OverviewScreen(StepScreen):
@@ -113,36 +118,22 @@ class OverviewScreen(StepScreen):
 
     # The next act
 
-    def next_step(self) -> Step | None:
-        """The screen that the next act is on, if there is one."""
-        state = self.session.state
-        if self.session.link is Link.DOWN or state is None or state.state is State.UNKNOWN:
-            return None
-        if state.state in (State.BUILDING, State.READY):
-            return Step.MIGRATION
-        order = AFTER if state.state in (State.MIGRATED, State.CLEANED) else FORWARD
-        for step in order:
-            standing = self.session.standings.get(step)
-            if standing is None or standing.status is not Status.PASS:
-                return step
-        return order[-1]
-
     def _offer(self) -> None:
         go, other = self.query_one("#go", Button), self.query_one("#other", Button)
-        step = self.next_step()
+        step = next_screen(self.session)
         state = self.session.state
         interrupted = state is not None and state.interrupted
         label = ""
-        if step is not None:
-            label = f"Next: {step.label}"
-            if state is not None and state.state in (State.BUILDING, State.READY):
+        if step is not None and state is not None:
+            label = f"Next: {next_words(step, state.state)}"
+            if state.state in (State.BUILDING, State.READY):
                 label = "Resume the migration" if interrupted else "Watch the migration"
         elif self.session.link is Link.DOWN or (state is not None and state.state is State.UNKNOWN):
             label = "Try again"
         go.display = bool(label)
-        go.label = Content(label)
         other.display = interrupted
-        other.label = Content(FINISH if self._way_back else "Clean up: drop what was built, v1 untouched")
+        _relabel(go, label)
+        _relabel(other, FINISH if self._way_back else "Clean up: drop what was built, v1 untouched")
         if go.display and self.focused is None and self.is_current:
             go.focus()
 
@@ -163,7 +154,7 @@ class OverviewScreen(StepScreen):
 
     @on(Button.Pressed, "#go")
     def _go(self) -> None:
-        step = self.next_step()
+        step = next_screen(self.session)
         if step is None:
             self.action_retry()
         else:

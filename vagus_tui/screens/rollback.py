@@ -39,7 +39,7 @@ from vagus_tui.screens.text_view import TextView
 from vagus_tui.screens.viewed import ViewedScreen, item_text
 from vagus_tui.widgets.checklist import Checklist
 from vagus_tui.widgets.detail_panel import DetailPanel
-from vagus_tui.widgets.format import clock
+from vagus_tui.widgets.format import clock, duration
 from vagus_tui.widgets.job_view import JobView, PhaseLine
 from vagus_tui.widgets.outcome import job_outcome
 from vagus_tui.widgets.rows import Column, Row, Rows
@@ -248,7 +248,8 @@ class RollbackScreen(ViewedScreen):
         self.query_one("#carried", Rows).display = not self.running and self.possible
         if job is not None:
             view.show(job)
-            self.say(f"elapsed {clock(job.elapsed)}")
+            took = f"done in {duration(job.elapsed)} · v: what follows"
+            self.say(took if job.ok else f"elapsed {clock(job.elapsed)}")
         if job is not None and not self.possible:
             text.update(job_outcome(job))
         elif not self.possible:

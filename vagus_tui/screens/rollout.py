@@ -107,9 +107,10 @@ class RolloutScreen(ViewedScreen):
         phase = self._phase()
         self.say(phase or "the app goes out in stages; the data has moved at once")
         state = self.session.state
-        if done == total:
+        moved = state is not None and state.state in (State.MIGRATED, State.CLEANED)
+        if moved and done == total:
             self.session.set_standing(self.STEP, Status.PASS, "done")
-        elif done and state is not None and state.state in (State.MIGRATED, State.CLEANED):
+        elif moved and done:
             self.session.set_standing(self.STEP, Status.RUNNING, f"{done} of {total}")
         else:
             self.session.set_standing(self.STEP, Status.PENDING, "")

@@ -53,7 +53,7 @@ def stand_by_checks(session: Checking) -> None:
 
 
 def stand_by_state(session: Knowledge) -> None:
-    """Set the marks of Overview, Backup, Migration and Rollback."""
+    """Set the marks of Overview, Backup, Migration, Rollback, and without a v2 those of Verification and Rollout."""
     job = session.job if session.job is not None and session.job.running else None
     running = job.name if job is not None else ""
     state = session.state
@@ -70,6 +70,11 @@ def stand_by_state(session: Knowledge) -> None:
         session.set_standing(Step.ROLLBACK, Status.WARN, "done")
     elif session.standings.get(Step.ROLLBACK) is not None and (state is None or state.state is not State.MIGRATED):
         session.set_standing(Step.ROLLBACK, Status.PENDING)
+    if state is not None and state.state not in (State.MIGRATED, State.CLEANED):
+        # What was verified and rolled out is v2, which is not there, or not any more.
+        for step in (Step.VERIFICATION, Step.ROLLOUT):
+            if step in session.standings:
+                session.set_standing(step, Status.PENDING)
     if running in BACKUP_JOBS:
         session.set_standing(Step.BACKUP, Status.RUNNING, "running")
     else:

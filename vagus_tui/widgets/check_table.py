@@ -63,6 +63,8 @@ def summary(events: Iterable[CheckEvent]) -> Content:
         parts.append(Content.styled(f"{fails} {'fails' if fails == 1 else 'fail'}", STYLES[Status.FAIL]))
     if overridden:
         parts.append(Content.styled(f"{overridden} overridden", STYLES[Status.WARN]))
+    if warns and len(done) == len(found) and not (fails or overridden):
+        parts.append(Content.styled("none fails", STYLES[Status.PASS]))
     if warns:
         parts.append(Content.styled(f"{warns} {'warning' if warns == 1 else 'warnings'}", STYLES[Status.WARN]))
     if len(done) == len(found) and not (fails or warns or overridden):

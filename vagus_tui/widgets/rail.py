@@ -1,4 +1,4 @@
-"""The rail at the left: the ten screens with how each stands, the countdown, and who holds the lock."""
+"""The rail at the left: the ten screens with how each stands, what comes next, the countdown, who holds the lock."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from textual.widget import Widget
 from vagus_tui.events import Status
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.session import Session, Standing
+from vagus_tui.screens.way_on import next_screen, next_words
 from vagus_tui.widgets.format import duration
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
 from vagus_tui.widgets.text import fitted, safe_str
@@ -47,7 +48,7 @@ class Rail(Widget):
         self.set_interval(10, self.refresh)
 
     def render(self) -> Content:
-        """All lines, with the last two at the bottom."""
+        """All lines, with the last three at the bottom."""
         width, height = self.size
         lines: list[Content] = [Content("")] * TOP_LINES
         self._rows = {}
@@ -83,6 +84,11 @@ class Rail(Widget):
 
     def _bottom(self, width: int) -> list[Content]:
         lines: list[Content] = []
+        state, following = self.session.state, next_screen(self.session)
+        if state is not None and following is not None and following is not self.current:
+            key = (list(Step).index(following) + 1) % 10
+            words = fitted(f"next: {key} {next_words(following, state.state)}", max(0, width - 2))
+            lines.append(Content.styled(" " + words, "$accent"))
         planned = self.session.now.planned_at
         if planned is not None:
             lines.append(Content(" " + fitted(countdown(planned, datetime.now(UTC)), max(0, width - 2))))
