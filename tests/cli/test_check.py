@@ -33,6 +33,14 @@ async def test_clean_data_passes(clean_database: TestDatabase) -> None:
     assert {line["status"] for line in ran.of("check")} <= {"pass", "skip"}
 
 
+async def test_a_group_of_which_nothing_could_be_measured_does_not_pass(clean_database: TestDatabase) -> None:
+    ran = await vagus("check", "verification", "--json", url=clean_database.url)
+    assert {line["status"] for line in ran.of("check")} == {"skip"}
+    assert ran.status == 1
+    assert ran.result["ok"] is False
+    assert ran.result["message"].endswith("could be measured. v2 is not in place yet.")
+
+
 async def test_faulty_data_fails_and_is_named(database: TestDatabase) -> None:
     ran = await vagus("check", "data-quality", "--json", url=database.url)
     assert ran.status == 1

@@ -30,7 +30,7 @@ async def backed_up(pilot: Walk) -> None:
     await pilot.press("b")
     await until_text(pilot, "Backed up and read back", patience=60)
     await pilot.press("enter")
-    await until_text(pilot, "1 backup", "Rows by table")
+    await until_text(pilot, "1 backup", "Next: t restores it")
 
 
 async def test_the_timeline_stands_beside_the_guides(clean_database: TestDatabase, tmp_path: Path) -> None:
@@ -73,9 +73,10 @@ async def test_a_failure_says_what_it_would_mean(clean_database: TestDatabase, t
 async def test_the_migration_shows_forecast_and_actual(clean_database: TestDatabase, tmp_path: Path) -> None:
     settings = settings_for(clean_database.url, backup_dir=tmp_path)
     backup = await make(settings, BackupOptions(kinds=frozenset({Kind.TABLES})))
-    assert (await collect(rehearse(backup.path, settings, Control()))).result.ok
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("migration")
+        await until_text(pilot, "not rehearsed", "m starts")
+        assert (await collect(rehearse(backup.path, settings, Control()))).result.ok
         await until_text(pilot, "forecast", "writes wait", "m starts", "Forecast")
         events = migrate(Database(settings), settings, Control(), hold=False)
         assert (await collect(events)).result.ok

@@ -13,6 +13,7 @@ from vagus_tui.journal import store
 from vagus_tui.rollback.advice import Recommendation, advise
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.rollback_advice import CRITERIA, Weight
+from vagus_tui.screens.way_on import next_screen
 
 NO_TO_ALL = {criterion.id: False for criterion in CRITERIA}
 
@@ -124,8 +125,9 @@ async def test_later_writes_are_shown_and_carried_back(clean_database: TestDatab
         await pilot.press("b")
         await until_text(pilot, "Stay on v2")
         await pilot.press("tab", "enter")
-        await until_text(pilot, "Rolled back: v1 is in place")
+        await until_text(pilot, "Rolled back: v1 is in place", "v: what follows")
         await until(pilot, lambda: wizard(pilot).session.standings[Step.ROLLBACK].status is Status.WARN)
+        assert next_screen(wizard(pilot).session) is Step.ROLLBACK
         await pilot.press("v")
         await until_text(pilot, "Send the rollback notice")
         await pilot.press("t")

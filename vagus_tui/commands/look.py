@@ -313,23 +313,30 @@ async def _self_test(name: str | None, *, agreed: bool) -> AsyncGenerator[Event,
 
 
 def check_result(what: str, outcomes: list[CheckEvent]) -> ResultEvent:
-    """The sum of a group of checks: refused when any holds up what depends on it."""
+    """The sum of a group of checks: refused when any holds up what depends on it, or when none could be measured.
+
+    A script that asks for the verification of a database without v2 must not hear that all is well.
+    """
     from vagus_tui.checks.base import blocking
 
     failed = blocking(outcomes)
     counts = Counter(event.status.value for event in outcomes)
-    if not failed:
+    unmeasured = bool(outcomes) and all(event.status is Status.SKIP for event in outcomes)
+    if unmeasured:
+        reasons = dict.fromkeys(event.message for event in outcomes if event.message)
+        message = f"{what}: none of {len(outcomes)} checks could be measured. {' '.join(reasons)}".rstrip()
+    elif not failed:
         warnings = counts["warn"]
         tail = f", {warnings} with a warning" if warnings else ""
         message = f"{what}: {len(outcomes)} checks, none holds anything up{tail}."
     else:
         message = f"{what}: {len(failed)} of {len(outcomes)} checks fail: {', '.join(event.id for event in failed)}."
     return ResultEvent(
-        ok=not failed,
+        ok=not (failed or unmeasured),
         message=message,
-        state="Nothing was changed." if failed else None,
+        state="Nothing was changed." if failed or unmeasured else None,
         figures=dict(counts),
-        exit_status=REFUSED if failed else DONE,
+        exit_status=REFUSED if failed or unmeasured else DONE,
     )
 
 
