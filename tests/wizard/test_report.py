@@ -11,6 +11,8 @@ from tests.wizard.moved import migrated
 from tests.wizard.walk import LARGE, SMALL, Walk, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.database.connection import Connection
 from vagus_tui.journal import store
+from vagus_tui.journal.acceptance import Verdict, record
+from vagus_tui.screens.report import COLUMNS, ReportScreen
 
 HOSTILE = "[/bold] [red]x\x1b[31m"
 
@@ -31,10 +33,18 @@ async def test_runs_steps_and_overrides(clean_database: TestDatabase, clean_conn
     settings = settings_for(clean_database.url)
     await migrated(settings)
     await store.override(clean_conn, "tls", HOSTILE, operator="ada")
+    step = "verification.script.log-in"
+    await record(clean_conn, "7", step, Verdict.FAIL, profile="testers.history", note=HOSTILE, operator="ada")
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("report")
         await until_text(pilot, "Runs 1", "Overrides 1", "migrate", "done")
         await until_text(pilot, "Began the migration on development", "Cut over, writes waited")
+        # Every section can be opened.
+        screen = pilot.app.screen
+        assert isinstance(screen, ReportScreen) and screen.report is not None
+        assert {section.key for section in screen.report.sections} == COLUMNS.keys()
+        open_section(pilot, "acceptance")
+        await until_text(pilot, "Log in to the app", "fail")
         open_section(pilot, "steps")
         await until_text(pilot, "settle-analyze")
         open_section(pilot, "overrides")

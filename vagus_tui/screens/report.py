@@ -75,6 +75,11 @@ COLUMNS: dict[str, tuple[tuple[str, ...], tuple[Column, ...]]] = {
         ("title", "ticked", "operator", "at"),
         (Column("Item"), Column("Signed", 6), Column("By", 10), Column("When", 16)),
     ),
+    "acceptance": (
+        ("step", "verdict", "profile", "operator", "at"),
+        (Column("Step"), Column("How", 5), Column("Profile", 26, wide_only=100), Column("By", 10),
+         Column("When", 16, wide_only=64)),
+    ),
     "backups": (
         ("path", "verified_at", "restored_at", "at"),
         (Column("Where"), Column("Verified", 16), Column("Restored", 16, wide_only=80), Column("Made", 16)),
