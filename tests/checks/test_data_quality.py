@@ -11,6 +11,7 @@ from tests.databases import TestDatabase
 from vagus_tui.checks.base import Context, Group, offending_rows, run_checks
 from vagus_tui.checks.registry import check_by_id, checks_for
 from vagus_tui.events import CheckEvent, Status
+from vagus_tui.migration.gates import gates
 from vagus_tui.sandbox.options import SandboxOptions
 
 HOSTILE_START = "[/red] ';drop table x;--\x1b[31m\u202e"
@@ -127,6 +128,8 @@ async def test_columns_of_another_type_fail_and_the_rules_on_them_say_so(clean_d
         await conn.execute("alter table exercises alter sets type text")
     async with looking_at(clean_database) as context:
         found = await outcomes(context)
+        held = [event async for event in gates(context) if event.id == "dependent-views"][-1]
+    assert held.status is Status.ERROR and "See the check column-types" in (held.message or "")
     assert found["column-types"].status is Status.FAIL
     assert "exercises.sets is text; a number is needed." in (found["column-types"].message or "")
     assert found["exercises-sets"].status is Status.ERROR

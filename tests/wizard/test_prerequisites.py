@@ -10,6 +10,7 @@ from vagus_tui.checks.base import Group
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.events import Status
 from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens import check_detail
 from vagus_tui.screens.check_detail import CheckDetail
 from vagus_tui.screens.fixes import FixScreen
 from vagus_tui.screens.prerequisites import PrerequisitesScreen
@@ -88,13 +89,20 @@ async def test_rows_never_move_when_they_turn(database: TestDatabase) -> None:
         assert ([event.id for event in table(pilot).events], places(pilot)) == before
 
 
-async def test_enter_shows_the_rows_and_escape_leads_back_to_the_same_row(database: TestDatabase) -> None:
+async def test_enter_shows_the_rows_and_escape_leads_back_to_the_same_row(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check_detail, "PAGE_ROWS", 2)
     async with walking(settings_for(database.url)) as pilot:
         await enter(pilot)
         await select(pilot, "plans-null-owner")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, CheckDetail))
-        await until_text(pilot, "Rows 1 to", "user_id", "NULL")
+        await until_text(pilot, "Rows 1 to 2 of 3", "user_id", "NULL", "> next rows")
+        await pilot.press("greater_than_sign")
+        await until_text(pilot, "Rows 3 to 3 of 3", "< previous rows")
+        await pilot.press("less_than_sign")
+        await until_text(pilot, "Rows 1 to 2 of 3")
         await pilot.press("s")
         await until_text(pilot, "select", "copy")
         await pilot.press("c")

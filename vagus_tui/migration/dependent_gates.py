@@ -10,8 +10,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
+from vagus_tui.checks.column_types import misfits
 from vagus_tui.database.dependent_reader import read_dependents
 from vagus_tui.database.dependents import Dependent, Fate, Kind
+from vagus_tui.errors import VagusError
 from vagus_tui.events import Status
 from vagus_tui.migration import function_text
 from vagus_tui.migration.carried import read_bound
@@ -165,6 +167,12 @@ def account(dependent: Dependent, shape: V1Shape) -> tuple[str, ...]:
 
 def _probe(gate: _Gate) -> Callable[[Context], Awaitable[Outcome]]:
     async def probe(context: Context) -> Outcome:
+        if misfits(context.shape):
+            # What becomes of each is tried on v2 made from these very columns.
+            raise VagusError(
+                "It cannot be tried before v1's columns have types that can be mapped.",
+                next_step="See the check column-types.",
+            )
         mine = [one for one in await dependents_of(context) if one.kind in gate.kinds]
         unseen = ""
         if gate.kinds == (Kind.FUNCTION,) and await context.connection.fetchval(_CRON):
