@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.checks.conftest import MakePooler
-from tests.checks.support import looking_at, outcome
+from tests.checks.support import looking_at, outcome, settings_for
 from tests.checks.tls_proxy import CA, OTHER_CA, TlsProxy
 from tests.cli.program import vagus
 from tests.conftest import Connect, MakeDatabase
@@ -22,11 +22,13 @@ from vagus_tui.checks.prerequisites import server as server_checks
 from vagus_tui.checks.prerequisites.tools import cli_program
 from vagus_tui.checks.registry import check_by_id, checks_for, default_group
 from vagus_tui.database import tools as client_tools
+from vagus_tui.database.connection import Database
 from vagus_tui.database.pooling import ConnectionKind, conclude
 from vagus_tui.errors import ConfigurationError, ConnectionFailedError
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.journal.lock import take_lock
-from vagus_tui.journal.state import DatabaseState, State
+from vagus_tui.journal.state import DatabaseState, State, read_state
+from vagus_tui.migration.abandon import abandon
 from vagus_tui.runbook.check_ids import PREREQUISITES
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.settings import Environment
@@ -435,3 +437,33 @@ async def test_another_shape_is_refused_with_what_was_found(
     event = await measured("v1-shape", clean_database)
     assert event.status is Status.FAIL and not event.overridable
     assert said in (event.message or "")
+
+
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        # v1 is told from everything else by these names once it has been moved.
+        ("create table exercises_v1 (like exercises)", "exercises_v1"),
+        ("create sequence workout_days", "workout_days"),
+        ("create type notification_preferences as enum ('a')", "notification_preferences"),
+        ("create schema workout_v1_compat", "workout_v1_compat"),
+    ],
+)
+async def test_names_that_others_have_are_told(statement: str, name: str, clean_database: TestDatabase) -> None:
+    async with clean_database.connect() as conn:
+        await conn.execute(statement)
+    event = await measured("v1-shape", clean_database)
+    assert (event.status, event.measured, event.rows) == (Status.FAIL, "names are taken", 1)
+    assert f" {name} " in (event.message or "").replace(",", " ") and not event.overridable
+
+
+async def test_a_schema_of_somebody_elses_is_never_dropped(clean_database: TestDatabase) -> None:
+    settings = settings_for(clean_database.url)
+    async with clean_database.connect() as conn:
+        await conn.execute("create schema workout_v2; create table workout_v2.precious as select 1 as row")
+        # It is no build of ours, interrupted or not.
+        assert (await read_state(conn)).state is State.V1
+        assert (await measured("v1-shape", clean_database)).status is Status.FAIL
+        async for _ in abandon(Database(settings), settings):
+            pass
+        assert await conn.fetchval("select row from workout_v2.precious") == 1

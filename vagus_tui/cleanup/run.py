@@ -26,6 +26,7 @@ from vagus_tui.migration.steps import Plan, PlanStep
 from vagus_tui.migration.work import open_session, with_retries
 from vagus_tui.rollback import finish
 from vagus_tui.schema import v2
+from vagus_tui.schema.helpers import dropped
 from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.settings import Settings
 
@@ -48,7 +49,7 @@ def drop_step(remains: Remains) -> PlanStep:
         Phase.CLEAN_UP,
         "remove v1's kept tables",
         # v1's own materialized views hold nothing that cannot be worked out, and read only these tables.
-        (f"drop schema if exists {quote(KEPT)} cascade", f"drop table {names}"),
+        (dropped(KEPT), f"drop table {names}"),
         lock="ACCESS EXCLUSIVE on v1's kept tables and on what they refer to (auth.users), for an instant",
         undo="automatic until it is committed; then only a backup",
         tables=tuple(table.relation for table in remains.v1),

@@ -77,8 +77,3 @@ async def read_names(connection: Connection, schema: str, tables: list[str]) -> 
         )
         for row in await connection.fetch(_NAMES, schema, tables)
     }
-
-
-async def schema_exists(connection: Connection, schema: str) -> bool:
-    """Whether the schema is there."""
-    return bool(await connection.fetchval("select exists(select from pg_namespace where nspname = $1)", schema))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from vagus_tui.database.catalog import read_columns, schema_exists
+from vagus_tui.database.catalog import read_columns
 from vagus_tui.database.connection import Connection
 from vagus_tui.journal import store
 from vagus_tui.schema import v1
+from vagus_tui.schema.helpers import ours
 from vagus_tui.schema.v1 import NotV1, V1Shape, recognise
 
 STAGING = "workout_v2"
@@ -101,7 +102,8 @@ async def read_state(connection: Connection) -> DatabaseState:
     left = left and not await connection.fetchval(_LOCK_HELD, LOCK_KEY)
     own, renamed = recognise(found), recognise(found, suffix=v1.SUFFIX)
     v2_in_place = "total_weeks" in found.get(v1.PLANS, {}) and all(name in found for name in v1.HIERARCHY)
-    staged = await schema_exists(connection, STAGING)
+    # Somebody else's schema of that name is no build of ours.
+    staged = bool(await connection.fetchval(f"select {ours(STAGING)}"))
 
     def conclude(state: State, shape: V1Shape | None = None, **more: object) -> DatabaseState:
         return DatabaseState(

@@ -16,7 +16,8 @@ from vagus_tui.journal.state import STAGING, State, read_state
 from vagus_tui.migration import capture, maintenance
 from vagus_tui.migration.work import open_session, with_retries
 from vagus_tui.rollback.finish import take_up
-from vagus_tui.schema.identifiers import qualified, quote
+from vagus_tui.schema.helpers import dropped
+from vagus_tui.schema.identifiers import qualified
 from vagus_tui.schema.v1 import V1Shape
 from vagus_tui.settings import Settings
 
@@ -66,9 +67,8 @@ async def take_back(connection: Connection, shape: V1Shape, settings: Settings, 
                 state=LEFT,
             )
         await connection.execute(f"truncate {capture.CHANGE_LOG}")
-    for schema in (COMPAT, KEPT):
-        await connection.execute(f"drop schema if exists {quote(schema)} cascade")
-    await connection.execute(f"drop schema if exists {quote(STAGING)} cascade")
+    for schema in (COMPAT, KEPT, STAGING):
+        await connection.execute(dropped(schema))
     await maintenance.lower_flag_of_run(connection)
 
 

@@ -18,6 +18,7 @@ from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.survey import PREFERENCES, Survey
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import NamedSql, V2Ddl
+from vagus_tui.schema.helpers import made
 from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.schema.mapping import Prepared, WorkoutMapping
 from vagus_tui.schema.preferences import preferences_upsert
@@ -59,7 +60,7 @@ def prepare_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
                 tables=(name,),
             )
         )
-    statements = [f"create schema {quote(STAGING)}", f"revoke all on schema {quote(STAGING)} from public"]
+    statements = [*made(STAGING), f"revoke all on schema {quote(STAGING)} from public"]
     for table in ddl.tables:
         statements.append(ddl.create_table(table))
         # Until the cut-over: its locks would wait for a vacuum, and a vacuum in the middle of the build helps nobody.

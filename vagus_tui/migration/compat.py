@@ -10,6 +10,7 @@ from vagus_tui.database.dependent_reader import COMPAT
 from vagus_tui.database.privileges import Grant
 from vagus_tui.migration.binding import v1_rows
 from vagus_tui.schema import v1
+from vagus_tui.schema.helpers import made
 from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.schema.v1 import V1Shape
 
@@ -38,7 +39,7 @@ def compat_views(shape: V1Shape, source: str, target: str, major: int) -> list[s
 def compat_statements(shape: V1Shape, source: str, grants: tuple[Grant, ...], major: int) -> list[str]:
     """Make the schema, readable by those who could read v1's tables."""
     statements = [
-        f"create schema {quote(COMPAT)}",
+        *made(COMPAT),
         f"grant usage on schema {quote(COMPAT)} to public",
         *compat_views(shape, source, COMPAT, major),
     ]

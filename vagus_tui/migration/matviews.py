@@ -10,6 +10,7 @@ from vagus_tui.database.dependent_reader import COMPAT, KEPT
 from vagus_tui.database.dependents import Dependent, Fate, Kind
 from vagus_tui.migration.binding import foreign_bases, in_path, translated
 from vagus_tui.migration.survey import Survey
+from vagus_tui.schema.helpers import made
 from vagus_tui.schema.identifiers import literal, qualified, quote
 from vagus_tui.schema.rights import bare
 
@@ -33,7 +34,7 @@ def build_statements(survey: Survey, staging: str) -> list[str]:
     """Build them in the compatibility schema over v2's tables in `staging`, with everything that hangs on them."""
     statements = []
     if rebuilt(survey):
-        statements += [f"create schema {quote(KEPT)}", f"revoke all on schema {quote(KEPT)} from public"]
+        statements += [*made(KEPT), f"revoke all on schema {quote(KEPT)} from public"]
     for view in rebuilt(survey):
         bases = foreign_bases(survey.shape, view.all("table"), view.uses, view.definition)
         body = translated(survey.shape, view.definition, bases, staging)

@@ -120,6 +120,44 @@ def preferences_shape(shape: V1Shape) -> str:
     return kind
 
 
+IN_THE_WAY = "v2, or v1 after the cut-over, must go"
+
+
+async def _plan_names(
+    connection: Connection, shape: V1Shape, names: list[str]
+) -> tuple[tuple[Rename, ...], frozenset[str]]:
+    """What is renamed, and which names of the schema are taken all the same."""
+    relations = {
+        row["relname"]
+        for row in await connection.fetch(
+            "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 "
+            # A table brings a type of its name, so a domain or an enum of that name is in its way too.
+            "union select t.typname from pg_type t join pg_namespace n on n.oid = t.typnamespace "
+            "where n.nspname = $1 and t.typrelid = 0 and t.typcategory <> 'A'",
+            shape.schema,
+        )
+    }
+    tables = await read_names(connection, shape.schema, names)
+    renames = plan_renames(tables, shape, relations)
+    return renames, frozenset(relations - {rename.old for rename in renames})
+
+
+def _in_the_way(shape: V1Shape, taken: frozenset[str]) -> list[str]:
+    wanted = [*v2.TABLES, *([PREFERENCES] if shape.preferences is None else [])]
+    # By these names v1 is known after the cut-over: another table of that name would be taken for it.
+    wanted += [table.name + v1.SUFFIX for table in shape.tables.values() if not shape.renamed]
+    return [name for name in wanted if name in taken]
+
+
+async def names_in_the_way(connection: Connection, shape: V1Shape) -> list[str]:
+    """Names in v1's schema that something else has, and that v2 or the kept v1 needs."""
+    names = [table.name for table in shape.tables.values()]
+    if preferences_kind(shape) == "rows":
+        names.append(PREFERENCES)
+    _, taken = await _plan_names(connection, shape, names)
+    return _in_the_way(shape, taken)
+
+
 async def survey(
     connection: Connection, shape: V1Shape, *, repeat_exercises: bool = False, like: Survey | None = None
 ) -> Survey:
@@ -138,26 +176,10 @@ async def survey(
     preferences = preferences_shape(shape)
     if preferences == "rows":
         names.append(PREFERENCES)
-    relations = {
-        row["relname"]
-        for row in await connection.fetch(
-            "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 "
-            # A table brings a type of its name, so a domain or an enum of that name is in its way too.
-            "union select t.typname from pg_type t join pg_namespace n on n.oid = t.typnamespace "
-            "where n.nspname = $1 and t.typrelid = 0 and t.typcategory <> 'A'",
-            shape.schema,
-        )
-    }
-    tables = await read_names(connection, shape.schema, names)
-    renames = plan_renames(tables, shape, relations)
-    freed = {rename.old for rename in renames}
-    taken = frozenset(relations - freed)
-    in_the_way = [name for name in v2.TABLES if name in taken]
-    if preferences == "none" and PREFERENCES in taken:
-        in_the_way.append(PREFERENCES)
-    if in_the_way:
+    renames, taken = await _plan_names(connection, shape, names)
+    if in_the_way := _in_the_way(shape, taken):
         raise RefusedError(
-            f"There is something named {', '.join(in_the_way)} in schema {shape.schema} where v2 must go.",
+            f"There is something named {', '.join(in_the_way)} in schema {shape.schema} where {IN_THE_WAY}.",
             next_step="Rename it or move it to another schema, then start again.",
         )
     functions = await connection.fetch(

@@ -27,7 +27,7 @@ from vagus_tui.journal.store import Run
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.work import open_session, run_step, with_retries
-from vagus_tui.schema.identifiers import quote
+from vagus_tui.schema.helpers import dropped
 from vagus_tui.settings import Settings
 
 KINDS = ("rollback", "restore", "clean-up")
@@ -131,7 +131,7 @@ async def settle(
 
 async def clear_away(connection: Connection, run: Run | None, *, status: str, error: str | None) -> None:
     """Undo what a rollback had made aside before its commit, and close its run. Safe to repeat."""
-    await connection.execute(f"drop schema if exists {quote(RESTORING)} cascade")
+    await connection.execute(dropped(RESTORING))
     await maintenance.switch_flag(connection, enabled=False)
     if run is not None:
         await store.update_run(connection, run.id, status=status, error=error, finished_at=datetime.now(UTC))

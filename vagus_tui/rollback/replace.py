@@ -24,6 +24,7 @@ from vagus_tui.rollback.take_up import no_rows
 from vagus_tui.schema import v1
 from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.functions import moved, signatures
+from vagus_tui.schema.helpers import dropped, made
 from vagus_tui.schema.identifiers import literal, qualified, quote
 from vagus_tui.schema.rights import bare
 
@@ -68,8 +69,8 @@ class Replacement:
         tables = self.blueprints.tables
         undo = f"drop schema {RESTORING}"
         create = [
-            f"drop schema if exists {quote(RESTORING)} cascade",
-            f"create schema {quote(RESTORING)}",
+            dropped(RESTORING),
+            *made(RESTORING),
             f"revoke all on schema {quote(RESTORING)} from public",
         ]
         for table in tables:
@@ -284,15 +285,15 @@ class Replacement:
             statements += repoint.bound_as_before(survey)
         statements += [
             *self._helpers_gone(known=survey is not None),
-            f"drop schema if exists {quote(STAGING)} cascade",
-            f"drop schema if exists {quote(RESTORING)} cascade",
+            dropped(STAGING),
+            dropped(RESTORING),
         ]
         return statements
 
     def _helpers_gone(self, *, known: bool) -> list[str]:
         """Take away the schemas that helped v2 along; set them aside where no record says what leans on them."""
         if known:
-            return [f"drop schema if exists {quote(name)} cascade" for name in (COMPAT, KEPT)]
+            return [dropped(name) for name in (COMPAT, KEPT)]
         return [
             f"do $vagus$ begin if to_regnamespace({literal(name).strip()}) is not null then\n"
             f"  alter schema {quote(name)} rename to {quote(f'{self.archive}_{name}'[:63])};\nend if; end $vagus$"

@@ -9,6 +9,7 @@ from vagus_tui.migration.survey import PREFERENCES, Survey
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import V2Ddl, sequence_behind
 from vagus_tui.schema.functions import moved, signatures
+from vagus_tui.schema.helpers import dropped
 from vagus_tui.schema.identifiers import qualified, quote
 
 
@@ -55,7 +56,7 @@ def restore_statements(survey: Survey, archive: str) -> list[str]:
     statements.extend(rename_statement(schema, rename, back=True) for rename in survey.functions_in_the_way)
     statements.extend(_sequence_updates(survey))
     statements.extend(repoint.restore_statements(survey, archive))
-    statements.extend(f"drop schema if exists {quote(name)} cascade" for name in (COMPAT, KEPT))
+    statements.extend(dropped(name) for name in (COMPAT, KEPT))
     if survey.preferences == "jsonb":
         relation = qualified(schema, PREFERENCES)
         # Only defaults that nobody has touched since: what users chose stays.

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
+from vagus_tui.database.dependent_reader import COMPAT, KEPT
+from vagus_tui.database.identifiers import quote
 from vagus_tui.events import Status
-from vagus_tui.journal.state import State
+from vagus_tui.journal.state import RESTORING, STAGING, State
+from vagus_tui.migration.survey import IN_THE_WAY, names_in_the_way
 from vagus_tui.schema import v1, v2
+from vagus_tui.schema.helpers import ours
+from vagus_tui.schema.v1 import V1Shape
 
 _DEFAULTS = """
 select r.rolname::text as maker, coalesce(g.rolname, 'public')::text as grantee,
@@ -20,6 +25,20 @@ group by 1, 2
 """
 
 
+async def _in_the_way(context: Context, shape: V1Shape) -> list[str]:
+    """What has a name that the migration needs, a sentence each."""
+    found = [
+        f"There is something named {name} in schema {shape.schema}, where {IN_THE_WAY}."
+        for name in await names_in_the_way(context.connection, shape)
+    ]
+    for schema in (STAGING, COMPAT, KEPT, RESTORING):
+        if await context.connection.fetchval(
+            f"select to_regnamespace($1) is not null and not {ours(schema)}", quote(schema)
+        ):
+            found.append(f"There is a schema {schema} that this program has not made, and needs.")
+    return found
+
+
 async def _v1_shape(context: Context) -> Outcome:
     shape = context.state.shape
     if shape is None:
@@ -31,6 +50,15 @@ async def _v1_shape(context: Context) -> Outcome:
             "not v1",
             f"{reasons} Check that VAGUS_DATABASE_URL is the right database.",
             rows=len(context.state.reasons) or None,
+        )
+    if context.state.state in (State.V1, State.V1_RENAMED, State.ROLLED_BACK) and (
+        found := await _in_the_way(context, shape)
+    ):
+        return Outcome(
+            Status.FAIL,
+            "names are taken",
+            f"{' '.join(found)} Rename it or move it away: nothing that others made is replaced.",
+            rows=len(found),
         )
     detail = []
     for base, table in shape.tables.items():
