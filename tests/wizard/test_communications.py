@@ -180,3 +180,20 @@ async def test_a_banner_does_not_replace_what_users_see_during_maintenance(clean
         await announcement.withdraw(conn)
         assert await announcement.read_announcement(conn) is None
         assert await conn.fetchval("select count(*) from system_maintenance") == 1
+
+
+async def test_a_text_is_written_to_a_file_named_after_it(
+    clean_database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with walking(settings_for(clean_database.url), size=LARGE) as pilot:
+        await pilot.press("3")
+        await until_text(pilot, "Send the announcement")
+        await pilot.press("m")
+        await until_text(pilot, "to a file")
+        await pilot.press("f")
+        await until_text(pilot, "send-the-announcement-e-mail-to-all-users.txt")
+        await pilot.press("enter")
+        written = tmp_path / "send-the-announcement-e-mail-to-all-users.txt"
+        await until(pilot, written.exists)
+    assert "Subject: " in written.read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import ClassVar
 
@@ -81,10 +82,17 @@ class TextView(ModalScreen[None]):
         self.wrapped = not self.wrapped
         self._fill()
 
+    @property
+    def file_name(self) -> str:
+        """A name for the text as a file, after its title."""
+        slug = re.sub(r"[^a-z0-9]+", "-", safe_str(self.view_title).lower()).strip("-")[:60].rstrip("-")
+        return f"{slug or 'text'}.{'sql' if self.language else 'txt'}"
+
     @work(exclusive=True, exit_on_error=False)
     async def action_save(self) -> None:
         """Write the whole of it to a file of the operator's choice."""
-        asked = PathDialog("Write to a file", "It is written as it stands here, uncut.", yes="Write it")
+        body = "It is written as it stands here, uncut."
+        asked = PathDialog("Write to a file", body, yes="Write it", value=self.file_name)
         if path := await self.app.push_screen_wait(asked):
             try:
                 saved = write_text(Path(path), self.text)
