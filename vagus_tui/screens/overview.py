@@ -28,7 +28,7 @@ from vagus_tui.screens.standings import overview_standing
 from vagus_tui.screens.way_on import next_screen, next_words
 from vagus_tui.widgets.marks import STYLES
 
-FINISH = "Finish or clear away the interrupted rollback"
+FINISH = "Finish or clear away"
 
 
 def _relabel(button: Button, label: str) -> None:
@@ -133,7 +133,7 @@ class OverviewScreen(StepScreen):
         go.display = bool(label)
         other.display = interrupted
         _relabel(go, label)
-        _relabel(other, FINISH if self._way_back else "Clean up: drop what was built, v1 untouched")
+        _relabel(other, FINISH if self._way_back else "Clean up, v1 untouched")
         if go.display and self.focused is None and self.is_current:
             go.focus()
 
