@@ -54,7 +54,8 @@ HELP: tuple[ScreenHelp, ...] = (
     ),
     ScreenHelp(
         screen=Screen.VERIFICATION,
-        purpose="Proves data, access and cascades; then the checklists that need people, and the acceptance test.",
+        purpose="Proves data, access and cascades; then the checklists that need people, and the acceptance test, "
+        "person by person.",
         why="Counts can agree on wrong data. Rows are compared one by one, and what real users reach in v1 and in v2; "
         "m shows it user by user. t tests the checks themselves with planted faults.",
         next="All green: release the app. Anything red: Rollback tells you whether to go back.",

@@ -202,7 +202,10 @@ class TimelineScreen(WizardScreen):
         )
         if course is not None:
             lines.append(Content.assemble((course.title, "bold"), f": {course.words}"))
-        if not self.session.now.steps:
+        run = self.session.state.run if self.session.state is not None else None
+        if run is not None and run.kind != "migrate":
+            lines.append(Content(f"The latest run is a {run.kind}; the report draws the migration before it."))
+        elif not self.session.now.steps:
             lines.append(Content("No run has been followed here yet; it is drawn as it goes."))
         elif running is not None:
             lines.append(Content.assemble(("Running ", "bold"), clock(running)))
