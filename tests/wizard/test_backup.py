@@ -32,6 +32,11 @@ async def test_one_is_taken_and_can_be_relied_on(clean_database: TestDatabase, t
         await until(pilot, lambda: wizard(pilot).session.standings[Step.BACKUP].status is Status.PASS)
     (info,) = list_backups(settings)
     assert info.usable and info.restored
+    async with walking(settings, size=SMALL) as pilot:
+        wizard(pilot).action_go("backup")
+        await until_text(pilot, "1 backup", "Back up now")
+        # What there is has the keys, as soon as it was found.
+        await until(pilot, lambda: pilot.app.focused is not None and pilot.app.focused.id == "backups")
 
 
 async def test_only_the_chosen_kinds_are_taken(clean_database: TestDatabase, tmp_path: Path) -> None:

@@ -197,6 +197,7 @@ class BackupScreen(StepScreen):
 
     async def _load(self) -> None:
         found = await asyncio.to_thread(list_backups, self.session.settings)
+        first = not self.infos
         self.infos = {str(info.path): info for info in found}
         self.forecasts = await asyncio.to_thread(lambda: {str(info.path): read_forecast(info.path) for info in found})
         zone = self.session.settings.timezone
@@ -209,6 +210,9 @@ class BackupScreen(StepScreen):
             cells = (mark, moment(info.created, zone), holds or "unreadable", size(info.bytes), info.rows, proved)
             rows.append(Row(str(info.path), cells, style))
         self.query_one("#backups", Rows).set_rows(rows)
+        if first and self.is_current and self.focused is self.query_one("#back-up"):
+            # One arrives before the folder has been read; the arrows are to move in what was found.
+            self.focus_first()
         self._explain()
         if not self.running and self.query_one("#panes", ContentSwitcher).current == "list-pane":
             usable = next((info for info in found if info.usable), None)
