@@ -15,7 +15,16 @@ from vagus_tui.journal import store
 from vagus_tui.journal.progress import StepTimes
 from vagus_tui.runbook.timeline import TIMELINE
 from vagus_tui.screens.timeline import TimelineScreen
-from vagus_tui.screens.timeline_rows import VIEWS, courses, plan_rows, run_rows, run_span, span
+from vagus_tui.screens.timeline_rows import (
+    VIEWS,
+    courses,
+    entry_lines,
+    minute_plan,
+    plan_rows,
+    run_rows,
+    run_span,
+    span,
+)
 from vagus_tui.widgets.axis import Axis, Bar
 from vagus_tui.widgets.format import zone
 from vagus_tui.widgets.gantt import Gantt
@@ -45,6 +54,24 @@ def test_dates_are_those_of_the_operators_calendar_over_a_change_of_the_clocks()
     assert rows["timeline.staging"].status is Status.FAIL
     assert rows["timeline.acceptance-test"].status is Status.WARN
     assert rows["timeline.cut-over"].status is Status.PENDING
+
+
+def test_the_days_are_counted_on_the_operators_clock_wherever_the_moment_was_read_from() -> None:
+    """The database gives T-0 in UTC; a week before 22:00 is 22:00 all the same."""
+    planned = datetime(2027, 3, 30, 20, 0, tzinfo=UTC)
+    announce = next(entry for entry in TIMELINE if entry.id == "timeline.announce")
+    now = planned - timedelta(days=30)
+    assert entry_lines(announce, planned, now, {}, OSLO)[0].startswith("T−7 days is Tue 23 Mar 2027, 22:00: upcoming")
+    copied = minute_plan(planned, {}, OSLO)
+    assert copied[0] == "T−0: Tue 30 Mar 2027, 22:00 CEST"
+    assert copied[1].startswith("Tue 23 Mar 2027, 22:00  T−7 days")
+    # Labels stand where the rows of their day begin, an hour earlier by elapsed time before the change.
+    axis = span(VIEWS[0], planned, now, OSLO)
+    assert (-7 * 86400 + 3600, "23 Mar") in axis.ticks and (7 * 86400, "06 Apr") in axis.ticks
+    [row] = [one for one in plan_rows(VIEWS[0], planned.astimezone(OSLO), now, {}) if one.key == announce.id]
+    assert row.bars[0].start == -7 * 86400 + 3600
+    midnight = datetime(2027, 3, 29, 22, 30, tzinfo=UTC)
+    assert "23 Mar" in {text for at, text in span(VIEWS[0], midnight, now, OSLO).ticks if at < -6 * 86400}
 
 
 def test_every_row_of_the_plan_is_in_some_view_and_the_minutes_hold_the_cut_over() -> None:
@@ -97,7 +124,11 @@ async def test_t_zero_is_set_rows_are_ticked_and_the_run_is_there(
         await pilot.press("T")
         await until(pilot, lambda: isinstance(pilot.app.screen, TimelineScreen))
         await until_text(pilot, "T−0 is not set", "Announce the upgrade")
-        await wizard(pilot).session.plan_for(datetime.now(UTC) + timedelta(days=2))
+        planned = datetime.now(UTC) + timedelta(days=2)
+        await wizard(pilot).session.plan_for(planned)
+        await until(pilot, lambda: wizard(pilot).session.planned is not None)
+        here = wizard(pilot).session.planned
+        assert here == planned and here is not None and here.utcoffset() == planned.astimezone(OSLO).utcoffset()
         await until_text(pilot, "T−0 in", "late")
         gantt = pilot.app.screen.query_one(Gantt)
         assert gantt.items[0].status is Status.FAIL

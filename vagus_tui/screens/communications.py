@@ -18,7 +18,6 @@ from vagus_tui.journal.state import State
 from vagus_tui.migration import announcement
 from vagus_tui.runbook import communications
 from vagus_tui.runbook.messages import (
-    WINDOW,
     Channel,
     Message,
     MessageContext,
@@ -30,7 +29,7 @@ from vagus_tui.runbook.messages import (
 )
 from vagus_tui.runbook.model import Item
 from vagus_tui.runbook.model import Screen as Step
-from vagus_tui.runbook.timeline import Standing, item_standing
+from vagus_tui.runbook.timeline import Standing, at, item_standing
 from vagus_tui.screens.base import StepScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.editing import edit_text
@@ -84,9 +83,8 @@ class CommunicationsScreen(StepScreen):
         )
         self._explain()
         done, total = self.checklist.done
-        planned = self.session.now.planned_at
-        timezone = self.session.settings.timezone
-        when = f"T−0 {moment(planned, timezone)}" if planned else "T−0 is not set"
+        planned = self.session.planned
+        when = f"T−0 {planned:%Y-%m-%d %H:%M %Z}" if planned else "T−0 is not set"
         self.say(Content.assemble(f"{done} of {total} sent · ", (when, "" if planned else STYLES[Status.WARN])))
         self._stand(done, total)
 
@@ -96,10 +94,10 @@ class CommunicationsScreen(StepScreen):
         signed = self.session.now.sign_offs.get(item.id)
         if signed is not None and signed.ticked:
             return Entry(Status.PASS, f"{safe_str(signed.operator, limit=12)} {moment(signed.at, timezone)[5:10]}")
-        planned = self.session.now.planned_at
+        planned = self.session.planned
         if planned is None or item.due is None:
             return Entry(Status.PENDING, item.owner.value)
-        day = moment(planned + item.due, timezone)[5:10]
+        day = moment(at(item.due, planned), timezone)[5:10]
         standing = item_standing(item, planned, datetime.now(UTC), done=False)
         if standing is Standing.LATE:
             return Entry(Status.WARN, f"late {day}")
@@ -247,11 +245,12 @@ class CommunicationsScreen(StepScreen):
             what = "One row of system_maintenance, not enabled: an app that reads its message shows it; nothing closes."
         if not await self.ask(ConfirmDialog(title, f"{message.body}\n\n{what}", yes=yes)):
             return
+        window = session.settings.book.thresholds.window
         async with session.connection("announcement") as connection:
             if channel is Channel.PAGE:
                 await announcement.keep_page(connection, message.body, operator=session.settings.operator)
             else:
-                told = announcement.Announcement(message.body, planned, planned + WINDOW)
+                told = announcement.Announcement(message.body, planned, planned + window)
                 await announcement.announce(connection, told, operator=session.settings.operator)
         await session.refresh()
         self.notify("Kept for the cut-over." if channel is Channel.PAGE else "Written.", markup=False)

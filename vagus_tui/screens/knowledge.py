@@ -146,6 +146,12 @@ class Knowledge:
         return self.now.state
 
     @property
+    def planned(self) -> datetime | None:
+        """T-0 on the operator's own clock, by which whole days are counted; None until it is set."""
+        at = self.now.planned_at
+        return None if at is None else at.astimezone(zone(self.settings.timezone))
+
+    @property
     def production(self) -> bool:
         """Whether this is the environment that asks for more."""
         return self.settings.environment.value == "production"

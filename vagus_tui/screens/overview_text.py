@@ -184,7 +184,7 @@ def risks(session: Session) -> Content:
 
 def timeline(session: Session) -> Content:
     """What happens when, once T−0 is set."""
-    planned = session.now.planned_at
+    planned = session.planned
     rows = [heading("Timeline")]
     if planned is None:
         return lines([*rows, Content.assemble("T−0 is not set. ", ("t", "bold $accent"), " sets it.")])

@@ -22,6 +22,7 @@ from vagus_tui.rollout.app_update import check_folder, keep_outcome
 from vagus_tui.runbook.model import Item
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.rollout import APP_UPDATE, CLEAN_UP, ROLLOUT_PHASES, Command
+from vagus_tui.runbook.timeline import at
 from vagus_tui.screens.cleanup import CleanUpScreen
 from vagus_tui.screens.command_run import CommandRun
 from vagus_tui.screens.dialogs import ConfirmDialog
@@ -82,18 +83,13 @@ class RolloutScreen(ViewedScreen):
             Topic.TEXTS,
         }:
             return
-        planned, zone = self.session.now.planned_at, self.session.settings.timezone
+        planned, zone = self.session.planned, self.session.settings.timezone
 
         def due(command: Command) -> str:
-            return moment(planned + command.due, zone) if planned else "a week before"
+            return moment(at(command.due, planned), zone) if planned else "a week before"
 
         self.query_one("#commands", Rows).set_rows(
-            [
-                Row(
-                    one.id, (one.title, self._ran(one), moment(planned + one.due, zone) if planned else "a week before")
-                )
-                for one in APP_UPDATE
-            ]
+            [Row(one.id, (one.title, self._ran(one), due(one))) for one in APP_UPDATE]
         )
         self._explain_command()
         self.fill_checklist("#phases-list", PHASE_GROUPS)

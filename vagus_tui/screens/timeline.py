@@ -132,7 +132,7 @@ class TimelineScreen(WizardScreen):
 
     def _draw_plan(self) -> None:
         view = next(one for one in VIEWS if one.id == self.view)
-        planned, now = self.session.now.planned_at, utc_now()
+        planned, now = self.session.planned, utc_now()
         rows = plan_rows(view, planned, now, done_entries(self.session), self.rows)
         self.query_one(Gantt).show(rows, span(view, planned, now, self._zone))
 
@@ -160,7 +160,7 @@ class TimelineScreen(WizardScreen):
         return None if elapsed is None else elapsed - left_out_of_hold(self.session.now.steps, utc_now())
 
     def _say(self) -> None:
-        planned = self.session.now.planned_at
+        planned = self.session.planned
         if planned is None:
             self.query_one(TitleLine).set_summary(Content("T−0 is not set: t sets it"))
             return
@@ -170,8 +170,7 @@ class TimelineScreen(WizardScreen):
         late, due = stands.count(Stands.LATE), stands.count(Stands.DUE)
         left = (planned - now).total_seconds()
         count = f"T−0 in {duration(max(left, 0.1))}" if left > 0 else f"T+{duration(-left)}"
-        moment = planned.astimezone(self._zone)
-        parts = [Content(f"{when_words(moment)} {moment.tzname()} · {count}")]
+        parts = [Content(f"{when_words(planned)} {planned.tzname()} · {count}")]
         if late:
             parts.append(Content.styled(f"{MARKS[Status.FAIL]} {late} late", STYLES[Status.FAIL]))
         if due:

@@ -19,6 +19,7 @@ from vagus_tui.runbook.timeline import (
     schedule,
     standing,
 )
+from vagus_tui.runbook.timeline import at as instant
 from vagus_tui.screens.timeline_facts import Done, phase_times
 from vagus_tui.widgets.axis import Bar
 from vagus_tui.widgets.format import clock, duration
@@ -74,18 +75,24 @@ def when_words(at: datetime) -> str:
 
 def span(view: View, planned: datetime | None, now: datetime, zone: tzinfo) -> Span:
     """The axis of a view: real dates once T−0 is set, offsets before that."""
+    here = None if planned is None else planned.astimezone(zone)
     ticks: list[tuple[float, str]] = []
     at = view.start - view.start % view.step
     while at <= view.end:
-        if planned is None:
+        if here is None:
             ticks.append((at, offset_label(timedelta(seconds=at)).replace(" days", " d").replace(" day", " d")))
         else:
-            # Labels stand at whole days, half hours and minutes of the calendar.
-            moment = (planned + timedelta(seconds=at)).astimezone(zone)
-            ticks.append((at, "T−0" if at == 0 else moment.strftime(view.label)))
+            # Labels stand where the rows of the same offset begin: whole days keep the time on the clock.
+            moment = instant(timedelta(seconds=at), here)
+            ticks.append((_apart(moment, here), "T−0" if at == 0 else moment.strftime(view.label)))
         at += view.step
-    present = None if planned is None else (now - planned).total_seconds()
+    present = None if here is None else _apart(now, here)
     return Span(view.start, view.end, tuple(ticks), present, 0.0)
+
+
+def _apart(later: datetime, earlier: datetime) -> float:
+    """Seconds that pass between two moments; those of one time zone would be taken apart by the clock."""
+    return (later.astimezone(UTC) - earlier.astimezone(UTC)).total_seconds()
 
 
 def plan_rows(
@@ -115,11 +122,11 @@ def _unplanned(entry: TimelineEntry) -> GanttRow:
 def _planned(one: ScheduledEntry, planned: datetime, now: datetime, done: Done) -> GanttRow:
     entry = one.entry
     how = standing(one, now, done)
-    start = (one.starts_at - planned).total_seconds()
-    end = None if one.ends_at is None else (one.ends_at - planned).total_seconds()
+    start = _apart(one.starts_at, planned)
+    end = None if one.ends_at is None else _apart(one.ends_at, planned)
     bars = [Bar(start, end, *_FILL[how])]
     if (at := done.get(entry.id)) is not None:
-        moment = (at - planned).total_seconds()
+        moment = _apart(at, planned)
         bars.append(Bar(moment, moment, "◆", "bold $success"))
     return GanttRow(entry.id, STATUS[how], offset_label(entry.offset), entry.action, entry.owner.value, tuple(bars))
 
@@ -128,17 +135,17 @@ def entry_lines(entry: TimelineEntry, planned: datetime | None, now: datetime, d
     """What there is to say about a row: when by the calendar, how it stands, who, for how long, what to mind."""
     lines = [f"{entry.owner.value}, {duration_label(entry.duration)}, on {entry.screen.label}"]
     if planned is not None:
-        [one] = schedule(planned, [entry])
+        [one] = schedule(planned.astimezone(zone), [entry])
         how = standing(one, now, done)
-        words = f"{offset_label(entry.offset)} is {when_words(one.starts_at.astimezone(zone))}: {how.value}"
+        words = f"{offset_label(entry.offset)} is {when_words(one.starts_at)}: {how.value}"
         at = done.get(entry.id)
         if how is Standing.DONE and at is not None:
-            late = (at - (one.ends_at or at)).total_seconds()
+            late = _apart(at, one.ends_at or at)
             words += f" {when_words(at.astimezone(zone))}{f', {duration(late)} late' if late > 0 else ', in time'}"
         elif how is Standing.LATE and one.ends_at is not None:
-            words += f" by {duration((now - one.ends_at).total_seconds())}"
+            words += f" by {duration(_apart(now, one.ends_at))}"
         elif how is Standing.UPCOMING:
-            words += f", in {duration((one.starts_at - now).total_seconds())}"
+            words += f", in {duration(_apart(one.starts_at, now))}"
         lines.insert(0, words)
     if entry.note:
         lines.append(entry.note)
@@ -240,11 +247,12 @@ def minute_plan(
     planned: datetime, done: Mapping[str, datetime | None], zone: tzinfo, rows: Sequence[TimelineEntry] = TIMELINE
 ) -> list[str]:
     """The plan as text, one line per row, for the clipboard."""
-    lines = [f"T−0: {when_words(planned.astimezone(zone))} {planned.astimezone(zone).tzname()}"]
-    for one in schedule(planned, rows):
+    here = planned.astimezone(zone)
+    lines = [f"T−0: {when_words(here)} {here.tzname()}"]
+    for one in schedule(here, rows):
         mark = "done" if one.entry.id in done else "open"
         lines.append(
-            f"{when_words(one.starts_at.astimezone(zone))}  {offset_label(one.entry.offset):<12} {one.entry.action}"
+            f"{when_words(one.starts_at)}  {offset_label(one.entry.offset):<12} {one.entry.action}"
             f" · {one.entry.owner.value}, {duration_label(one.entry.duration)} · {mark}"
         )
     return lines
