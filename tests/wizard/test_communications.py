@@ -56,6 +56,9 @@ async def test_texts_follow_the_planned_date_and_can_be_copied(clean_database: T
         await until_text(pilot, "Subject:", "back")
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, CommunicationsScreen))
+        # Help says more of a key than the footer has room for.
+        await pilot.press("question_mark")
+        await until_text(pilot, "copy text: copy the selected item's text to the clipboard")
 
 
 async def test_what_is_late_says_so(clean_database: TestDatabase) -> None:

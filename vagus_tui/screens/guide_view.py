@@ -22,6 +22,7 @@ from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.marks import MARKS, STYLES
+from vagus_tui.widgets.search_field import SearchField
 from vagus_tui.widgets.section_list import SectionList
 from vagus_tui.widgets.text import fitted, safe
 from vagus_tui.widgets.title import TitleLine
@@ -94,7 +95,7 @@ class GuideScreen(WizardScreen):
         yield HeaderLine(self.session)
         with Vertical(id="detail"):
             yield TitleLine("The guide")
-            yield Input(placeholder="/ narrows the list", id="guide-search", compact=True, max_length=100)
+            yield SearchField("/ narrows the list", id="guide-search")
             with Vertical(classes="split"):
                 yield GuideList(id="guide-list")
                 yield DetailPanel(id="guide-detail")

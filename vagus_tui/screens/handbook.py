@@ -22,6 +22,7 @@ from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.format import plural
 from vagus_tui.widgets.header import HeaderLine
+from vagus_tui.widgets.search_field import SearchField
 from vagus_tui.widgets.section_list import SectionList
 from vagus_tui.widgets.text import fitted, safe, safe_block
 from vagus_tui.widgets.title import TitleLine
@@ -124,7 +125,7 @@ class HandbookScreen(WizardScreen):
         yield HeaderLine(self.session)
         with Vertical(id="detail"):
             yield TitleLine("Runbook")
-            yield Input(placeholder="contacts, questions, risks … type to search", id="leaf-search", compact=True)
+            yield SearchField("contacts, questions, risks … type to search", id="leaf-search")
             yield Static("", id="rows-note")
             with Vertical(classes="split"):
                 yield LeafList(id="leaves")

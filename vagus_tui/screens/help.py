@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
@@ -18,12 +18,17 @@ from vagus_tui.widgets.footer import KeyFooter, key_name
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
 from vagus_tui.widgets.text import safe, safe_str
 
-KEY_WIDTH = 14
 LEFT_OUT = (
     "guide",
     "timeline",
     "plans",
     "runbook",
+    "watch",
+    "app.watch",
+    "app.plans",
+    "app.guide",
+    "app.timeline",
+    "acknowledge",
     "scroll_",
     "page_",
     "go(",
@@ -40,23 +45,28 @@ LEFT_OUT = (
 
 
 def keys_of(screen: Screen[object]) -> list[tuple[str, str]]:
-    """Every key that does something on a screen now, with what it does; keys of one action share a line."""
+    """Every key that does something on a screen now, and what; keys of one action share a line.
+
+    What works on every screen is left to the list of that.
+    """
     found: dict[str, tuple[list[str], str]] = {}
-    for key, (_node, binding, enabled, _tooltip) in screen.active_bindings.items():
+    for key, (_node, binding, enabled, tooltip) in screen.active_bindings.items():
         if not binding.description or not enabled or binding.action.startswith(LEFT_OUT):
             continue
-        names, _ = found.setdefault(binding.action, ([], safe_str(binding.description)))
+        words = f"{binding.description}: {tooltip}" if tooltip else binding.description
+        names, _ = found.setdefault(binding.action, ([], safe_str(words)))
         name = binding.key_display or key_name(key)
         if name not in names:
             names.append(name)
     return [(" ".join(names), description) for names, description in found.values()]
 
 
-def key_table(rows: Sequence[tuple[str, str]]) -> Content:
-    """Keys and what they do, in two columns."""
-    return Content("\n").join(
-        Content.assemble((f"{keys:<{KEY_WIDTH}}", "bold $accent"), " ", description) for keys, description in rows
-    )
+def key_table(rows: Sequence[tuple[str, str]]) -> ComposeResult:
+    """Keys and what they do, in two columns; what is long wraps within its own."""
+    for keys, words in rows:
+        yield Horizontal(
+            Static(Content.styled(keys, "bold $accent"), classes="key"), Static(safe(words)), classes="key-row"
+        )
 
 
 class HelpScreen(ModalScreen[None]):
@@ -84,9 +94,11 @@ class HelpScreen(ModalScreen[None]):
                 if self.topic:
                     yield Static(safe(self.topic, lines=True, limit=4000), classes="paragraph")
                 yield Static(Content.styled("Keys here", "bold"))
-                yield Static(key_table(self.keys), classes="paragraph")
+                with Vertical(classes="paragraph keys"):
+                    yield from key_table(self.keys)
                 yield Static(Content.styled("Everywhere", "bold"))
-                yield Static(key_table(EVERYWHERE), classes="paragraph")
+                with Vertical(classes="paragraph keys"):
+                    yield from key_table(EVERYWHERE)
                 yield Static(Content.styled("Marks", "bold"))
                 yield Static(
                     Content("   ").join(

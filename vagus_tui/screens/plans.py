@@ -20,6 +20,7 @@ from vagus_tui.screens.pick import PickDialog
 from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.plan_lists import PlanList
+from vagus_tui.widgets.search_field import SearchField
 from vagus_tui.widgets.text import safe
 from vagus_tui.widgets.title import TitleLine
 
@@ -59,9 +60,7 @@ class PlansScreen(WizardScreen):
         yield HeaderLine(self.session)
         with Vertical(id="detail"):
             yield TitleLine("Plans")
-            yield Input(
-                placeholder="plan name, user's address, or an id", id="plan-search", compact=True, max_length=200
-            )
+            yield SearchField("plan name, user's address, or an id", id="plan-search")
             yield Static("", id="rows-note")
             yield PlanList(id="plans")
         yield KeyFooter()
