@@ -17,6 +17,7 @@ from vagus_tui.runbook.timeline import TIMELINE
 from vagus_tui.screens.timeline import TimelineScreen
 from vagus_tui.screens.timeline_rows import (
     VIEWS,
+    WorkClock,
     courses,
     entry_lines,
     minute_plan,
@@ -100,6 +101,28 @@ def test_the_run_is_drawn_beside_its_rehearsal() -> None:
     rows = run_rows(list(found.values()))
     assert sum(row.what == "  as rehearsed" for row in rows) == 2
     assert run_span(list(found.values()), 45.0).end > 45
+
+
+def test_time_in_which_nobody_was_at_work_is_no_part_of_a_phase() -> None:
+    """Killed after 5 s, taken up again an hour later, done 10 s after that: a build of 15 s."""
+    begun = datetime(2026, 3, 1, 21, 0, tzinfo=UTC)
+    heard = begun + timedelta(seconds=5)
+    again = begun + timedelta(hours=1)
+
+    def step(name: str, phase: Phase, start: datetime, end: datetime | None) -> StepTimes:
+        state = StepState.DONE if end else StepState.PROGRESS
+        return StepTimes(StepEvent(id=name, phase=phase, title="", state=state), start, end, end or heard)
+
+    killed = [step("a", Phase.BUILD, begun, begun + timedelta(seconds=4)), step("b", Phase.BUILD, begun, None)]
+    broken = {one.phase: one for one in courses(killed, None, heard, broken=True)}
+    assert broken[Phase.BUILD].status is Status.WARN and broken[Phase.BUILD].took == 5
+    resumed = [killed[0], step("b", Phase.BUILD, again, again + timedelta(seconds=10))]
+    resumed.append(step("c", Phase.PROVE, again + timedelta(seconds=10), again + timedelta(seconds=12)))
+    now = again + timedelta(minutes=1)
+    found = {one.phase: one for one in courses(resumed, None, now)}
+    assert found[Phase.BUILD].took == 14 and found[Phase.BUILD].status is Status.PASS
+    assert found[Phase.PROVE].actual == (14, 16)
+    assert WorkClock(resumed, now).left_out == 3596
 
 
 def test_a_hold_of_hours_leaves_room_for_the_rest() -> None:

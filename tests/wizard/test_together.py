@@ -7,6 +7,7 @@ from tests.wizard.walk import LARGE, screen_text, settings_for, until, until_tex
 from vagus_tui.control import Control
 from vagus_tui.events import Phase, StepState
 from vagus_tui.journal.state import State
+from vagus_tui.migration.dependent_gates import DEPENDENT_GATES
 from vagus_tui.migration.runner import migrate
 from vagus_tui.runbook.communications import WEEK_BEFORE
 from vagus_tui.screens.reading import POLL_SECONDS, WATCH_SECONDS
@@ -68,6 +69,15 @@ async def test_the_second_watches_the_first_run_and_cannot_start_one(clean_datab
         assert builds and all(step.state is StepState.DONE for step in builds)
         assert sum(step.rows or 0 for step in builds) > 0
         await until_text(marie, "build", "prove")
+        # What she has not checked herself hides nothing of it, and her gates take no locks that it would wait for.
+        assert "Locked by" not in screen_text(marie)
+        kept = {gate.id: gate for gate in other.own_gates}
+        await other.refresh_gates()
+        again = {gate.id: gate for gate in other.own_gates}
+        assert again.keys() == kept.keys() > {check.id for check in DEPENDENT_GATES}
+        assert all(again[check.id] == kept[check.id] for check in DEPENDENT_GATES)
+        async with clean_database.connect() as conn:
+            assert not await conn.fetchval("select to_regnamespace('workout_v2_trial') is not null")
         # Neither key nor command starts a second one, nor takes this one away.
         keys = {binding.action for _, binding, enabled, _ in marie.app.screen.active_bindings.values() if enabled}
         assert not keys & {"migrate", "resume", "abandon", "cut_over", "stop"}

@@ -176,6 +176,19 @@ async def test_nobody_stands_for_two_profiles(clean_database: TestDatabase, clea
     assert await _testers(clean_database.url, clean_conn) == before
 
 
+async def test_the_one_person_with_templates_is_asked_about_them(
+    clean_database: TestDatabase, clean_conn: Connection
+) -> None:
+    """Who trains most would else be spent on the profile of those with completed plans."""
+    before = await _testers(clean_database.url, clean_conn)
+    busy = before["testers.history"][0]
+    await clean_conn.execute("update workout_plans set is_template = false")
+    await clean_conn.execute("update workout_plans set is_template = true where user_id::text = $1", busy)
+    found = await _testers(clean_database.url, clean_conn)
+    assert found["testers.templates"] == [busy] and busy not in found["testers.history"]
+    assert len(found["testers.history"]) == len(before["testers.history"])
+
+
 async def test_proposals_do_without_optional_columns(clean_database: TestDatabase, clean_conn: Connection) -> None:
     await clean_conn.execute("drop table coach_clients cascade")
     await clean_conn.execute("alter table workout_plans drop column is_template cascade, drop column is_active cascade")

@@ -124,11 +124,15 @@ async def suggest_testers(context: Context, begun: Mapping[str, str] | None = No
             found.plans, found.sessions, found.active, found.ended, found.template, None, found.coach_active
         )
     queries = _queries(found)
+    candidates = {
+        profile: await context.connection.fetch(queries[profile.id], SPARE) if profile.id in queries else []
+        for profile in TESTER_PROFILES
+    }
     begun = dict(begun or {})
     taken = set(begun)
-    chosen: dict[str, tuple[Tester, ...]] = {}
-    for profile in TESTER_PROFILES:
-        rows = await context.connection.fetch(queries[profile.id], SPARE) if profile.id in queries else []
+    chosen: dict[str, tuple[Tester, ...]] = {profile.id: () for profile in TESTER_PROFILES}
+    # Whoever alone has templates is not spent on a profile that many others fit.
+    for profile, rows in sorted(candidates.items(), key=lambda found: len(found[1]) - found[0].wanted):
         figures = {row["user_id"]: row["figures"] for row in rows}
         picked = sorted(person for person, theirs in begun.items() if theirs == profile.id)
         picked += [person for person in figures if person not in taken][: max(0, profile.wanted - len(picked))]

@@ -42,7 +42,7 @@ on conflict (run_id, step) do update set phase = excluded.phase, title = exclude
   ended_at = excluded.ended_at
 """
 _READ = """
-select step as id, phase, title, state, rows, total, unit, seconds, message, started_at, ended_at
+select step as id, phase, title, state, rows, total, unit, seconds, message, started_at, ended_at, at
 from vagus_migration.progress where run_id = $1 order by started_at, step
 """
 
@@ -65,11 +65,12 @@ Work = Callable[[Emit], Awaitable[ResultEvent]]
 
 @dataclass(frozen=True, slots=True)
 class StepTimes:
-    """A step of a run as others see it, and when it began and ended by the server's clock."""
+    """A step of a run as others see it, and when it began, ended and was last heard of by the server's clock."""
 
     event: StepEvent
     started_at: datetime
     ended_at: datetime | None
+    heard_at: datetime | None = None
 
 
 class _Publisher:
@@ -175,11 +176,11 @@ async def read_progress(connection: Connection, run_id: UUID) -> list[StepTimes]
     steps = []
     for row in await connection.fetch(_READ, run_id):
         values = dict(row)
-        started_at, ended_at = values.pop("started_at"), values.pop("ended_at")
+        started_at, ended_at, heard_at = (values.pop(name) for name in ("started_at", "ended_at", "at"))
         if values["id"] == NOTE:
             continue
         event = StepEvent(**{**values, "phase": Phase(values["phase"]), "state": StepState(values["state"])})
-        steps.append(StepTimes(event, started_at, ended_at))
+        steps.append(StepTimes(event, started_at, ended_at, heard_at))
     return steps
 
 

@@ -26,7 +26,7 @@ MOVABLE = frozenset({State.V1, State.V1_RENAMED, State.ROLLED_BACK, State.BUILDI
 MIGRATE = "migrate"
 """The name of the job that migrates."""
 
-BEARING = frozenset({Topic.LINK, Topic.STATE, Topic.SIGN_OFFS, Topic.OVERRIDES, Topic.BACKUPS})
+BEARING = frozenset({Topic.LINK, Topic.STATE, Topic.LOCK, Topic.SIGN_OFFS, Topic.OVERRIDES, Topic.BACKUPS})
 
 UNCHECKED = CheckEvent(
     id="prerequisites-checked",
@@ -129,7 +129,8 @@ class Checking(Reading):
         A run that is under way has passed its gates. What fails since is asked about before the cut-over (`failing`),
         and must not hide what the run shows.
         """
-        if step is Step.MIGRATION and self.job is not None and self.job.running and self.job.name == MIGRATE:
+        ours = self.job is not None and self.job.running and self.job.name == MIGRATE
+        if step is Step.MIGRATION and (ours or self.watched is not None):
             return ()
         return self.failing(step)
 
@@ -172,24 +173,31 @@ class Checking(Reading):
     async def refresh_gates(self) -> None:
         """Measure the gates that no other group has (state, backup, messages to users), then judge.
 
+        While somebody is at work, those that hold locks on v1 to try definitions on are left as they were measured:
+        a cut-over would have to wait for them.
+
         Raises:
             VagusError: there is no connection.
         """
         if self.state is None or self.state.state not in MOVABLE:
             self.own_gates = ()
         else:
+            from vagus_tui.migration.dependent_gates import DEPENDENT_GATES
             from vagus_tui.migration.gates import OWN_GATES, overridden
 
+            busy = self.now.lock is not None or (self.job is not None and self.job.running)
+            held_back = {check.id for check in DEPENDENT_GATES} if busy else set()
+            before = tuple(event for event in self.own_gates if event.id in held_back)
+            checks = tuple(check for check in OWN_GATES if check.id not in held_back)
             async with self.context("gates") as context:
                 allowed = await store.overrides(context.connection)
                 under_way = (Status.PENDING, Status.RUNNING)
-                self.own_gates = tuple(
-                    [
-                        overridden(event, allowed)
-                        async for event in run_checks(OWN_GATES, context)
-                        if event.status not in under_way
-                    ]
-                )
+                measured = [
+                    overridden(event, allowed)
+                    async for event in run_checks(checks, context)
+                    if event.status not in under_way
+                ]
+                self.own_gates = (*measured, *(overridden(event, allowed) for event in before))
         self.judge()
 
     def _gates_later(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from typing import ClassVar
 
 from textual import on
@@ -23,6 +23,7 @@ from vagus_tui.screens.timeline_facts import done_entries
 from vagus_tui.screens.timeline_rows import (
     VIEWS,
     PhaseCourse,
+    WorkClock,
     courses,
     entry_lines,
     left_out_of_hold,
@@ -140,8 +141,19 @@ class TimelineScreen(WizardScreen):
     def _zone(self) -> tzinfo:
         return zone(self.session.settings.timezone)
 
+    @property
+    def _broken(self) -> bool:
+        """Whether the run has broken off, and nobody is at it."""
+        return self.session.state is not None and self.session.state.interrupted
+
+    @property
+    def _present(self) -> datetime:
+        """Up to when the run is drawn: now, or when one that has broken off was last heard of."""
+        heard = [step.heard_at for step in self.session.now.steps if step.heard_at is not None]
+        return max(heard) if self._broken and heard else utc_now()
+
     def _courses(self) -> list[PhaseCourse]:
-        return courses(self.session.now.steps, self.forecast, utc_now())
+        return courses(self.session.now.steps, self.forecast, self._present, broken=self._broken)
 
     def _draw_run(self) -> None:
         found = self._courses()
@@ -150,14 +162,16 @@ class TimelineScreen(WizardScreen):
     def _elapsed(self) -> float | None:
         """Seconds since the run began, while it goes on."""
         state, steps = self.session.state, self.session.now.steps
-        if state is None or state.run is None or state.run.finished_at is not None or not steps:
+        if state is None or state.run is None or state.run.finished_at is not None or not steps or self._broken:
             return None
         return (utc_now() - min(step.started_at for step in steps)).total_seconds()
 
     def _drawn(self) -> float | None:
-        """Where now is on the axis, which leaves most of a long hold out."""
-        elapsed = self._elapsed()
-        return None if elapsed is None else elapsed - left_out_of_hold(self.session.now.steps, utc_now())
+        """Where now is on the axis, which leaves out most of a long hold, and when nothing was at work."""
+        if self._elapsed() is None:
+            return None
+        steps, now = self.session.now.steps, utc_now()
+        return WorkClock(steps, now)(now) - left_out_of_hold(steps, now)
 
     def _say(self) -> None:
         planned = self.session.planned
@@ -208,6 +222,11 @@ class TimelineScreen(WizardScreen):
             lines.append(Content("No run has been followed here yet; it is drawn as it goes."))
         elif running is not None:
             lines.append(Content.assemble(("Running ", "bold"), clock(running)))
+        elif self._broken:
+            when = f"It has broken off, {ago(self._present)}, and nobody is at it; Migration goes on with it."
+            lines.append(Content.styled(when, STYLES[Status.WARN]))
+        if left_out := WorkClock(self.session.now.steps, self._present).left_out:
+            lines.append(Content(f"Left out: {duration(left_out)} in which nothing was at work."))
         if self.forecast is None:
             lines.append(Content.styled("No rehearsal: a rehearsal on Backup gives the forecast.", "$text-muted"))
         else:

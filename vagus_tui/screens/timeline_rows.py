@@ -26,6 +26,8 @@ from vagus_tui.widgets.format import clock, duration
 from vagus_tui.widgets.gantt import GanttRow, Span
 
 HOUR, DAY = 3600.0, 86400.0
+IDLE_SECONDS = 3.0
+"""How long no step has to be at work for a stretch to be no part of the run's work."""
 RUN_PHASES = (
     (Phase.PREPARE, "Prepare"),
     (Phase.BUILD, "Build v2 beside v1"),
@@ -181,20 +183,53 @@ class PhaseCourse:
         return ", ".join(parts) or "not yet"
 
 
+def idle_stretches(steps: Sequence[StepTimes], now: datetime) -> list[tuple[datetime, datetime]]:
+    """When no step was at work within the run: it had broken off and was taken up again, or was paused."""
+    found: list[tuple[datetime, datetime]] = []
+    reached: datetime | None = None
+    for start, end in sorted((step.started_at, step.ended_at or now) for step in steps):
+        if reached is not None and (start - reached).total_seconds() > IDLE_SECONDS:
+            found.append((reached, start))
+        reached = end if reached is None else max(reached, end)
+    return found
+
+
+class WorkClock:
+    """Seconds since a run began, without those in which nothing was at work."""
+
+    def __init__(self, steps: Sequence[StepTimes], now: datetime) -> None:
+        self.begun = min((step.started_at for step in steps), default=now)
+        self.idle = idle_stretches(steps, now)
+
+    def __call__(self, at: datetime) -> float:
+        left_out = sum((min(end, at) - start).total_seconds() for start, end in self.idle if start < at)
+        return (at - self.begun).total_seconds() - left_out
+
+    @property
+    def left_out(self) -> float:
+        """Seconds in which nothing was at work."""
+        return sum((end - start).total_seconds() for start, end in self.idle)
+
+
 def left_out_of_hold(steps: Sequence[StepTimes], now: datetime) -> float:
     """Seconds of the hold that are not drawn: it takes at most half as much room as the work before it."""
-    begun = min((step.started_at for step in steps), default=None)
     times = phase_times(steps, Phase.HOLD)
-    if begun is None or times is None:
+    if times is None:
         return 0.0
-    worked = (times[0] - begun).total_seconds()
-    held = ((times[1] or now) - times[0]).total_seconds()
+    seconds = WorkClock(steps, now)
+    worked = seconds(times[0])
+    held = seconds(times[1] or now) - worked
     return max(0.0, held - max(worked / 2, 2.0))
 
 
-def courses(steps: Sequence[StepTimes], forecast: Forecast | None, now: datetime) -> list[PhaseCourse]:
-    """Every phase of the run, forecast and actual. What goes on is drawn up to now."""
-    begun = min((step.started_at for step in steps), default=None)
+def courses(
+    steps: Sequence[StepTimes], forecast: Forecast | None, now: datetime, *, broken: bool = False
+) -> list[PhaseCourse]:
+    """Every phase of the run, forecast and actual. What goes on is drawn up to now.
+
+    `broken`: the run has broken off, so that what had no end goes on no longer; `now` is when it was last heard of.
+    """
+    seconds_at = WorkClock(steps, now)
     found: list[PhaseCourse] = []
     reached = cut = 0.0
     for phase, title in RUN_PHASES:
@@ -202,16 +237,17 @@ def courses(steps: Sequence[StepTimes], forecast: Forecast | None, now: datetime
         planned = None if seconds is None else (reached, reached + seconds)
         times = phase_times(steps, phase)
         actual, took, status = None, None, Status.PENDING
-        if times is not None and begun is not None:
+        if times is not None:
             start, end = times
-            actual = ((start - begun).total_seconds(), ((end or now) - begun).total_seconds())
+            actual = (seconds_at(start), seconds_at(end or now))
             took = actual[1] - actual[0]
             actual = (actual[0] - cut, actual[1] - cut)
             if phase is Phase.HOLD:
                 cut = left_out_of_hold(steps, now)
                 actual = (actual[0], actual[1] - cut)
             failed = any(step.event.phase is phase and step.event.state is StepState.FAILED for step in steps)
-            status = Status.FAIL if failed else Status.RUNNING if end is None else Status.PASS
+            under_way = Status.WARN if broken else Status.RUNNING
+            status = Status.FAIL if failed else under_way if end is None else Status.PASS
         found.append(PhaseCourse(phase, title, status, planned, actual, took))
         reached += seconds or 0.0
     return found
@@ -231,7 +267,7 @@ def run_rows(found: Sequence[PhaseCourse]) -> list[GanttRow]:
 
 
 def _run_style(status: Status) -> str:
-    return {Status.FAIL: "$error", Status.RUNNING: "$accent"}.get(status, "$success")
+    return {Status.FAIL: "$error", Status.WARN: "$warning", Status.RUNNING: "$accent"}.get(status, "$success")
 
 
 def run_span(found: Sequence[PhaseCourse], running: float | None) -> Span:
