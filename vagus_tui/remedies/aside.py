@@ -161,8 +161,7 @@ async def preview_aside(remedy: Remedy, context: Context) -> Preview:
 
 
 def _whole_rows(names: Names, remedy: Remedy) -> str:
-    columns = ["id", *(name for name in names.shape.tables[remedy.rule.table].columns if name != "id")]
-    listed = ", ".join(f"t.{quote(name)}" for name in columns)
+    listed = remedy.rule.listed(names)
     return f"select {listed} from {names.table(remedy.rule.table)} t where {remedy.condition(names)}"
 
 

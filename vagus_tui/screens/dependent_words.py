@@ -28,12 +28,12 @@ def _title(dependent: Dependent) -> str:
     return f"{dependent.kind.value} {dependent.title}"
 
 
-def dependent_rows(dependents: Sequence[Dependent]) -> list[Row]:
-    """A row per dependent, after the plan's steps."""
+def dependent_rows(dependents: Sequence[Dependent], *, rehearsed: bool) -> list[Row]:
+    """A row per dependent, after the plan's steps; with a cell for the forecast where the steps have one."""
     return [
         Row(
             f"{POINTING}{number}",
-            (_FATES[one.fate], _title(one), None, "", one.reason),
+            (_FATES[one.fate], _title(one), None, *([""] if rehearsed else []), one.reason),
             "$warning" if one.fate is Fate.PERSON else "",
         )
         for number, one in enumerate(dependents)

@@ -13,25 +13,32 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
+from vagus_tui.widgets.footer import KeyFooter
+from vagus_tui.widgets.hanging import Hanging
 from vagus_tui.widgets.text import safe, safe_block
 
 Result = TypeVar("Result")
+Text = Content | Hanging | str
+"""What a dialog says; a plain string may come from outside."""
 
 
 class Dialog(ModalScreen[Result], Generic[Result]):
     """A framed question. Escape gives the harmless answer; arrows move between the buttons."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Cancel"),
+        Binding("escape", "cancel", "cancel", key_display="esc"),
+        Binding("tab", "next", "move"),
+        Binding("pagedown", "scroll_text(1)", "more"),
+        Binding("pageup", "scroll_text(-1)", show=False),
         Binding("left,up", "app.focus_previous", show=False),
         Binding("right,down", "app.focus_next", show=False),
     ]
     AUTO_FOCUS = "#cancel"
 
-    def __init__(self, title: str, body: Content | str, *, danger: bool = False) -> None:
+    def __init__(self, title: str, body: Text, *, danger: bool = False) -> None:
         super().__init__()
         self.dialog_title = title
-        self.body = body if isinstance(body, Content) else safe_block(body)
+        self.body = safe_block(body) if isinstance(body, str) else body
         self.danger = danger
 
     def compose(self) -> ComposeResult:
@@ -43,6 +50,28 @@ class Dialog(ModalScreen[Result], Generic[Result]):
                 yield from self.compose_question()
             with Horizontal(id="dialog-buttons"):
                 yield from self.compose_buttons()
+        yield KeyFooter()
+
+    def on_resize(self) -> None:
+        """Whether all of the text is in view depends on the window, and with it the keys."""
+        self.call_after_refresh(self.refresh_bindings)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only the keys that do something: there is more than one thing to go to, or more text than fits."""
+        if action == "next":
+            return len(self.focus_chain) > 1
+        if action == "scroll_text":
+            return self.is_mounted and self.query_one("#dialog-body", VerticalScroll).max_scroll_y > 0
+        return True
+
+    def action_next(self) -> None:
+        """The focus goes on."""
+        self.focus_next()
+
+    def action_scroll_text(self, direction: int) -> None:
+        """A page of the text down or up."""
+        body = self.query_one("#dialog-body", VerticalScroll)
+        body.scroll_relative(y=direction * max(1, body.size.height - 1), animate=False)
 
     def compose_question(self) -> ComposeResult:
         """What stands between the text and the buttons."""
@@ -73,7 +102,7 @@ def button(label: str, id: str, *, danger: bool = False, disabled: bool = False)
 class ConfirmDialog(Dialog[bool]):
     """Yes or no, where the buttons say what happens."""
 
-    def __init__(self, title: str, body: Content | str, *, yes: str, no: str = "Cancel", danger: bool = False) -> None:
+    def __init__(self, title: str, body: Text, *, yes: str, no: str = "Cancel", danger: bool = False) -> None:
         super().__init__(title, body, danger=danger)
         self.yes = yes
         self.no = no
@@ -98,7 +127,7 @@ class TypedConfirmDialog(Dialog[bool]):
 
     AUTO_FOCUS = "#typed"
 
-    def __init__(self, title: str, body: Content | str, *, expected: str, yes: str, no: str = "Cancel") -> None:
+    def __init__(self, title: str, body: Text, *, expected: str, yes: str, no: str = "Cancel") -> None:
         super().__init__(title, body, danger=True)
         self.expected = expected
         self.yes = yes
@@ -146,7 +175,7 @@ class PromptDialog(Dialog[str | None]):
     def __init__(
         self,
         title: str,
-        body: Content | str,
+        body: Text,
         *,
         yes: str,
         value: str = "",
@@ -156,6 +185,7 @@ class PromptDialog(Dialog[str | None]):
     ) -> None:
         super().__init__(title, body)
         self.yes = yes
+        self.enter_in_field = yes
         self.value = value
         self.placeholder = placeholder
         self.required = required
@@ -208,7 +238,7 @@ class ChoiceDialog(Dialog[str | None]):
     def __init__(
         self,
         title: str,
-        body: Content | str,
+        body: Text,
         choices: Sequence[tuple[str, str]],
         *,
         no: str = "Cancel",
@@ -238,7 +268,7 @@ class ChoiceDialog(Dialog[str | None]):
 class MessageDialog(Dialog[None]):
     """Something to be read, such as an error: what happened, what state it left, what to do next."""
 
-    def __init__(self, title: str, body: Content | str, *, danger: bool = False, close: str = "Close") -> None:
+    def __init__(self, title: str, body: Text, *, danger: bool = False, close: str = "Close") -> None:
         super().__init__(title, body, danger=danger)
         self.close = close
 

@@ -23,6 +23,7 @@ from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.format import plural
+from vagus_tui.widgets.hanging import Hanging
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.row_page import show_page
 from vagus_tui.widgets.section_list import SectionList
@@ -217,15 +218,14 @@ async def fix_all_safe(screen: WizardScreen, events: Sequence[CheckEvent], fixed
     titles = {event.id: event.title for event in events}
     width = max(len(f"{choice.preview.rows:,}") for choice in choices)
     lines = [
-        Content.assemble(
-            (f"{choice.preview.rows:>{width},}  ", "bold"),
-            safe(titles[choice.remedy.check_id]),
-            (f": {choice.remedy.title}", "$text-muted"),
+        (
+            Content.styled(f"{choice.preview.rows:>{width},}  ", "bold"),
+            Content.assemble(safe(titles[choice.remedy.check_id]), (f": {choice.remedy.title}", "$text-muted")),
         )
         for choice in choices
     ]
     total = sum(choice.preview.rows for choice in choices)
-    body = Content("\n").join(
+    body = Hanging(
         [
             *lines,
             Content(

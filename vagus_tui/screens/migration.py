@@ -38,23 +38,25 @@ from vagus_tui.widgets.rows import Column, Row, Rows
 from vagus_tui.widgets.text import safe_block, safe_str
 
 PHASES = (
-    PhaseLine(Phase.PREPARE, "change capture on the v1 tables", "undo: instant"),
-    PhaseLine(Phase.BUILD, "v2 beside v1, from one snapshot", "undo: drop it"),
-    PhaseLine(Phase.CATCH_UP, "what changed since the snapshot", "undo: drop it"),
-    PhaseLine(Phase.PROVE, "every row, every column, both ways", "undo: drop it"),
+    PhaseLine(Phase.PREPARE, "change capture on the v1 tables", "undo: instant", "change capture"),
+    PhaseLine(Phase.BUILD, "v2 beside v1, from one snapshot", "undo: drop it", "v2 beside v1"),
+    PhaseLine(Phase.CATCH_UP, "what changed since the snapshot", "undo: drop it", "what changed since"),
+    PhaseLine(Phase.PROVE, "every row, every column, both ways", "undo: drop it", "every row compared"),
     PhaseLine(Phase.HOLD, "you decide", "undo: drop it"),
-    PhaseLine(Phase.CUT_OVER, "one short transaction; writes wait", "undo: as a whole"),
-    PhaseLine(Phase.SETTLE, "keys validated, statistics, verification", "way back: rollback"),
+    PhaseLine(Phase.CUT_OVER, "one short transaction; writes wait", "undo: as a whole", "one transaction"),
+    PhaseLine(Phase.SETTLE, "keys validated, statistics, verification", "undo: rollback", "keys, statistics"),
 )
 CLEANING = (PhaseLine(Phase.CLEAN_UP, "what was built aside is dropped; v1 is not touched"),)
 ROLLING_BACK = (PhaseLine(Phase.ROLLBACK, "v1 comes back, with what was written since"),)
-COLUMNS = (
-    Column("Phase", 9),
+COLUMNS = (Column("Phase", 8), Column("Step"), Column("Rows", 10, right=True), Column("Lock", 24, wide_only=72))
+REHEARSED_COLUMNS = (
+    Column("Phase", 8),
     Column("Step"),
-    Column("Rows", 11, right=True),
+    Column("Rows", 10, right=True, wide_only=64),
     Column("Forecast", 8, right=True),
-    Column("Lock", 24, wide_only=64),
+    Column("Lock", 24, wide_only=80),
 )
+"""Steps are told apart by the ends of their names: whatever has nothing to say leaves them its room."""
 
 
 class MigrationScreen(MigrationActs):
@@ -237,8 +239,13 @@ class MigrationScreen(MigrationActs):
     def _say_plan(self, plan: Plan) -> None:
         cleaned = self.job is not None and self.job.name == "abandon" and self.job.ok
         before = "cleaned up, v1 is as it was" if cleaned else plural(len(plan.steps), "step")
-        after = "m starts" if self.forecast is not None else "m starts, and holds before the cut-over"
-        self.say(f"{before} · {plan_words(self.forecast)} · {after}")
+        if cleaned or self.session.locks(self.STEP):
+            words = [before, "m starts again" if cleaned else "locked by its gates"]
+        elif self.forecast is not None:
+            words = [plan_words(self.forecast), "m starts"]
+        else:
+            words = [before, plan_words(None), "m starts and holds"]
+        self.say(" · ".join(words))
 
     def _show_stand(self, text: Content) -> None:
         self._pane("stand-pane")
@@ -256,13 +263,18 @@ class MigrationScreen(MigrationActs):
             plan = await plan_migration(context.connection, context.settings, context.state)
             self.forecast = await latest_forecast(context.connection, context.settings, context.state.shape)
         self.plan = plan
-        steps = [
-            Row(one.id, (one.phase.value, one.title, one.rows, self._seconds(one), one.lock)) for one in plan.steps
-        ]
-        self.query_one("#plan", Rows).set_rows([*steps, *dependent_rows(plan.dependents)])
+        rehearsed = self.forecast is not None
+        steps = [Row(one.id, self._cells(one, rehearsed=rehearsed)) for one in plan.steps]
+        self.query_one("#plan", Rows).set_columns(
+            REHEARSED_COLUMNS if rehearsed else COLUMNS,
+            [*steps, *dependent_rows(plan.dependents, rehearsed=rehearsed)],
+        )
         self._explain()
         self._say_plan(plan)
         self.refresh_bindings()
+
+    def _cells(self, step: PlanStep, *, rehearsed: bool) -> tuple[object, ...]:
+        return (step.phase.value, step.title, step.rows, *([self._seconds(step)] if rehearsed else []), step.lock)
 
     def _seconds(self, step: PlanStep) -> str:
         """What the step took in the rehearsal, scaled to the rows there are now."""
@@ -278,7 +290,8 @@ class MigrationScreen(MigrationActs):
         if step is None:
             return
         heading = Content.assemble((safe_str(step.title), "bold"), f" · {step.phase.value}")
-        facts = safe_block(f"Lock: {step.lock}\nUndo: {step.undo}", "$text-muted")
+        rows = f"\nRows: {step.rows:,}" if step.rows is not None else ""
+        facts = safe_block(f"Lock: {step.lock}\nUndo: {step.undo}{rows}", "$text-muted")
         self.query_one("#plan-detail", DetailPanel).show(
             Content("\n").join([heading, facts, Content(""), safe_block(step.sql)])
         )

@@ -40,7 +40,7 @@ def with_forecast(phases: Sequence[PhaseLine], forecast: Forecast | None) -> tup
     for line in phases:
         seconds = forecast.phase_seconds(line.phase)
         words = "" if seconds is None or line.phase is Phase.HOLD else f"about {duration(seconds)}"
-        lines.append(replace(line, undo="  ".join(part for part in (words, line.undo) if part)))
+        lines.append(replace(line, forecast=words))
     return tuple(lines)
 
 

@@ -28,6 +28,7 @@ from vagus_tui.screens.session import Topic
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.format import duration, moment, plural
+from vagus_tui.widgets.hanging import Hanging
 from vagus_tui.widgets.marks import STYLES
 from vagus_tui.widgets.rows import Column, Row, Rows
 from vagus_tui.widgets.text import safe, safe_block, safe_str
@@ -146,10 +147,10 @@ class ReportScreen(StepScreen):
         self._fill_rows()
         entries = sum(len(section.rows) for section in self.report.sections)
         if self.forgotten:
-            words = f"{plural(self.forgotten, 'entry', 'entries')} only in the copy on this machine: p puts back"
+            words = f"{plural(self.forgotten, 'entry', 'entries')} only in the local copy: p puts back"
             self.say(Content.styled(words, STYLES[Status.WARN]))
         elif session.local_copy is not None and session.local_copy.problem:
-            self.say(Content.styled("the copy on this machine cannot be written", STYLES[Status.WARN]))
+            self.say(Content.styled("the local copy cannot be written", STYLES[Status.WARN]))
         else:
             self.say(plural(entries, "entry", "entries"))
         runs = self.report.section("runs").rows
@@ -161,8 +162,10 @@ class ReportScreen(StepScreen):
     def _fill_sections(self) -> None:
         assert self.report is not None
         options = self.query_one("#sections", OptionList)
+        counts = {section.key: f"{len(section.rows):,}" for section in self.report.sections}
+        widest = max(len(count) for count in counts.values())
         lines = [
-            (section.key, f"{section.title.partition(':')[0]} {len(section.rows):,}")
+            (section.key, f"{counts[section.key]:>{widest}}  {section.title.partition(':')[0]}")
             for section in self.report.sections
         ]
         if options.option_count == len(lines):
@@ -217,11 +220,11 @@ class ReportScreen(StepScreen):
             panel.show(Content(section.empty if section is not None else ""))
             return
         lines = [
-            Content.assemble((f"{safe_str(name).replace('_', ' '):<12}", "$text-muted"), safe(clean(value), limit=2000))
+            (Content.styled(f"{safe_str(name).replace('_', ' '):<12} ", "$text-muted"), safe(clean(value), limit=2000))
             for name, value in zip(section.columns, section.rows[int(key)], strict=True)
             if value not in (None, "", "{}")
         ]
-        panel.show(Content("\n").join(lines))
+        panel.show(Hanging(lines))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Nothing to save before anything was read, nothing to put back where nothing is missing."""

@@ -101,7 +101,7 @@ class RolloutScreen(ViewedScreen):
         strip.say("phases", f"{done} of {total}")
         strip.say("clean-up", f"{guards} of {of}")
         phase = self._phase()
-        self.say(phase or "the app goes out in stages; the data has moved at once")
+        self.say(phase or "the app in stages, the data at once")
         state = self.session.state
         moved = state is not None and state.state in (State.MIGRATED, State.CLEANED)
         if moved and done == total:

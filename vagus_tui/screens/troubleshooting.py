@@ -37,6 +37,7 @@ from vagus_tui.screens.troubleshooting_words import (
     results_text,
 )
 from vagus_tui.widgets.format import duration, moment, plural
+from vagus_tui.widgets.hanging import Hanging
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS, worst
 from vagus_tui.widgets.text import safe, safe_str
 
@@ -165,9 +166,10 @@ class TroubleshootingScreen(StepScreen):
             found = self.found.get(repair.id)
             parts.append(finding_text(repair, found, possible=self.migrated, limit=limit))
         # What was found comes first once somebody has looked; until then, how to recognise it.
-        told = [issue_text(issue)]
+        told = issue_text(issue)
+        body: list[Content | tuple[Content, Content]]
         body = [*parts, Content(""), *told] if self.looked else [*told, *parts]
-        self.query_one("#issue", Static).update(Content("\n").join([Content.styled(issue.title, "bold"), *body]))
+        self.query_one("#issue", Static).update(Hanging([Content.styled(issue.title, "bold"), *body]))
 
     def _applied_here(self) -> list[Applied]:
         names = {repair.id for repair in repairs_for(self.issue.id)}

@@ -18,13 +18,13 @@ LINES_SHOWN = 8
 FEW_LINES = 3
 
 
-def _line(name: str, words: str) -> Content:
-    return Content.assemble((f"{name:<9} ", "$text-muted"), words)
+def _line(name: str, words: str) -> tuple[Content, Content]:
+    return Content.styled(f"{name:<9} ", "$text-muted"), Content(words)
 
 
-def issue_text(issue: Issue) -> Content:
+def issue_text(issue: Issue) -> list[tuple[Content, Content]]:
     """A trouble: how it shows, what is behind it, what helps and what never does."""
-    lines = [
+    return [
         _line("Shows as", issue.symptom),
         _line("Behind it", issue.cause),
         _line("Found by", issue.detected),
@@ -32,7 +32,6 @@ def issue_text(issue: Issue) -> Content:
         _line("Undo", issue.undo),
         _line("Never", issue.never),
     ]
-    return Content("\n").join(lines)
 
 
 def results_text(results: Sequence[CheckEvent]) -> list[Content]:

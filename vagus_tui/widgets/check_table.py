@@ -16,6 +16,8 @@ from vagus_tui.widgets.text import fitted, safe_str
 
 MS_WIDTH = 5
 GAP = 2
+BEFORE_MEASURED = BEFORE_MS = 1
+"""Fewer where the cells beside it seldom fill their columns; never none."""
 WIDEST_MEASURED = 26
 
 
@@ -149,7 +151,7 @@ class CheckTable(SectionList[CheckEvent]):
         return self._known_widths[width]
 
     def _fitting(self, width: int) -> _Widths:
-        room = max(20, width - 3 - MS_WIDTH - 2 * GAP)
+        room = max(20, width - 3 - MS_WIDTH - BEFORE_MEASURED - GAP - BEFORE_MS)
         title = max((len(event.title) for event in self._items.values()), default=20)
         expected = max((len(expected_text(event)) for event in self._items.values()), default=10)
         # The name comes first: what is cut of the other two stands in full in the detail.
@@ -183,9 +185,10 @@ class CheckTable(SectionList[CheckEvent]):
         return Content.assemble(
             start,
             (fitted(title, widths.title), style),
+            " " * BEFORE_MEASURED,
             (fitted(measured, widths.measured, right=True), style),
             " " * GAP,
             (fitted(expected, widths.expected), style),
-            " " * GAP,
+            " " * BEFORE_MS,
             (fitted(ms, MS_WIDTH, right=True), style),
         )

@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 from vagus_tui.events import Status
 from vagus_tui.runbook.model import Group, Item
 from vagus_tui.widgets.marks import MARKS, STYLES
-from vagus_tui.widgets.text import fitted
+from vagus_tui.widgets.text import fitted, safe_str
 
 RIGHT_WIDTH = 26
 LEAST_RIGHT = 10
@@ -116,16 +116,17 @@ class Checklist(OptionList):
         entry = self._entries.get(item.id, Entry(Status.PENDING))
         width = max(24, self._width - 2)
         # Titles first; who and when as far as there is room for something that can be read.
-        longest = max((len(one.title) for one in self._items.values()), default=0)
-        right = min(RIGHT_WIDTH, max(0, width - longest - 3))
-        right = right if right >= LEAST_RIGHT else 0
+        title = min(Content(item.title).cell_length, width - 2)
+        right = min(RIGHT_WIDTH, width - 2 - title - 1)
+        words = entry.words if right >= min(LEAST_RIGHT, Content(safe_str(entry.words)).cell_length) else ""
+        right = max(0, right) if words else 0
         parts: list[Content | str | tuple[str, str]] = [
             (MARKS[entry.status], STYLES[entry.status]),
             " ",
             fitted(item.title, width - right - 2),
         ]
         if right:
-            parts.append((fitted(entry.words, right, right=True), "$text-muted"))
+            parts.append((fitted(words, right, right=True), "$text-muted"))
         return Content.assemble(*parts)
 
     @on(OptionList.OptionSelected)

@@ -12,6 +12,7 @@ from vagus_tui.checks.base import Check, Group
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.widgets.check_table import expected_text, measured_text
 from vagus_tui.widgets.format import plural
+from vagus_tui.widgets.hanging import Hanging
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
 from vagus_tui.widgets.text import safe, safe_block
 
@@ -63,20 +64,25 @@ class DetailPanel(VerticalScroll):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, can_focus=False)
-        self._content = Content("")
+        self._content: Content | Hanging = Content("")
         self._waiting: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """One block of text."""
         yield Static(id="detail-text")
 
-    def show(self, content: Content) -> None:
+    def show(self, content: Content | Hanging) -> None:
         """Say something else; the same again changes nothing, so that nothing flickers.
 
         It follows the cursor a moment later: laying the text out takes longer than drawing the cursor, which must not
         wait for it, nor for each of the rows that a held key runs through.
         """
-        if content.is_same(self._content):
+        before = self._content
+        if isinstance(content, Hanging) or isinstance(before, Hanging):
+            same = isinstance(content, Hanging) and content.is_same(before)
+        else:
+            same = content.is_same(before)
+        if same:
             return
         self._content = content
         if self._waiting is not None:

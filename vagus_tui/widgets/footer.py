@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.widget import Widget
+from textual.widgets import Button, Input
 
 from vagus_tui.widgets.text import safe_str
 
@@ -25,6 +26,8 @@ _NAMES = {
     "delete": "del",
     "up": "↑",
     "down": "↓",
+    "left": "←",
+    "right": "→",
     "pageup": "page up",
     "pagedown": "page down",
     "less_than_sign": "<",
@@ -45,7 +48,7 @@ class KeyFooter(Widget):
     """The keys of the current screen and focus, most important first; help and palette always at the right end.
 
     A key that does not fit is left out here; `?` and the palette have them all. A screen's `FOOTER_FIRST` names the
-    actions that come first where there is little room.
+    actions that come first where there is little room; its `enter_in_field` says what Enter does in a text field.
     """
 
     def __init__(self) -> None:
@@ -70,6 +73,12 @@ class KeyFooter(Widget):
             shown = binding.key_display or key_name(key)
             entry = (shown, safe_str(binding.description), binding.action, enabled, node)
             (last if key in ALWAYS else main).append(entry)
+        # Enter presses the button that has the focus: what that does stands on it. From a field it may do the same.
+        focused = self.screen.focused
+        if isinstance(focused, Button):
+            main.insert(0, ("enter", safe_str(str(focused.label)), "press", True, focused))
+        elif isinstance(focused, Input) and (words := getattr(self.screen, "enter_in_field", "")):
+            main.insert(0, ("enter", safe_str(words), "submit", True, focused))
         first: tuple[str, ...] = getattr(self.screen, "FOOTER_FIRST", ())
         main.sort(key=lambda entry: first.index(entry[2]) if entry[2] in first else len(first))
         return main, last

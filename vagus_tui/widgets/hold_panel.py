@@ -11,7 +11,8 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Button, Static
 
-from vagus_tui.widgets.text import safe_str
+from vagus_tui.widgets.hanging import Hanging
+from vagus_tui.widgets.text import safe
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class HoldPanel(Vertical):
         lines.append(_line("backup", facts.backup))
         lines.append(_line("app", facts.cost))
         lines.append(_line("way back", facts.back))
-        self.query_one("#hold-facts", Static).update(Content("\n").join(lines))
+        self.query_one("#hold-facts", Static).update(Hanging(lines))
 
     def focus_first(self) -> None:
         """The choice that changes nothing."""
@@ -76,5 +77,5 @@ class HoldPanel(Vertical):
         self.post_message(self.Decided((event.button.id or "").removeprefix("hold-").replace("keep", "hold")))
 
 
-def _line(name: str, value: str, style: str = "") -> Content:
-    return Content.assemble((f"  {name:<11}", "$text-muted"), (safe_str(value), style))
+def _line(name: str, value: str, style: str = "") -> tuple[Content, Content]:
+    return Content.styled(f"  {name:<11}", "$text-muted"), safe(value, style)

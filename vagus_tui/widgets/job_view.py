@@ -23,6 +23,9 @@ SAMPLE_SECONDS = 0.5
 SAMPLES = 40
 NOTES_SHOWN = 3
 STEPS_SHOWN = 8
+TOOK_WIDTH = 8
+WIDE = 76
+"""From so many cells on, a phase's forecast stays beside what it took."""
 _STATUS = {
     StepState.STARTED: Status.RUNNING,
     StepState.PROGRESS: Status.RUNNING,
@@ -34,11 +37,19 @@ _LEVELS = {"warning": "$warning", "error": "$error"}
 
 @dataclass(frozen=True, slots=True)
 class PhaseLine:
-    """One phase of a job: what happens in it, and how it is undone or what it costs, for the right end."""
+    """One phase of a job.
+
+    Attributes:
+        what: what happens in it; `short` is the same where there is little room.
+        undo: how it is undone or what it costs, for the right end.
+        forecast: how long it took when it was rehearsed, in words.
+    """
 
     phase: Phase
     what: str
     undo: str = ""
+    short: str = ""
+    forecast: str = ""
 
 
 def bar(done: float, width: int) -> str:
@@ -188,14 +199,15 @@ class JobView(VerticalScroll):
             began, ended = self.job.spans[line.phase]
             seconds = ended - began
         took = duration(seconds) if status is Status.PASS and seconds else ""
-        tail = "  ".join(part for part in (took, line.undo) if part)
+        tail = self._tail(line, took, width)
         room = max(0, width - 14 - len(tail) - 1)
+        what = line.what if len(line.what) <= room else line.short or line.what
         lines = [
             Content.assemble(
                 (MARKS[status], STYLES[status]),
                 " ",
                 (f"{line.phase.value.replace('-', ' '):<11}", "bold" if status is Status.RUNNING else ""),
-                (fitted(line.what, room), "$text-muted" if status is Status.PENDING else ""),
+                (fitted(what, room), "$text-muted" if status is Status.PENDING else ""),
                 " ",
                 (tail, "$text-muted"),
             )
@@ -205,6 +217,16 @@ class JobView(VerticalScroll):
             lines.extend(self._progress(line.phase, width))
             lines.extend(self._step_lines(steps, width))
         return lines
+
+    def _tail(self, line: PhaseLine, took: str, width: int) -> str:
+        """The right end; the time has its place before it is known, so that nothing moves when it comes."""
+        forecast = max(len(one.forecast) for one in self.phases)
+        if width >= WIDE:
+            parts = [took.rjust(TOOK_WIDTH), line.forecast.ljust(forecast), line.undo]
+        else:
+            # What was forecast gives way to what it took.
+            parts = [(took or line.forecast).rjust(max(TOOK_WIDTH, forecast)), line.undo]
+        return "  ".join(part for part in parts if part)
 
     def _progress(self, phase: Phase, width: int) -> list[Content]:
         done, total, unit = self._totals(phase)

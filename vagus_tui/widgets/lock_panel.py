@@ -60,9 +60,8 @@ class LockPanel(Vertical):
         self.display = bool(gates)
         if gates != self._shown:
             self._shown = gates
-            title = Content.assemble(
-                ("Locked", "$warning bold"), f" by {plural(len(gates), 'gate')}. Meet them, or override one by name."
-            )
+            ways = "Meet it, or override it by name." if len(gates) == 1 else "Meet them, or override them by name."
+            title = Content.assemble(("Locked", "$warning bold"), f" by {plural(len(gates), 'gate')}. {ways}")
             self.query_one("#lock-title", Static).update(title)
             table = self.query_one(CheckTable)
             table.set_events([("", gates)])

@@ -14,6 +14,9 @@ from vagus_tui.widgets.format import duration, moment, number
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.text import safe_block, safe_str
 
+FIGURES_AT = 27
+"""The cell at which figures begin, whatever their names are indented by."""
+
 
 def figure(value: object) -> str:
     """One figure of a run: numbers with separators, several of them in a row."""
@@ -41,8 +44,13 @@ def _moment(text: str) -> datetime | None:
 
 
 def figures(values: Mapping[str, Any] | None, indent: str = "  ") -> Content:
-    """The figures of a run, one per line; their names as words, those of a table below its heading."""
+    """The figures of a run, one per line; their names as words, those of a table below its heading.
+
+    Where all of them are counts, they stand at the right.
+    """
     lines: list[Content] = []
+    counts = [value for value in (values or {}).values() if isinstance(value, int) and not isinstance(value, bool)]
+    right = max(len(number(count)) for count in counts) if values and len(counts) == len(values) else 0
     for name, value in (values or {}).items():
         words = safe_str(name).replace("_", " ").replace("-", " ")
         if words.endswith(" seconds") and isinstance(value, int | float):
@@ -51,7 +59,9 @@ def figures(values: Mapping[str, Any] | None, indent: str = "  ") -> Content:
             lines.append(Content.styled(f"{indent}{words}", "$text-muted"))
             lines.append(figures(value, indent + "  "))
         elif value not in (None, "", [], {}):
-            lines.append(Content.assemble((f"{indent}{words:<24} ", "$text-muted"), figure(value)))
+            lines.append(
+                Content.assemble((f"{indent + words:<{FIGURES_AT}}", "$text-muted"), figure(value).rjust(right))
+            )
     return Content("\n").join(lines)
 
 

@@ -71,8 +71,9 @@ class Rail(Widget):
             word = "locked"
         quiet = standing.status is Status.PENDING and not standing.word and not locked
         room = max(0, width - 4)
-        name = fitted(step.label, min(room, 16))
-        tail = "" if quiet or room < 22 else fitted(word, room - 16, right=True)
+        # The word takes what its screen's name leaves: only a longer one is cut, and only beside a long name.
+        tail = "" if quiet or room < 22 else fitted(word, room - len(step.label) - 1, right=True)
+        name = fitted(step.label, room - len(tail))
         style = "bold $accent" if here else "$text-disabled" if locked else ""
         return Content.assemble(
             ("▸" if here else " ", "bold $accent"),

@@ -24,8 +24,8 @@ _HARMFUL = re.compile(
     "[\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
-# Joiners and variation selectors change nothing but how wide a terminal thinks the text is.
-_JOINERS = re.compile("[\u200c\u200d\ufe00-\ufe0f]")
+# Joiners, variation selectors and skin tones: terminals do not agree on how wide they make the text.
+_JOINERS = re.compile("[\u200c\u200d\ufe00-\ufe0f\U0001f3fb-\U0001f3ff]")
 _MARK_FLOOD = re.compile(
     "([\u0300-\u036f\u0483-\u0489\u1dc0-\u1dff\u20d0-\u20ff]{3})[\u0300-\u036f\u0483-\u0489\u1dc0-\u1dff\u20d0-\u20ff]+"
 )

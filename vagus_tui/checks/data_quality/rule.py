@@ -7,6 +7,7 @@ one table that look at one row at a time are counted together, in one scan that 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ USERS = "auth.users"
 WHOLE_TYPES = ("smallint", "integer")
 LARGEST_INTEGER = 2_147_483_647
 LISTED_VALUES = 8
+
+_COLUMN = re.compile(r'\bt\.(?:"((?:[^"]|"")+)"|(\w+))')
 
 ROWS: Mapping[str, tuple[str, str]] = {
     v1.PLANS: ("plan", "plans"),
@@ -148,10 +151,20 @@ class Rule:
         return f"select {listed}\nfrom {names.table(self.table)} t"
 
     def rows_sql(self, names: Names) -> str:
-        """The offending rows, whole, with the id first."""
-        columns = ["id", *(name for name in names.shape.tables[self.table].columns if name != "id")]
-        listed = ", ".join(f"t.{quote(name)}" for name in columns)
-        return f"select {listed} from {names.table(self.table)} t where {self.offending(names)}"
+        """The offending rows, whole."""
+        return f"select {self.listed(names)} from {names.table(self.table)} t where {self.offending(names)}"
+
+    def listed(self, names: Names) -> str:
+        """All columns for a SELECT: the id, what the rule looks at, what a person knows the row by, then the others.
+
+        A window shows only the first few: what offends has to be among them.
+        """
+        known = names.shape.tables[self.table].columns
+        looked_at = (
+            quoted.replace('""', '"') if quoted else bare for quoted, bare in _COLUMN.findall(self.offending(names))
+        )
+        columns = dict.fromkeys(name for name in ("id", *looked_at, "name", *known) if name in known)
+        return ", ".join(f"t.{quote(name)}" for name in columns)
 
 
 def as_checks(rules: Sequence[Rule]) -> tuple[Check, ...]:
