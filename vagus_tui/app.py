@@ -25,7 +25,7 @@ from vagus_tui.runbook.view_help import VIEW_HELP
 from vagus_tui.screens.dialogs import ConfirmDialog, MessageDialog
 from vagus_tui.screens.messages import SessionChanged
 from vagus_tui.screens.palette import WizardCommands
-from vagus_tui.screens.session import Session, Topic
+from vagus_tui.screens.session import Link, Session, Topic
 from vagus_tui.settings import Settings
 from vagus_tui.widgets.theme import DARK, LIGHT
 
@@ -49,6 +49,10 @@ def make_screen(step: Step) -> StepScreen:
     module = importlib.import_module(f"vagus_tui.screens.{step.value}")
     screen: StepScreen = getattr(module, f"{step.value.capitalize()}Screen")()
     return screen
+
+
+TOUR_RETRY_SECONDS = 0.2
+"""How long until it is looked again whether the connection stands."""
 
 
 class VagusApp(App[int]):
@@ -259,10 +263,14 @@ class VagusApp(App[int]):
         return super().check_action(action, parameters)
 
     def _offer_tour(self) -> None:
-        """The tour, once per operator."""
+        """The tour, once per operator; never over an error that should be read first."""
         from vagus_tui.screens.toured import has_toured, remember
 
-        if self.tour_wanted and not has_toured(self.settings.operator):
+        if not self.tour_wanted or has_toured(self.settings.operator):
+            return
+        if self.session.link is Link.CONNECTING:
+            self.set_timer(TOUR_RETRY_SECONDS, self._offer_tour)
+        elif self.session.link is Link.UP and self.current_mode == Step.OVERVIEW.value:
             remember(self.settings.operator)
             self.action_tour()
 

@@ -128,6 +128,9 @@ async def test_a_fix_is_previewed_asked_applied_and_put_back(database: TestDatab
         await enter(pilot)
         await select(pilot, "plans-null-owner")
         assert status_of(pilot, "plans-null-owner") is Status.FAIL
+        # From the detail, whose words say that f fixes it.
+        await pilot.press("enter")
+        await until_text(pilot, "Rows 1 to", "f fixes it", "f fix  ")
         await pilot.press("f")
         await until(pilot, lambda: isinstance(pilot.app.screen, FixScreen))
         await until_text(pilot, "Set aside", "Give to whoever trained by it")
@@ -144,6 +147,8 @@ async def test_a_fix_is_previewed_asked_applied_and_put_back(database: TestDatab
             await until_text(pilot, "Cancel")
             await pilot.press("right", "enter")
             await until_done(pilot)
+            # What the detail showed is no longer so.
+            await until(pilot, lambda: isinstance(pilot.app.screen, PrerequisitesScreen))
             await until(pilot, lambda: status_of(pilot, "plans-null-owner") is Status.PASS)
             assert await conn.fetchval("select count(*) from workout_plans where user_id is null") == 0
             await pilot.press("u")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from textual.widgets import Button
 
 from tests.databases import TestDatabase
 from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
@@ -14,7 +15,7 @@ from vagus_tui.control import Control
 from vagus_tui.events import Event, NoteEvent, ResultEvent
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.sandbox.options import SandboxOptions
-from vagus_tui.screens.dialogs import ConfirmDialog, TypedConfirmDialog
+from vagus_tui.screens.dialogs import ConfirmDialog, MessageDialog, TypedConfirmDialog
 from vagus_tui.screens.help import HelpScreen
 from vagus_tui.settings import Settings
 
@@ -136,6 +137,11 @@ async def test_a_small_window_says_so_and_still_works(clean_database: TestDataba
         await until_text(pilot, "60×16 is small", "v1 is in place")
         await pilot.press("2")
         await until_text(pilot, "Measured")
+        await pilot.press("3", "t")
+        await until_text(pilot, "Set T−0", "Cancel", "The planned start")
+        # Both buttons are in view, one below the other.
+        assert all(pilot.app.screen.region.contains_region(one.region) for one in pilot.app.screen.query(Button))
+        await pilot.press("escape")
         await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: "is small" not in screen_text(pilot))
 
@@ -146,9 +152,14 @@ async def test_production_asks_for_the_projects_name(clean_database: TestDatabas
         answers: list[bool | None] = []
         dialog = TypedConfirmDialog("Drop it", "All of it.", expected="vagus-live", yes="Drop it all")
         pilot.app.push_screen(dialog, answers.append)
-        await until_text(pilot, "Type vagus-live to go on", "PRODUCTION")
+        await until_text(pilot, "Type vagus-live to go on", "PRODUCTION", "tab move  esc cancel")
+        assert "r look again" not in screen_text(pilot)
         await pilot.press(*"vagus", "enter", "tab", "enter")
         await until(pilot, lambda: answers == [False])
+        pilot.app.push_screen(MessageDialog("Long", "\n".join(f"line {number}" for number in range(40))))
+        await until_text(pilot, "line 0", "enter Close", "page down more")
+        await pilot.press("pagedown", "pagedown", "pagedown")
+        await until_text(pilot, "line 39")
 
 
 async def test_no_color_keeps_marks_and_words(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.text import Text
+from textual.app import App, ComposeResult
 from textual.content import Content
+from textual.widgets import DataTable
 
+from vagus_tui.checks.base import RowPage
+from vagus_tui.widgets.hanging import Hanging
+from vagus_tui.widgets.outcome import figures
+from vagus_tui.widgets.row_page import show_page
 from vagus_tui.widgets.text import fitted, safe, safe_block, safe_str, safe_text
 
 HOSTILE = (
@@ -41,6 +47,54 @@ def test_what_reorders_or_hides_text_shows_its_code() -> None:
     assert safe_str("zero\u200bwidth\ufeff") == "zero\\u200bwidth\\ufeff"
     assert safe_str("tag\U000e0041") == "tag\\U000e0041"
     assert safe_str("lone\ud800") == "lone\\ud800"
+
+
+def test_what_terminals_disagree_on_the_width_of_is_left_out() -> None:
+    assert safe_str("\U0001f4aa\U0001f3fd \u2708\ufe0f") == "\U0001f4aa \u2708"
+    assert safe_str("\U0001f468\u200d\U0001f469") == "\U0001f468\U0001f469"
+
+
+@pytest.mark.parametrize("width", [30, 40, 200])
+def test_labelled_text_hangs_under_its_text(width: int) -> None:
+    words = "one two three four five 筋力トレーニング six seven eight [/b] nine ten"
+    hanging = Hanging([(Content("Remedy    "), Content(words)), Content("after it")])
+    lines = hanging.lines(width).plain.split("\n")
+    assert lines[0].startswith("Remedy    one") and lines[-1] == "after it"
+    assert all(line.startswith(" " * 10) for line in lines[1:-1])
+    assert " ".join("".join(line[10:] + " " for line in lines[:-1]).split()) == words
+    assert all(Content(line).cell_length <= width for line in lines)
+    assert hanging.get_height({}, width) == len(lines)
+
+
+async def test_rows_of_the_server_fit_their_columns() -> None:
+    class Page(App[None]):
+        def compose(self) -> ComposeResult:
+            yield DataTable()
+
+    values = ("筋力トレーニング計画", "60.005", None), ("x" * 99, "7", "[/b]")
+    async with Page().run_test(size=(80, 10)) as pilot:
+        table: DataTable[object] = pilot.app.query_one(DataTable)
+        show_page(table, RowPage(("name", "weight", "notes"), values, 0, more=False))
+        cells = [[cell.plain for cell in table.get_row_at(row) if isinstance(cell, Text)] for row in range(2)]
+        widths = [column.width for column in table.columns.values()]
+    assert [[Content(cell).cell_length for cell in row] for row in cells] == [widths, widths]
+    assert widths == [40, 6, 5]
+    # Numbers at the right, and what was cut ends in an ellipsis.
+    assert [row[1] for row in cells] == ["60.005", "     7"] and cells[1][0].endswith("x…") and cells[0][2] == "NULL "
+
+
+def test_counts_of_a_run_stand_at_the_right() -> None:
+    found = figures({"rows": {"logs": 1_920_000, "plans": 500}, "back": {"plans": {"new": 3, "changed": 0}}})
+    lines = [line.split() for line in found.plain.split("\n")]
+    assert lines == [
+        ["rows"],
+        ["logs", "1,920,000"],
+        ["plans", "500"],
+        ["back"],
+        ["plans", "new", "3,", "changed", "0"],
+    ]
+    logs, plans = found.plain.split("\n")[1:3]
+    assert len(logs) == len(plans)
 
 
 def test_megabytes_are_cut_and_say_so() -> None:

@@ -41,12 +41,12 @@ from vagus_tui.widgets.text import safe_str
 from vagus_tui.widgets.tick import Tick
 
 PHASES = (
-    PhaseLine(Phase.BACKUP, "from one snapshot, the app goes on", "undo: deleted"),
+    PhaseLine(Phase.BACKUP, "from one snapshot, the app goes on", "undo: deleted", "from one snapshot"),
     PhaseLine(Phase.VERIFY, "every byte read back"),
 )
 RESTORE_PHASES = (PhaseLine(Phase.VERIFY, "into a local database, compared with the manifest"),)
 UPLOAD_PHASES = (
-    PhaseLine(Phase.BACKUP, "off this machine, in parts", "undo: stays there"),
+    PhaseLine(Phase.BACKUP, "off this machine, in parts", "undo: stays there", "in parts"),
     PhaseLine(Phase.VERIFY, "every byte of the copy read back"),
 )
 COLUMNS = (

@@ -36,7 +36,7 @@ from vagus_tui.widgets.text import safe, safe_block, safe_str
 from vagus_tui.widgets.title import TitleLine
 
 JOB = "clean-up-v1"
-PHASES = (PhaseLine(Phase.CLEAN_UP, "v1's tables removed in one transaction", "then only a backup leads back"),)
+PHASES = (PhaseLine(Phase.CLEAN_UP, "v1's tables removed in one transaction", "undo: a backup", "v1's tables go"),)
 GATES = (Column("", 1), Column("Gate"), Column("Measured", 20), Column("Expected", 16, wide_only=100))
 
 

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Static
+from textual.widgets import Button, Static
 
 from vagus_tui.runbook.help import HELP
 from vagus_tui.runbook.model import Screen as Step
@@ -41,6 +41,7 @@ LEFT_OUT = (
     "move(",
     "page(",
     "end(",
+    "cursor_",
 )
 
 
@@ -53,8 +54,12 @@ def keys_of(screen: Screen[object]) -> list[tuple[str, str]]:
     for key, (_node, binding, enabled, tooltip) in screen.active_bindings.items():
         if not binding.description or not enabled or binding.action.startswith(LEFT_OUT):
             continue
-        words = f"{binding.description}: {tooltip}" if tooltip else binding.description
-        names, _ = found.setdefault(binding.action, ([], safe_str(words)))
+        words = safe_str(f"{binding.description}: {tooltip}" if tooltip else binding.description)
+        if binding.action == "press" and isinstance(screen.focused, Button):
+            words = safe_str(str(screen.focused.label))
+        elif words[1:2].islower():
+            words = words[0].lower() + words[1:]
+        names, _ = found.setdefault(binding.action, ([], words))
         name = binding.key_display or key_name(key)
         if name not in names:
             names.append(name)

@@ -239,8 +239,8 @@ class MigrationScreen(MigrationActs):
     def _say_plan(self, plan: Plan) -> None:
         cleaned = self.job is not None and self.job.name == "abandon" and self.job.ok
         before = "cleaned up, v1 is as it was" if cleaned else plural(len(plan.steps), "step")
-        if cleaned or self.session.locks(self.STEP):
-            words = [before, "m starts again" if cleaned else "locked by its gates"]
+        if cleaned:
+            words = [before, "m starts again"]
         elif self.forecast is not None:
             words = [plan_words(self.forecast), "m starts"]
         else:

@@ -42,6 +42,7 @@ class OverviewScreen(StepScreen):
     """The first screen, and the one that Escape leads back to."""
 
     STEP = Step.OVERVIEW
+    FOOTER_FIRST: ClassVar[tuple[str, ...]] = ("press", "plan", "app.guide", "app.timeline", "app.plans")
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "retry", "look again", tooltip="connect and read the state again"),

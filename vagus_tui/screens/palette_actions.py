@@ -37,7 +37,7 @@ MOVING = frozenset(
 
 def left_out(action: str) -> bool:
     """Whether the palette leaves an action out: it only moves about, or stands there under a name of its own."""
-    return action.startswith(("app.", "screen.")) or action.partition("(")[0] in MOVING
+    return action.startswith(("app.", "screen.", "scroll_", "page_", "cursor_")) or action.partition("(")[0] in MOVING
 
 
 @dataclass(frozen=True, slots=True)

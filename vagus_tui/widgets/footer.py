@@ -76,7 +76,7 @@ class KeyFooter(Widget):
         # Enter presses the button that has the focus: what that does stands on it. From a field it may do the same.
         focused = self.screen.focused
         if isinstance(focused, Button):
-            main.insert(0, ("enter", safe_str(str(focused.label)), "press", True, focused))
+            main.insert(0, ("enter", safe_str(str(focused.label)).partition(":")[0], "press", True, focused))
         elif isinstance(focused, Input) and (words := getattr(self.screen, "enter_in_field", "")):
             main.insert(0, ("enter", safe_str(words), "submit", True, focused))
         first: tuple[str, ...] = getattr(self.screen, "FOOTER_FIRST", ())

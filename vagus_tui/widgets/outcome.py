@@ -43,21 +43,25 @@ def _moment(text: str) -> datetime | None:
         return None
 
 
-def figures(values: Mapping[str, Any] | None, indent: str = "  ") -> Content:
+def _counts(values: Mapping[str, Any]) -> bool:
+    """Whether there are only counts in it."""
+    return all(isinstance(value, int) and not isinstance(value, bool) for value in values.values())
+
+
+def figures(values: Mapping[str, Any] | None, indent: str = "  ", *, nested: bool = False) -> Content:
     """The figures of a run, one per line; their names as words, those of a table below its heading.
 
-    Where all of them are counts, they stand at the right.
+    Where all of them are counts, they stand at the right; counts within a table within a table share a line.
     """
     lines: list[Content] = []
-    counts = [value for value in (values or {}).values() if isinstance(value, int) and not isinstance(value, bool)]
-    right = max(len(number(count)) for count in counts) if values and len(counts) == len(values) else 0
+    right = max((len(number(value)) for value in values.values()), default=0) if values and _counts(values) else 0
     for name, value in (values or {}).items():
         words = safe_str(name).replace("_", " ").replace("-", " ")
         if words.endswith(" seconds") and isinstance(value, int | float):
             words, value = words.removesuffix(" seconds"), duration(value)
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping) and value and not (nested and _counts(value)):
             lines.append(Content.styled(f"{indent}{words}", "$text-muted"))
-            lines.append(figures(value, indent + "  "))
+            lines.append(figures(value, indent + "  ", nested=True))
         elif value not in (None, "", [], {}):
             lines.append(
                 Content.assemble((f"{indent + words:<{FIGURES_AT}}", "$text-muted"), figure(value).rjust(right))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+import re
 
 from rich.text import Text
 from textual.content import Content
@@ -12,32 +12,36 @@ from vagus_tui.checks.base import RowPage
 from vagus_tui.widgets.text import fitted, safe_str
 
 CELL_WIDTH = 40
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
 def show_page(table: DataTable[object], page: RowPage) -> None:
     """Replace what is in the table: columns as wide as their values in terminal cells, up to a limit.
 
-    Numbers stand at the right, NULL is dimmed, and what is longer than its column ends in an ellipsis.
+    Columns of numbers stand at the right, NULL is dimmed, and what is longer than its column ends in an ellipsis.
     """
     table.clear(columns=True)
-    widths: list[int] = []
-    for number, column in enumerate(page.columns):
-        cells = [row[number] for row in page.rows]
-        width = max(1, min(CELL_WIDTH, max(_width(value) for value in (column, *cells))))
-        right = any(_is_number(value) for value in cells)
-        table.add_column(Text(fitted(column, width, right=right), no_wrap=True), width=width)
-        widths.append(width)
+    columns: list[tuple[int, bool]] = []
+    for number, name in enumerate(page.columns):
+        values = [row[number] for row in page.rows]
+        width = max(1, min(CELL_WIDTH, max(_width(value) for value in (name, *values))))
+        right = _numbers(values)
+        table.add_column(Text(fitted(name, width, right=right), no_wrap=True), width=width)
+        columns.append((width, right))
     for row in page.rows:
-        table.add_row(*(_cell(value, width) for value, width in zip(row, widths, strict=True)))
+        table.add_row(
+            *(
+                Text(fitted(value, width, right=right), style="dim" if value is None else "", no_wrap=True)
+                for value, (width, right) in zip(row, columns, strict=True)
+            )
+        )
 
 
-def _width(value: object) -> int:
+def _width(value: str | None) -> int:
     return Content(safe_str(value)).cell_length
 
 
-def _cell(value: object, width: int) -> Text:
-    return Text(fitted(value, width, right=_is_number(value)), style="dim" if value is None else "", no_wrap=True)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+def _numbers(values: list[str | None]) -> bool:
+    """Whether a column holds numbers, NULLs aside: rows come as the server writes them."""
+    known = [value for value in values if value is not None]
+    return bool(known) and all(_NUMBER.fullmatch(value) for value in known)
