@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -89,6 +90,11 @@ async def test_names_are_safe_and_databases_apart(database: TestDatabase, conn: 
     one = await file_name(conn, "../../etc/passwd \x1b[31m")
     assert "/" not in one and "\x1b" not in one and one.endswith(".jsonl")
     assert one != await file_name(conn, "etc_passwd_31m")
+    # Cloned servers have one identifier: on one machine their ports tell them apart.
+    system = await conn.fetchval("select system_identifier from pg_control_system()")
+    port = await conn.fetchval("select inet_server_port()")
+    without = hashlib.sha256(f"{system}|db".encode()).hexdigest()[:12]
+    assert ((await file_name(conn, "db")) == f"db_{without}.jsonl") is (port in (None, 5432))
     assert await local_copy(conn, "x", None) is None
     found = await local_copy(conn, "host/db", tmp_path)
     assert found is not None and found.path.parent == tmp_path and found.path.name.startswith("host_db_")

@@ -39,7 +39,7 @@ async def faulty(folder: Path) -> None:
     """What the wizard shows of a database as real ones are."""
     sandbox = await start_sandbox(SandboxOptions(plans=PLANS))
     try:
-        async with walking(settings_for(sandbox.url), size=LARGE) as pilot:
+        async with walking(settings_for(sandbox.url, journal_dir=None), size=LARGE) as pilot:
             await until_text(pilot, "Exercises")
             await pilot.pause(1)
             keep(pilot, folder, "overview")
@@ -56,7 +56,8 @@ async def faulty(folder: Path) -> None:
             await until_text(pilot, f"{total} of {total}", patience=LONG)
             keep(pilot, folder, "prerequisites")
             await pilot.press("F")
-            await pilot.pause(1.5)
+            await until_text(pilot, "Fix all safe", "Cancel", patience=LONG)
+            await pilot.pause(1)
             keep(pilot, folder, "fixes")
     finally:
         await sandbox.stop()
@@ -67,7 +68,7 @@ async def sound(folder: Path) -> None:
     sandbox = await start_sandbox(SandboxOptions(plans=PLANS, clean=True))
     with tempfile.TemporaryDirectory() as backups:
         try:
-            settings = settings_for(sandbox.url, backup_dir=backups)
+            settings = settings_for(sandbox.url, backup_dir=backups, journal_dir=None)
             async with walking(settings, size=LARGE) as pilot:
                 await pilot.press("2")
                 await pilot.pause(6)
@@ -93,9 +94,6 @@ async def sound(folder: Path) -> None:
                 await pilot.pause(1.5)
                 keep(pilot, folder, "hold")
                 await pilot.press("c")
-                await pilot.pause(1)
-                keep(pilot, folder, "cut-over")
-                await pilot.press("tab", "enter")
                 await job_over(pilot)
                 await pilot.pause(1)
                 keep(pilot, folder, "migrated")
@@ -103,7 +101,7 @@ async def sound(folder: Path) -> None:
                 await until_text(pilot, "all pass", patience=LONG)
                 keep(pilot, folder, "verification")
                 await pilot.press("m")
-                await pilot.pause(3)
+                await until_text(pilot, "real statements agree", patience=LONG)
                 keep(pilot, folder, "access")
                 await pilot.press("escape")
                 await pilot.pause(1)

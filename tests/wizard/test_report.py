@@ -26,7 +26,7 @@ def open_section(pilot: Walk, key: str) -> None:
 async def test_nothing_yet(clean_database: TestDatabase) -> None:
     async with walking(settings_for(clean_database.url)) as pilot:
         wizard(pilot).action_go("report")
-        await until_text(pilot, "What happened 0", "Nothing has been run")
+        await until_text(pilot, "0  What happened", "Nothing has been run")
 
 
 async def test_runs_steps_and_overrides(clean_database: TestDatabase, clean_conn: Connection) -> None:
@@ -37,7 +37,7 @@ async def test_runs_steps_and_overrides(clean_database: TestDatabase, clean_conn
     await record(clean_conn, "7", step, Verdict.FAIL, profile="testers.history", note=HOSTILE, operator="ada")
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("report")
-        await until_text(pilot, "Runs 1", "Overrides 1", "migrate", "done")
+        await until_text(pilot, "1  Runs", "1  Overrides", "migrate", "done")
         await until_text(pilot, "Began the migration on development", "Cut over, writes waited")
         # Every section can be opened.
         screen = pilot.app.screen
@@ -64,7 +64,7 @@ async def test_what_the_database_forgot_is_put_back(
     await clean_conn.execute("drop schema vagus_migration cascade")
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("report")
-        await until_text(pilot, "1 entry only in the copy on this machine")
+        await until_text(pilot, "1 entry only in the local copy")
         await pilot.press("p")
         await until_text(pilot, "Put the entries back?")
         await pilot.press("right", "enter")
@@ -76,7 +76,7 @@ async def test_it_is_written_to_a_file(clean_database: TestDatabase, tmp_path: P
     await migrated(settings)
     async with walking(settings, size=SMALL) as pilot:
         wizard(pilot).action_go("report")
-        await until_text(pilot, "Runs 1")
+        await until_text(pilot, "1  Runs")
         await pilot.press("w")
         await until_text(pilot, "Write the report")
         await pilot.press("enter")

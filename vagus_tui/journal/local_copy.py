@@ -24,6 +24,8 @@ from vagus_tui.journal.schema import journal_exists
 RECOVERED = "recovered"
 """The topic of notes that hold an entry which only a local copy still had."""
 
+USUAL_PORT = 5432
+
 _TABLES = {
     # Per table: what tells one entry from another, and how the entry is written. Ids are given anew after a restore.
     "runs": ("t.id::text", "to_jsonb(t)"),
@@ -57,12 +59,17 @@ class Entry:
 
 
 async def file_name(connection: Connection, label: str) -> str:
-    """The file of this database: its label for people, and what tells its server from others of the same label."""
+    """The file of this database: its label for people, and what tells its server from others of the same label.
+
+    Servers that were cloned from the same files share their identifier; on one machine they differ by port.
+    """
     system = ""
     if await connection.fetchval("select has_function_privilege('pg_catalog.pg_control_system()', 'execute')"):
         system = str(await connection.fetchval("select system_identifier from pg_catalog.pg_control_system()"))
     slug = re.sub(r"[^A-Za-z0-9.-]+", "_", label)[:60].strip("._") or "database"
-    return f"{slug}_{hashlib.sha256(f'{system}|{label}'.encode()).hexdigest()[:12]}.jsonl"
+    port = await connection.fetchval("select inet_server_port()")
+    told = f"{system}|{label}" if port in (None, USUAL_PORT) else f"{system}|{label}:{port}"
+    return f"{slug}_{hashlib.sha256(told.encode()).hexdigest()[:12]}.jsonl"
 
 
 @dataclass

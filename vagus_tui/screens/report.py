@@ -95,6 +95,9 @@ COLUMNS: dict[str, tuple[tuple[str, ...], tuple[Column, ...]]] = {
 }  # fmt: skip
 """Per section which columns are shown, and how."""
 
+FOR_THE_PAGE = ("tone",)
+"""Columns that only colour the HTML page."""
+
 IN_ORDER = ("story", "proof", "carried", "checks", "performance", "files")
 """Sections in an order of their own; the others show the latest first."""
 
@@ -219,12 +222,20 @@ class ReportScreen(StepScreen):
         if section is None or key is None or not section.rows or int(key) >= len(section.rows):
             panel.show(Content(section.empty if section is not None else ""))
             return
-        lines = [
-            (Content.styled(f"{safe_str(name).replace('_', ' '):<12} ", "$text-muted"), safe(clean(value), limit=2000))
+        known = [
+            (safe_str(name).replace("_", " "), value)
             for name, value in zip(section.columns, section.rows[int(key)], strict=True)
-            if value not in (None, "", "{}")
+            if value not in (None, "", "{}") and name not in FOR_THE_PAGE
         ]
-        panel.show(Hanging(lines))
+        label = max((len(name) for name, _ in known), default=0)
+        panel.show(
+            Hanging(
+                [
+                    (Content.styled(f"{name:<{label}}  ", "$text-muted"), safe(clean(value), limit=2000))
+                    for name, value in known
+                ]
+            )
+        )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Nothing to save before anything was read, nothing to put back where nothing is missing."""

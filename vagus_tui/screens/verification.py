@@ -121,7 +121,7 @@ class VerificationScreen(AcceptanceView, CheckScreen):
         else:
             done, total = self.query_one("#manual-list", Checklist).done
             status = worst([display_status(event) for event in events])
-            word = WORDS.get(status, "") if done == total else f"by hand {done}/{total}"
+            word = WORDS.get(status, "") if done == total else f"{done}/{total} done"
             self.session.set_standing(self.STEP, status if done == total else Status.RUNNING, word)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
