@@ -72,6 +72,10 @@ async def everything(conn: Connection) -> dict[str, list[Any]]:
     return found
 
 
+BY_HAND = ("notification-preferences", "coach-clients")
+"""What is beside v1's own tables: the check says what to do, and the wizard changes nothing there."""
+
+
 def test_every_failing_check_has_a_fix() -> None:
     for check in checks_for(Group.DATA_QUALITY):
         if check.id != "column-types" and not check.overridable:
@@ -80,8 +84,7 @@ def test_every_failing_check_has_a_fix() -> None:
                 "plans-null-name",
                 "plans-start-date",
                 "exercises-null-name",
-                "notification-preferences",
-                "coach-clients",
+                *BY_HAND,
             ), check.id
         assert check.remedies == tuple(remedy.id for remedy in remedies_for(check.id))
     assert len({remedy.id for remedy in REMEDIES}) == len(REMEDIES)
@@ -136,7 +139,7 @@ async def _applied_and_undone(remedy: Remedy, context: Context, before: dict[str
 
 @pytest.mark.parametrize("fault", ALL, ids=lambda fault: fault.check_id)
 async def test_some_fix_helps_against_every_refused_row(fault: Fault, clean_database: TestDatabase) -> None:
-    if fault.status != "fail":
+    if fault.status != "fail" or fault.check_id in BY_HAND:
         return
     await plant(clean_database, fault.plant)
     async with looking_at(clean_database) as context:

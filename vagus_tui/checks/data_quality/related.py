@@ -205,7 +205,8 @@ async def _coaches(context: Context) -> Outcome:
         return Outcome(
             Status.FAIL,
             rows,
-            f"{rows:,} rows name somebody by what is no uuid. v2's rules read them with every page, and would fail.",
+            f"{rows:,} rows name somebody by what is no uuid. v2's rules read them with every page, and would fail. "
+            "Put the users' ids there, or move the rows to a table of their own; then make the columns uuid.",
             rows=rows,
         )
     return Outcome(Status.PASS, 0)
