@@ -12,10 +12,11 @@ from tests.oracle import catalog_fingerprint, changes
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection
 from vagus_tui.events import Event, NoteEvent, StepEvent
-from vagus_tui.journal.state import read_state
+from vagus_tui.journal.state import STAGING, read_state
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.switches import switch_off, switch_on
 from vagus_tui.sandbox.options import SandboxOptions
+from vagus_tui.schema.helpers import made
 
 SMALL = SandboxOptions(plans=12, clean=True)
 
@@ -112,7 +113,7 @@ async def test_an_interrupted_run_is_abandoned_from_the_command_line(
     database = await make_database(SMALL)
     conn = await connect(database.url)
     catalog = await catalog_fingerprint(conn)
-    await conn.execute("create schema workout_v2")
+    await conn.execute("; ".join(made(STAGING)))
     assert (await vagus("abandon", "--json", url=database.url)).status == 2
     ran = await vagus("abandon", "--yes", "--json", url=database.url)
     assert ran.status == 0 and ran.result["state"] == "v1", ran.result

@@ -14,7 +14,9 @@ from tests.remedies.test_remedies import everything
 from vagus_tui.errors import RefusedError, UndoneError
 from vagus_tui.events import Status
 from vagus_tui.journal.lock import take_lock
+from vagus_tui.journal.state import STAGING
 from vagus_tui.remedies import batches, remedy_by_id, undo
+from vagus_tui.schema.helpers import made
 
 ONE = "(select id from workout_plans order by id limit 1)"
 
@@ -205,7 +207,7 @@ async def test_nothing_is_changed_while_a_migration_is_under_way_or_done(
     if how == "lock":
         await take_lock(other)
     elif how == "staging":
-        await other.execute("create schema workout_v2")
+        await other.execute("; ".join(made(STAGING)))
     else:
         await other.execute(
             "alter table workout_plans rename to workout_plans_v1; alter table exercises rename to exercises_v1;"
