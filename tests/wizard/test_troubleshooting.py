@@ -56,6 +56,21 @@ async def test_a_missing_index_is_created(clean_database: TestDatabase, clean_co
     assert await clean_conn.fetchval(index)
 
 
+async def test_statistics_left_behind_are_a_sign(clean_database: TestDatabase, clean_conn: Connection) -> None:
+    await migrated(settings_for(clean_database.url))
+    context = await _context(clean_database.url, clean_conn)
+    fresh = await look(BY_ID["analyze-v2"], context)
+    assert fresh.count and not fresh.trouble, "it can always be made, which is no sign"
+    await clean_conn.execute("alter table exercise_logs set (autovacuum_enabled = off)")
+    while not (stale := await look(BY_ID["analyze-v2"], context)).trouble:
+        await clean_conn.execute("update exercise_logs set notes = notes")
+        await clean_conn.execute("select pg_stat_force_next_flush()")
+    assert stale.trouble == 1
+    assert stale.lines[0].startswith("exercise_logs: ") and stale.lines[0].endswith(": stale")
+    await apply(BY_ID["analyze-v2"], context)
+    assert not (await look(BY_ID["analyze-v2"], context)).trouble
+
+
 async def test_an_exercise_in_another_plan_comes_back(
     clean_database: TestDatabase, clean_conn: Connection, connect: Connect
 ) -> None:
@@ -68,7 +83,16 @@ async def test_an_exercise_in_another_plan_comes_back(
     assert row is not None
     await clean_conn.execute("update exercises set day_id = $1 where id = $2", row["elsewhere"], row["id"])
     context = await _context(clean_database.url, clean_conn)
-    assert (await look(BY_ID["exercises-to-their-day"], context)).count == 1
+    found = await look(BY_ID["exercises-to-their-day"], context)
+    wrong, own = [
+        await clean_conn.fetchval(
+            "select format('“%s” week %s %s', left(p.name, 40), w.week_number, d.day_label) from workout_days d "
+            "join workout_weeks w on w.id = d.week_id join workout_plans p on p.id = w.plan_id where d.id = $1",
+            row[column],
+        )
+        for column in ("elsewhere", "day_id")
+    ]
+    assert found.count == 1 and found.lines[0].endswith(f": from {wrong} to {own}")
     await apply(BY_ID["exercises-to-their-day"], context)
     assert await clean_conn.fetchval("select day_id from exercises where id = $1", row["id"]) == row["day_id"]
     kept = await clean_conn.fetch("select row_id, before, after from vagus_migration.repaired")
@@ -98,12 +122,19 @@ async def test_policies_come_back_as_defined(clean_database: TestDatabase, clean
     )
     before = [tuple(row) for row in await clean_conn.fetch(query)]
     name = before[0][1]
+    context = await _context(clean_database.url, clean_conn)
+    healthy = await look(BY_ID["policies-as-defined"], context)
+    assert healthy.count and not healthy.trouble, "it can always be made, which is no sign"
     await clean_conn.execute(f'drop policy "{name}" on {before[0][0]}')
     await clean_conn.execute("create policy everybody on workout_plans for select using (true)")
     await clean_conn.execute("alter table workout_weeks disable row level security")
-    context = await _context(clean_database.url, clean_conn)
     found = await look(BY_ID["policies-as-defined"], context)
-    assert any("workout_weeks" in line for line in found.lines)
+    assert found.trouble == 3
+    assert found.lines[:3] == (
+        "workout_weeks: row level security is off; it is switched on",
+        f"{name} on {before[0][0]}: missing; it is written again",
+        "everybody on workout_plans: not one of v2's; it goes",
+    )
     await apply(BY_ID["policies-as-defined"], context)
     assert [tuple(row) for row in await clean_conn.fetch(query)] == before
     assert await clean_conn.fetchval("select relrowsecurity from pg_class where oid = 'workout_weeks'::regclass")

@@ -36,12 +36,19 @@ class Finding:
         lines: what, for people; a few of them.
         statements: the SQL, in order.
         names: what each statement is about, where that is kept for an undo.
+        signs: how many things are out of order; None where everything that would be touched is.
     """
 
     count: int
     lines: tuple[str, ...]
     statements: tuple[str, ...]
     names: tuple[str, ...] = ()
+    signs: int | None = None
+
+    @property
+    def trouble(self) -> int:
+        """How many signs of trouble there are: some repairs can always be made, which is none."""
+        return self.count if self.signs is None else self.signs
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +80,29 @@ async def _ddl(context: Context) -> V2Ddl:
     return V2Ddl(SCHEMA, survey.shape, survey.taken, survey.preferences != "jsonb")
 
 
-def _statistics(table: str, at: datetime | None, changed: int) -> str:
+STALE_SHARE = 0.2
+STALE_ROWS = 500
+"""Statistics are stale when more rows than this, and more than that share of the table, changed since. The server's own
+housekeeping comes at a tenth: what is beyond twice that has been left behind."""
+
+_STATISTICS = """
+select relname::text as name, greatest(last_analyze, last_autoanalyze) as at, n_mod_since_analyze as changed,
+  (greatest(last_analyze, last_autoanalyze) is null and n_live_tup > 0)
+  or n_mod_since_analyze > greatest($3::float8, $4::float8 * n_live_tup) as stale
+from pg_stat_user_tables where schemaname = $1 and relname = any($2::text[]) order by stale desc, relname
+"""
+
+
+def _statistics(table: str, at: datetime | None, changed: int, stale: bool) -> str:
     when = "never analysed" if at is None else f"analysed {at:%Y-%m-%d %H:%M}"
-    return f"{table}: {when}, {changed:,} rows changed since"
+    return f"{table}: {when}, {changed:,} rows changed since{': stale' if stale else ''}"
 
 
 async def _analyze(context: Context) -> Finding:
-    rows = await context.connection.fetch(
-        "select relname::text as name, greatest(last_analyze, last_autoanalyze) as at, n_mod_since_analyze as changed "
-        "from pg_stat_user_tables where schemaname = $1 and relname = any($2::text[]) order by relname",
-        SCHEMA,
-        list(v2.TABLES),
-    )
-    lines = tuple(_statistics(row["name"], row["at"], row["changed"]) for row in rows)
-    return Finding(len(rows), lines, tuple(f"analyze {relation(row['name'])}" for row in rows))
+    rows = await context.connection.fetch(_STATISTICS, SCHEMA, list(v2.TABLES), float(STALE_ROWS), STALE_SHARE)
+    lines = tuple(_statistics(row["name"], row["at"], row["changed"], row["stale"]) for row in rows)
+    statements = tuple(f"analyze {relation(row['name'])}" for row in rows)
+    return Finding(len(rows), lines, statements, signs=sum(row["stale"] for row in rows))
 
 
 _INDEXES = """
@@ -130,13 +146,16 @@ async def _vacuum(context: Context) -> Finding:
         f"{'never tidied up' if row['at'] is None else format(row['at'], 'tidied up %Y-%m-%d %H:%M')}"
         for row in rows
     )
-    return Finding(len(rows), lines, tuple(f"vacuum (analyze) {relation(row['name'])}" for row in rows))
+    return Finding(len(rows), lines, tuple(f"vacuum (analyze) {relation(row['name'])}" for row in rows), signs=0)
 
 
 _POLICIES = """
 select p.tablename::text as table_name, p.policyname::text as name
 from pg_policies p where p.schemaname = $1 and p.tablename = any($2::text[]) order by 1, 2
 """
+
+
+_NAME = re.compile(r"^create policy \"?(\w+)\"? on ", re.MULTILINE)
 
 
 async def _policies(context: Context) -> Finding:
@@ -150,9 +169,14 @@ async def _policies(context: Context) -> Finding:
     )
     statements = [f"drop policy {quote(row['name'])} on {relation(row['table_name'])}" for row in rows]
     statements += [statement for table in v2.TABLES for statement in ddl.policies(table)]
+    found = {(row["table_name"], row["name"]) for row in rows}
+    defined = {(table, name) for table in v2.TABLES for name in _NAME.findall("\n".join(ddl.policies(table)))}
     lines = [f"{row['name']}: row level security is off; it is switched on" for row in off]
+    lines += [f"{name} on {table}: missing; it is written again" for table, name in sorted(defined - found)]
+    lines += [f"{name} on {table}: not one of v2's; it goes" for table, name in sorted(found - defined)]
+    signs = len(lines)
     lines.append(f"{len(rows)} policies of {len(v2.TABLES)} tables are written again as defined")
-    return Finding(len(v2.TABLES), tuple(lines), tuple(statements))
+    return Finding(len(v2.TABLES), tuple(lines), tuple(statements), signs=signs)
 
 
 async def _preferences(context: Context) -> Finding:
@@ -172,7 +196,8 @@ def _strayed(context: Context) -> str:
     mapping = WorkoutMapping(context.shape, MappingOptions(repeat_exercises=context.settings.repeat_exercises))
     old = qualified(context.shape.schema, context.shape.tables[v1.EXERCISES].name)
     return (
-        f"select e.id, e.name, e.day_id as former, x.day_id as day_id from {relation(v2.EXERCISES)} e "
+        "select e.id, e.name, e.day_id as former, x.day_id as day_id "
+        f"from {relation(v2.EXERCISES)} e "
         f"join {old} o on o.id = e.id "
         f"join {relation(v2.DAYS)} d on d.id = e.day_id join {relation(v2.WEEKS)} w on w.id = d.week_id "
         f"join (\n{mapping.select(v2.EXERCISES)}\n) x on x.id = e.id "
@@ -183,10 +208,24 @@ def _strayed(context: Context) -> str:
 
 async def _exercises(context: Context) -> Finding:
     query = _strayed(context)
-    rows = await context.connection.fetch(f"select s.name, count(*) over () as n from ({query}) s limit 8")
+    day = "left(p.name, 40) as {0}_plan, w.week_number as {0}_week, d.day_label as {0}_day"
+    joined = " ".join(
+        f"left join lateral (select {day.format(key)} from {relation(v2.DAYS)} d join {relation(v2.WEEKS)} w "
+        f"on w.id = d.week_id join {relation(v2.PLANS)} p on p.id = w.plan_id where d.id = s.{column}) {key} on true"
+        for key, column in (("old", "former"), ("new", "day_id"))
+    )
+    rows = await context.connection.fetch(
+        f"select left(s.name, 40) as name, old.*, new.*, count(*) over () as n from ({query}) s {joined} "
+        "order by s.id limit 8"
+    )
     count = rows[0]["n"] if rows else 0
     update = f"update {relation(v2.EXERCISES)} e set day_id = s.day_id from (\n{query}\n) s where s.id = e.id"
-    return Finding(count, tuple(str(row["name"]) for row in rows), (update,) if count else ())
+    lines = tuple(
+        f"{row['name']}: from “{row['old_plan']}” week {row['old_week']} {row['old_day']} "
+        f"to “{row['new_plan']}” week {row['new_week']} {row['new_day']}"
+        for row in rows
+    )
+    return Finding(count, lines, (update,) if count else ())
 
 
 REPAIRS: tuple[Repair, ...] = (

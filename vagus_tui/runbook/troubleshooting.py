@@ -51,7 +51,8 @@ ISSUES: tuple[Issue, ...] = (
         title="Exercises without the right day",
         symptom="A plan looks empty, or an exercise stands on a day where it does not belong.",
         cause="Changed by hand after the migration, or a day key that the mapping table does not know.",
-        detected="The row proof compares each exercise's day with the one that the mapping gives it.",
+        detected="Each exercise's plan is compared with v1's. A day within its own plan is the user's choice; the row "
+        "proof leaves out what was changed after the cut-over.",
         checks=("orphaned-exercises-v2", "orphaned-days", "orphaned-weeks", "row-proof"),
         remedy="Puts each one back on its day, within its own plan, and shows the rows first.",
         undo="The former day of each row is kept in the journal and can be put back.",
@@ -62,7 +63,7 @@ ISSUES: tuple[Issue, ...] = (
         title="The app has become slow",
         symptom="Loading takes several times as long as before.",
         cause="Statistics or an index are missing, or a policy is evaluated for every row.",
-        detected="Queries are timed as a user, v2's indexes compared with the list, last ANALYZE looked up.",
+        detected="Queries are timed as a user, v2's indexes compared with the list, stale statistics looked up.",
         checks=("slowdown", "missing-indexes"),
         remedy="ANALYZE all v2 tables; create missing indexes without blocking writes; "
         "tidy up after an index that was left unfinished.",
@@ -97,7 +98,7 @@ ISSUES: tuple[Issue, ...] = (
         title="Notifications are not sent",
         symptom="Users miss reminders since the migration.",
         cause="Users without a preference row, a preference in the older form, or a OneSignal key of the app.",
-        detected="Counts users without preferences, and lists those whose preferences differ from before.",
+        detected="Users without a preference row are counted.",
         checks=(),
         remedy="Gives users without a row a quiet one, with everything off; never touches an existing row. "
         "If rows are in order, look at OneSignal's delivery log.",

@@ -46,8 +46,6 @@ AFTER = (State.MIGRATED, State.CLEANED)
 SHOWN_BLOCKERS = 4
 SILENT_SECONDS = 60.0
 """A run that has said nothing for so long may hang."""
-NO_SIGN = ("analyze-v2", "vacuum-v2", "policies-as-defined")
-"""Repairs that can always be made: that they would do something is no sign of trouble."""
 
 
 class TroubleshootingScreen(StepScreen):
@@ -138,8 +136,8 @@ class TroubleshootingScreen(StepScreen):
         statuses: list[Status] = [result.status for result in results if result.status is not Status.SKIP]
         for repair in repairs_for(issue.id):
             found = self.found.get(repair.id)
-            if found is not None and repair.id not in NO_SIGN:
-                statuses.append(Status.FAIL if found.count else Status.PASS)
+            if found is not None and (found.signs is None or found.signs):
+                statuses.append(Status.FAIL if found.trouble else Status.PASS)
         return worst(statuses)
 
     def _show(self) -> None:
@@ -161,15 +159,20 @@ class TroubleshootingScreen(StepScreen):
                 )
         parts.extend(applied_text(one, self.session.settings.timezone) for one in self._applied_here()[:3])
         # What is a sign of trouble first; what can always be done after it, and shorter.
-        for repair in sorted(repairs_for(issue.id), key=lambda one: one.id in NO_SIGN):
-            limit = FEW_LINES if repair.id in NO_SIGN else LINES_SHOWN
+        for repair in sorted(repairs_for(issue.id), key=self._quiet):
             found = self.found.get(repair.id)
+            limit = FEW_LINES if self._quiet(repair) else LINES_SHOWN
             parts.append(finding_text(repair, found, possible=self.migrated, limit=limit))
         # What was found comes first once somebody has looked; until then, how to recognise it.
         told = issue_text(issue)
         body: list[Content | tuple[Content, Content]]
         body = [*parts, Content(""), *told] if self.looked else [*told, *parts]
         self.query_one("#issue", Static).update(Hanging([Content.styled(issue.title, "bold"), *body]))
+
+    def _quiet(self, repair: Repair) -> bool:
+        """Whether it could be made without any need."""
+        found = self.found.get(repair.id)
+        return found is not None and not found.trouble
 
     def _applied_here(self) -> list[Applied]:
         names = {repair.id for repair in repairs_for(self.issue.id)}

@@ -52,12 +52,12 @@ def finding_text(repair: Repair, found: Finding | None, *, possible: bool, limit
         return Content.assemble((f"{repair.title}: ", "bold"), ("for a migrated database", "$text-muted"))
     if found is None:
         return Content.assemble((f"{repair.title}: ", "bold"), ("r looks what it would do", "$text-muted"))
-    status = Status.WARN if found.count else Status.PASS
+    status = Status.WARN if found.trouble else Status.PASS
     lines = [
         Content.assemble(
             (f"{MARKS[status]} ", STYLES[status]),
             (repair.title, "bold"),
-            "" if found.count else ": nothing to do",
+            ": nothing to do" if not found.count else "" if found.trouble else ": can be done, nothing asks for it",
         )
     ]
     lines.extend(safe(f"  {line}") for line in found.lines[:limit])
