@@ -90,7 +90,7 @@ async def _run(command: Command, folder: Path, control: Control, emit: Emit) -> 
         if status != 0:
             break
     seconds = time.perf_counter() - started
-    outcome = Outcome(status == 0, status, round(seconds, 1), str(folder), tuple(tail))
+    outcome = Outcome(status == 0, status, round(seconds, 2), str(folder), tuple(tail))
     how = f"status {status}" if status >= 0 else signal.Signals(-status).name
     return ResultEvent(
         ok=outcome.ok,
