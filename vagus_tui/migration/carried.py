@@ -16,7 +16,7 @@ from vagus_tui.migration.binding import same_columns
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.schema import v2
 from vagus_tui.schema.ddl import NamedSql, V2Ddl, default_of
-from vagus_tui.schema.identifiers import quote
+from vagus_tui.schema.identifiers import free_name, quote
 from vagus_tui.schema.v1 import V1Shape
 
 
@@ -125,20 +125,11 @@ def carried_indexes(bound: tuple[Bound, ...], ddl: V2Ddl, table: str) -> list[Na
     made: list[NamedSql] = []
     for one in bound:
         if one.kept and not one.check and one.base == table:
-            name = _free(one.name, {*ddl.names, *ddl.taken, *(index.name for index in made)})
+            name = free_name(one.name, {*ddl.names, *ddl.taken, *(index.name for index in made)})
             unique = "unique " if one.unique else ""
             _, _, body = one.definition.partition(" USING ")
             made.append(NamedSql(name, f"create {unique}index {quote(name)} on {ddl.relation(table)} using {body}"))
     return made
-
-
-def _free(name: str, taken: set[str]) -> str:
-    candidate, number = name, 1
-    while candidate in taken:
-        number += 1
-        tail = f"_{number}"
-        candidate = name.encode()[: 63 - len(tail)].decode(errors="ignore") + tail
-    return candidate
 
 
 def _name(one: Bound) -> str:

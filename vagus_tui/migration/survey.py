@@ -18,6 +18,7 @@ from vagus_tui.rollback.take_up import archive_to_take_up
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.functions import signatures
+from vagus_tui.schema.identifiers import free_name
 from vagus_tui.schema.preferences import SHAPES, preferences_kind
 from vagus_tui.schema.v1 import V1Shape
 
@@ -64,17 +65,6 @@ class Survey:
     bound: tuple[Bound, ...] = ()
 
 
-def suffixed(name: str, taken: set[str]) -> str:
-    """A `_v1` name within 63 bytes that nothing else has."""
-    number = 1
-    while True:
-        tail = v1.SUFFIX if number == 1 else f"{v1.SUFFIX}_{number}"
-        candidate = name.encode()[: 63 - len(tail)].decode(errors="ignore") + tail
-        if candidate not in taken:
-            return candidate
-        number += 1
-
-
 def plan_renames(tables: Mapping[str, TableNames], shape: V1Shape, relations: set[str]) -> tuple[Rename, ...]:
     """The `_v1` names of every table, index, constraint and sequence that has none yet."""
     taken = set(relations)
@@ -83,7 +73,7 @@ def plan_renames(tables: Mapping[str, TableNames], shape: V1Shape, relations: se
     def add(kind: str, table: str, old: str) -> None:
         if v1.SUFFIX in old:
             return
-        new = suffixed(old, taken)
+        new = free_name(old, taken, v1.SUFFIX)
         taken.add(new)
         renames.append(Rename(kind, table, old, new))
 
@@ -99,7 +89,9 @@ def plan_renames(tables: Mapping[str, TableNames], shape: V1Shape, relations: se
         for constraint in found.constraints:
             # Constraints of these kinds are named within their table, so they only need to be free there.
             if v1.SUFFIX not in constraint:
-                renames.append(Rename("constraint", kept, constraint, suffixed(constraint, set(found.constraints))))
+                renames.append(
+                    Rename("constraint", kept, constraint, free_name(constraint, set(found.constraints), v1.SUFFIX))
+                )
         for sequence in found.sequences:
             add("sequence", kept, sequence)
     return tuple(renames)
@@ -210,7 +202,7 @@ async def survey(
         me=await connection.fetchval("select current_user::text"),
         preferences=preferences,
         functions_in_the_way=tuple(
-            Rename("function", row["arguments"], row["name"], suffixed(row["name"], set(row["routines"])))
+            Rename("function", row["arguments"], row["name"], free_name(row["name"], set(row["routines"]), v1.SUFFIX))
             for row in functions
         ),
         server_version=connection.get_server_version().major,

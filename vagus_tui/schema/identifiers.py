@@ -19,6 +19,17 @@ def qualified(schema: str, name: str) -> str:
     return f"{quote(schema)}.{quote(name)}"
 
 
+def free_name(name: str, taken: set[str], suffix: str = "") -> str:
+    """The name with its suffix, and a number where that is taken, within the 63 bytes that PostgreSQL keeps."""
+    number = 1
+    while True:
+        tail = suffix if number == 1 else f"{suffix}_{number}"
+        candidate = name.encode()[: 63 - len(tail)].decode(errors="ignore") + tail
+        if candidate not in taken:
+            return candidate
+        number += 1
+
+
 def literal(value: str) -> str:
     """Quote a text constant, for the few statements (DDL, comments) that take no parameters.
 
