@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 
 from tests.databases import Databases, Server, TestDatabase, adopt, outside_loop
+from tests.google_store import GoogleStore, google_store
 from tests.object_store import KEYS, ObjectStore, object_store
 from tests.servers import memory_folder
 from vagus_tui.database.connection import Connection
@@ -129,14 +130,21 @@ def cloud() -> Iterator[ObjectStore]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def google_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GoogleStore]:
+    """An emulator of Google Cloud Storage, started by the first test that wants it."""
+    with google_store(tmp_path_factory.mktemp("google")) as running:
+        yield running
+
+
 @pytest.fixture
 def cloud_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test's own credentials for it in the environment, and nobody's own."""
     for name in list(os.environ):
-        if name.startswith(("AWS_", "GOOGLE_")):
+        if name.startswith(("AWS_", "GOOGLE_", "STORAGE_EMULATOR_HOST")):
             monkeypatch.delenv(name)
     nowhere = {"AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "AWS_CONFIG_FILE": "/nonexistent"}
-    for name, value in {**nowhere, **KEYS, "GOOGLE_BEARER_TOKEN": "kept-to-yourself"}.items():
+    for name, value in {**nowhere, **KEYS}.items():
         monkeypatch.setenv(name, value)
 
 

@@ -1,4 +1,4 @@
-"""A server on this machine that speaks S3's protocol, for the uploads; Google's XML protocol has the same requests."""
+"""A server on this machine that speaks S3's protocol, for the uploads."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ObjectStore:
             return body
 
     def bucket(self, name: str) -> None:
-        """Make a bucket (letters and digits only: it does not undo the escapes of Google's requests)."""
+        """Make a bucket."""
         self._ask("PUT", name)
 
     def put(self, path: str, data: bytes) -> None:

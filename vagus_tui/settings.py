@@ -75,7 +75,9 @@ class Settings(BaseSettings):
     )
     upload_url: str = Field(default="", description="s3://bucket/prefix or gs://bucket/prefix for copies of backups.")
     upload_endpoint: str = Field(
-        default="", description="Where an S3-compatible server listens, as in https://minio.example.org:9000."
+        default="",
+        description="Where an S3-compatible server listens, as in https://minio.example.org:9000, or an emulator of "
+        "Google's.",
     )
     ssl_root_cert: ExpandedPath | None = Field(
         default=None,

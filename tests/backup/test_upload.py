@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import itertools
+import json
 import secrets
 from pathlib import Path
-from typing import Any
 
-import obstore
 import pytest
 
 from tests.backup.helpers import Made, collect
 from tests.backup.test_verification import largest, reseal
 from tests.databases import TestDatabase
+from tests.google_store import GoogleStore, google_store
 from tests.object_store import KEYS, ObjectStore, line_to
 from vagus_tui.backup import list_backups
 from vagus_tui.backup.manifest import DamagedBackupError, read_manifest
-from vagus_tui.backup.remote import UploadFailedError, aws_profile, open_remote, unusable
+from vagus_tui.backup.remote import UploadFailedError, open_remote, unusable
 from vagus_tui.backup.remote_listing import list_remote
+from vagus_tui.backup.s3_bucket import S3Bucket, aws_profile
 from vagus_tui.backup.upload import PART, upload_backup
 from vagus_tui.control import Control
 from vagus_tui.errors import CancelledByOperatorError, ConfigurationError, RefusedError, VagusError
@@ -32,11 +34,23 @@ _numbers = itertools.count(1)
 pytestmark = pytest.mark.usefixtures("cloud_credentials")
 
 
+Store = ObjectStore | GoogleStore
+
+
 @pytest.fixture
 def bucket(cloud: ObjectStore) -> str:
     name = f"bucket{next(_numbers)}"
     cloud.bucket(name)
     return name
+
+
+@pytest.fixture(params=["s3", "gs"])
+def place(request: pytest.FixtureRequest) -> tuple[str, Store]:
+    """Either cloud: the address of a new bucket, and the server that has it."""
+    store: Store = request.getfixturevalue("cloud" if request.param == "s3" else "google_cloud")
+    name = f"bucket{next(_numbers)}"
+    store.bucket(name)
+    return f"{request.param}://{name}", store
 
 
 async def upload(path: Path, settings: Settings, control: Control | None = None) -> Made:
@@ -54,11 +68,12 @@ def enlarged(path: Path, size: int) -> Path:
     return file
 
 
-@pytest.mark.parametrize("scheme", ["s3", "gs"])
 async def test_a_copy_has_the_same_bytes(
-    cloud: ObjectStore, bucket: str, made: Made, settings: Settings, clean_database: TestDatabase, scheme: str
+    place: tuple[str, Store], made: Made, settings: Settings, clean_database: TestDatabase
 ) -> None:
-    there = cloud.settings(settings, f"{scheme}://{bucket}/workout-migration/")
+    url, cloud = place
+    bucket = url.partition("://")[2]
+    there = cloud.settings(settings, f"{url}/workout-migration/")
     big = enlarged(made.path, 2 * PART + 12345)
     done = await upload(made.path, there)
     assert done.result.ok and done.result.figures is not None
@@ -69,11 +84,14 @@ async def test_a_copy_has_the_same_bytes(
     assert cloud.get(f"{folder}/manifest.json") == (made.path / "manifest.json").read_bytes()
     assert big.name in {Path(name).name for name in done.checks}
     # Nothing of the trial is left, and no parts.
-    assert b".vagus-tui-" not in cloud.get(f"{bucket}?list-type=2") and not cloud.unfinished(bucket)
+    if isinstance(cloud, ObjectStore):
+        assert b".vagus-tui-" not in cloud.get(f"{bucket}?list-type=2") and not cloud.unfinished(bucket)
+    else:
+        assert len(cloud.names(bucket)) == len(manifest.files) + 2
     # Listed there and here, and in the journal.
     (copy,) = await list_remote(there)
     assert (copy.id, copy.problems) == (manifest.id, ())
-    assert copy.url == done.result.figures["url"] == f"{scheme}://{bucket}/workout-migration/{manifest.id}"
+    assert copy.url == done.result.figures["url"] == f"{url}/workout-migration/{manifest.id}"
     (info,) = list_backups(settings)
     assert info.uploaded is not None and info.uploaded_to == copy.url
     async with clean_database.connect() as connection:
@@ -83,19 +101,12 @@ async def test_a_copy_has_the_same_bytes(
     assert steps["upload"].rows == steps["upload-verify"].rows == done.result.figures["bytes"]
     again = await upload(made.path, there)
     assert again.result.figures is not None and again.result.figures["sent_bytes"] == 0
-
-
-async def test_a_copy_that_was_changed_there_is_sent_again(
-    cloud: ObjectStore, bucket: str, made: Made, settings: Settings
-) -> None:
-    there = cloud.settings(settings, f"s3://{bucket}")
-    await upload(made.path, there)
-    manifest = read_manifest(made.path)
+    # What was changed there is sent again.
     victim = max(manifest.files, key=lambda entry: entry.bytes)
-    cloud.put(f"{bucket}/{manifest.id}/{victim.name}", bytes(victim.bytes))
+    cloud.put(f"{folder}/{victim.name}", bytes(victim.bytes))
     again = await upload(made.path, there)
     assert again.result.figures is not None and again.result.figures["sent_bytes"] == victim.bytes
-    assert hashlib.sha256(cloud.get(f"{bucket}/{manifest.id}/{victim.name}")).hexdigest() == victim.sha256
+    assert hashlib.sha256(cloud.get(f"{folder}/{victim.name}")).hexdigest() == victim.sha256
 
 
 async def test_after_a_break_it_goes_on_where_it_was(
@@ -121,52 +132,101 @@ async def test_after_a_break_it_goes_on_where_it_was(
     assert not copy.problems
 
 
-async def test_a_stop_takes_the_parts_back(cloud: ObjectStore, bucket: str, made: Made, settings: Settings) -> None:
-    there = cloud.settings(settings, f"s3://{bucket}")
+async def test_a_killed_server_is_gone_on_with(made: Made, settings: Settings, tmp_path: Path) -> None:
+    big = enlarged(made.path, 4 * PART)
+    sizes = {entry.name: entry.bytes for entry in read_manifest(made.path).files}
+    with google_store(tmp_path / "google") as google:
+        google.bucket("kept")
+        there = google.settings(settings, "gs://kept/copies")
+        before, killed = 0, False
+        with pytest.raises(UploadFailedError, match="connection") as caught:
+            async for event in upload_backup(made.path, there, Control(), patience_seconds=1):
+                before += event.kind == "check"
+                if not killed and isinstance(event, StepEvent) and event.id == "upload" and event.rows:
+                    # In the middle of the large file.
+                    left = sum(sizes.values()) - event.rows
+                    if left > 0 and event.rows > PART and before and big.stat().st_size > left:
+                        google.kill()
+                        killed = True
+        assert killed and "not sent again" in str(caught.value)
+        google.start()
+        (copy,) = await list_remote(there)
+        assert copy.problems == ("It was not copied to its end.",)
+        done = await upload(made.path, there)
+        assert done.result.ok and done.result.figures is not None
+        assert done.result.figures["already_there"] >= before > 0
+        assert done.result.figures["sent_bytes"] >= sizes["csv/exercises.csv"]
+        (copy,) = await list_remote(there)
+        assert not copy.problems
+
+
+class StopsAfter(Control):
+    """A stop is asked for when it has been looked for so often."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    @property
+    def cancelled(self) -> bool:
+        self.times -= 1
+        return self.times < 0
+
+
+async def test_a_stop_takes_the_parts_back(place: tuple[str, Store], made: Made, settings: Settings) -> None:
+    url, cloud = place
+    there = cloud.settings(settings, url)
     enlarged(made.path, 6 * PART)
-    control = Control()
+    # It is looked for once per file and per piece of 1 MB: that is in the middle of the large file.
     with pytest.raises(CancelledByOperatorError, match="stays"):
-        async for event in upload_backup(made.path, there, control):
-            if isinstance(event, StepEvent) and event.id == "upload" and (event.rows or 0) > PART:
-                control.cancel()
-    assert not cloud.unfinished(bucket)
+        await upload(made.path, there, StopsAfter(40))
+    assert isinstance(cloud, GoogleStore) or not cloud.unfinished(url.removeprefix("s3://"))
     (copy,) = await list_remote(there)
-    assert copy.problems
+    assert copy.problems and copy.bytes < 6 * PART
 
 
 async def test_a_damaged_backup_is_not_sent_for_a_whole_one(
-    cloud: ObjectStore, bucket: str, made: Made, settings: Settings
+    place: tuple[str, Store], made: Made, settings: Settings
 ) -> None:
+    url, cloud = place
+    # Exactly some chunks long: the last one must not finish the copy before the whole was looked at.
+    enlarged(made.path, PART)
     victim = largest(made.path)
+    with victim.open("r+b") as file:
+        file.truncate(6 << 20)
+    enlarged(made.path, 10 << 20)
     content = bytearray(victim.read_bytes())
     content[len(content) // 2] ^= 1
     victim.write_bytes(bytes(content))
-    there = cloud.settings(settings, f"s3://{bucket}")
+    there = cloud.settings(settings, url)
     with pytest.raises(DamagedBackupError, match="changed since"):
         await upload(made.path, there)
-    assert all(copy.problems for copy in await list_remote(there))
+    (copy,) = await list_remote(there)
+    assert copy.problems and copy.bytes < len(content)
 
 
 async def test_other_bytes_that_come_back_are_noticed(
     cloud: ObjectStore, bucket: str, made: Made, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    get = obstore.get_range_async
+    get = S3Bucket.get
 
-    async def flipped(*arguments: Any, **options: Any) -> bytes:
-        data = bytearray(await get(*arguments, **options))
-        data[0] ^= 1
+    async def flipped(self: S3Bucket, name: str, start: int = 0, end: int | None = None) -> bytes:
+        data = bytearray(await get(self, name, start, end))
+        data[0] ^= end is not None
         return bytes(data)
 
-    monkeypatch.setattr(obstore, "get_range_async", flipped)
+    monkeypatch.setattr(S3Bucket, "get", flipped)
     with pytest.raises(UploadFailedError, match="other bytes"):
         await upload(made.path, cloud.settings(settings, f"s3://{bucket}"))
     assert list_backups(settings)[0].uploaded is None
 
 
-@pytest.mark.parametrize("scheme", ["s3", "gs"])
-async def test_a_bucket_that_is_not_there(cloud: ObjectStore, made: Made, settings: Settings, scheme: str) -> None:
-    with pytest.raises(RefusedError, match="no bucket named “nowhere”"):
-        await upload(made.path, cloud.settings(settings, f"{scheme}://nowhere/x"))
+async def test_a_bucket_that_is_not_there(place: tuple[str, Store], made: Made, settings: Settings) -> None:
+    url, cloud = place
+    nowhere = cloud.settings(settings, f"{url[:2]}://nowhere/x")
+    for asked in (upload(made.path, nowhere), list_remote(nowhere)):
+        with pytest.raises(RefusedError, match="no bucket named “nowhere”"):
+            await asked
 
 
 async def test_a_bucket_that_is_not_ours_to_write(
@@ -185,10 +245,50 @@ async def test_wrong_credentials_are_said_and_not_shown(
     assert KEYS["AWS_SECRET_ACCESS_KEY"] not in str(caught.value) and caught.value.__cause__ is None
 
 
-async def test_nobody_there(made: Made, settings: Settings) -> None:
-    away = settings.model_copy(update={"upload_url": "s3://bucket/x", "upload_endpoint": "http://127.0.0.1:1"})
+@pytest.mark.parametrize(
+    ("status", "reason", "told"),
+    [(403, "forbidden", "not ours to write"), (401, "authError", "No credentials")],
+)
+async def test_google_refuses(made: Made, settings: Settings, status: int, reason: str, told: str) -> None:
+    # The emulator lets everybody do everything; this is what Google answers, without an emulator behind it.
+    error = {"message": "kept-to-yourself", "domain": "global", "reason": reason}
+    body = json.dumps({"error": {"code": status, "message": "kept-to-yourself", "errors": [error]}}).encode()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 {status} No\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode() + body)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        there = settings.model_copy(update={"upload_url": "gs://bucket", "upload_endpoint": endpoint})
+        for asked in (upload(made.path, there), list_remote(there)):
+            with pytest.raises(RefusedError, match=told) as caught:
+                await asked
+            assert "kept-to-yourself" not in str(caught.value) and caught.value.__cause__ is None
+
+
+async def test_a_key_file_of_google_that_cannot_be_used(
+    made: Made, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = settings.model_copy(update={"upload_url": "gs://bucket"})
+    for content in (None, "kept-to-yourself", '{"type": "service_account", "private_key": "kept-to-yourself"}'):
+        file = tmp_path / "key.json"
+        if content is not None:
+            file.write_text(content)
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+        with pytest.raises(RefusedError, match="does not accept the credentials") as caught:
+            await upload(made.path, there)
+        assert "GOOGLE_APPLICATION_CREDENTIALS" in str(caught.value) and "kept-to-yourself" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs"])
+async def test_nobody_there(made: Made, settings: Settings, scheme: str) -> None:
+    away = settings.model_copy(update={"upload_url": f"{scheme}://bucket/x", "upload_endpoint": "http://127.0.0.1:1"})
     with pytest.raises(VagusError, match="connection") as caught:
-        await upload(made.path, away)
+        await collect(upload_backup(made.path, away, Control(), patience_seconds=1))
     assert "VAGUS" not in caught.value.happened
 
 

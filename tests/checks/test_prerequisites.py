@@ -15,6 +15,7 @@ from tests.checks.tls_proxy import CA, OTHER_CA, TlsProxy
 from tests.cli.program import vagus
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
+from tests.google_store import GoogleStore
 from tests.object_store import ObjectStore
 from vagus_tui.checks.base import Context, Group, offending_rows, run_checks
 from vagus_tui.checks.prerequisites import activity, space
@@ -384,12 +385,19 @@ async def test_both_kinds_of_default_privileges_are_told_apart(make_database: Ma
 
 
 @pytest.mark.usefixtures("cloud_credentials")
-async def test_upload_targets_are_written_to_and_read_back(clean_database: TestDatabase, cloud: ObjectStore) -> None:
+async def test_upload_targets_are_written_to_and_read_back(
+    clean_database: TestDatabase, cloud: ObjectStore, google_cloud: GoogleStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cloud.bucket("checked")
+    google_cloud.bucket("checked")
     assert (await measured("upload-target", clean_database)).status is Status.SKIP
-    for url in ("s3://checked/workout", "gs://checked"):
-        event = await measured("upload-target", clean_database, upload_url=url, upload_endpoint=cloud.endpoint)
+    for url, endpoint in (("s3://checked/workout", cloud.endpoint), ("gs://checked", google_cloud.endpoint)):
+        event = await measured("upload-target", clean_database, upload_url=url, upload_endpoint=endpoint)
         assert (event.status, event.measured) == (Status.PASS, url)
+    # Google's library is an extra: without it, it is said how to get it.
+    monkeypatch.setattr("vagus_tui.backup.google_bucket.LIBRARY", "google.cloud.elsewhere")
+    event = await measured("upload-target", clean_database, upload_url="gs://checked")
+    assert event.status is Status.FAIL and "pip install" in (event.message or "")
     event = await measured("upload-target", clean_database, upload_url="s3://missing", upload_endpoint=cloud.endpoint)
     assert event.status is Status.FAIL and "no bucket named “missing”" in (event.message or "")
     cloud.forbid_writing("checked")

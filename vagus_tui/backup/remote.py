@@ -1,38 +1,27 @@
-"""Where copies of backups go: an S3 or Google Cloud Storage bucket, opened with the credentials of its own tools.
+"""Where copies of backups go: a bucket of S3 or of Google Cloud Storage, opened with the credentials of its own tools.
 
-S3 keys come from the environment (AWS_*), from the shared files of the AWS tools (~/.aws, AWS_PROFILE), or from the
-machine's role; Google's from GOOGLE_APPLICATION_CREDENTIALS, from gcloud's application default, or from the machine.
-None of them is ever shown: of what a server or the library says, only known causes are told, in our own words.
+None of them is ever shown: of what a server or a library says, only known causes are told, in our own words.
 """
 
 from __future__ import annotations
 
-import configparser
 import contextlib
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
+from vagus_tui.backup import google_bucket
+from vagus_tui.backup.bucket import Bucket, Cause
+from vagus_tui.backup.google_bucket import GoogleBucket
+from vagus_tui.backup.s3_bucket import S3Bucket
 from vagus_tui.errors import ConfigurationError, RefusedError, VagusError
 from vagus_tui.settings import Settings
 
-if TYPE_CHECKING:
-    from obstore.store import GCSStore, S3Store
-
-    Store: TypeAlias = GCSStore | S3Store
-
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _FORM = "It has the form s3://bucket/folder or gs://bucket/folder."
-_RETRIES = 4
-_RETRY_SECONDS = 60
-_CONNECT_SECONDS = 10
-# One part on a slow line; the default of half a minute would end uploads that do move.
-_REQUEST_SECONDS = 300
+RETRY_SECONDS = 60
+"""How long requests that fail are tried again."""
 
 
 class UploadFailedError(VagusError):
@@ -61,7 +50,7 @@ def unusable(url: str) -> str | None:
 class Remote:
     """An opened bucket, at the folder of the settings' address; names are below that folder."""
 
-    store: Store
+    store: Bucket
     scheme: str
     bucket: str
     folder: str
@@ -76,91 +65,37 @@ class Remote:
         return "Google Cloud Storage" if self.scheme == "gs" else "S3"
 
 
-def open_remote(settings: Settings, *, patience_seconds: int = _RETRY_SECONDS) -> Remote:
+def open_remote(settings: Settings, *, patience_seconds: int = RETRY_SECONDS) -> Remote:
     """Open the bucket that the settings name. Nothing is sent yet.
 
     Args:
         patience_seconds: how long requests that fail are tried again.
 
     Raises:
-        ConfigurationError: no address is set, or it cannot be used.
+        ConfigurationError: no address is set, or it cannot be used, or Google's library is not there.
     """
     url = settings.upload_url
     if not url:
         raise ConfigurationError("No upload target is set.", next_step=f"Set VAGUS_UPLOAD_URL. {_FORM}")
     if reason := unusable(url):
         raise ConfigurationError(reason, next_step=_FORM)
-    from obstore.store import GCSStore, S3Store
-
     parts = urlsplit(url)
+    if parts.scheme == "gs" and not google_bucket.installed():
+        raise ConfigurationError(
+            "Google's library, which copies to gs:// need, is not installed.",
+            next_step='Install it: pip install "google-cloud-storage>=3,<4". Or copy to S3 instead.',
+        )
     folder = "/".join(part for part in parts.path.split("/") if part)
-    endpoint = settings.upload_endpoint
-    common: dict[str, Any] = {
-        "prefix": folder or None,
-        "client_options": {
-            "allow_http": _endpoint(endpoint, parts.scheme).startswith("http://"),
-            "connect_timeout": timedelta(seconds=min(_CONNECT_SECONDS, patience_seconds)),
-            "timeout": timedelta(seconds=_REQUEST_SECONDS),
-        },
-        "retry_config": {
-            "max_retries": _RETRIES,
-            "retry_timeout": timedelta(seconds=patience_seconds),
-            "backoff": {"max_backoff": timedelta(seconds=5)},
-        },
-    }
-    store: Store
+    kind = GoogleBucket if parts.scheme == "gs" else S3Bucket
     try:
-        if parts.scheme == "gs":
-            google: dict[str, Any] = {"base_url": endpoint} if endpoint else {}
-            store = GCSStore(parts.netloc, config=google, **common)  # type: ignore[arg-type]
-        else:
-            amazon: dict[str, Any] = {**aws_profile(), "checksum_algorithm": "SHA256"}
-            if endpoint:
-                amazon["endpoint"] = endpoint
-            store = S3Store(parts.netloc, config=amazon, **common)  # type: ignore[arg-type]
+        bucket = kind(parts.netloc, folder, endpoint=settings.upload_endpoint, patience_seconds=patience_seconds)
     except Exception:
-        # The library repeats in its errors what it was given: a broken key file among it.
+        # The library repeats in its errors what it was given: a broken key among it.
         raise ConfigurationError(
             "The credentials or the endpoint for the upload cannot be used.",
             next_step="Check the cloud's settings in the environment (AWS_* or GOOGLE_*) and VAGUS_UPLOAD_ENDPOINT.",
         ) from None
-    return Remote(store, parts.scheme, parts.netloc, folder)
-
-
-def _endpoint(endpoint: str, scheme: str) -> str:
-    """The endpoint that counts: ours, or that of the cloud's own settings."""
-    names = ("GOOGLE_BASE_URL",) if scheme == "gs" else ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-    return endpoint or next((os.environ[name] for name in names if os.environ.get(name)), "")
-
-
-def aws_profile() -> dict[str, str]:
-    """Keys and region from the AWS tools' shared files, for what the environment does not say."""
-    found: dict[str, str] = {}
-    profile = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE") or "default"
-    keys = _section("AWS_SHARED_CREDENTIALS_FILE", "credentials", profile)
-    config = _section("AWS_CONFIG_FILE", "config", profile if profile == "default" else f"profile {profile}")
-    if not os.environ.get("AWS_ACCESS_KEY_ID"):
-        names = {
-            "aws_access_key_id": "access_key_id",
-            "aws_secret_access_key": "secret_access_key",
-            "aws_session_token": "session_token",
-        }
-        source = keys if "aws_access_key_id" in keys else config
-        found |= {names[name]: value for name, value in source.items() if name in names}
-    if not (os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")):
-        region = config.get("region") or keys.get("region")
-        found |= {"region": region} if region else {}
-    return found
-
-
-def _section(variable: str, name: str, section: str) -> dict[str, str]:
-    path = Path(os.environ.get(variable) or Path("~/.aws").expanduser() / name).expanduser()
-    parser = configparser.RawConfigParser()
-    try:
-        parser.read_string(path.read_text(encoding="utf-8"))
-        return dict(parser[section]) if section in parser else {}
-    except (OSError, UnicodeDecodeError, configparser.Error):
-        return {}
+    return Remote(bucket, parts.scheme, parts.netloc, folder)
 
 
 @contextlib.contextmanager
@@ -171,63 +106,55 @@ def explained(remote: Remote) -> Iterator[None]:
         RefusedError: no such bucket, not ours to write, wrong credentials.
         UploadFailedError: anything else that went wrong on the way.
     """
-    from obstore.exceptions import BaseError
-
     try:
         yield
-    except (BaseError, FileNotFoundError, PermissionError, ValueError, OSError) as error:
-        raise _explanation(remote, error) from None
+    except VagusError:
+        raise
+    except Exception as error:
+        if (cause := remote.store.cause(error)) is None:
+            raise
+        raise _explanation(remote, cause) from None
 
 
-def _has(text: str, *codes: str) -> bool:
-    return any(code in text for code in codes)
-
-
-def _explanation(remote: Remote, error: Exception) -> VagusError:
-    """Known causes by their codes; the text itself may repeat headers and is not shown."""
-    from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
-
-    text, where = str(error), remote.address()
-    if _has(text, "NoSuchBucket", "bucket does not exist"):
-        return RefusedError(
-            f"There is no bucket named “{remote.bucket}” ({remote.cloud}).",
-            next_step="Make it, or correct VAGUS_UPLOAD_URL.",
-        )
-    if _has(text, "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "invalid_grant"):
-        return _wrong_credentials(remote)
-    if _has(text, "AccessDenied", "AllAccessDisabled") or isinstance(error, PermissionDeniedError | PermissionError):
-        return RefusedError(
-            f"{where} is not ours to write: {remote.cloud} denies the access.",
-            next_step="Ask for the right to put, get, list and delete objects there, or use another bucket.",
-        )
-    if isinstance(error, UnauthenticatedError):
-        return _wrong_credentials(remote)
-    if _has(text, "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraint"):
-        return RefusedError(
-            f"The bucket “{remote.bucket}” is in another region.", next_step="Set AWS_REGION to the bucket's region."
-        )
-    if _has(text, "169.254.", "metadata.google", "metadata/identity", "InstanceCredential"):
-        return RefusedError(
-            f"No credentials for {remote.cloud} were found.",
-            next_step="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with AWS_PROFILE."
-            if remote.scheme == "s3"
-            else "Name a key file with GOOGLE_APPLICATION_CREDENTIALS, or run: gcloud auth application-default login",
-        )
-    if isinstance(error, FileNotFoundError):
-        return UploadFailedError(f"Something is missing at {where} that was there before.", state="")
-    if _has(text, "QuotaExceeded", "EntityTooLarge", "InsufficientStorage"):
-        return UploadFailedError(f"{where} takes no more.", next_step="Make room there, then start again.")
-    return UploadFailedError(
-        f"The connection to {remote.cloud} broke or was not possible ({where}).",
-        state="What had arrived there stays; the backup on this machine is as it was.",
-        next_step="Check the network and the endpoint, then start again: what is there already is not sent again.",
-    )
-
-
-def _wrong_credentials(remote: Remote) -> RefusedError:
-    return RefusedError(
-        f"{remote.cloud} does not accept the credentials.",
-        next_step="Check the access key and its secret: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or the profile."
-        if remote.scheme == "s3"
-        else "Check GOOGLE_APPLICATION_CREDENTIALS, or log in again: gcloud auth application-default login",
-    )
+def _explanation(remote: Remote, cause: Cause) -> VagusError:
+    where, amazon = remote.address(), remote.scheme == "s3"
+    match cause:
+        case Cause.NO_BUCKET:
+            return RefusedError(
+                f"There is no bucket named “{remote.bucket}” ({remote.cloud}).",
+                next_step="Make it, or correct VAGUS_UPLOAD_URL.",
+            )
+        case Cause.WRONG_CREDENTIALS:
+            return RefusedError(
+                f"{remote.cloud} does not accept the credentials.",
+                next_step="Check the key and its secret: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or the profile."
+                if amazon
+                else "Check GOOGLE_APPLICATION_CREDENTIALS, or log in again: gcloud auth application-default login",
+            )
+        case Cause.NO_CREDENTIALS:
+            return RefusedError(
+                f"No credentials for {remote.cloud} were found.",
+                next_step="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile with AWS_PROFILE."
+                if amazon
+                else "Set GOOGLE_APPLICATION_CREDENTIALS to a key file, or run: gcloud auth application-default login",
+            )
+        case Cause.DENIED:
+            return RefusedError(
+                f"{where} is not ours to write: {remote.cloud} denies the access.",
+                next_step="Ask for the right to put, get, list and delete objects there, or use another bucket.",
+            )
+        case Cause.OTHER_REGION:
+            return RefusedError(
+                f"The bucket “{remote.bucket}” is in another region.",
+                next_step="Set AWS_REGION to the bucket's region.",
+            )
+        case Cause.MISSING:
+            return UploadFailedError(f"Something is missing at {where} that was there before.", state="")
+        case Cause.FULL:
+            return UploadFailedError(f"{where} takes no more.", next_step="Make room there, then start again.")
+        case Cause.BROKEN:
+            return UploadFailedError(
+                f"The connection to {remote.cloud} broke or was not possible ({where}).",
+                state="What had arrived there stays; the backup on this machine is as it was.",
+                next_step="Check the network and the endpoint, then start again: what is there is not sent again.",
+            )

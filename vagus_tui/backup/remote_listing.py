@@ -6,8 +6,6 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import obstore
-
 from vagus_tui.backup.manifest import MANIFEST, SUMS, Manifest, parse_manifest
 from vagus_tui.backup.remote import Remote, explained, open_remote
 from vagus_tui.errors import VagusError
@@ -39,11 +37,10 @@ async def list_remote(settings: Settings) -> list[RemoteBackup]:
     found: dict[str, dict[str, int]] = {}
     when: dict[str, datetime] = {}
     with explained(remote):
-        async for page in obstore.list(remote.store):
-            for item in page:
-                if match := _NAME.match(item["path"]):
-                    found.setdefault(match["id"], {})[match["file"]] = item["size"]
-                    when[match["id"]] = item["last_modified"]
+        for item in await remote.store.names():
+            if match := _NAME.match(item.name):
+                found.setdefault(match["id"], {})[match["file"]] = item.bytes
+                when[match["id"]] = item.modified
     copies = [await _one(remote, id, sizes, when[id]) for id, sizes in found.items()]
     return sorted(copies, key=lambda copy: (copy.created, copy.id), reverse=True)
 
@@ -55,7 +52,7 @@ async def _one(remote: Remote, id: str, sizes: dict[str, int], when: datetime) -
         problems.append("It was not copied to its end.")
     else:
         with explained(remote):
-            data = bytes(await (await obstore.get_async(remote.store, f"{id}/{MANIFEST}")).bytes_async())
+            data = await remote.store.get(f"{id}/{MANIFEST}")
         try:
             manifest = parse_manifest(data, MANIFEST)
         except VagusError as error:

@@ -16,12 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
-import obstore
 
 from vagus_tui.backup.folder import PARTIAL, STOPPED
 from vagus_tui.backup.manifest import MANIFEST, SUMS, DamagedBackupError, FileEntry, Manifest, read_manifest
 from vagus_tui.backup.progress import Progress
-from vagus_tui.backup.remote import Remote, UploadFailedError, explained, open_remote
+from vagus_tui.backup.remote import RETRY_SECONDS, Remote, UploadFailedError, explained, open_remote
 from vagus_tui.backup.verify import check, keep_proof
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
@@ -36,9 +35,7 @@ TOPIC = "upload"
 """The journal's notes on copies that were made and read back."""
 
 PART = 8 << 20
-"""Bytes of one part; S3 takes ten thousand parts, so larger files have larger ones."""
-_MOST_PARTS = 9_000
-_AT_ONCE = 4
+"""Up to so many bytes a file is sent in one piece; and so many are read back at once."""
 _READ = 1 << 20
 _STAYS = "What had arrived there stays and need not be sent again; the backup on this machine is as it was."
 
@@ -64,10 +61,15 @@ class _Copy:
         return f"{self.manifest.id}/{file}"
 
 
-async def upload_backup(path: Path, settings: Settings, control: Control) -> AsyncGenerator[Event, None]:
+async def upload_backup(
+    path: Path, settings: Settings, control: Control, *, patience_seconds: int = RETRY_SECONDS
+) -> AsyncGenerator[Event, None]:
     """Copy a backup to the target of the settings, and read all of it back.
 
     Yields a step per pass with its progress in bytes, a check per file, and last a `ResultEvent`.
+
+    Args:
+        patience_seconds: how long requests that fail are tried again.
 
     Raises:
         DamagedBackupError: there is no manifest, or a file is not what the manifest says.
@@ -79,7 +81,7 @@ async def upload_backup(path: Path, settings: Settings, control: Control) -> Asy
     if path.name.endswith(PARTIAL):
         raise RefusedError(f"{path.name} was never finished.", next_step="Upload a finished backup.")
     manifest = await asyncio.to_thread(read_manifest, path)
-    remote = open_remote(settings)
+    remote = open_remote(settings, patience_seconds=patience_seconds)
     copy = _Copy(path, remote, manifest, control)
     await probe_target(remote)
     own = await asyncio.to_thread(_own_files, path)
@@ -168,10 +170,7 @@ def _file_check(entry: FileEntry, seconds: float, *, there: bool) -> CheckEvent:
 async def _size_there(remote: Remote, name: str) -> int | None:
     """The size of an object, or None where there is none."""
     with explained(remote):
-        try:
-            return int((await obstore.head_async(remote.store, name))["size"])
-        except FileNotFoundError:
-            return None
+        return await remote.store.size(name)
 
 
 async def _send(copy: _Copy, entry: FileEntry, name: str, step: Progress) -> AsyncIterator[Event]:
@@ -193,17 +192,12 @@ async def _send(copy: _Copy, entry: FileEntry, name: str, step: Progress) -> Asy
                 next_step="Use another backup, or make a new one.",
             )
 
-    size = max(PART, -(-entry.bytes // _MOST_PARTS))
     # Small files in one piece: a part of its own needs three requests.
     if entry.bytes <= PART:
         data = b"".join([piece async for piece in pieces()])
-        work = asyncio.ensure_future(obstore.put_async(copy.remote.store, name, data, use_multipart=False))
+        work = asyncio.ensure_future(copy.remote.store.put(name, data))
     else:
-        work = asyncio.ensure_future(
-            obstore.put_async(
-                copy.remote.store, name, pieces(), use_multipart=True, chunk_size=size, max_concurrency=_AT_ONCE
-            )
-        )
+        work = asyncio.ensure_future(copy.remote.store.send(name, pieces(), entry.bytes))
     try:
         with explained(copy.remote):
             while not work.done():
@@ -247,7 +241,7 @@ async def _read_back(copy: _Copy, name: str, size: int, digest: hashlib._Hash) -
         copy.stop_if_asked()
         end = min(start + PART, size)
         with explained(copy.remote):
-            data = await obstore.get_range_async(copy.remote.store, name, start=start, end=end)
+            data = await copy.remote.store.get(name, start, end)
         await asyncio.to_thread(digest.update, data)
         yield end - start
 
@@ -261,11 +255,11 @@ async def probe_target(remote: Remote) -> None:
     """
     name, data = f".vagus-tui-{secrets.token_hex(8)}", secrets.token_bytes(64)
     with explained(remote):
-        await obstore.put_async(remote.store, name, data, use_multipart=False)
+        await remote.store.put(name, data)
         try:
-            back = bytes(await (await obstore.get_async(remote.store, name)).bytes_async())
+            back = await remote.store.get(name)
         finally:
-            await obstore.delete_async(remote.store, name)
+            await remote.store.delete(name)
     if back != data:
         raise UploadFailedError(f"{remote.address()} gave back other bytes than were sent.")
 
