@@ -10,7 +10,7 @@ from tests.checks.support import looking_at
 from tests.checks.test_verification import migrated
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
-from vagus_tui.checks.base import Check, Context, Group, Outcome
+from vagus_tui.checks.base import Check, Context, Group, Outcome, run_checks
 from vagus_tui.checks.fault import Fault, changed_rows, changed_table
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.checks.selftest import FaultEvent, SelfTest, cost, last_self_test, self_test, with_faults
@@ -89,6 +89,13 @@ async def test_every_fault_is_seen_and_nothing_of_it_stays(
     async with database.connect() as conn:
         kept = await last_self_test(conn)
         assert kept == found
+    # In short: the first fault of each check, seen in the table that has it alone.
+    async with looking_at(database) as context:
+        healthy = {event.id: event async for event in run_checks(CHECKS, context)}
+        *_, short = [item async for item in self_test(context, CHECKS, short=True, healthy=healthy)]
+    assert isinstance(short, SelfTest) and short.seen == {check.id: 1 for check in CHECKS} and not short.missed
+    assert await everything(database) == before
+    async with database.connect() as conn:
         assert await conn.fetchval("select count(*) from pg_class where relname like 'vagus_access_%'") == 0
 
 

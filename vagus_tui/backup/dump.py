@@ -16,15 +16,16 @@ from vagus_tui.control import Control
 from vagus_tui.database.identifiers import qualified, quote
 from vagus_tui.database.tools import ClientTools
 
-# Level 3: with two workers about 0.4 of the guide's time for 12 per cent more bytes; 1 is a little faster for 16 per
-# cent, 4 takes half the guide's time for 4 per cent: zlib has another matcher from there on, and nothing lies between.
-# One level serves all tables of an archive; the smaller ones at 4 would save 2 per cent, for an archive of their own.
+# Where pg_dump itself compresses. Level 3: with two workers about 0.4 of the guide's time for 12 per cent more bytes; 1
+# is a little faster for 16 per cent, 4 takes half the guide's time for 4 per cent.
 GZIP_LEVEL = 3
 # On uuid-heavy rows the first level is the smallest as well as the fastest: a fifth of the guide's time, nine tenths of
 # its bytes.
 ZSTD_LEVEL = 1
 # Rows as pg_dump writes them, compressed at that level, against their size on the server; measured on uuid-heavy rows.
 COMPRESSED_SHARE = 0.45
+# The same rows before they are compressed; generous, since the server compresses long values too.
+TEXT_SHARE = 3.0
 # A structure change that holds a table longer than this is waited for no longer.
 LOCK_WAIT_MS = 30_000
 _TICK_SECONDS = 0.25
@@ -47,8 +48,10 @@ def _common(snapshot: str, target: Path) -> list[str]:
     ]
 
 
-def _form(tools: ClientTools, options: BackupOptions, compression: Compression) -> list[str]:
-    form = [f"--format={options.format.value}", compression_argument(tools, compression)]
+def _form(tools: ClientTools, options: BackupOptions, compression: Compression | None) -> list[str]:
+    """The archive's form. Without a compression, for data that is compressed afterwards and only then kept."""
+    packed = ["--compress=0", "--no-sync"] if compression is None else [compression_argument(tools, compression)]
+    form = [f"--format={options.format.value}", *packed]
     if options.format is ArchiveFormat.DIRECTORY:
         form.append(f"--jobs={options.jobs}")
     return form
@@ -65,7 +68,7 @@ def _all_but(left_out: LeftOut) -> list[str]:
 def tables_arguments(
     tools: ClientTools,
     options: BackupOptions,
-    compression: Compression,
+    compression: Compression | None,
     snapshot: str,
     target: Path,
     tables: Sequence[BackupTable],
@@ -93,7 +96,7 @@ def definitions_arguments(tools: ClientTools, snapshot: str, target: Path, left_
 def full_arguments(
     tools: ClientTools,
     options: BackupOptions,
-    compression: Compression,
+    compression: Compression | None,
     snapshot: str,
     target: Path,
     left_out: LeftOut,

@@ -31,7 +31,11 @@ CSV_SHARE = 1.4
 
 @dataclass(slots=True)
 class BackupJob:
-    """What one backup needs to know, filled in as it goes."""
+    """What one backup needs to know, filled in as it goes.
+
+    Attributes:
+        packs: what pg_dump writes is compressed here, not by pg_dump.
+    """
 
     database: Database
     settings: Settings
@@ -43,6 +47,7 @@ class BackupJob:
     folder: BackupFolder
     started: datetime
     compression: Compression = Compression.GZIP
+    packs: bool = False
     selected: tuple[BackupTable, ...] = ()
     everything: tuple[BackupTable, ...] = ()
     left_out: LeftOut = field(default_factory=lambda: LeftOut((), (), ()))

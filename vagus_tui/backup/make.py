@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import asyncpg
 
 from vagus_tui.backup.address import database_address
 from vagus_tui.backup.describe import write_manifest
+from vagus_tui.backup.dump import TEXT_SHARE
 from vagus_tui.backup.folder import (
     REMOVED,
     RESERVE_BYTES,
@@ -26,7 +27,7 @@ from vagus_tui.backup.folder import (
 from vagus_tui.backup.identity import journal_id
 from vagus_tui.backup.job import BackupJob, estimated_bytes
 from vagus_tui.backup.manifest import Manifest
-from vagus_tui.backup.options import BackupOptions, Compression, Kind
+from vagus_tui.backup.options import ArchiveFormat, BackupOptions, Compression, Kind
 from vagus_tui.backup.parts import checksums, digests, dump_full, dump_tables, export
 from vagus_tui.backup.progress import Progress
 from vagus_tui.backup.snapshot import Snapshot, exported_snapshot
@@ -172,6 +173,8 @@ async def _write(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
             detail={"left_out": unreadable},
         )
     _refuse_without_space(job)
+    for note in _how_to_pack(job):
+        yield note
     async for event in digests(job, snapshot):
         yield event
     if Kind.TABLES in kinds:
@@ -196,6 +199,20 @@ def _refuse_without_space(job: BackupJob) -> None:
             f"The backup needs about {needed / 1e6:,.0f} MB; {job.settings.backup_dir} has {free / 1e6:,.0f} MB free.",
             next_step="Free space or set VAGUS_BACKUP_DIR to a roomier place.",
         )
+
+
+def _how_to_pack(job: BackupJob) -> Iterator[NoteEvent]:
+    """Compress a dump after it was written, which is quicker, where the disk has room for it as it is."""
+    options = job.options
+    if job.compression is not Compression.GZIP or options.format is not ArchiveFormat.DIRECTORY:
+        return
+    dumped = (job.selected if Kind.TABLES in options.kinds else (), job.everything)
+    largest = max(sum(table.bytes for table in tables) for tables in dumped)
+    free = free_bytes(job.path)
+    needed = estimated_bytes(job.selected, job.everything, options) + int(TEXT_SHARE * largest) + RESERVE_BYTES
+    job.packs = free is None or free >= needed
+    if not job.packs:
+        yield NoteEvent(message="The disk has little room: pg_dump compresses by itself, which takes longer.")
 
 
 async def _record(job: BackupJob, manifest: Manifest, final: Path) -> AsyncIterator[Event]:

@@ -9,9 +9,10 @@ from pathlib import Path
 import asyncpg
 
 from vagus_tui.backup import dump
+from vagus_tui.backup.compress import compress_archive
 from vagus_tui.backup.csv_files import export_csv
 from vagus_tui.backup.digest import table_content
-from vagus_tui.backup.folder import REMOVED, STOPPED, content_files
+from vagus_tui.backup.folder import REMOVED, STOPPED, content_files, tree_bytes
 from vagus_tui.backup.hashing import FileHash
 from vagus_tui.backup.job import CSV_SHARE, BackupJob, or_stopped
 from vagus_tui.backup.manifest import ArchiveEntry, CsvEntry, FileEntry
@@ -63,6 +64,30 @@ async def _dump(job: BackupJob, step: Progress, arguments: Sequence[str], target
     yield step.finished()
 
 
+def _progress(job: BackupJob, part: str, title: str, tables: Sequence[BackupTable]) -> Progress:
+    """A dump's step: its size is estimated."""
+    share = dump.TEXT_SHARE / 2 if job.packs else dump.COMPRESSED_SHARE
+    return Progress(f"dump-{part}", Phase.BACKUP, title, int(share * sum(table.bytes for table in tables)))
+
+
+async def _packed(job: BackupJob, target: Path, part: str) -> AsyncIterator[Event]:
+    """Compress what pg_dump has written, where that was not its own part."""
+    if not job.packs:
+        return
+    whole = await asyncio.to_thread(tree_bytes, target)
+    step = Progress(f"compress-{part}", Phase.BACKUP, "Compress it", whole)
+    yield step.started()
+    try:
+        async for size in compress_archive(target, job.options.jobs, job.control):
+            if event := step.add(size):
+                yield event
+    except Exception as error:
+        yield step.failed(_why(error))
+        raise
+    left = await asyncio.to_thread(tree_bytes, target)
+    yield step.finished(whole, f"{whole / 1e6:,.1f} MB into {left / 1e6:,.1f} MB")
+
+
 async def dump_tables(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
     """The workout tables, and beside them the definitions (types, functions) that they use."""
     assert job.tools is not None
@@ -75,10 +100,12 @@ async def dump_tables(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event
         ArchiveEntry(name=target.name, content="definitions", format=ArchiveFormat.CUSTOM, compression=Compression.GZIP)
     )
     target = _target(job, "workout-tables")
-    total = int(dump.COMPRESSED_SHARE * sum(table.bytes for table in job.selected))
-    step = Progress("dump-tables", Phase.BACKUP, "Dump the workout tables", total)
-    arguments = dump.tables_arguments(job.tools, job.options, job.compression, snapshot.id, target, job.selected)
+    step = _progress(job, "tables", "Dump the workout tables", job.selected)
+    packed = None if job.packs else job.compression
+    arguments = dump.tables_arguments(job.tools, job.options, packed, snapshot.id, target, job.selected)
     async for event in _dump(job, step, arguments, target):
+        yield event
+    async for event in _packed(job, target, "tables"):
         yield event
     job.archives.append(_archive(job, target, "tables", job.selected))
 
@@ -87,10 +114,12 @@ async def dump_full(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
     """The guide's full dump."""
     assert job.tools is not None
     target = _target(job, "full")
-    total = int(dump.COMPRESSED_SHARE * sum(table.bytes for table in job.everything))
-    step = Progress("dump-full", Phase.BACKUP, "Dump the whole database", total)
-    arguments = dump.full_arguments(job.tools, job.options, job.compression, snapshot.id, target, job.left_out)
+    step = _progress(job, "full", "Dump the whole database", job.everything)
+    packed = None if job.packs else job.compression
+    arguments = dump.full_arguments(job.tools, job.options, packed, snapshot.id, target, job.left_out)
     async for event in _dump(job, step, arguments, target):
+        yield event
+    async for event in _packed(job, target, "full"):
         yield event
     job.archives.append(_archive(job, target, "full", job.everything))
 

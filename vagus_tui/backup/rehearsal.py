@@ -83,6 +83,7 @@ class _Rehearsal:
         self._emit: Emit = lambda _: None
         self._stages: list[StageForecast] = []
         self._steps: list[StepForecast] = []
+        self._healthy: dict[str, CheckEvent] = {}
         self._began: dict[Phase, float] = {}
         self._ended: dict[Phase, float] = {}
         self._figures: dict[str, float | int | None] = {}
@@ -215,6 +216,7 @@ class _Rehearsal:
                 self._emit(shown)
                 if event.status not in (Status.PENDING, Status.RUNNING):
                     outcomes.append(shown)
+                    self._healthy[event.id] = event
                 if self.control.cancelled:
                     raise CancelledByOperatorError(STOPPED, state=REMOVED)
         if held := blocking(outcomes):
@@ -229,7 +231,7 @@ class _Rehearsal:
         found = SelfTest()
         async with self.database.connection("rehearsal", statement_timeout="0") as connection:
             context = Context(self.database, connection, self.copied, await read_state(connection))
-            async for item in self_test(context, checks, live=False, each=1):
+            async for item in self_test(context, checks, live=False, short=True, healthy=self._healthy):
                 if isinstance(item, SelfTest):
                     found = item
                 else:
@@ -352,7 +354,9 @@ class _Rehearsal:
 
     def _forecast(self, copy: RestoredCopy, *, complete: bool) -> Forecast:
         manifest = self.manifest
-        dumped = manifest.timings.get("dump-tables"), manifest.timings.get("dump-full")
+        dumped = [
+            manifest.timings.get(f"{step}-{part}") for step in ("dump", "compress") for part in ("tables", "full")
+        ]
         return Forecast.model_validate(
             {
                 "rehearsed_at": datetime.now(UTC),

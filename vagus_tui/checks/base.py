@@ -16,6 +16,7 @@ from vagus_tui.database.identifiers import quote
 from vagus_tui.errors import VagusError
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.journal.state import DatabaseState
+from vagus_tui.schema import v2
 from vagus_tui.schema.v1 import V1Shape
 from vagus_tui.settings import Settings
 
@@ -39,6 +40,9 @@ class Context:
 
     `cache` holds what several checks of one run share (one scan of a table answers many of them); it is emptied
     before every run, so nothing in it is older than the run.
+
+    `focus` is the one table of v2 that a check is to look at, where it is shown a fault in that and time is short; a
+    check that looks at all tables at once, or cheaply, need not heed it.
     """
 
     database: Database
@@ -46,6 +50,12 @@ class Context:
     settings: Settings
     state: DatabaseState
     cache: dict[str, Any] = field(default_factory=dict)
+    focus: str | None = None
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables of v2 to look at."""
+        return v2.TABLES if self.focus is None else (self.focus,)
 
     @property
     def shape(self) -> V1Shape:

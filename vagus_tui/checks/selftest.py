@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
@@ -132,13 +132,19 @@ async def keep_self_test(connection: Connection, found: SelfTest) -> None:
 
 
 async def self_test(
-    context: Context, checks: Sequence[Check], *, live: bool | None = None, each: int | None = None
+    context: Context,
+    checks: Sequence[Check],
+    *,
+    live: bool | None = None,
+    short: bool = False,
+    healthy: Mapping[str, CheckEvent] | None = None,
 ) -> AsyncIterator[FaultEvent | SelfTest]:
     """Show every check its faults; yields each with its outcome, and the sum last, which the journal keeps.
 
     Args:
         live: users may be waiting, so nothing is held for long; by default everywhere but in development.
-        each: at most so many faults of a check, where time is short.
+        short: time is short: a check is shown its first fault alone, and looks at the table that has it.
+        healthy: what the checks said just now, by id; those that are not in it are run first.
 
     Cancelling stops in the midst of a fault: the server rolls it back.
 
@@ -154,14 +160,17 @@ async def self_test(
     notes = bool(await connection.fetchval("select to_regclass($1) is not null", V2_CHANGES))
     transactions: list[str] = []
     shown = with_faults(checks)
-    healthy = {event.id: event async for event in run_checks(shown, context)}
+    known = dict(healthy or {})
+    missing = [check for check in shown if check.id not in known]
+    known |= {event.id: event async for event in run_checks(missing, context)}
     # What the checks of access share is measured by the first of them; each needs it with a fault planted.
-    shared = sum(event.seconds or 0 for event in healthy.values() if event.group == Group.ACCESS)
+    shared = sum(event.seconds or 0 for event in known.values() if event.group == Group.ACCESS)
     for check in shown:
-        sound = healthy[check.id]
+        sound = known[check.id]
         takes = shared if check.group is Group.ACCESS else sound.seconds or 0.0
-        for fault in check.faults[:each]:
-            event = await _try(context, check, fault, sound, takes, transactions, live=live, notes=notes)
+        for fault in check.faults[: 1 if short else None]:
+            looking = replace(context, focus=fault.table if short and fault.table in v2.TABLES else None)
+            event = await _try(looking, check, fault, sound, takes, transactions, live=live, notes=notes)
             if event.status is Status.PASS:
                 found.seen[check.id] = found.seen.get(check.id, 0) + 1
             elif event.status is Status.SKIP:

@@ -47,8 +47,8 @@ TAKE = Group(
         _item(
             _TAKE,
             "compressed",
-            "Compressed while it is written",
-            "Packing afterwards would rename the file that later commands look for.",
+            "Compressed as a part of making it",
+            "The guide's gzip afterwards renames the file that its later commands look for.",
             Job.BACKUP,
             "Full Database Backup",
         ),

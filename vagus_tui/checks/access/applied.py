@@ -97,11 +97,11 @@ async def compare_with_server(
             rows = await connection.fetch(f"select * from {FOUND}")
             worked_out: Mapping[tuple[str, str], Any] = {(row["table_name"], row["command"]): row for row in rows}
             await connection.execute(_COUNTER)
-            places = [(table, ground.new[table], "now", _SET[table]) for table in v2.TABLES]
+            places = [(table, ground.new[table], "now", _SET[table]) for table in ground.new]
             places += [
                 (table, guard, "had", {v1.EXERCISES: "plan_id"}.get(base, _SET[table]))
                 for table, base in v2.V1_BASES.items()
-                if (guard := ground.old.get(base)) is not None
+                if table in ground.new and (guard := ground.old.get(base)) is not None
             ]
             for table, guard, figure, column in places:
                 for command in ("select", "update", "delete"):

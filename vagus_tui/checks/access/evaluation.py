@@ -146,7 +146,7 @@ def _tried(table: str, role: str, ground: Ground) -> str:
 def block(role: str, persons: Sequence[Person], ground: Ground) -> str:
     """One DO block: every person in turn, as their role and with their claims, every table."""
     listed = ", ".join(literal(person.id).strip() for person in persons)
-    statements = "\n".join(_tried(table, role, ground) for table in v2.TABLES)
+    statements = "\n".join(_tried(table, role, ground) for table in ground.new)
     # A role without a user has no sub in its claims; its rows are kept under the role's name.
     user = "''" if persons[0].user_id is None else "v_person"
     claims = f"json_strip_nulls(json_build_object('role', {literal(role).strip()}, 'sub', nullif({user}, '')))::text"

@@ -51,6 +51,7 @@ _OPEN = changed_table(
 )
 _OFF = changed_table("row level security is off", f"alter table {_WEEKS} disable row level security", v2.WEEKS)
 
+# The first of each is the only one that is tried where time is short: in a table that is not the largest.
 FAULTS: dict[Kind, tuple[Fault, ...]] = {
     Kind.OWNER: (
         STRAYED,
@@ -67,10 +68,10 @@ FAULTS: dict[Kind, tuple[Fault, ...]] = {
         ),
         _OPEN,
     ),
-    Kind.FORMER_COACH: (_OPEN, _OFF),
+    Kind.FORMER_COACH: (_OFF, _OPEN),
     Kind.OTHER: (
-        _OPEN,
         _OFF,
+        _OPEN,
         changed_table(
             "a policy that lets anybody add",
             f"create policy vagus_fault on {_WEEKS} for insert to authenticated with check (plan_id is not null)",
@@ -85,7 +86,7 @@ FAULTS: dict[Kind, tuple[Fault, ...]] = {
             v2.EXERCISES,
         ),
     ),
-    Kind.SERVICE: (Fault("the service loses a grant", f"revoke select on {_LOGS} from service_role", v2.LOGS),),
+    Kind.SERVICE: (Fault("the service loses a grant", f"revoke select on {_SESSIONS} from service_role", v2.SESSIONS),),
 }
 
 APPLIED = (

@@ -109,7 +109,7 @@ async def read_ground(context: Context) -> Ground:
     connection = context.connection
     async with connection.transaction():
         await connection.execute("set local search_path = ''")
-        new = await read_guards(connection, "public", v2.TABLES)
+        new = await read_guards(connection, "public", context.tables)
         old: dict[str, Guard] = {}
         if context.state.state is State.MIGRATED:
             shape = context.shape
@@ -133,12 +133,12 @@ async def prepared(context: Context) -> AsyncIterator[Ground]:
             await connection.execute("set temp_buffers = '256MB'")
     try:
         await connection.execute(await coaches_statement(connection))
-        for table in v2.TABLES:
+        for table in context.tables:
             await connection.execute(
                 class_statement(table, shape, ground.old_for(table), ground.new[table], captured=captured)
             )
         await crowd.count_people(connection)
-        tables = ", ".join([*(class_table(table) for table in v2.TABLES), COACHES, "pg_temp.vagus_access_people"])
+        tables = ", ".join([*(class_table(table) for table in context.tables), COACHES, "pg_temp.vagus_access_people"])
         roles = ", ".join(quote(role) for role in v2.API_ROLES)
         await connection.execute(
             f"create temporary table vagus_access_found (person text, table_name text, command text, "
@@ -224,7 +224,7 @@ async def measure(context: Context, *, everyone: bool = False) -> AsyncIterator[
             yield Progress(done, total, found.failing, time.perf_counter() - started)
         yield AccessMatrix(
             people=tuple(found.people.values()),
-            tables=v2.TABLES,
+            tables=context.tables,
             cells=found.cells,
             totals=found.totals,
             everyone=everyone,

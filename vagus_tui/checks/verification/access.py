@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import asyncpg
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
@@ -129,12 +131,12 @@ async def _sample(connection: Connection) -> list[str]:
     return list(dict.fromkeys(users))
 
 
-async def _behaviour_problems(connection: Connection) -> tuple[list[str], int]:
+async def _behaviour_problems(connection: Connection, tables: Sequence[str]) -> tuple[list[str], int]:
     """What users see that they should not, or do not see that they should; and how many users were tried."""
     problems = []
     for role, user in (("anon", None), ("authenticated", NOBODY)):
         who = "anybody without a login" if user is None else "a user who does not exist"
-        for table in v2.TABLES:
+        for table in tables:
             try:
                 async with acting_as(connection, role, user):
                     rows, _ = await _seen(connection, table)
@@ -145,7 +147,7 @@ async def _behaviour_problems(connection: Connection) -> tuple[list[str], int]:
     users = await _sample(connection)
     for user in users:
         people = [user, *await _coached(connection, user)]
-        for table in v2.TABLES:
+        for table in tables:
             expected = await _allowed(connection, table, people)
             try:
                 async with acting_as(connection, "authenticated", user):
@@ -165,7 +167,7 @@ async def _rls_enforced(context: Context) -> Outcome:
     problems = await _catalog_problems(context)
     async with undone(context.connection):
         await context.connection.execute("set local work_mem = '64MB'")
-        seen, users = await _behaviour_problems(context.connection)
+        seen, users = await _behaviour_problems(context.connection, context.tables)
     problems += seen
     if problems:
         gaps = f"{len(problems)} {'gap' if len(problems) == 1 else 'gaps'}"

@@ -104,6 +104,8 @@ async def _row_proof(context: Context) -> Outcome:
     async with context.connection.transaction(isolation="repeatable_read", readonly=True):
         await context.connection.execute("set local timezone = 'UTC'; set local work_mem = '96MB'")
         for table in MAPPED:
+            if table not in context.tables:
+                continue
             proof = await prove_table(context.connection, made, "public", table)
             compared += proof.compared
             if not proof.differences:
