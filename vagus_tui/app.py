@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import SecretStr
+from textual import events
 from textual.actions import parse
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -25,6 +26,7 @@ from vagus_tui.runbook.view_help import VIEW_HELP
 from vagus_tui.screens.dialogs import ConfirmDialog, MessageDialog
 from vagus_tui.screens.messages import SessionChanged
 from vagus_tui.screens.palette import WizardCommands
+from vagus_tui.screens.pauses import LOOK_SECONDS, Pauses
 from vagus_tui.screens.session import Link, Session, Topic
 from vagus_tui.settings import Settings
 from vagus_tui.widgets.theme import DARK, LIGHT
@@ -111,6 +113,7 @@ class VagusApp(App[int]):
         self.sandbox_lines: list[str] = []
         self.session = Session(settings, self._session_changed)
         self.traffic: Traffic | None = None
+        self.pauses = Pauses()
         self._rung = 0
         self._starting: asyncio.Task[None] | None = None
         self._ending = False
@@ -132,6 +135,7 @@ class VagusApp(App[int]):
 
     def on_mount(self) -> None:
         """Start what is to be worked on."""
+        self.set_interval(LOOK_SECONDS, self.pauses.look)
         self.session.set_standing(Step.OVERVIEW, Status.RUNNING, "reading")
         if self.sandbox_options is not None:
             self.start_sandbox()
@@ -190,6 +194,12 @@ class VagusApp(App[int]):
             self.bell()
         for screen in self.screen_stack:
             screen.post_message(SessionChanged(topics, events))
+
+    async def on_event(self, event: events.Event) -> None:
+        """Keys and the mouse tell that somebody waits for an answer."""
+        if isinstance(event, events.InputEvent):
+            self.pauses.touch()
+        await super().on_event(event)
 
     def show_error(self, error: BaseException) -> None:
         """What happened, what state it left, what to do next."""
@@ -377,10 +387,12 @@ class VagusApp(App[int]):
 
 
 async def _run(app: VagusApp) -> int:
+    app.pauses.begin()
     try:
         return await app.run_async() or app.return_code or 0
     finally:
         await app.close_everything()
+        app.pauses.end()
 
 
 def run_wizard(settings: Settings) -> int:

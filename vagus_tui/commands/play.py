@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,6 +20,9 @@ PLANS = 200
 MOST_PLANS = 200_000
 RATE = 20.0
 MOST_RATE = 1000.0
+PAINTINGS = "120"
+"""Per second, at most. The toolkit's 60 let a key that follows a painting wait up to two of its rounds, 33 ms; a wizard
+in which nothing changes paints nothing either way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,7 @@ class DemoCommand(_Playground):
         """Run the command."""
         try:
             _need_terminal()
+            _paint_promptly()
             from vagus_tui.app import run_demo
             from vagus_tui.sandbox.options import SandboxOptions
 
@@ -103,6 +108,11 @@ def _need_terminal() -> None:
         )
 
 
+def _paint_promptly() -> None:
+    """Say how often may be painted, unless somebody has: the toolkit reads that once, when it is imported."""
+    os.environ.setdefault("TEXTUAL_FPS", PAINTINGS)
+
+
 def wizard() -> int:
     """Start the wizard on the database that the settings name; returns the exit status."""
     try:
@@ -112,6 +122,7 @@ def wizard() -> int:
         # The address is looked at first: a wizard that opens only to say that none is set helps nobody.
         Database(settings)
         _need_terminal()
+        _paint_promptly()
         from vagus_tui.app import run_wizard
 
         return run_wizard(settings)

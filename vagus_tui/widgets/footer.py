@@ -54,13 +54,17 @@ class KeyFooter(Widget):
     def __init__(self) -> None:
         super().__init__()
         self._spans: list[tuple[int, int, str, DOMNode]] = []
+        self._shown = Content("")
 
     def on_mount(self) -> None:
         """Follow the focus and whatever enables or disables keys."""
         self.screen.bindings_updated_signal.subscribe(self, self._changed)
 
     def _changed(self, _screen: Screen[Any]) -> None:
-        self.refresh()
+        # Most moves of a cursor change no key: a footer painted for nothing would double the work for each.
+        shown = self._shown
+        if not self._line().is_same(shown):
+            self.refresh()
 
     def _keys(self) -> tuple[list[tuple[str, str, str, bool, DOMNode]], list[tuple[str, str, str, bool, DOMNode]]]:
         main: list[tuple[str, str, str, bool, DOMNode]] = []
@@ -85,6 +89,10 @@ class KeyFooter(Widget):
 
     def render(self) -> Content:
         """Fit as many keys as there is room for."""
+        self._shown = self._line()
+        return self._shown
+
+    def _line(self) -> Content:
         main, last = self._keys()
         width = self.size.width
         reserved = sum(len(entry[0]) + len(entry[1]) + 3 for entry in last)

@@ -210,6 +210,8 @@ class SectionList(ScrollView, Generic[Item], can_focus=True):
             spacing=Spacing(top=self.HEADER_LINES),
             animate=False,
             force=True,
+            # Otherwise the window follows the cursor one painting later.
+            immediate=True,
         )
         if scrolled or not 0 <= before < len(self._order):
             self.refresh()
