@@ -69,6 +69,11 @@ async def test_every_check_runs_on_entry_and_the_rail_says_so(database: TestData
         await enter(pilot)
         total = len(CHECKS)
         assert pilot.app.focused is table(pilot)
+        # A name that is cut tells nobody what was found.
+        width = table(pilot).scrollable_content_region.width
+        rows = [table(pilot).row(event, width, here=False, focused=False).plain for event in table(pilot).events]
+        cut = [check.title for check, row in zip(CHECKS, rows, strict=True) if check.title not in row]
+        assert not cut
         # When all have run the cursor goes to the first that fails, which may be far down.
         await until_text(pilot, f"{total} of {total}", "fail")
         await pilot.press("home")

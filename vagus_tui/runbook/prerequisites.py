@@ -203,7 +203,7 @@ DATA_QUALITY = Group(
         _measured(
             _DATA,
             "plan-names",
-            "Plans of one user with the same name",
+            "Plans of the same name",
             "Allowed, and both are migrated. Shown because users may mistake one for the other.",
             "duplicate-plan-names",
             guide=_Q,

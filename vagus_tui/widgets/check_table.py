@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from vagus_tui.checks.base import Check
@@ -182,11 +183,16 @@ class CheckTable(SectionList[CheckEvent]):
     def _columns(
         self, widths: _Widths, start: Content | str, title: str, measured: str, expected: str, ms: str, style: str
     ) -> Content:
+        # A long name takes what a short figure leaves, and the other way round: seldom are both long.
+        room = widths.title + BEFORE_MEASURED + widths.measured
+        name = min(cell_len(title), room - BEFORE_MEASURED - min(cell_len(measured), widths.measured))
+        figure = min(cell_len(measured), room - BEFORE_MEASURED - name)
+        name = room - BEFORE_MEASURED - figure
         return Content.assemble(
             start,
-            (fitted(title, widths.title), style),
+            (fitted(title, name), style),
             " " * BEFORE_MEASURED,
-            (fitted(measured, widths.measured, right=True), style),
+            (fitted(measured, figure, right=True), style),
             " " * GAP,
             (fitted(expected, widths.expected), style),
             " " * BEFORE_MS,

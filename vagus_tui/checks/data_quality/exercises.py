@@ -93,7 +93,7 @@ RULES = (
     Rule(
         id="exercises-sets",
         table=v1.EXERCISES,
-        title="Exercises without a valid number of sets",
+        title="Exercises without valid sets",
         why="v2 requires at least one set. The guide's query overlooks NULL, which v2 refuses as well.",
         guide=INVALID,
         columns=("sets",),
@@ -103,7 +103,7 @@ RULES = (
     Rule(
         id="exercises-reps",
         table=v1.EXERCISES,
-        title="Repetition targets that make no range",
+        title="Repetition targets of no range",
         why="v2 requires positive repetitions and a maximum that is not below the minimum.",
         guide=INVALID,
         either=("reps_min", "reps_max"),
@@ -136,7 +136,7 @@ RULES = (
     Rule(
         id="exercises-week",
         table=v1.EXERCISES,
-        title="Exercises in weeks that their plan does not have",
+        title="Exercise weeks out of range",
         why="An exercise goes into its own week of the plan. A plan has 1 to 52 weeks; an exercise past the last goes "
         "into the last.",
         columns=("week_number",),
@@ -149,7 +149,7 @@ RULES = (
     Rule(
         id="exercises-order",
         table=v1.EXERCISES,
-        title="Exercises without a place in the order",
+        title="Exercises without an order",
         why="v2 requires an order. Exercises without one come after the others of their plan.",
         guide=FIELDS,
         columns=("order_index",),

@@ -26,7 +26,7 @@ RULES = (
     Rule(
         id="orphaned-logs",
         table=v1.LOGS,
-        title="Logged sets of no session or exercise",
+        title="Sets of no session or exercise",
         why="In v2 a logged set belongs to a session and an exercise that are there.",
         fails=lambda names: (
             f"not exists (select from {names.sessions} s where s.id = t.session_id) "
@@ -38,7 +38,7 @@ RULES = (
     Rule(
         id="logs-set-number",
         table=v1.LOGS,
-        title="Logged sets without a valid number",
+        title="Set numbers that are none",
         why="v2 numbers sets from 1.",
         fails=lambda names: f"t.set_number is null or t.set_number <= 0 or {names.unfit(v1.LOGS, 'set_number')}",
         failing="without a set number, with zero or less, or with one that is not whole",
@@ -46,7 +46,7 @@ RULES = (
     Rule(
         id="logs-reps",
         table=v1.LOGS,
-        title="Logged sets without valid repetitions",
+        title="Logged reps that do not fit",
         why="v2 requires repetitions of zero or more.",
         fails=lambda names: f"t.reps is null or t.reps < 0 or {names.unfit(v1.LOGS, 'reps')}",
         failing="without repetitions, with fewer than zero, or with a number that is not whole",
@@ -75,7 +75,7 @@ RULES = (
     Rule(
         id="logs-rest",
         table=v1.LOGS,
-        title="Logged rest times that do not fit",
+        title="Logged rests that do not fit",
         why="v2 holds a logged rest as a whole number of seconds.",
         columns=("rest_seconds",),
         fails=lambda names: names.unfit(v1.LOGS, "rest_seconds"),
@@ -94,7 +94,7 @@ RULES = (
     Rule(
         id="logs-other-plan",
         table=v1.LOGS,
-        title="Sets logged for another plan's exercise",
+        title="Sets of another plan's exercise",
         why="A session of one plan holds sets of another plan's exercise. v2 takes them; they do not decide the "
         "session's day.",
         warns=lambda names: (

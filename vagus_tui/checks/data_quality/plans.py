@@ -78,7 +78,7 @@ RULES = (
     Rule(
         id="plans-weeks",
         table=v1.PLANS,
-        title="Plan lengths outside 1 to 52 weeks",
+        title="Plan lengths not 1 to 52 weeks",
         why="v2 holds plans of 1 to 52 weeks and refuses others.",
         guide="Data Transformation · Step 1",
         columns=("duration_weeks",),
@@ -89,7 +89,7 @@ RULES = (
     Rule(
         id="plans-start-date",
         table=v1.PLANS,
-        title="Start dates that cannot be counted from",
+        title="Start dates beyond the calendar",
         why="The weeks of v2 get their dates from the plan's start; past the calendar there are none.",
         columns=("start_date",),
         fails=lambda names: f"not isfinite(t.start_date) or t.start_date > date '{LAST_START}'",
@@ -108,7 +108,7 @@ RULES = (
     Rule(
         id="duplicate-plan-names",
         table=v1.PLANS,
-        title="Plans of one user with the same name",
+        title="Plans of the same name",
         why="Users may name two plans alike, and v2 takes both. They are worth a look, never a reason to delete.",
         guide=DUPLICATE_NAMES,
         warns=lambda names: (

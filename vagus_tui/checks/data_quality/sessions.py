@@ -69,7 +69,7 @@ RULES = (
     Rule(
         id="sessions-volume",
         table=v1.SESSIONS,
-        title="Sessions of an impossible volume",
+        title="Sessions of impossible volume",
         why="v2 stores each session's volume (repetitions times weight), which must stay below 100,000,000.",
         fails=lambda names: (
             f"t.id in (select l.session_id from {names.logs} l group by l.session_id "
