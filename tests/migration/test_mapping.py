@@ -74,9 +74,16 @@ GOALS = [
     "Hypertrophy\t",
 ]
 TYPES = """
+create domain kilos_exactly as numeric(9,3) check (value > -100);
 create domain kilos as numeric(5,1) check (value >= 0);
 create domain short_text as varchar(400);
 create domain loose as json;
+create domain key as uuid;
+create domain owner as key;
+create domain counted as integer check (value > -100);
+create domain load as kilos_exactly check (value < 20000);
+create domain moment as timestamp with time zone;
+create domain flag as boolean;
 create type pair as (note json, place point);
 create type mood_kind as enum ('low', 'so so', 'it''s high');
 """
@@ -143,6 +150,14 @@ RETYPED = [
     (v1.EXERCISES, "order_index", "bigint"),
     (v1.EXERCISES, "day_of_week", "numeric(3,1) using case when day_of_week ~ '^[0-9]$' then day_of_week::numeric end"),
     (v1.LOGS, "reps", "smallint"),
+    (v1.PLANS, "created_by", "owner"),
+    (v1.PLANS, "is_active", "flag"),
+    (v1.PLANS, "duration_weeks", "counted"),
+    (v1.EXERCISES, "weight", "load"),
+    (v1.EXERCISES, "muscle_group", "short_text"),
+    (v1.SESSIONS, "started_at", "moment"),
+    (v1.LOGS, "rest_seconds", "counted"),
+    (v1.LOGS, "weight", "load"),
 ]
 """Columns that the mapping knows, in types that it has to see through."""
 COACHES = {

@@ -386,6 +386,41 @@ async def test_an_enum_of_v1s(moved: TestDatabase, connect: Connect) -> None:
     assert len(rows["workout_plans"]) == len(goals) + 2
 
 
+async def test_domains_of_v1s(moved: TestDatabase, connect: Connect) -> None:
+    """v1's columns are of domains, with rules that v2 does not have: what they refuse stays behind."""
+    conn = await connect(moved.url)
+    await conn.execute("drop view active_plans")
+    await conn.execute(
+        "create domain owner as uuid; create domain given as integer not null;"
+        "create domain label as varchar(40) check (value <> 'VALUE');"
+        "create domain kilos as numeric(7,3) check (value >= 0); create domain load as kilos check (value < 500);"
+        "create domain whole as integer; create domain moment as timestamptz; create domain flag as boolean;"
+        "alter table workout_plans alter column created_by type owner,"
+        "  alter column name type label using left(name, 40),"
+        "  alter column is_active type flag, alter column duration_weeks type whole;"
+        "alter table exercises alter column weight type load using least(weight, 400), alter column sets type whole;"
+        "alter table workout_sessions alter column started_at type moment;"
+        "alter table exercise_logs alter column weight type kilos, alter column reps type given;"
+        "create view loads as select id, weight from exercises"
+    )
+    catalog = await catalog_fingerprint(conn)
+    who = await _athlete(conn)
+    name = await conn.fetchval("select name from workout_plans where id = $1", who["plan"])
+    await migrated(moved)
+    assert await v2_differences(conn) == []
+    await conn.execute("update workout_plans set name = 'VALUE' where id = $1", who["plan"])
+    await conn.execute("update exercises set target_weight = 600, sets = 9 where id = $1", who["exercise"])
+    await conn.execute("insert into workout_plans (user_id, name, total_weeks) values ($1, 'VALUE', 3)", who["user"])
+    await conn.fetch("select * from loads")
+    ran = await rolled_back(moved)
+    assert ran.result.figures is not None
+    assert (ran.result.figures["not_expressible"], ran.result.figures["kept_values"]) == (1, 2)
+    assert changes(catalog, await catalog_fingerprint(conn)) == []
+    assert await conn.fetchval("select name from workout_plans where id = $1", who["plan"]) == name
+    row = await conn.fetchrow("select sets, weight from exercises where id = $1", who["exercise"])
+    assert row is not None and row["sets"] == 9 and (row["weight"] or 0) < 500
+
+
 async def test_chosen_preferences_come_back(make_database: MakeDatabase, connect: Connect) -> None:
     """Rows per category: what users chose in v2 is not undone by the rollback."""
     database = await make_database(SandboxOptions(plans=20, clean=True, notification_preferences="rows"))

@@ -58,6 +58,10 @@ async def test_v1_comes_back(destroy: object, make_database: MakeDatabase, conne
     database = await make_database(SMALL)
     conn = await connect(database.url)
     await conn.execute("comment on table exercises is 'it''s ours'; comment on column exercises.sets is 'how many'")
+    await conn.execute(
+        "create domain key as uuid; create domain load as numeric(7,2) check (value < 5000);"
+        "alter table exercise_logs alter column id type key, alter column weight type load"
+    )
     catalog, rows = await catalog_fingerprint(conn), await v1_rows(conn)
     path = await backed_up(database, tmp_path)
     await destroy(conn)  # type: ignore[operator]

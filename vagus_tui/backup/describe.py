@@ -81,7 +81,13 @@ def _table_entry(table: BackupTable, content: Content, in_tables: bool) -> Table
         writes=table.writes,
         in_tables=in_tables,
         columns=tuple(
-            ColumnEntry(name=column.name, type=column.type, base_type=column.base_type, generated=column.generated)
+            ColumnEntry(
+                name=column.name,
+                type=column.type,
+                base_type=column.base_type,
+                generated=column.generated,
+                behind=column.behind,
+            )
             for column in table.columns
         ),
     )

@@ -58,10 +58,11 @@ class ColumnEntry(_Model):
     type: str
     base_type: str
     generated: bool = False
+    behind: str = ""
 
     def as_column(self) -> TableColumn:
         """The column as the database code has it."""
-        return TableColumn(self.name, self.type, self.base_type, self.generated)
+        return TableColumn(self.name, self.type, self.base_type, self.generated, self.behind)
 
 
 class TableEntry(_Model):

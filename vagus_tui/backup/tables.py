@@ -40,12 +40,16 @@ RELATED = ("coach_clients", "notification_preferences", "user_preferences")
 
 @dataclass(frozen=True, slots=True)
 class TableColumn:
-    """One column; `base_type` is a built-in type's name, or "" for enums, domains and the project's own types."""
+    """One column; `base_type` is a built-in type's name, or "" for enums, domains and the project's own types.
+
+    `behind` is what its domain, or that one's domain, is made of; "" where the type is no domain.
+    """
 
     name: str
     type: str
     base_type: str
     generated: bool
+    behind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,15 @@ select n.nspname as schema, c.relname as name, c.relkind = 'p' as partitioned,
        array(select case when t.typtype = 'b' and tn.nspname = 'pg_catalog' then t.typname::text else '' end
              from pg_attribute a join pg_type t on t.oid = a.atttypid join pg_namespace tn on tn.oid = t.typnamespace
              where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by a.attnum) as base_types,
+       array(select coalesce((
+               with recursive d as (
+                 select t.typtype, t.typbasetype as base, t.typtypmod as modifier, 1 as depth
+                 union all
+                 select b.typtype, b.typbasetype, b.typtypmod, d.depth + 1 from d join pg_type b on b.oid = d.base
+                 where d.typtype = 'd'
+               ) select format_type(d.base, d.modifier) from d where d.typtype = 'd' order by d.depth desc limit 1), '')
+             from pg_attribute a join pg_type t on t.oid = a.atttypid
+             where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by a.attnum) as behind,
        array(select a.attgenerated <> '' from pg_attribute a
              where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped order by a.attnum) as generated
 from chosen join pg_class c on c.oid = chosen.oid join pg_namespace n on n.oid = c.relnamespace
@@ -170,7 +183,9 @@ async def select_tables(
             writes=row["writes"],
             columns=tuple(
                 TableColumn(*values)
-                for values in zip(row["names"], row["types"], row["base_types"], row["generated"], strict=True)
+                for values in zip(
+                    row["names"], row["types"], row["base_types"], row["generated"], row["behind"], strict=True
+                )
             ),
         )
         for row in rows

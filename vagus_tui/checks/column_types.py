@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vagus_tui.schema import v1
-from vagus_tui.schema.v1 import V1Shape, V1Table
+from vagus_tui.schema.v1 import Column, V1Shape, V1Table
 
 _WHOLE = ("smallint", "integer", "bigint", "numeric", "real", "double precision")
 _TIMES = ("timestamp with time zone", "timestamp without time zone", "date")
@@ -53,28 +53,33 @@ REFERENCES: Mapping[tuple[str, str], str] = {
 """Columns that hold another table's id."""
 
 
+def described(column: Column) -> str:
+    """A column's type, and what it is made of where it is a domain."""
+    return f"{column.type}, a domain over {column.base}" if column.base else column.type
+
+
 def misfit(table: V1Table, column: str) -> str | None:
     """Why a column's type cannot be mapped, in one sentence, or None when it can."""
     found = table.columns.get(column)
     wanted = EXPECTED.get((table.base, column))
     if found is None or wanted is None:
         return None
-    plain = found.type.split("(")[0].strip()
+    plain = found.plain.split("(")[0].strip()
     # timestamp(3) with time zone keeps its precision in the middle of the name.
-    if plain == "timestamp" and "zone" in found.type:
-        plain = f"timestamp {found.type.split(') ')[-1]}" if "(" in found.type else found.type
+    if plain == "timestamp" and "zone" in found.plain:
+        plain = f"timestamp {found.plain.split(') ')[-1]}" if "(" in found.plain else found.plain
     if plain in wanted[1]:
         return None
-    return f"{table.name}.{column} is {found.type}; {wanted[0]} is needed."
+    return f"{table.name}.{column} is {described(found)}; {wanted[0]} is needed."
 
 
 def reference_misfit(shape: V1Shape, base: str, column: str) -> str | None:
     """Why a column cannot hold the ids it is meant to hold, or None when it can."""
     table, other = shape.tables[base], shape.tables[REFERENCES[base, column]]
-    found, ids = table.columns[column].type, other.id_type
+    found, ids = table.columns[column].plain, other.id_type
     if found == ids or {found, ids} <= {"smallint", "integer", "bigint"}:
         return None
-    return f"{table.name}.{column} is {found}, but {other.name}.id is {ids}."
+    return f"{table.name}.{column} is {described(table.columns[column])}, but {other.name}.id is {ids}."
 
 
 def misfits(shape: V1Shape) -> list[str]:

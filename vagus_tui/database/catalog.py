@@ -8,16 +8,32 @@ from vagus_tui.database.connection import Connection
 from vagus_tui.schema.v1 import Column
 
 _COLUMNS = """
+with recursive behind as (
+  select t.oid as of, t.oid as type, t.typbasetype as base, t.typtypmod as modifier,
+         t.typnotnull as not_null, 1 as depth
+  from pg_type t where t.typtype = 'd'
+  union all
+  select b.of, t.oid, t.typbasetype, t.typtypmod, t.typnotnull, b.depth + 1
+  from behind b join pg_type t on t.oid = b.base and t.typtype = 'd'
+), domains as (
+  select b.of, bool_or(b.not_null) as not_null,
+         (array_agg(format_type(b.base, b.modifier) order by b.depth desc))[1] as base,
+         array(select pg_get_expr(k.conbin, 0) from behind r join pg_constraint k on k.contypid = r.type
+               where r.of = b.of and k.contype = 'c' order by r.depth desc, k.conname) as rules
+  from behind b group by b.of
+)
 select c.relname as relation, a.attname as name, format_type(a.atttypid, a.atttypmod) as type,
-       a.attnotnull as not_null, pg_get_expr(d.adbin, d.adrelid) as default,
+       a.attnotnull or coalesce(m.not_null, false) as not_null, pg_get_expr(d.adbin, d.adrelid) as default,
        a.attgenerated <> '' as generated, a.attidentity::text as identity,
        (select format('%I.%I', cn.nspname, co.collname) from pg_collation co
         join pg_namespace cn on cn.oid = co.collnamespace
-        where co.oid = a.attcollation and a.attcollation <> t.typcollation) as collation
+        where co.oid = a.attcollation and a.attcollation <> t.typcollation) as collation,
+       coalesce(m.base, '') as base, coalesce(m.rules, '{}') as rules
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
 join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
 join pg_type t on t.oid = a.atttypid
+left join domains m on m.of = a.atttypid
 left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
 where n.nspname = $1 and c.relkind in ('r', 'p', 'v', 'm')
 order by c.relname, a.attnum
@@ -36,6 +52,8 @@ async def read_columns(connection: Connection, schema: str = "public") -> dict[s
             generated=row["generated"],
             identity=row["identity"],
             collation=row["collation"] or "",
+            base=row["base"],
+            rules=tuple(row["rules"]),
         )
         found.setdefault(row["relation"], {})[column.name] = column
     return found

@@ -366,7 +366,7 @@ def read_blueprints(manifest: Manifest, stage: str) -> Blueprints:
         DamagedBackupError: the backup holds no v1, or part of it only.
     """
     found = {
-        entry.name: {column.name: Column(column.name, column.type) for column in entry.columns}
+        entry.name: {column.name: Column(column.name, column.type, base=column.behind) for column in entry.columns}
         for entry in manifest.tables
         if entry.schema_name == "public"
     }

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import literal, quote
 from vagus_tui.schema.mapping import WEEKDAYS
-from vagus_tui.schema.v1 import V1Shape, V1Table
+from vagus_tui.schema.v1 import Column, V1Shape, V1Table
 
 _RENAMED: Mapping[str, Mapping[str, str]] = {
     v1.PLANS: {"duration_weeks": "p.total_weeks", "start_date": "w.start_date"},
@@ -58,10 +58,28 @@ def _fits(expression: str, column_type: str) -> str | None:
     return f"(not exists ({labels}) or exists ({labels} and l.enumlabel = ({expression})::text))"
 
 
+_QUOTED_OR_VALUE = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\bVALUE\b""")
+
+
+def _holds(expression: str, column: Column) -> str | None:
+    """The condition under which a v1 column can hold a value of v2, its domain's rules included; None when always."""
+    fits = _fits(expression, column.plain)
+    value = f"(({expression})::{column.plain})"
+
+    def put(found: re.Match[str]) -> str:
+        return value if found[0] == "VALUE" else found[0]
+
+    rules = [f"coalesce(({_QUOTED_OR_VALUE.sub(put, rule)}), true)" for rule in column.rules]
+    if not rules:
+        return fits
+    # In this order: the cast that the rules look at may itself be impossible.
+    return f"case when {fits or 'true'} then {' and '.join(rules)} else false end"
+
+
 def _without_types(shape: V1Shape, base: str) -> V1Shape:
     """The shape with every column of one table as text."""
     table = shape.tables[base]
-    columns = {name: replace(column, type="text") for name, column in table.columns.items()}
+    columns = {name: replace(column, type="text", base="", rules=()) for name, column in table.columns.items()}
     return replace(shape, tables={**shape.tables, base: V1Table(base, table.name, columns)})
 
 
@@ -90,17 +108,19 @@ class InverseMapping:
                 unknown = "false" if column.not_null else "null"
                 expression = f"case p.status when 'active' then true when 'draft' then {unknown} else false end"
             elif base == v1.EXERCISES and column.name == "day_of_week":
-                expression = self._weekday(column.type)
+                expression = self._weekday(column.plain)
             elif column.name in known:
                 expression = f"{alias}.{quote(column.name)}"
             else:
                 # An optional column of v1 that v2 has dropped: there is nothing to give back.
                 expression = "null"
-            fits = None if column.name in carried else _fits(expression, column.type)
+            fits = None if column.name in carried else _holds(expression, column)
             if fits is not None:
                 # A cast would cut a text short, or stop everything with an error.
                 expression = f"case when {fits} then {expression} end"
-            made[column.name] = f"({expression})::{column.type}"
+            # Where there is nothing to give back, a domain that refuses NULL would stop everything.
+            kind = column.plain if column.not_null and column.name not in carried else column.type
+            made[column.name] = f"({expression})::{kind}"
         return made
 
     def unfit(self, base: str) -> str:
@@ -111,7 +131,7 @@ class InverseMapping:
             if column.name not in bare or column.name in v2.carried_columns(base, self.shape.tables[base]):
                 continue
             expression = bare[column.name].removesuffix("::text")
-            fits = _fits(expression, column.type)
+            fits = _holds(expression, column)
             if fits is not None:
                 parts.append(f"case when not ({fits}) then {literal(column.name).strip()} end")
         return f"array_remove(array[{', '.join(parts)}]::text[], null)"

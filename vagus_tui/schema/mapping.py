@@ -165,7 +165,7 @@ class WorkoutMapping:
         if not self.shape.exercises.has("day_of_week"):
             return None
         column = f"{alias}.day_of_week"
-        if self.shape.exercises.columns["day_of_week"].type.startswith(("numeric", "real", "double")):
+        if self.shape.exercises.columns["day_of_week"].plain.startswith(("numeric", "real", "double")):
             # A number with decimals: 3.0 is 3.
             column = f"trim_scale({column}::numeric)"
         value = f"lower({self.trimmed(column)})"

@@ -63,7 +63,11 @@ OPTIONAL: Mapping[str, tuple[str, ...]] = {
 class Column:
     """One column as the catalog has it; `type` is format_type's text, such as `numeric(6,2)`.
 
-    `collation` is quoted and qualified, and "" where it is the type's own.
+    Args:
+        not_null: by the column or by its domain.
+        collation: quoted and qualified, and "" where it is the type's own.
+        base: what its domain, or that one's domain, is made of; "" where the type is no domain.
+        rules: the conditions of its domains, in which VALUE stands for the value.
     """
 
     name: str
@@ -73,6 +77,13 @@ class Column:
     generated: bool = False
     identity: str = ""
     collation: str = ""
+    base: str = ""
+    rules: tuple[str, ...] = ()
+
+    @property
+    def plain(self) -> str:
+        """The type behind all domains: what its values are."""
+        return self.base or self.type
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +101,7 @@ class V1Table:
     @property
     def id_type(self) -> str:
         """uuid or bigint: the type of the table's ids, which v2 keeps."""
-        return self.columns["id"].type
+        return self.columns["id"].plain
 
     @property
     def carried(self) -> tuple[Column, ...]:
@@ -167,7 +178,7 @@ def recognise(found: Mapping[str, Mapping[str, Column]], *, suffix: str = "") ->
         gaps = [name for name in REQUIRED[base] if name not in columns]
         if gaps:
             reasons.append(f"{base + suffix} has no column {', '.join(gaps)}.")
-        elif columns["id"].type not in ID_TYPES:
+        elif columns["id"].plain not in ID_TYPES:
             reasons.append(f"{base + suffix}.id is {columns['id'].type}; uuid or bigint is needed.")
     if not suffix:
         reasons.extend(

@@ -27,7 +27,7 @@ _UUID = "^[{]?([0-9a-fA-F]{4}-?){7}[0-9a-fA-F]{4}[}]?$"
 
 
 def _plain(column: Column) -> str:
-    return column.type.split("(")[0].strip()
+    return column.plain.split("(")[0].strip()
 
 
 def _types(columns: Mapping[str, Column], wanted: Mapping[str, str]) -> list[str]:

@@ -79,11 +79,11 @@ class Names:
 
     def unfit(self, base: str, column: str, alias: str = "t") -> str:
         """The value is no whole number, or does not fit a 4-byte integer; false where the column is one."""
-        if self.shape.tables[base].columns[column].type in WHOLE_TYPES:
+        if self.shape.tables[base].columns[column].plain in WHOLE_TYPES:
             return "false"
         value = f"{alias}.{quote(column)}"
         beyond = f"abs({value}::numeric) > {LARGEST_INTEGER}"
-        if self.shape.tables[base].columns[column].type == "bigint":
+        if self.shape.tables[base].columns[column].plain == "bigint":
             return beyond
         return f"({beyond} or {value}::numeric <> trunc({value}::numeric))"
 
