@@ -1,7 +1,8 @@
 """The operator's own file over the runbook: names, addresses, dates, texts and thresholds, in TOML.
 
 A known entry is changed in the named parts alone; an unknown name adds an entry, which then has to be complete.
-`[messages]` only changes texts. Every error names the line and the key.
+`[messages]` only changes texts; of a known criterion only its texts and its owner can be changed. Every error names
+the line and the key.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 from vagus_tui.runbook.book import DEFAULT_BOOK, Book, People, Thresholds
+from vagus_tui.runbook.check_ids import CHECK_IDS
 from vagus_tui.runbook.contacts import Contact
+from vagus_tui.runbook.criteria import Criterion, Part, PhaseName, criterion
 from vagus_tui.runbook.messages import MessageContext, MessageError, render
 from vagus_tui.runbook.model import DAY, HOUR, MINUTE, Owner, Screen
 from vagus_tui.runbook.questions import Question
@@ -47,8 +50,15 @@ def parse_length(value: object) -> object:
     return sign * float(hit[2]) * _UNITS[hit[3].lower()]
 
 
+def _known_check(value: str) -> str:
+    if value not in CHECK_IDS:
+        raise ValueError(f"there is no check {value!r}; vagus-tui check lists them")
+    return value
+
+
 Length = Annotated[timedelta, BeforeValidator(parse_length)]
 Positive = Annotated[timedelta, BeforeValidator(parse_length), Field(gt=timedelta())]
+CheckId = Annotated[str, AfterValidator(_known_check)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000)]
 Body = Annotated[str, StringConstraints(min_length=1, max_length=20_000)]
 
@@ -72,6 +82,7 @@ class ThresholdsPart(_Part):
     final_backup_max_age: Annotated[Positive, Field(le=DAY)] | None = None
     clean_up_earliest: Annotated[Positive, Field(ge=7 * DAY)] | None = None
     window: Annotated[Positive, Field(le=DAY)] | None = None
+    criteria_max_age: Annotated[Positive, Field(le=7 * DAY)] | None = None
 
 
 class ContactPart(_Part):
@@ -117,6 +128,17 @@ class MessagePart(_Part):
     body: Body | None = None
 
 
+class CriterionPart(_Part):
+    """`[criteria.NAME]`: what must hold for a rollout phase to begin or to end."""
+
+    title: Annotated[Text, StringConstraints(max_length=56)] | None = None
+    why: Annotated[Text, StringConstraints(max_length=400)] | None = None
+    owner: Owner | None = None
+    phase: PhaseName | None = None
+    part: Part | None = None
+    checks: tuple[CheckId, ...] | None = None
+
+
 class RunbookFile(_Part):
     """The whole file; every part may be left out."""
 
@@ -127,6 +149,7 @@ class RunbookFile(_Part):
     risks: dict[str, RiskPart] = Field(default_factory=dict)
     timeline: dict[str, TimelinePart] = Field(default_factory=dict)
     messages: dict[str, MessagePart] = Field(default_factory=dict)
+    criteria: dict[str, CriterionPart] = Field(default_factory=dict)
 
 
 def line_of(text: str, path: Sequence[object]) -> int | None:
@@ -147,6 +170,7 @@ def line_of(text: str, path: Sequence[object]) -> int | None:
 
 
 def _complain(text: str, path: Sequence[object], words: str) -> RunbookFileError:
+    path = [part for part in path if not isinstance(part, int)]
     line = line_of(text, path)
     key = ".".join(str(part) for part in path)
     return RunbookFileError(f"{f'line {line}, ' if line else ''}{key}: {words}")
@@ -178,6 +202,7 @@ def read_book(text: str) -> Book:
         risks=_entries(text, "risks", "risk", DEFAULT_BOOK.risks, file.risks, _risk),
         timeline=_entries(text, "timeline", "timeline", DEFAULT_BOOK.timeline, file.timeline, _row),
         messages=_messages(text, file.messages),
+        criteria=_criteria(text, file.criteria),
     )
 
 
@@ -251,6 +276,28 @@ def _row(entry_id: str, values: dict[str, Any]) -> TimelineEntry:
         duration=values["duration"],
         screen=values.get("screen", Screen.OVERVIEW),
         note=values.get("note", ""),
+    )
+
+
+def _criteria(text: str, parts: Mapping[str, CriterionPart]) -> tuple[Criterion, ...]:
+    """What a known one rests on stays as it is: a file could otherwise make a red one green unseen."""
+    known = {one.id.removeprefix("criterion.") for one in DEFAULT_BOOK.criteria}
+    for name, part in parts.items():
+        for key in ("phase", "part", "checks"):
+            if name in known and getattr(part, key) is not None:
+                raise _complain(text, ("criteria", name, key), "only a new criterion says this")
+    return _entries(text, "criteria", "criterion", DEFAULT_BOOK.criteria, parts, _criterion)
+
+
+def _criterion(entry_id: str, values: dict[str, Any]) -> Criterion:
+    return criterion(
+        entry_id.removeprefix("criterion."),
+        values["phase"],
+        values["part"],
+        values["title"],
+        values["why"],
+        values["owner"],
+        checks=tuple(values.get("checks", ())),
     )
 
 

@@ -11,6 +11,7 @@ from vagus_tui.runbook import acceptance, backups, communications, manual, rollo
 from vagus_tui.runbook.check_ids import CHECK_IDS
 from vagus_tui.runbook.checklists import GROUPS, ITEMS, find_item, groups_for, items_for_check
 from vagus_tui.runbook.contacts import CONTACTS
+from vagus_tui.runbook.criteria import Criterion
 from vagus_tui.runbook.index import entries, title_of
 from vagus_tui.runbook.messages import MESSAGES, find_message
 from vagus_tui.runbook.model import DAY, T_ZERO, Fulfilment, Job, Screen
@@ -104,7 +105,8 @@ def test_items_know_their_group_and_screen() -> None:
         assert all(item.group == group.id for item in group.items), group.id
     assert [group.id for group in groups_for(Screen.BACKUP)] == [group.id for group in backups.GROUPS]
     assert groups_for(Screen.REPORT) == ()
-    assert {item.id for item in items_for_check("cascade-deletes")} == {"verification.data.cascades"}
+    found = {item.id for item in items_for_check("cascade-deletes") if not isinstance(item, Criterion)}
+    assert found == {"verification.data.cascades"}
 
 
 def test_an_unknown_item_is_named() -> None:
@@ -138,7 +140,14 @@ def test_rollout_phases_follow_each_other_and_have_criteria() -> None:
     assert [(phase.first_day, phase.last_day) for phase in ROLLOUT_PHASES] == [(1, 1), (2, 3), (4, 7)]
     assert [phase.percent for phase in ROLLOUT_PHASES] == [0, 10, 100]
     for phase in ROLLOUT_PHASES:
-        assert phase.entry and phase.exit
+        assert phase.entry.items and len(phase.exit.items) > 1
+        assert phase.over.after == (phase.entry.id, phase.exit.id)
+        assert phase.group.items[0].after == (phase.entry.id,)
+        criteria = (*phase.entry.items, *phase.exit.items[:-1])
+        # Each is settled by checks, by other items, or by people: in one way.
+        assert all(isinstance(one, Criterion) for one in criteria)
+        assert all(bool(one.checks) + bool(one.needs) <= 1 for one in criteria)
+        assert any(one.checks for one in phase.exit.items)
         for item in phase.group.items:
             assert item.due is not None
             assert (phase.first_day - 1) * DAY <= item.due < phase.last_day * DAY, item.id

@@ -49,6 +49,17 @@ owner = "DevOps"
 [messages.announce-email]
 subject = "$project is moving on $date"
 
+[criteria.internal-shapes]
+title = "Version 7 reads both shapes"
+
+[criteria.beta-legal]
+phase = "beta"
+part = "entry"
+title = "Legal agrees"
+why = "The terms name the version."
+owner = "Migration lead"
+checks = ["grants"]
+
 [questions.how-long]
 answer = "An hour at most."
 """
@@ -72,6 +83,9 @@ def test_parts_are_changed_and_the_rest_stays() -> None:
     assert book.message("message.announce-email").subject == "$project is moving on $date"
     assert book.message("message.announce-email").body == DEFAULT_BOOK.message("message.announce-email").body
     assert next(one for one in book.questions if one.id == "question.how-long").answer == "An hour at most."
+    assert book.item("criterion.internal-shapes").title == "Version 7 reads both shapes"
+    assert book.phases[1].entry.items[-1].checks == ("grants",) and book.phases[1].entry.items[-1].of_run
+    assert book.item("criterion.beta-legal").title == "Legal agrees"
 
 
 def test_an_empty_file_changes_nothing() -> None:
@@ -94,6 +108,8 @@ def test_an_empty_file_changes_nothing() -> None:
         ("[messages.banner-day]\nbody = 'on $day'", "line 2, messages.banner-day.body: .*no field \\$day"),
         ("[messages.banner-day]\nsubject = 'x'", "line 2, messages.banner-day.subject: only e-mails"),
         ("[timeline.announce]\nowner = 'Nobody'", "line 2, timeline.announce.owner"),
+        ("[criteria.beta-speed]\nchecks = ['grants']", "line 2, criteria.beta-speed.checks: only a new criterion"),
+        ("[criteria.beta-x]\nchecks = ['nothing']", "line 2, criteria.beta-x.checks.*no check 'nothing'"),
         ("[people]\nproject = ''", "line 2, people.project"),
     ],
 )

@@ -11,12 +11,16 @@ import pytest
 from tests.databases import TestDatabase
 from tests.wizard.moved import migrated
 from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
+from vagus_tui.checks.registry import check_by_id
 from vagus_tui.database.connection import Connection
 from vagus_tui.events import Status
 from vagus_tui.journal import store
 from vagus_tui.rollout.app_update import outcomes
+from vagus_tui.runbook.check_ids import PERFORMANCE
 from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.item_facts import item_entry
 from vagus_tui.screens.rollout import RolloutScreen
+from vagus_tui.widgets.checklist import Checklist
 
 
 async def test_commands_are_copied(clean_database: TestDatabase) -> None:
@@ -107,11 +111,62 @@ async def test_phases_are_signed_off(clean_database: TestDatabase, clean_conn: C
         wizard(pilot).action_go("rollout")
         await until_text(pilot, "day 1: phase 1")
         await pilot.press("v")
-        await until_text(pilot, "Phase 1: internal", "ends when", "begins when")
+        await until_text(pilot, "Phase 1: internal, day 1, begins when", "not run", "Phase 1 ends when")
+        session, listed = wizard(pilot).session, pilot.app.screen.query_one("#phases-list", Checklist)
+
+        def at(item: str) -> str:
+            listed.highlighted = listed.get_option_index(item)
+            return item_entry(session, session.settings.book.item(item)).words
+
+        # What is measured is not signed, and r measures it.
+        await pilot.press("space", "r")
+        await until(pilot, lambda: at("criterion.internal-verified").startswith("pass "))
+        # What no database knows is signed with a note, and not without one.
+        at("criterion.internal-shapes")
+        await pilot.press("space", "enter")
+        await until_text(pilot, "Please say what it rests on")
+        await pilot.press(*"7.1", "enter")
+        await until(pilot, lambda: at("criterion.internal-shapes").startswith("Ada"))
+        # Nothing is signed off silently against a criterion that does not hold.
+        await clean_conn.execute("drop index idx_workout_days_week_id")
+        session.start_checks("criteria", [check_by_id("v2-indexes"), check_by_id("missing-indexes")])
+        await until(pilot, lambda: "of 24 fail" in at("criterion.internal-verified"))
+        at("rollout.internal.deploy")
         await pilot.press("space")
-        await until_text(pilot, "Phases 1 of 9")
-        await until(pilot, lambda: wizard(pilot).session.standings[Step.ROLLOUT].status is Status.RUNNING)
-    assert (await store.sign_offs(clean_conn))["rollout.internal.deploy"].ticked
+        await until_text(pilot, "2 criteria not met", "✗ Verification passes: 1 of 24 fail")
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is not None and pilot.app.screen.query("#phases-list"))
+        assert "rollout.internal.deploy" not in await store.sign_offs(clean_conn)
+        await pilot.press("space")
+        await until_text(pilot, "2 criteria not met")
+        await pilot.press(*"known", "enter")
+        await until(pilot, lambda: at("rollout.internal.deploy").startswith("Ada"))
+        assert at("criterion.internal-verified") == at("criterion.internal-speed") == "let pass, Ada"
+        await until(pilot, lambda: session.standings[Step.ROLLOUT].status is Status.RUNNING)
+        # Taken back, it counts again.
+        at("criterion.internal-verified")
+        await pilot.press("o")
+        await until_text(pilot, "let this pass: known")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: "of 24 fail" in at("criterion.internal-verified"))
+        # The end waits for other items, and for days without a failure; what was measured long ago is stale.
+        assert at("criterion.beta-before") == "open" and at("criterion.internal-manual").endswith("done")
+        await clean_conn.execute("update vagus_migration.checks set at = at - interval '30 h'")
+        await clean_conn.execute("update vagus_migration.runs set started_at = started_at - interval '9 days'")
+        await until(pilot, lambda: at("criterion.beta-grave") == "1 of 13 not run")
+        await clean_conn.execute(
+            "insert into vagus_migration.checks (check_id, check_group, status, operator) "
+            "select id, 'performance', case id when 'missing-indexes' then 'fail' else 'pass' end, 'Ada' "
+            "from unnest($1::text[]) id",
+            sorted(PERFORMANCE),
+        )
+        await until(pilot, lambda: "1 of 12 fail" in at("criterion.full-speed") and not session.checking("criteria"))
+        await clean_conn.execute("create index idx_workout_days_week_id on workout_days (week_id)")
+        session.start_checks("criteria", [check_by_id("missing-indexes")])
+        await until(pilot, lambda: at("criterion.full-speed").endswith(" of 3 d"))
+        await clean_conn.execute("update vagus_migration.checks set at = at - interval '4 days'")
+        await until(pilot, lambda: at("criterion.full-speed").startswith("stale, pass"))
+    assert (await store.sign_offs(clean_conn))["rollout.internal.deploy"].note == "known"
 
 
 async def test_the_clean_up_is_guarded(clean_database: TestDatabase, clean_conn: Connection) -> None:

@@ -18,8 +18,8 @@ from vagus_tui.runbook.acceptance import TEST_SCRIPT, TESTER_PROFILES
 from vagus_tui.runbook.checklists import find_item
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.acceptance_view import AcceptanceView
+from vagus_tui.screens.item_facts import item_entry
 from vagus_tui.screens.user_view import UserViewScreen
-from vagus_tui.screens.viewed import item_entry
 
 STEPS = [item.id for item in TEST_SCRIPT.items]
 

@@ -76,6 +76,8 @@ create table if not exists vagus_migration.checks (
 -- Journals of before have the table without the figure that is drawn over time.
 alter table vagus_migration.checks add column if not exists value double precision;
 create index if not exists checks_latest on vagus_migration.checks (check_id, at desc);
+create index if not exists checks_failed on vagus_migration.checks (check_id, at desc)
+  where status in ('fail', 'error');
 comment on table vagus_migration.checks is 'Every outcome of every check; appended to, never changed.';
 
 create table if not exists vagus_migration.sign_offs (

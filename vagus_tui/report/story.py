@@ -259,7 +259,7 @@ async def _overrides(connection: Connection) -> list[Line]:
         Line(
             row["at"],
             row["operator"],
-            f"Overrode {row['check_id']}: {row['reason'].rstrip('.')}"
+            f"Overrode {title_of(row['check_id']) or row['check_id']}: {row['reason'].rstrip('.')}"
             + (" (withdrawn since)" if row["withdrawn"] else ""),
             "warn",
         )
@@ -345,7 +345,7 @@ def _recovered(body: Any, kept_at: datetime) -> Line:
         "sign_offs": lambda: (
             f"{'Signed off' if row['ticked'] else 'Took back'}: {title_of(row['item']) or row['item']}"
         ),
-        "overrides": lambda: f"Overrode {row['check_id']}: {row['reason']}",
+        "overrides": lambda: f"Overrode {title_of(row['check_id']) or row['check_id']}: {row['reason']}",
         "backups": lambda: f"Made the backup {row['path'].rstrip('/').rpartition('/')[2]}",
         "notes": lambda: note_in_words(row["topic"], row["body"])[0] or f"Noted {row['topic']}",
     }[table]()

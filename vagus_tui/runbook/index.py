@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from vagus_tui.runbook.acceptance import TESTER_PROFILES
 from vagus_tui.runbook.checklists import GROUPS
 from vagus_tui.runbook.contacts import CONTACTS
+from vagus_tui.runbook.criteria import Criterion
 from vagus_tui.runbook.guide_map import GUIDE_MAP
 from vagus_tui.runbook.messages import MESSAGES
 from vagus_tui.runbook.overview import ESTIMATES, SCOPE
@@ -22,7 +23,8 @@ def entries() -> Iterator[tuple[str, str]]:
     """Every id with its title. Each id comes once."""
     for group in GROUPS:
         yield group.id, group.title
-        yield from ((item.id, item.title) for item in group.items)
+        for item in group.items:
+            yield item.id, item.full_title if isinstance(item, Criterion) else item.title
     yield from ((row.id, row.action) for row in TIMELINE)
     yield from ((risk.id, risk.title) for risk in RISKS)
     yield from ((message.id, message.title) for message in MESSAGES)

@@ -24,6 +24,7 @@ def _by_hand(
         due=HOUR,
         measured=measured,
         guide=_GUIDE,
+        of_run=True,
     )
 
 

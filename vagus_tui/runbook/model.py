@@ -66,6 +66,7 @@ class Fulfilment(StrEnum):
 
     CHECK = "check"
     JOB = "job"
+    ITEMS = "items"
     SIGN_OFF = "sign-off"
 
 
@@ -86,6 +87,9 @@ class Item:
         measured: checks that settle it where the server lets them see it; where it does not, a person signs it off.
         job: the job of the wizard that fulfils it.
         guide: the section of the guide it comes from; empty when the guide has no such item.
+        needs: ids of items, or of groups of items, that have to be done and make it done.
+        after: groups of criteria that have to hold before it is signed off; against them it takes a reason.
+        of_run: it is about one migration; what was signed before the present one began does not count.
     """
 
     id: str
@@ -100,6 +104,9 @@ class Item:
     measured: tuple[str, ...] = ()
     job: Job | None = None
     guide: str = ""
+    needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    of_run: bool = False
 
     @property
     def checks(self) -> tuple[str, ...]:
@@ -108,9 +115,11 @@ class Item:
 
     @property
     def fulfilment(self) -> Fulfilment:
-        """Whether a check, a job or a person's sign-off makes it done."""
+        """Whether a check, other items, a job or a person's sign-off make it done."""
         if self.evidence is not None:
             return Fulfilment.CHECK
+        if self.needs:
+            return Fulfilment.ITEMS
         return Fulfilment.JOB if self.job is not None else Fulfilment.SIGN_OFF
 
 

@@ -6,10 +6,21 @@ table names ("Gradual Rollout", "Update Application Code").
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from vagus_tui.runbook.criteria import (
+    CRITERIA,
+    FIRST_AND_LAST_DAY,
+    Criterion,
+    Part,
+    PhaseName,
+    group_of,
+)
 from vagus_tui.runbook.model import DAY, HOUR, MINUTE, Group, Item, Job, Owner, Screen
+
+_HERE = Screen.ROLLOUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +52,7 @@ class RolloutPhase:
         title: its name.
         first_day, last_day: counted from the day of the cut-over, which is day 1.
         percent: the share of installations that get the v2 app; 0 means the internal team only.
-        entry, exit: what must hold to begin and to end it.
+        entry, exit: what must hold to begin and to end it; the last item of `exit` says that it is over.
         group: what is done in it.
     """
 
@@ -51,9 +62,19 @@ class RolloutPhase:
     first_day: int
     last_day: int
     percent: int
-    entry: tuple[str, ...]
-    exit: tuple[str, ...]
+    entry: Group
+    exit: Group
     group: Group
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Everything about it, in the order in which it comes."""
+        return self.entry, self.group, self.exit
+
+    @property
+    def over(self) -> Item:
+        """The item that says that it has ended."""
+        return self.exit.items[-1]
 
 
 APP_UPDATE: tuple[Command, ...] = (
@@ -95,142 +116,148 @@ APP_UPDATE: tuple[Command, ...] = (
 )
 
 
-def _item(
-    group: str, slug: str, title: str, why: str, owner: Owner, due: timedelta, guide: str = "Gradual Rollout"
-) -> Item:
-    return Item(id=f"{group}.{slug}", title=title, why=why, group=group, owner=owner, due=due, guide=guide)
+def _done(phase: PhaseName, slug: str, title: str, why: str, owner: Owner, due: timedelta) -> Item:
+    # The first thing that is done in a phase begins it.
+    after = (group_of(phase, Part.ENTRY),) if slug == "deploy" else ()
+    group = f"rollout.{phase.value}"
+    return Item(
+        id=f"{group}.{slug}",
+        title=title,
+        why=why,
+        group=group,
+        owner=owner,
+        due=due,
+        guide="Gradual Rollout",
+        after=after,
+        of_run=True,
+    )
 
 
-_ONE, _TWO, _THREE = "rollout.internal", "rollout.beta", "rollout.full"
+_INTERNAL, _BETA, _FULL = PhaseName.INTERNAL, PhaseName.BETA, PhaseName.FULL
 
-ROLLOUT_PHASES: tuple[RolloutPhase, ...] = (
-    RolloutPhase(
-        id="phase.internal",
-        number=1,
-        title="Internal",
-        first_day=1,
-        last_day=1,
-        percent=0,
-        entry=(
-            "Verification passed after the cut-over.",
-            "Installed apps read both shapes; if not, skip the stages and release to all.",
+_TO_DO: dict[PhaseName, tuple[Item, ...]] = {
+    _INTERNAL: (
+        _done(
+            _INTERNAL,
+            "deploy",
+            "v2 app on the internal track",
+            "The team meets problems before users do.",
+            Owner.APP,
+            6 * MINUTE,
         ),
-        exit=("Every manual check is signed off.", "No critical issue is open."),
-        group=Group(
-            id=_ONE,
-            title="Phase 1: internal, day 1",
-            screen=Screen.ROLLOUT,
-            items=(
-                _item(
-                    _ONE,
-                    "deploy",
-                    "v2 app on the internal track",
-                    "The team meets problems before users do.",
-                    Owner.APP,
-                    6 * MINUTE,
-                ),
-                _item(
-                    _ONE,
-                    "test",
-                    "5 to 10 people of the team use it",
-                    "Coaches and clients, both systems, real accounts.",
-                    Owner.QA,
-                    HOUR,
-                ),
-                _item(
-                    _ONE,
-                    "features",
-                    "Every feature on the list works",
-                    "The manual checklists on Verification.",
-                    Owner.QA,
-                    6 * HOUR,
-                ),
-            ),
+        _done(
+            _INTERNAL,
+            "test",
+            "5 to 10 people of the team use it",
+            "Coaches and clients, both systems, real accounts.",
+            Owner.QA,
+            HOUR,
+        ),
+        _done(
+            _INTERNAL,
+            "features",
+            "Every feature on the list works",
+            "The manual checklists on Verification.",
+            Owner.QA,
+            6 * HOUR,
         ),
     ),
-    RolloutPhase(
-        id="phase.beta",
-        number=2,
-        title="Beta",
-        first_day=2,
-        last_day=3,
-        percent=10,
-        entry=("Phase 1 ended without an open critical issue.", "The rollback advisor sees no reason to go back."),
-        exit=("Crash rate not above that of v1.", "No critical issue is open.", "Support has no unknown cause."),
-        group=Group(
-            id=_TWO,
-            title="Phase 2: beta, days 2 to 3",
-            screen=Screen.ROLLOUT,
-            items=(
-                _item(
-                    _TWO,
-                    "deploy",
-                    "v2 app to 10 % of installations",
-                    "A staged release in the stores. The data has moved for everyone already.",
-                    Owner.APP,
-                    DAY,
-                ),
-                _item(
-                    _TWO,
-                    "monitor",
-                    "Watch crash reports and feedback",
-                    "Compare with v1's rate, not with zero.",
-                    Owner.SUPPORT,
-                    DAY,
-                ),
-                _item(
-                    _TWO,
-                    "fix",
-                    "Fix critical issues before going on",
-                    "Pause the staged release meanwhile; what is installed cannot be recalled.",
-                    Owner.APP,
-                    2 * DAY,
-                ),
-            ),
+    _BETA: (
+        _done(
+            _BETA,
+            "deploy",
+            "v2 app to 10 % of installations",
+            "A staged release in the stores. The data has moved for everyone already.",
+            Owner.APP,
+            DAY,
+        ),
+        _done(
+            _BETA,
+            "monitor",
+            "Watch crash reports and feedback",
+            "Compare with v1's rate, not with zero.",
+            Owner.SUPPORT,
+            DAY,
+        ),
+        _done(
+            _BETA,
+            "fix",
+            "Fix critical issues before going on",
+            "Pause the staged release meanwhile; what is installed cannot be recalled.",
+            Owner.APP,
+            2 * DAY,
         ),
     ),
-    RolloutPhase(
-        id="phase.full",
-        number=3,
-        title="Full",
-        first_day=4,
-        last_day=7,
-        percent=100,
-        entry=("Phase 2 ended within its criteria.", "Support knows the new screens."),
-        exit=("The v2 app is open to everyone.", "Performance stays within the manual limits for three days."),
-        group=Group(
-            id=_THREE,
-            title="Phase 3: full, days 4 to 7",
-            screen=Screen.ROLLOUT,
-            items=(
-                _item(
-                    _THREE,
-                    "deploy",
-                    "v2 app to all installations",
-                    "And make the update mandatory: a pure v1 app cannot read v2.",
-                    Owner.APP,
-                    3 * DAY,
-                ),
-                _item(
-                    _THREE,
-                    "monitor",
-                    "Watch performance",
-                    "Load times, CPU and memory, as in the manual checklist.",
-                    Owner.DEVOPS,
-                    3 * DAY,
-                ),
-                _item(
-                    _THREE,
-                    "support",
-                    "Answer users' questions",
-                    "Coaches also review their templates now.",
-                    Owner.SUPPORT,
-                    3 * DAY,
-                ),
-            ),
+    _FULL: (
+        _done(
+            _FULL,
+            "deploy",
+            "v2 app to all installations",
+            "And make the update mandatory: a pure v1 app cannot read v2.",
+            Owner.APP,
+            3 * DAY,
+        ),
+        _done(
+            _FULL,
+            "monitor",
+            "Watch performance",
+            "Load times, CPU and memory, as in the manual checklist.",
+            Owner.DEVOPS,
+            3 * DAY,
+        ),
+        _done(
+            _FULL,
+            "support",
+            "Answer users' questions",
+            "Coaches also review their templates now.",
+            Owner.SUPPORT,
+            3 * DAY,
         ),
     ),
-)
+}
+
+
+def _phase(number: int, name: PhaseName, percent: int, criteria: Sequence[Criterion]) -> RolloutPhase:
+    first, last = FIRST_AND_LAST_DAY[name]
+    entry, exit_ = (
+        tuple(one for one in criteria if one.phase is name and one.part is part) for part in (Part.ENTRY, Part.EXIT)
+    )
+    group, begins, ends = f"rollout.{name.value}", group_of(name, Part.ENTRY), group_of(name, Part.EXIT)
+    over = Item(
+        id=f"{ends}.over",
+        title=f"Phase {number} is over",
+        why="Signed off when its criteria are met; against one that is not, with a reason that stays on record.",
+        group=ends,
+        owner=Owner.LEAD,
+        due=last * DAY,
+        after=(begins, ends),
+        of_run=True,
+    )
+    days = f"day {first}" if first == last else f"days {first} to {last}"
+    return RolloutPhase(
+        id=f"phase.{name.value}",
+        number=number,
+        title=name.value.capitalize(),
+        first_day=first,
+        last_day=last,
+        percent=percent,
+        entry=Group(id=begins, title=f"Phase {number}: {name.value}, {days}, begins when", screen=_HERE, items=entry),
+        group=Group(id=group, title=f"Phase {number}: {name.value}, {days}", screen=_HERE, items=_TO_DO[name]),
+        exit=Group(id=ends, title=f"Phase {number} ends when", screen=_HERE, items=(*exit_, over)),
+    )
+
+
+def rollout_phases(criteria: Sequence[Criterion]) -> tuple[RolloutPhase, ...]:
+    """The three phases with these criteria."""
+    return (
+        _phase(1, _INTERNAL, 0, criteria),
+        _phase(2, _BETA, 10, criteria),
+        _phase(3, _FULL, 100, criteria),
+    )
+
+
+ROLLOUT_PHASES = rollout_phases(CRITERIA)
+"""As they come; `Book.phases` has the operator's."""
 
 _CLEAN = "rollout.clean-up"
 
@@ -245,6 +272,7 @@ def _guard(slug: str, title: str, why: str, job: Job | None = Job.CLEAN_UP) -> I
         due=14 * DAY,
         job=job,
         guide="Complete Migration Timeline",
+        of_run=True,
     )
 
 
@@ -262,4 +290,4 @@ CLEAN_UP = Group(
     ),
 )
 
-GROUPS: tuple[Group, ...] = (*(phase.group for phase in ROLLOUT_PHASES), CLEAN_UP)
+GROUPS: tuple[Group, ...] = (*(group for phase in ROLLOUT_PHASES for group in phase.groups), CLEAN_UP)

@@ -22,8 +22,9 @@ from vagus_tui.preview.seen import UserView, user_view
 from vagus_tui.runbook.acceptance import GROUPS, TEST_SCRIPT, TESTER_PROFILES
 from vagus_tui.runbook.model import Item
 from vagus_tui.screens.dialogs import PromptDialog
+from vagus_tui.screens.ticking import NoteDialog
 from vagus_tui.screens.user_view import UserViewScreen
-from vagus_tui.screens.viewed import NoteDialog, ViewedScreen
+from vagus_tui.screens.viewed import ViewedScreen
 from vagus_tui.widgets.checklist import Checklist, Entry
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.format import moment, number, plural

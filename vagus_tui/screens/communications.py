@@ -33,10 +33,11 @@ from vagus_tui.runbook.timeline import Standing, at, item_standing
 from vagus_tui.screens.base import StepScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.editing import edit_text
+from vagus_tui.screens.item_facts import item_text
 from vagus_tui.screens.planning import ask_planned_moment
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.text_view import TextView
-from vagus_tui.screens.viewed import NoteDialog, item_text
+from vagus_tui.screens.ticking import tick_item
 from vagus_tui.widgets.checklist import Checklist, Entry
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.format import moment, zone
@@ -259,24 +260,12 @@ class CommunicationsScreen(StepScreen):
 
     @on(Checklist.Ticked)
     def _ticked(self, message: Checklist.Ticked) -> None:
-        self.attempt(self._tick(message.item, with_note=False), group="tick")
+        self.attempt(tick_item(self, message.item, with_note=False), group="tick")
 
     def action_tick_with_note(self) -> None:
         """Tick the selected item and keep a note with it."""
         if (item := self.checklist.selected) is not None:
-            self.attempt(self._tick(item, with_note=True), group="tick")
-
-    async def _tick(self, item: Item, *, with_note: bool) -> None:
-        signed = self.session.now.sign_offs.get(item.id)
-        ticked = not (signed is not None and signed.ticked)
-        note = ""
-        if with_note:
-            yes = "Sign off" if ticked else "Take back"
-            answer = await self.ask(NoteDialog(item.title, "A note, to be kept with it.", yes=yes, required=False))
-            if answer is None:
-                return
-            note = answer
-        await self.session.sign(item.id, ticked=ticked, note=note)
+            self.attempt(tick_item(self, item, with_note=True), group="tick")
 
     def action_plan(self) -> None:
         """Set T−0."""

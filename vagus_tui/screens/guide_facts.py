@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from vagus_tui.events import Status
 from vagus_tui.journal.state import State
-from vagus_tui.runbook.checklists import ITEMS, find_item
+from vagus_tui.runbook.checklists import ITEMS
 from vagus_tui.runbook.guide_map import GUIDE_MAP, Place, PlaceKind
 from vagus_tui.runbook.index import title_of
 from vagus_tui.runbook.model import Fulfilment, Item, Job, Screen
+from vagus_tui.screens.item_facts import check_entry, item_entry
 from vagus_tui.screens.session import Session
 from vagus_tui.screens.timeline_facts import Done, done_entries
-from vagus_tui.screens.viewed import check_entry, item_entry
 from vagus_tui.widgets.checklist import Entry
 from vagus_tui.widgets.marks import worst
 
@@ -84,7 +84,7 @@ def _place(session: Session, place: Place, done: Done) -> tuple[str, Entry]:
         return place.ref, KNOWN
     title = title_of(place.ref) or place.ref
     if place.ref in _IDS:
-        return title, _item(session, find_item(place.ref), done)
+        return title, _item(session, session.settings.book.item(place.ref), done)
     if place.ref.startswith("timeline."):
         return title, _done(place.ref in done)
     return title, KNOWN
@@ -107,9 +107,11 @@ def guide_lines(session: Session) -> list[GuideLine]:
         parts = tuple(_place(session, place, done) for place in entry.places)
         refs = [place.ref for place in entry.places if place.kind is PlaceKind.RUNBOOK and place.ref in _IDS]
         mapped.update(refs)
-        items = tuple(find_item(ref) for ref in refs)
+        items = tuple(session.settings.book.item(ref) for ref in refs)
         lines.append(GuideLine(entry.id, entry.heading, entry.title, entry.screen, _together(parts), parts, items))
-    for item in ITEMS:
+    book = session.settings.book
+    added = [one for one in book.criteria if one.id not in _IDS]
+    for item in (*(book.item(one.id) for one in ITEMS), *added):
         if item.id not in mapped:
             part = (item.title, _item(session, item, done))
             screen = Screen(item.group.partition(".")[0]) if item.group.partition(".")[0] in set(Screen) else None

@@ -16,8 +16,9 @@ from vagus_tui.events import Status
 from vagus_tui.runbook.model import Item
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.guide_facts import GuideLine, guide_lines
+from vagus_tui.screens.item_facts import item_text
 from vagus_tui.screens.messages import SessionChanged
-from vagus_tui.screens.viewed import NoteDialog, item_text
+from vagus_tui.screens.ticking import tick_item
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.header import HeaderLine
@@ -193,19 +194,8 @@ class GuideScreen(WizardScreen):
         self.attempt(lambda: self._tick(with_note=True), group="tick")
 
     async def _tick(self, *, with_note: bool) -> None:
-        item = self._item()
-        if item is None:
-            return
-        signed = self.session.now.sign_offs.get(item.id)
-        ticked = not (signed is not None and signed.ticked)
-        note = ""
-        if with_note:
-            yes = "Sign off" if ticked else "Take back"
-            answer = await self.ask(NoteDialog(item.title, "A note, to be kept with it.", yes=yes, required=False))
-            if answer is None:
-                return
-            note = answer
-        await self.session.sign(item.id, ticked=ticked, note=note)
+        if (item := self._item()) is not None:
+            await tick_item(self, item, with_note=with_note)
 
     @on(GuideList.Opened)
     def _opened(self, message: GuideList.Opened) -> None:

@@ -28,6 +28,7 @@ from vagus_tui.runbook.model import Item
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.rollback_advice import CRITERIA
 from vagus_tui.screens.cleanup import CleanUpScreen
+from vagus_tui.screens.item_facts import item_text
 from vagus_tui.screens.job import Job
 from vagus_tui.screens.migration_words import job_log
 from vagus_tui.screens.rollback_backup import JOB as RESTORE
@@ -36,7 +37,7 @@ from vagus_tui.screens.rollback_words import advice_text, aftermath_text, answer
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.standings import stand_by_state
 from vagus_tui.screens.text_view import TextView
-from vagus_tui.screens.viewed import ViewedScreen, item_text
+from vagus_tui.screens.viewed import ViewedScreen
 from vagus_tui.widgets.checklist import Checklist
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.format import clock, duration

@@ -14,31 +14,48 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import DataTable
 
+from vagus_tui.checks.base import Check
 from vagus_tui.checks.base import Group as CheckGroup
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.events import Event, Status
 from vagus_tui.journal.state import State
 from vagus_tui.rollout.app_update import check_folder, keep_outcome
+from vagus_tui.runbook.criteria import Criterion
 from vagus_tui.runbook.model import Item
 from vagus_tui.runbook.model import Screen as Step
-from vagus_tui.runbook.rollout import APP_UPDATE, CLEAN_UP, ROLLOUT_PHASES, Command
+from vagus_tui.runbook.rollout import APP_UPDATE, CLEAN_UP, Command, RolloutPhase
 from vagus_tui.runbook.timeline import at
 from vagus_tui.screens.cleanup import CleanUpScreen
 from vagus_tui.screens.command_run import CommandRun
 from vagus_tui.screens.dialogs import ConfirmDialog
+from vagus_tui.screens.item_facts import checks_behind, holds, item_entry, item_text, unmet
 from vagus_tui.screens.session import Topic
-from vagus_tui.screens.viewed import ViewedScreen, item_text
+from vagus_tui.screens.ticking import let_criterion_pass
+from vagus_tui.screens.viewed import ViewedScreen
 from vagus_tui.widgets.checklist import Checklist, Entry
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.format import duration, moment
-from vagus_tui.widgets.marks import MARKS, worst
+from vagus_tui.widgets.marks import MARKS, STYLES, worst
 from vagus_tui.widgets.rows import Column, Row, Rows
 from vagus_tui.widgets.text import safe, safe_str
 from vagus_tui.widgets.views import ViewStrip
 
-PHASE_GROUPS = tuple(phase.group for phase in ROLLOUT_PHASES)
 COMMANDS = (Column("What"), Column("Run", 20), Column("By", 16, wide_only=72))
-BEARING = frozenset({Topic.SIGN_OFFS, Topic.PLANNED, Topic.STATE, Topic.CHECKS, Topic.BACKUPS, Topic.LINK, Topic.TEXTS})
+MEASURING = (CheckGroup.VERIFICATION, CheckGroup.ACCESS, CheckGroup.PERFORMANCE)
+CRITERIA = "criteria"
+"""The name under which the checks of criteria run."""
+BEARING = frozenset(
+    {
+        Topic.SIGN_OFFS,
+        Topic.OVERRIDES,
+        Topic.PLANNED,
+        Topic.STATE,
+        Topic.CHECKS,
+        Topic.BACKUPS,
+        Topic.LINK,
+        Topic.TEXTS,
+    }
+)
 WAIT = timedelta(days=14)
 FRESH = timedelta(days=1)
 
@@ -51,6 +68,10 @@ class RolloutScreen(ViewedScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "run", "run", tooltip="run the selected commands in the checkout of the app, and keep the output"),
         Binding("c", "copy", "copy", tooltip="the selected commands, to be run somewhere else"),
+        Binding(
+            "r", "run_checks", "run its checks", tooltip="measure the selected criterion now, or all of its phase's"
+        ),
+        Binding("o", "let_pass", "let pass", tooltip="go on against the selected criterion, by name and with a reason"),
         Binding("d", "clean_up", "clean up v1", tooltip="its gates, its SQL, and the removal of v1's kept tables"),
         Binding("W", "app.watch", "watch", tooltip="checks that run by themselves: two hours after the cut-over"),
     ]
@@ -67,21 +88,18 @@ class RolloutScreen(ViewedScreen):
         """Copying and running are for commands."""
         if action in ("copy", "run"):
             return not self.is_mounted or self.view == "app"
+        if action == "run_checks":
+            return self.is_mounted and self.view == "phases" and (bool(self._checks_here()) or None)
+        if action == "let_pass":
+            selected = self.query_one("#phases-list", Checklist).selected if self.is_mounted else None
+            return self.is_mounted and self.view == "phases" and (isinstance(selected, Criterion) or None)
         if action == "clean_up":
             return self.is_mounted and self.view == "clean-up"
         return super().check_action(action, parameters)
 
     def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
         """Bring ticks, dates and guards up to date."""
-        if not topics & {
-            Topic.SIGN_OFFS,
-            Topic.PLANNED,
-            Topic.STATE,
-            Topic.CHECKS,
-            Topic.BACKUPS,
-            Topic.LINK,
-            Topic.TEXTS,
-        }:
+        if not topics & BEARING:
             return
         planned, zone = self.session.planned, self.session.settings.timezone
 
@@ -92,7 +110,8 @@ class RolloutScreen(ViewedScreen):
             [Row(one.id, (one.title, self._ran(one), due(one))) for one in APP_UPDATE]
         )
         self._explain_command()
-        self.fill_checklist("#phases-list", PHASE_GROUPS)
+        phases = self.session.settings.book.phases
+        self.fill_checklist("#phases-list", [group for phase in phases for group in phase.groups])
         self.fill_checklist("#clean-up-list", (CLEAN_UP,), self._guards())
         self.refresh_item()
         done, total = self.query_one("#phases-list", Checklist).done
@@ -100,14 +119,14 @@ class RolloutScreen(ViewedScreen):
         strip = self.query_one(ViewStrip)
         strip.say("phases", f"{done} of {total}")
         strip.say("clean-up", f"{guards} of {of}")
-        phase = self._phase()
-        self.say(phase or "the app in stages, the data at once")
+        self.say(self._phase() or "the app in stages, the data at once")
         state = self.session.state
         moved = state is not None and state.state in (State.MIGRATED, State.CLEANED)
-        if moved and done == total:
+        over = sum(holds(item_entry(self.session, phase.over)) for phase in phases)
+        if moved and over == len(phases):
             self.session.set_standing(self.STEP, Status.PASS, "done")
         elif moved and done:
-            self.session.set_standing(self.STEP, Status.RUNNING, f"{done} of {total}")
+            self.session.set_standing(self.STEP, Status.RUNNING, f"phase {min(over + 1, len(phases))} of {len(phases)}")
         else:
             self.session.set_standing(self.STEP, Status.PENDING, "")
 
@@ -117,7 +136,7 @@ class RolloutScreen(ViewedScreen):
         if since is None:
             return ""
         day = since.days + 1
-        for phase in ROLLOUT_PHASES:
+        for phase in self.session.settings.book.phases:
             if phase.first_day <= day <= phase.last_day:
                 share = f"{phase.percent} %" if phase.percent else "the team"
                 return f"day {day}: phase {phase.number}, {phase.title.lower()}, {share}"
@@ -195,13 +214,14 @@ class RolloutScreen(ViewedScreen):
     def show_item(self, item: Item) -> None:
         """An item, and the criteria of the phase it belongs to."""
         parts = [item_text(self.session, item)]
-        phase = next((one for one in ROLLOUT_PHASES if one.group.id == item.group), None)
-        if phase is not None:
+        if (phase := self._phase_of(item)) is not None:
             days = f"day {phase.first_day}" + (f" to {phase.last_day}" if phase.last_day > phase.first_day else "")
             share = f"{phase.percent} % of installations" if phase.percent else "the internal team"
-            parts.append(Content.styled(f"{phase.title}: {days}, {share}", "bold"))
-            parts.extend(Content(f"  begins when: {line}") for line in phase.entry)
-            parts.extend(Content(f"  ends when: {line}") for line in phase.exit)
+            parts.append(Content.styled(f"Phase {phase.number}: {days}, {share}", "bold $text-muted"))
+            for one, entry in unmet(self.session, item):
+                mark = (MARKS[entry.status], STYLES[entry.status])
+                parts.append(Content.assemble("Not met: ", mark, " ", safe(one.title), f": {entry.words}"))
+        self.refresh_bindings()
         if self.view == "clean-up":
             guard = self._guards().get(item.id)
             if guard is not None:
@@ -209,6 +229,35 @@ class RolloutScreen(ViewedScreen):
             parts.append(Content(CLEAN_UP.note))
         panel = self.query_one(f"#{self.view}-detail", DetailPanel)
         panel.show(Content("\n").join(parts))
+
+    def _phase_of(self, item: Item) -> RolloutPhase | None:
+        phases = self.session.settings.book.phases
+        return next((one for one in phases if item.group in {group.id for group in one.groups}), None)
+
+    def _checks_here(self) -> tuple[Check, ...]:
+        """The checks behind the selected criterion; on what begins or ends a phase, those behind all it rests on."""
+        item = self.query_one("#phases-list", Checklist).selected
+        state = self.session.state
+        if item is None or state is None or state.state is not State.MIGRATED:
+            return ()
+        phase = self._phase_of(item)
+        of_phase = [] if phase is None else [one for group in phase.groups for one in group.items]
+        asked = [item] if isinstance(item, Criterion) else [one for one in of_phase if one.group in item.after]
+        wanted = {check for one in asked for check in checks_behind(self.session, one)}
+        return tuple(check for group in MEASURING for check in checks_for(group) if check.id in wanted)
+
+    def action_run_checks(self) -> None:
+        """Measure now."""
+        if self.session.checking(CRITERIA):
+            self.notify("They are being measured.", timeout=2, markup=False)
+        elif checks := self._checks_here():
+            self.session.start_checks(CRITERIA, checks)
+
+    def action_let_pass(self) -> None:
+        """Go on against a criterion, or take that back."""
+        item = self.query_one("#phases-list", Checklist).selected
+        if isinstance(item, Criterion):
+            self.attempt(let_criterion_pass(self, item), group="tick")
 
     # The guards
 

@@ -8,7 +8,7 @@ through one callback, and the app passes that on to its screens.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +32,12 @@ class Session(Watching):
         """Tick or untick a checklist item in the operator's name, and read it back."""
         async with self.connection("sign-off") as connection:
             await store.sign(connection, item, ticked=ticked, operator=self.settings.operator, note=note)
+        await self.refresh()
+
+    async def sign_in_spite(self, item: str, against: Sequence[str], reason: str) -> None:
+        """Tick an item against criteria that do not hold, which are overridden by name, and read it back."""
+        async with self.connection("sign-off") as connection:
+            await store.sign_in_spite(connection, item, against, reason, operator=self.settings.operator)
         await self.refresh()
 
     async def try_step(self, person: str, step: str, verdict: Verdict, *, profile: str, note: str = "") -> None:
