@@ -60,7 +60,7 @@ async def test_a_failure_is_told_on_every_screen_until_somebody_has_seen_it(clea
         await until_text(pilot, "✗ FAILS", "was pass before", "A seen")
         assert session.rung > 0
         # The rail says so too, though no screen of checks has been opened.
-        assert session.standings[Step.PREREQUISITES] == Standing(Status.FAIL, "1 fails")
+        await until(pilot, lambda: session.standings[Step.PREREQUISITES] == Standing(Status.FAIL, "1 fails"))
         for key in ("3", "4", "9", "0", "W"):
             await pilot.press(key)
             await until_text(pilot, "✗ FAILS")
