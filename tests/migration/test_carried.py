@@ -6,10 +6,11 @@ import asyncpg
 import pytest
 
 from tests.conftest import Connect, MakeDatabase
-from tests.migration.support import migrated, rolled_back, settings_for
+from tests.migration.support import do_migrate, migrated, rolled_back, settings_for
 from tests.migration.test_dependents import context_of
 from tests.oracle import catalog_fingerprint, changes, v2_differences
-from vagus_tui.events import Status
+from vagus_tui.control import Control
+from vagus_tui.events import Event, Status, StepEvent, StepState
 from vagus_tui.journal.state import read_state
 from vagus_tui.migration.gates import gates
 from vagus_tui.migration.plan import plan_migration
@@ -46,6 +47,7 @@ async def test_what_they_bring_along(make_database: MakeDatabase, connect: Conne
     unique = [event async for event in gates(context) if event.id == "carried-unique"][-1]
     assert unique.status is Status.FAIL and unique.overridable and unique.rows == 1
     assert unique.message is not None and "exercises: CREATE UNIQUE INDEX moods ON" in unique.message
+    assert "v2 has not plan_id as v1 has" in unique.message and "known_by follows" in unique.message
     notes = "\n".join((await plan_migration(conn, settings_for(database), await read_state(conn))).notes)
     for words in (
         "strain_twice: its values are kept",
@@ -78,5 +80,75 @@ async def test_what_they_bring_along(make_database: MakeDatabase, connect: Conne
         with pytest.raises(asyncpg.IntegrityConstraintViolationError):
             await conn.execute(f"update exercises set {change}")
     await conn.execute("delete from exercises where name = 'new'")
+    await rolled_back(database)
+    assert changes(catalog, await catalog_fingerprint(conn)) == []
+
+
+APART = """
+alter table workout_plans add column code text constraint coded unique, add column seat integer;
+update workout_plans set code = 'code ' || id, seat = place
+  from (select id as plan, row_number() over (order by id) as place from workout_plans) numbered where plan = id;
+alter table workout_plans alter column code set not null;
+create unique index seats on workout_plans (lower(name), seat) where seat > 0;
+alter table workout_sessions add column device text unique;
+update workout_sessions set device = id::text;
+alter table exercise_logs add column stamp uuid unique default gen_random_uuid();
+create unique index once_a_goal on workout_plans (goal, id, code) include (name);
+create unique index goals on workout_plans (goal, seat);
+create unique index per_week on exercises (id, week_number) where week_number > 0;
+"""
+"""What keeps rows apart: a constraint, an expression on part of the rows, two that v2 cannot have."""
+
+PASSED_ON = """
+create temporary table chosen as select id, code, row_number() over (order by id) as place from workout_plans limit 4;
+update workout_plans set code = 'between' where id = (select id from chosen where place = 1);
+update workout_plans p set code = c.code from chosen c where c.place = 1
+  and p.id = (select id from chosen where place = 2);
+update workout_plans p set code = c.code from chosen c where c.place = 2
+  and p.id = (select id from chosen where place = 1);
+delete from workout_plans where id = (select id from chosen where place = 3);
+update workout_plans p set code = c.code from chosen c where c.place = 3
+  and p.id = (select id from chosen where place = 4);
+update exercise_logs set stamp = gen_random_uuid() where set_number = 1;
+drop table chosen;
+"""
+"""Two plans change codes; a third goes, and a fourth takes its code over."""
+
+
+async def test_what_keeps_rows_apart(make_database: MakeDatabase, connect: Connect) -> None:
+    database = await make_database(SandboxOptions(plans=12, clean=True))
+    conn = await connect(database.url)
+    await conn.execute(APART)
+    catalog = await catalog_fingerprint(conn)
+    context = await context_of(database, conn)
+    gate = [event async for event in gates(context) if event.id == "carried-unique"][-1]
+    assert gate.status is Status.FAIL and gate.measured == "2 of 7 unique indexes", gate
+    for words in ("the mapping may change goal", "v2 has not week_number", "coded follows", "once_a_goal follows"):
+        assert words in (gate.message or ""), gate
+
+    async def pass_on(event: Event, control: Control) -> None:
+        if isinstance(event, StepEvent) and (event.id, event.state) == ("hold", StepState.STARTED):
+            await conn.execute(PASSED_ON)
+            control.go()
+
+    ran = await do_migrate(database, hold=True, on_event=pass_on, overrides={"carried-unique": "made again by hand"})
+    assert ran.result.ok, ran.result
+    assert await v2_differences(conn) == []
+    made = await conn.fetch(
+        "select i.indexrelid::regclass::text as name, c.contype is not null as constraint_too from pg_index i "
+        "left join pg_constraint c on c.conindid = i.indexrelid and c.contype = 'u' where i.indisunique "
+        "and i.indrelid = any(array['workout_plans', 'workout_sessions', 'exercise_logs', 'exercises']::regclass[]) "
+        "and not i.indisprimary order by 1"
+    )
+    assert [tuple(row) for row in made] == [
+        ("coded", True),
+        ("exercise_logs_session_id_exercise_id_set_number_key", True),
+        ("exercise_logs_stamp_key", True),
+        ("once_a_goal", False),
+        ("seats", False),
+        ("workout_sessions_device_key", True),
+    ]
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await conn.execute("update workout_plans set code = (select min(code) from workout_plans)")
     await rolled_back(database)
     assert changes(catalog, await catalog_fingerprint(conn)) == []

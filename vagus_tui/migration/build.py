@@ -11,7 +11,7 @@ from vagus_tui.events import Phase
 from vagus_tui.journal.schema import DDL as JOURNAL
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import capture, catch_up, maintenance
-from vagus_tui.migration.carried import carried_indexes
+from vagus_tui.migration.carried import apart, carried_constraints, carried_indexes
 from vagus_tui.migration.catch_up import MAPPED
 from vagus_tui.migration.repoint import compat_step_statements, referenced_indexes, whole_row_tables
 from vagus_tui.migration.steps import PlanStep
@@ -198,12 +198,18 @@ def build_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[Pla
             *carried_indexes(survey.bound, ddl, table),
         ]
         filled = [step.id for step in steps if step.table == table]
-        steps.extend(_index_steps(ddl, table, wanted, filled, rows.get(table, 0)))
+        constraints = (*ddl.key_constraints(table), *carried_constraints(survey.bound, ddl, table))
+        steps.extend(_index_steps(ddl, table, wanted, constraints, filled, rows.get(table, 0)))
     return steps
 
 
 def _index_steps(
-    ddl: V2Ddl, table: str, wanted: Sequence[NamedSql], filled: Sequence[str], rows: int
+    ddl: V2Ddl,
+    table: str,
+    wanted: Sequence[NamedSql],
+    constraints: Sequence[str],
+    filled: Sequence[str],
+    rows: int,
 ) -> list[PlanStep]:
     """One table's indexes, the keys on them, and its statistics, once its rows are there."""
     steps = [
@@ -223,7 +229,7 @@ def _index_steps(
             f"keys-{table}",
             Phase.BUILD,
             f"keys of {table}",
-            tuple(ddl.key_constraints(table)),
+            tuple(constraints),
             needs=tuple(step.id for step in steps),
             tables=(table,),
         )
@@ -325,7 +331,7 @@ def align_users_step(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> Pla
 
     Whoever leaves later takes their rows along through the references.
     """
-    statements = [*catch_up.collect(mapping, STAGING), *catch_up.apply(mapping, STAGING)]
+    statements = [*catch_up.collect(mapping, STAGING), *catch_up.apply(mapping, STAGING, apart(survey.bound, ddl))]
     if survey.shape.plans.has("created_by"):
         statements.append(
             f"update {ddl.relation(v2.PLANS)} p set created_by = null where created_by is not null "

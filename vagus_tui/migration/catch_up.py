@@ -6,7 +6,10 @@ no change can fall between two rounds, whatever order the writers committed in.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vagus_tui.migration.capture import CHANGE_LOG, PLAN, SESSION, STRUCTURE
+from vagus_tui.migration.unique import Apart, made_again, out_of_the_way
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.schema.mapping import Scope, WorkoutMapping
@@ -108,9 +111,15 @@ def expect(mapping: WorkoutMapping, logs: Scope = LOGGED) -> list[str]:
     return statements
 
 
-def apply(mapping: WorkoutMapping, schema: str) -> list[str]:
-    """Make v2's rows of the touched plans and sessions what they must be: changed, added and taken away."""
+def apply(mapping: WorkoutMapping, schema: str, kept_apart: Sequence[Apart] = ()) -> list[str]:
+    """Make v2's rows of the touched plans and sessions what they must be: changed, added and taken away.
+
+    Args:
+        kept_apart: the unique indexes that v2's tables have from v1.
+    """
     statements = expect(mapping)
+    colliding = [one for one in kept_apart if one.table in MAPPED and one.table != v2.LOGS]
+    statements.extend(out_of_the_way(one, schema, expected(one.table)) for one in colliding)
     logs = qualified(schema, v2.LOGS)
     listed = ", ".join(quote(name) for name in mapping.columns(v2.LOGS))
     # Logs that changed are taken out first and put in last: two sets may have swapped their numbers.
@@ -127,6 +136,7 @@ def apply(mapping: WorkoutMapping, schema: str) -> list[str]:
         f"delete from {_scoped(schema, table)}\nand not exists (select from {expected(table)} x where x.id = t.id)"
         for table in (v2.SESSIONS, v2.EXERCISES, v2.DAYS, v2.WEEKS, v2.PLANS)
     )
+    statements.extend(made_again(one, schema) for one in colliding)
     return statements
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from vagus_tui.events import Phase
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import capture, catch_up, maintenance, matviews
+from vagus_tui.migration.carried import apart
 from vagus_tui.migration.drift import script_guard
 from vagus_tui.migration.repoint import (
     carried_references,
@@ -98,7 +99,7 @@ def swap_statements(survey: Survey, ddl: V2Ddl) -> list[str]:
 
 def cut_over_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[PlanStep]:
     """The one transaction, step by step. The proof of the delta stands between `delta` and `swap`."""
-    statements = [*catch_up.collect(mapping, STAGING), *catch_up.apply(mapping, STAGING)]
+    statements = [*catch_up.collect(mapping, STAGING), *catch_up.apply(mapping, STAGING, apart(survey.bound, ddl))]
     if survey.preferences == "rows":
         statements.append(preferences_upsert(survey.preferences, survey.shape.schema, ddl.relation(PREFERENCES)))
     deltas = catch_up.delta_differences(mapping, STAGING)

@@ -16,7 +16,7 @@ from vagus_tui.database.dependents import Dependent, Fate, Kind
 from vagus_tui.errors import VagusError
 from vagus_tui.events import Status
 from vagus_tui.migration import function_text
-from vagus_tui.migration.carried import read_bound
+from vagus_tui.migration.carried import Bound, read_bound
 from vagus_tui.migration.fates import decide
 from vagus_tui.migration.plain_tables import ODDITIES_NEXT, table_oddities
 from vagus_tui.schema.identifiers import qualified, quote
@@ -203,21 +203,27 @@ def _probe(gate: _Gate) -> Callable[[Context], Awaitable[Outcome]]:
 async def _unique(context: Context) -> Outcome:
     shape = context.shape
     # What other tables refer to is unique in v2 as well.
-    referred = {frozenset(one.uses) for one in await dependents_of(context) if one.kind is Kind.FOREIGN_KEY}
-    lost = [
-        one
-        for one in await read_bound(context.connection, shape)
-        if one.unique
-        and not one.kept
-        and not (one.whole and frozenset(f"{one.base}.{column}" for column in one.columns) in referred)
-    ]
+    referred = [one for one in await dependents_of(context) if one.kind is Kind.FOREIGN_KEY]
+    repeat = context.settings.repeat_exercises
+    bound = await read_bound(context.connection, shape, repeat_exercises=repeat)
+    unique = [one for one in bound if one.unique is not None]
+    lost = [one for one in unique if not one.kept and not any(_is_behind(one, key) for key in referred)]
+    followed = [f"{shape.tables[one.base].name}: {one.name} follows" for one in unique if one not in lost]
     if not lost:
-        return Outcome(Status.PASS, "none")
-    detail = [f"{shape.tables[one.base].name}: {one.definition}" for one in lost]
+        return Outcome(Status.PASS, f"{len(followed)} follow" if followed else "none", detail=tuple(followed))
+    detail = []
+    for one in lost:
+        detail += [f"{shape.tables[one.base].name}: {one.definition}", f"    {one.reason}"]
     detail.append("After the cut-over, with columns that v2 has: create unique index concurrently … on … (…);")
     detail.append("Until then the app's “on conflict” over these columns fails, and nothing keeps values apart.")
-    counted = f"{len(lost)} unique {'index' if len(lost) == 1 else 'indexes'}"
-    return Outcome(Status.FAIL, counted, "v2 will be without:", rows=len(lost), detail=tuple(detail))
+    counted = f"{len(lost)} of {len(unique)} unique {'index' if len(unique) == 1 else 'indexes'}"
+    return Outcome(Status.FAIL, counted, "v2 will be without:", rows=len(lost), detail=(*detail, *followed))
+
+
+def _is_behind(one: Bound, key: Dependent) -> bool:
+    """Whether a reference of another table is to what the index keeps apart."""
+    columns = frozenset(use.partition(".")[2] for use in key.uses)
+    return one.unique is not None and key.base == one.base and one.unique.plainly_by(columns)
 
 
 async def _plain(context: Context) -> Outcome:
@@ -242,10 +248,10 @@ DEPENDENT_GATES: tuple[Check, ...] = (
     Check(
         id="carried-unique",
         group=Group.PREREQUISITES,
-        title="Unique columns that v2 does not know",
-        why="While changes are brought over, a value may pass from one row to another, and a unique index would refuse "
-        "that half-way. So those over columns of your own stay with v1, and are yours to make again.",
-        expected="none",
+        title="Unique indexes of v1 follow",
+        why="What keeps v1's rows apart keeps v2's apart too. Where v2 has not the same columns, or the mapping makes "
+        "equal what was not, that cannot be: then v2 takes rows that v1 refused.",
+        expected="all follow",
         probe=_unique,
         needs_v1=True,
     ),

@@ -135,7 +135,7 @@ def _names(planned: Survey, now: Survey, ddl: V2Ddl) -> list[str]:
     wanted = ddl.names
     found = [f"{name} is in v2's way" for name in sorted((now.taken - planned.taken) & wanted)]
     if planned.bound != now.bound:
-        found.append("checks or indexes of carried-over columns are others")
+        found.append("checks or unique indexes, or indexes of carried-over columns, are others")
     freed = {rename.old for rename in planned.renames}
     found += [
         f"{rename.kind} {rename.old} is new, in v2's way"

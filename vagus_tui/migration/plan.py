@@ -20,13 +20,14 @@ from vagus_tui.migration.build import (
     prepare_steps,
     prepared_tables,
 )
-from vagus_tui.migration.carried import carried_notes, check_steps
+from vagus_tui.migration.carried import apart, carried_notes, check_steps
 from vagus_tui.migration.cut_over import cut_over_steps, settle_steps
 from vagus_tui.migration.proof import PROOF_KEYS, count_sql, proof_mapping, unexcused_sql
 from vagus_tui.migration.repoint import whole_row_tables
 from vagus_tui.migration.steps import Plan, PlanStep, ScriptJournal, in_one_line, stop_unless_zero
 from vagus_tui.migration.survey import Survey, survey
 from vagus_tui.migration.undo import undo_record
+from vagus_tui.migration.unique import Apart
 from vagus_tui.schema import v2
 from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.identifiers import literal
@@ -53,6 +54,11 @@ class MigrationPlan:
     mapping: WorkoutMapping
     ddl: V2Ddl
 
+    @property
+    def kept_apart(self) -> tuple[Apart, ...]:
+        """The unique indexes that v2's tables have from v1."""
+        return apart(self.survey.bound, self.ddl)
+
 
 def compose(found: Survey, settings: Settings) -> MigrationPlan:
     """Make the plan from a survey. The same survey and settings always give the same plan."""
@@ -63,7 +69,7 @@ def compose(found: Survey, settings: Settings) -> MigrationPlan:
         ALIGN,
         Phase.BUILD,
         "first round of catching up",
-        (*catch_up.collect(mapping, STAGING), *catch_up.apply(mapping, STAGING)),
+        (*catch_up.collect(mapping, STAGING), *catch_up.apply(mapping, STAGING, apart(found.bound, ddl))),
         needs=tuple(step.id for step in build if step.id.startswith(("analyze-", DAY_KEYS))),
         tables=ddl.tables,
         one_moment=True,
@@ -72,7 +78,7 @@ def compose(found: Survey, settings: Settings) -> MigrationPlan:
         "catch-up",
         Phase.CATCH_UP,
         "rounds of catching up, until little is left",
-        (*catch_up.collect(mapping, STAGING), *catch_up.apply(mapping, STAGING)),
+        (*catch_up.collect(mapping, STAGING), *catch_up.apply(mapping, STAGING, apart(found.bound, ddl))),
         one_moment=True,
     )
     steps = (

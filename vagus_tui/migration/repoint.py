@@ -76,9 +76,12 @@ def validated(schema: str, key: Dependent, table: str) -> list[str]:
 def referenced_indexes(survey: Survey, ddl: V2Ddl, table: str) -> list[NamedSql]:
     """Unique indexes that v2's table needs because references of other tables name more than its id."""
     made: dict[str, NamedSql] = {}
+    there = [one.unique for one in survey.bound if one.base == table and one.kept and one.unique is not None]
     for key in foreign_keys(survey):
         columns = [use.partition(".")[2] for use in key.uses]
         if key.base != table or not columns or columns == ["id"]:
+            continue
+        if any(unique.plainly_by(frozenset(columns)) for unique in there):
             continue
         name = ddl.free_name(f"{table}_{'_'.join(columns)}_key"[:60])
         listed = ", ".join(quote(column) for column in columns)

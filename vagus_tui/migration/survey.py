@@ -44,7 +44,8 @@ class Survey:
         log_blocks: blocks of the logs table, for cutting the copy into parts.
         preferences: "none", "jsonb" or "rows": the shape of notification_preferences.
         whole_rows: v1 tables (base names) with REPLICA IDENTITY FULL, which subscribers to old values need.
-        bound: checks and indexes that carried-over columns have a part in.
+        bound: checks and indexes that carried-over columns have a part in, and whatever else keeps rows apart.
+        repeat_exercises: the mapping makes several rows of v2 of one exercise of v1.
         archive: the archive of the rollback that was done last, whose v2-only data is taken up again; "" for none.
     """
 
@@ -63,6 +64,7 @@ class Survey:
     whole_rows: frozenset[str] = frozenset()
     archive: str = ""
     bound: tuple[Bound, ...] = ()
+    repeat_exercises: bool = False
 
 
 def plan_renames(tables: Mapping[str, TableNames], shape: V1Shape, relations: set[str]) -> tuple[Rename, ...]:
@@ -162,6 +164,8 @@ async def survey(
     Raises:
         RefusedError: something in the database stands where v2 must go, or is of a shape not known.
     """
+    if like is not None:
+        repeat_exercises = like.repeat_exercises
     names = [table.name for table in shape.tables.values()]
     if oddities := await table_oddities(connection, shape):
         raise RefusedError(" ".join(oddities), next_step=ODDITIES_NEXT)
@@ -208,7 +212,8 @@ async def survey(
         server_version=connection.get_server_version().major,
         whole_rows=await _whole_rows(connection, shape),
         archive=await archive_to_take_up(connection),
-        bound=await read_bound(connection, shape),
+        bound=await read_bound(connection, shape, repeat_exercises=repeat_exercises),
+        repeat_exercises=repeat_exercises,
     )
 
 

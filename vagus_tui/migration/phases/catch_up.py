@@ -43,7 +43,7 @@ async def _round(run: MigrationRun) -> int:
             await run.main.execute(statement)
         notes = int(await run.main.fetchval("select count(*) from pg_temp.vagus_touched"))
         if notes:
-            for statement in catch_up.apply(run.made.mapping, STAGING):
+            for statement in catch_up.apply(run.made.mapping, STAGING, run.made.kept_apart):
                 await run.main.execute(statement)
             await prove_delta(run)
     return notes
