@@ -138,17 +138,25 @@ async def test_a_killed_server_is_gone_on_with(made: Made, settings: Settings, t
     with google_store(tmp_path / "google") as google:
         google.bucket("kept")
         there = google.settings(settings, "gs://kept/copies")
-        before, killed = 0, False
+        before, killed, states = 0, False, {}
         with pytest.raises(UploadFailedError, match="connection") as caught:
             async for event in upload_backup(made.path, there, Control(), patience_seconds=1):
                 before += event.kind == "check"
+                if isinstance(event, StepEvent):
+                    states[event.id] = event.state
                 if not killed and isinstance(event, StepEvent) and event.id == "upload" and event.rows:
                     # In the middle of the large file.
                     left = sum(sizes.values()) - event.rows
                     if left > 0 and event.rows > PART and before and big.stat().st_size > left:
                         google.kill()
                         killed = True
+        assert states["upload"] is StepState.FAILED
         assert killed and "not sent again" in str(caught.value)
+        # Nobody there: a stop is heard all the same.
+        control = Control()
+        asyncio.get_running_loop().call_later(0.3, control.cancel)
+        with pytest.raises(CancelledByOperatorError):
+            await asyncio.wait_for(collect(upload_backup(made.path, there, control)), 3)
         google.start()
         (copy,) = await list_remote(there)
         assert copy.problems == ("It was not copied to its end.",)

@@ -12,11 +12,14 @@ import contextlib
 import functools
 import importlib.util
 import os
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError
-from typing import Any
+from typing import Any, TypeVar
 
 from vagus_tui.backup.bucket import Cause, RemoteObject
+
+T = TypeVar("T")
 
 LIBRARY = "google.cloud.storage"
 CHUNK = 2 << 20
@@ -76,7 +79,7 @@ class GoogleBucket:
             found = self._bucket().get_blob(self._prefix + name, **self._often)
             return None if found is None else int(found.size)
 
-        return await asyncio.to_thread(ask)
+        return await _threaded(ask)
 
     async def put(self, name: str, data: bytes) -> None:
         """See `Bucket.put`."""
@@ -87,7 +90,7 @@ class GoogleBucket:
                     data, content_type="application/octet-stream", checksum="auto", **self._often
                 )
 
-        await asyncio.to_thread(write)
+        await _threaded(write)
 
     async def send(self, name: str, pieces: AsyncIterator[bytes], size: int) -> None:
         """See `Bucket.send`: a resumable upload, whose chunks are each tried again; the library compares checksums.
@@ -102,7 +105,7 @@ class GoogleBucket:
             )
 
         try:
-            await asyncio.to_thread(write)
+            await _threaded(write)
         except CancelledError:
             raise asyncio.CancelledError from None
 
@@ -120,11 +123,11 @@ class GoogleBucket:
             )
             return data
 
-        return await asyncio.to_thread(read)
+        return await _threaded(read)
 
     async def delete(self, name: str) -> None:
         """See `Bucket.delete`."""
-        await asyncio.to_thread(lambda: self._blob(name).delete(**self._often))
+        await _threaded(lambda: self._blob(name).delete(**self._often))
 
     async def names(self) -> list[RemoteObject]:
         """See `Bucket.names`."""
@@ -134,7 +137,7 @@ class GoogleBucket:
                 found = self._bucket().list_blobs(prefix=self._prefix or None, **self._often)
                 return [RemoteObject(blob.name[len(self._prefix) :], int(blob.size), blob.updated) for blob in found]
 
-        return await asyncio.to_thread(ask)
+        return await _threaded(ask)
 
     def cause(self, error: Exception) -> Cause | None:
         """See `Bucket.cause`: by the kind of error, never by its text."""
@@ -174,6 +177,33 @@ def _needs_the_bucket_alone() -> Iterator[None]:
         yield
     except NotFound:
         raise _NoBucketError from None
+
+
+async def _threaded(work: Callable[[], T]) -> T:
+    """What `work` returns. Its thread is one that the program's end does not wait for: it may hang in a request."""
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[T] = loop.create_future()
+
+    def tell(value: T | None, error: BaseException | None) -> None:
+        if outcome.done():
+            return
+        if error is None:
+            outcome.set_result(value)  # type: ignore[arg-type]
+        else:
+            outcome.set_exception(error)
+
+    def run() -> None:
+        value, failed = None, None
+        try:
+            value = work()
+        except BaseException as error:
+            failed = error
+        # Nobody listens any more when the loop is gone.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(tell, value, failed)
+
+    threading.Thread(target=run, name="google storage", daemon=True).start()
+    return await outcome
 
 
 class _Stream:

@@ -10,10 +10,11 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import asyncpg
 
@@ -37,6 +38,9 @@ TOPIC = "upload"
 PART = 8 << 20
 """Up to so many bytes a file is sent in one piece; and so many are read back at once."""
 _READ = 1 << 20
+PROBE_SECONDS = 10
+_WITHDRAWAL_SECONDS = 5
+T = TypeVar("T")
 _STAYS = "What had arrived there stays and need not be sent again; the backup on this machine is as it was."
 
 
@@ -55,6 +59,20 @@ class _Copy:
         """Raise when a stop was asked for."""
         if self.control.cancelled:
             raise CancelledByOperatorError(STOPPED, state=_STAYS)
+
+    async def asked(self, work: Awaitable[T]) -> T:
+        """Wait for an answer of the cloud, in the cloud's words made ours; no longer than until a stop is asked for."""
+        task = asyncio.ensure_future(work)
+        stop = asyncio.ensure_future(self.control.wait_cancelled())
+        try:
+            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+            self.stop_if_asked()
+            with explained(self.remote):
+                return await task
+        finally:
+            stop.cancel()
+            task.cancel()
+            await asyncio.gather(task, stop, return_exceptions=True)
 
     def name(self, file: str) -> str:
         """A file's name below the target's folder."""
@@ -83,7 +101,12 @@ async def upload_backup(
     manifest = await asyncio.to_thread(read_manifest, path)
     remote = open_remote(settings, patience_seconds=patience_seconds)
     copy = _Copy(path, remote, manifest, control)
-    await probe_target(remote)
+    trying = Progress("upload-target", Phase.BACKUP, f"Try {remote.address()}", 0)
+    yield trying.started()
+    # Whoever is not there now is not waited for: that is for a line that breaks on the way.
+    hurried = open_remote(settings, patience_seconds=min(PROBE_SECONDS, patience_seconds))
+    await copy.asked(probe_target(hurried))
+    yield trying.finished()
     own = await asyncio.to_thread(_own_files, path)
     files = (*manifest.files, *own)
     total = sum(entry.bytes for entry in files)
@@ -91,9 +114,13 @@ async def upload_backup(
     reading = Progress("upload-verify", Phase.VERIFY, "Read the copy back", total)
     yield sending.started()
     yield reading.started()
-    for entry in files:
-        async for event in _copy_file(copy, entry, sending, reading):
-            yield event
+    try:
+        for entry in files:
+            async for event in _copy_file(copy, entry, sending, reading):
+                yield event
+    except VagusError as error:
+        yield (sending if sending.done < total else reading).failed(error.happened)
+        raise
     yield sending.finished(message=f"{copy.present} of {len(files)} files were there already" if copy.present else None)
     yield reading.finished()
     for note in await _remember(path, settings, copy, total):
@@ -133,7 +160,7 @@ async def _copy_file(copy: _Copy, entry: FileEntry, sending: Progress, reading: 
     copy.stop_if_asked()
     begun = time.perf_counter()
     name, there = copy.name(entry.name), False
-    if await _size_there(copy.remote, name) == entry.bytes:
+    if await copy.asked(copy.remote.store.size(name)) == entry.bytes:
         digest = hashlib.sha256()
         async for piece in _read_back(copy, name, entry.bytes, digest):
             if told := reading.add(piece):
@@ -167,12 +194,6 @@ def _file_check(entry: FileEntry, seconds: float, *, there: bool) -> CheckEvent:
     return check(f"upload-{entry.name}", entry.name, [], measured, f"{entry.bytes:,} bytes, same SHA-256", seconds)
 
 
-async def _size_there(remote: Remote, name: str) -> int | None:
-    """The size of an object, or None where there is none."""
-    with explained(remote):
-        return await remote.store.size(name)
-
-
 async def _send(copy: _Copy, entry: FileEntry, name: str, step: Progress) -> AsyncIterator[Event]:
     """Send a file in parts; what it is made of is hashed on the way, so that a damaged file is not sent for a whole."""
     digest, begun = hashlib.sha256(), step.done
@@ -202,6 +223,7 @@ async def _send(copy: _Copy, entry: FileEntry, name: str, step: Progress) -> Asy
         with explained(copy.remote):
             while not work.done():
                 await asyncio.wait({work}, timeout=0.25)
+                copy.stop_if_asked()
                 if event := step.at(step.done):
                     yield event
             await work
@@ -209,7 +231,8 @@ async def _send(copy: _Copy, entry: FileEntry, name: str, step: Progress) -> Asy
         if not work.done():
             # Ending the stream lets the library take the parts back that have arrived.
             broken = True
-            await asyncio.wait({work}, timeout=10)
+            await asyncio.wait({work}, timeout=_WITHDRAWAL_SECONDS)
+            work.cancel()
         if work.done() and not work.cancelled():
             work.exception()
     step.done = begun + entry.bytes
@@ -240,8 +263,7 @@ async def _read_back(copy: _Copy, name: str, size: int, digest: hashlib._Hash) -
     for start in range(0, size, PART):
         copy.stop_if_asked()
         end = min(start + PART, size)
-        with explained(copy.remote):
-            data = await copy.remote.store.get(name, start, end)
+        data = await copy.asked(copy.remote.store.get(name, start, end))
         await asyncio.to_thread(digest.update, data)
         yield end - start
 

@@ -49,7 +49,7 @@ def _closed(table: str, command: str) -> Fault:
 _OPEN = changed_table(
     "a policy with USING (true)", f"create policy vagus_fault on {_LOGS} for all to authenticated using (true)", v2.LOGS
 )
-_OFF = changed_table("row level security is off", f"alter table {_WEEKS} disable row level security", v2.WEEKS)
+_OFF = changed_table("row level security is off", f"alter table {_PLANS} disable row level security", v2.PLANS)
 
 # The first of each is the only one that is tried where time is short: in a table that is not the largest.
 FAULTS: dict[Kind, tuple[Fault, ...]] = {

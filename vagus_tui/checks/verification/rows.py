@@ -167,16 +167,16 @@ CHECKS = (
         needs_v1=True,
         faults=(
             changed_rows(
-                "a weight is another",
-                f"update {relation(v2.LOGS)} set weight = case when weight < 1 then weight + 1 else weight - 1 end "
-                f"where id = (select id from {relation(v2.LOGS)} order by id limit 1)",
-                v2.LOGS,
-            ),
-            changed_rows(
                 "an exercise has a space too many",
                 f"update {relation(v2.EXERCISES)} set name = name || ' ' "
                 f"where id = (select id from {relation(v2.EXERCISES)} order by id limit 1)",
                 v2.EXERCISES,
+            ),
+            changed_rows(
+                "a weight is another",
+                f"update {relation(v2.LOGS)} set weight = case when weight < 1 then weight + 1 else weight - 1 end "
+                f"where id = (select id from {relation(v2.LOGS)} order by id limit 1)",
+                v2.LOGS,
             ),
             changed_rows(
                 "a session stands on another day",
