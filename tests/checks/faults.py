@@ -141,6 +141,7 @@ FAULTS = (
     Fault(
         "coach-clients",
         "drop table coach_clients cascade; create table coach_clients (coach_id text, client_id text, status text);"
+        "alter table coach_clients owner to postgres;"
         f"insert into coach_clients select id, id, 'active' from auth.users; "
         f"insert into coach_clients values ({HOSTILE}, {NOWHERE})",
     ),

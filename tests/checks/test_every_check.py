@@ -37,6 +37,7 @@ RED: Mapping[str, Callable[..., object]] = {
     "upload-target": test_prerequisites.test_upload_targets_are_written_to_and_read_back,
     "clock": test_prerequisites.test_clock,
     "column-types": test_data_quality.test_columns_of_another_type_fail_and_the_rules_on_them_say_so,
+    "exercises-repeat-ids": test_data_quality.test_ids_that_copies_of_repeated_exercises_would_take,
     "plan-loading": test_performance.test_a_page_over_its_limit_fails,
     "current-week": test_performance.test_a_page_over_its_limit_fails,
     "session-tracking": test_performance.test_a_page_over_its_limit_fails,

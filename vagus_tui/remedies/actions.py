@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import uuid4
 
-from vagus_tui.checks.base import Context
+from vagus_tui.checks.base import Context, RowPage
 from vagus_tui.checks.data_quality.rule import Names
+from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import qualified
 from vagus_tui.errors import RefusedError
 from vagus_tui.journal.schema import ensure_journal
@@ -22,7 +23,11 @@ async def preview(remedy: Remedy, context: Context) -> Preview:
     Raises:
         RefusedError: this database has no such column.
     """
-    _refuse_inapplicable(remedy, Names(context.shape))
+    names = Names(context.shape)
+    _refuse_inapplicable(remedy, names)
+    if not await _is_table(context.connection, names.table(remedy.rule.table)):
+        said = f"-- {names.table(remedy.rule.table)} is a view: mend the rows of the table behind it.\n"
+        return Preview(0, RowPage((), (), 0, more=False), said)
     return await (preview_aside if remedy.changes is None else preview_change)(remedy, context)
 
 
@@ -41,6 +46,10 @@ async def apply(remedy: Remedy, context: Context, expected: int | None = None) -
     assert state.shape is not None
     names = Names(state.shape)
     _refuse_inapplicable(remedy, names)
+    if not await _is_table(connection, names.table(remedy.rule.table)):
+        raise RefusedError(
+            f"{names.name(remedy.rule.table)} is a view.", next_step="Mend the rows of the table behind it by hand."
+        )
     await ensure_journal(connection)
     context.cache.clear()
     batch, operator = uuid4(), context.settings.operator
@@ -53,6 +62,12 @@ async def apply(remedy: Remedy, context: Context, expected: int | None = None) -
 
     tables = [names.table(remedy.rule.table)] if remedy.changes else [qualified(*table) for table in below.tables()]
     return await in_locked_transaction(connection, tables, Patience.of(context.settings), work)
+
+
+async def _is_table(connection: Connection, table: str) -> bool:
+    """Whether the rows are its own: who coaches whom may be a view."""
+    kind = await connection.fetchval("select relkind::text from pg_class where oid = to_regclass($1)", table)
+    return kind in ("r", "p")
 
 
 def _refuse_inapplicable(remedy: Remedy, names: Names) -> None:

@@ -82,7 +82,7 @@ class Below:
 
 async def read_below(connection: Connection, names: Names, base: str) -> Below:
     """Find out what can hang on rows of a v1 table: v1's own structure, and every foreign key of any table."""
-    mine = {name: (names.shape.schema, names.shape.tables[name].name) for name in v1.TABLES}
+    mine = {name: (names.shape.schema, names.name(name)) for name in {*v1.TABLES, base}}
     known = [Link(mine[child], mine[parent], ((column, "id"),)) for child, column, parent in _V1_LINKS]
     below = Below(mine[base], depth={mine[base]: 0})
     waiting = [mine[base]]

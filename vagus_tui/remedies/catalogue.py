@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from vagus_tui.checks.data_quality.logs import arrival
+from vagus_tui.checks.data_quality.related import UUID, text_ids
 from vagus_tui.checks.data_quality.rule import LARGEST_INTEGER, USERS, Names
+from vagus_tui.database.identifiers import literal
 from vagus_tui.remedies.model import Part, Remedy
 from vagus_tui.schema import v1
+from vagus_tui.schema.mapping import WHITESPACE
 
 LONGEST_NAME = 500
 
@@ -57,6 +60,15 @@ def _last_week(names: Names) -> str:
     weeks = "p.duration_weeks" if names.has(v1.PLANS, "duration_weeks") else "null"
     return (
         f"least(52, greatest(1, coalesce((select {weeks}::numeric from {names.plans} p where p.id = t.plan_id), 52)))"
+    )
+
+
+def _user_meant(names: Names, column: str) -> str:
+    """The id that a text stands for, as text, or NULL where that is not certain."""
+    text = f"btrim(t.{column}::text, {literal(WHITESPACE).strip()})"
+    return (
+        f"(case when {text} ~ '{UUID}' then {text} else (select min(u.id::text) from {USERS} u "
+        f"where lower(u.email) = lower({text}) having count(*) = 1) end)"
     )
 
 
@@ -315,5 +327,17 @@ REMEDIES: tuple[Remedy, ...] = (
         changes=lambda names: {"set_number": _next_set(names)},
     ),
     _aside("logs-duplicate-sets", "The first of each stays; the others are taken out of v1."),
+    Remedy(
+        id="coach-clients-user",
+        check_id="coach-clients",
+        title="Put the users' ids there",
+        description="Where an id has only blanks around it, or is the e-mail address of exactly one user. "
+        "Look at them first.",
+        changes=lambda names: {column: _user_meant(names, column) for column in text_ids(names.shape)},
+        where=lambda names: (
+            " and ".join(f"{_user_meant(names, column)} is not null" for column in text_ids(names.shape)) or "false"
+        ),
+    ),
+    _aside("coach-clients", "The relations are taken out of coach_clients: nobody coaches anybody by them."),
 )
 """In the order in which "fix all safe ones" applies them: what decides a session's or a set's place comes last."""

@@ -14,6 +14,7 @@ from vagus_tui.remedies.locking import quieten
 from vagus_tui.remedies.model import Applied, Preview, Remedy
 from vagus_tui.remedies.originals import Relation, read_relation
 from vagus_tui.remedies.record import record, refuse_if_moved
+from vagus_tui.schema import v1
 
 TARGETS = "pg_temp.vagus_targets"
 
@@ -21,15 +22,16 @@ TARGETS = "pg_temp.vagus_targets"
 def new_values(remedy: Remedy, names: Names) -> Mapping[str, str]:
     """The new values as expressions of their column's type, by column."""
     assert remedy.changes is not None
-    columns = names.shape.tables[remedy.rule.table].columns
+    columns = names.columns(remedy.rule.table)
     return {name: f"({expression})::{columns[name].type}" for name, expression in remedy.changes(names).items()}
 
 
-def targets_sql(remedy: Remedy, names: Names) -> str:
+def targets_sql(remedy: Remedy, names: Names, relation: Relation) -> str:
     """The statement that finds the rows and works out their new values, before anything is changed."""
     values = ", ".join(f"{value} as {quote(f'new {column}')}" for column, value in new_values(remedy, names).items())
     return (
-        f"create temp table vagus_targets on commit drop as\nselect t.ctid as tid, {values}\n"
+        "create temp table vagus_targets on commit drop as\n"
+        f"select t.ctid as tid, {relation.row_id('t')} as row_id, {values}\n"
         f"from {names.table(remedy.rule.table)} t\nwhere {remedy.condition(names)}"
     )
 
@@ -53,23 +55,24 @@ async def preview_change(remedy: Remedy, context: Context) -> Preview:
         "exercises": ("name",),
         "workout_sessions": ("started_at",),
         "exercise_logs": ("session_id",),
-    }[remedy.rule.table]
+    }.get(remedy.rule.table, ())
     changed = new_values(remedy, names)
+    identity = "t.id, " if "id" in names.columns(remedy.rule.table) else ""
     also = "".join(f", t.{quote(column)}" for column in known if column not in changed)
     async with context.connection.transaction(readonly=True):
         rows = await context.connection.fetchval(f"select count(*) from {table} t where {condition}")
         page = await read_page(
-            context.connection, f"select t.id, {pairs}{also} from {table} t where {condition}", limit=50
+            context.connection, f"select {identity}{pairs}{also} from {table} t where {condition}", limit=50
         )
-    relation = await read_relation(context.connection, names.shape.schema, names.shape.tables[remedy.rule.table].name)
-    sql = ";\n\n".join((targets_sql(remedy, names), _originals_sql(relation), update_sql(remedy, names)))
+    relation = await _relation(context.connection, names, remedy.rule.table)
+    sql = ";\n\n".join((targets_sql(remedy, names, relation), _originals_sql(relation), update_sql(remedy, names)))
     return Preview(rows, page, f"begin;\n\n{sql};\n\ncommit;")
 
 
 def _originals_sql(relation: Relation) -> str:
     return (
         "insert into vagus_migration.quarantine (batch, remedy, action, table_name, row_id, original, operator)\n"
-        f"select $1, $2, 'changed', $3, t.id::text, {relation.original('t')}, $4\n"
+        f"select $1, $2, 'changed', $3, {relation.row_id('t')}, {relation.original('t')}, $4\n"
         f"from {relation.sql} t join {TARGETS} n on n.tid = t.ctid"
     )
 
@@ -84,28 +87,58 @@ async def apply_change(
         VagusError: a row could not be kept exactly, or not every row was changed.
     """
     base = remedy.rule.table
-    relation = await read_relation(connection, names.shape.schema, names.shape.tables[base].name, key=("id",))
-    await connection.execute(targets_sql(remedy, names))
+    relation = await _relation(connection, names, base)
+    await connection.execute(targets_sql(remedy, names, relation))
     rows = await connection.fetchval(f"select count(*) from {TARGETS}")
     refuse_if_moved(rows, expected)
     await _refuse_ambiguous(connection, relation, rows)
-    await record(connection, relation, TARGETS, batch, remedy.id, "changed", base, operator)
+    label = base if base in v1.TABLES else relation.sql
+    await record(connection, relation, TARGETS, batch, remedy.id, "changed", label, operator)
     quiet = await quieten(connection, [relation.sql])
     # The rows as they were left, straight from the update: nothing has to be looked for again.
     done = await connection.execute(
-        f"with left_as as ({update_sql(remedy, names)} returning (t.*)::{relation.sql} as whole)\n"
+        f"with left_as as ({update_sql(remedy, names)} returning n.row_id, "
+        f"(t.*)::{relation.sql} as whole)\n"
         "update vagus_migration.quarantine q set result = to_jsonb(l.whole) from left_as l "
-        f"where q.batch = $1 and q.row_id = {relation.row_id('(l.whole)')}",
+        "where q.batch = $1 and q.row_id = l.row_id",
         batch,
     )
     if done != f"UPDATE {rows}":
         raise VagusError("Not every row could be changed.", state="Everything was undone.")
+    if relation.key != ("id",):
+        await _refuse_merged(connection, relation, batch, rows)
     await quiet.wake(connection)
     return Applied(batch, rows)
 
 
+async def _relation(connection: Connection, names: Names, base: str) -> Relation:
+    """One of v1's tables by its ids, another one by its own key, if it has one."""
+    key = ("id",) if base in v1.TABLES else ()
+    return await read_relation(connection, names.shape.schema, names.name(base), key=key)
+
+
+async def _refuse_merged(connection: Connection, relation: Relation, batch: UUID, rows: int) -> None:
+    """Where the key itself may have changed, undoing finds rows by what they have become: no two may be the same."""
+    found = await connection.fetchval(
+        f"select count(*) from {relation.sql} t where to_jsonb(t.*) in "
+        "(select q.result from vagus_migration.quarantine q where q.batch = $1)",
+        batch,
+    )
+    became = await connection.fetchval(
+        "select count(distinct result) from vagus_migration.quarantine where batch = $1", batch
+    )
+    if found != rows or became != rows:
+        raise RefusedError(
+            f"Some of these rows of {relation.name} would be the same as others.",
+            state="Everything was undone.",
+            next_step="Set them aside instead.",
+        )
+
+
 async def _refuse_ambiguous(connection: Connection, relation: Relation, rows: int) -> None:
     """Undoing finds rows by their ids, so each must be there and be the only one."""
+    if relation.key != ("id",):
+        return
     found = await connection.fetchval(
         f"select count(*) from {relation.sql} where id in "
         f"(select t.id from {relation.sql} t join {TARGETS} n on n.tid = t.ctid)"

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from vagus_tui.checks.base import Context, RowPage
 from vagus_tui.checks.data_quality import BY_ID
-from vagus_tui.checks.data_quality.rule import Names, Rule
+from vagus_tui.checks.data_quality.rule import Names, Rows
 
 Action = Literal["changed", "set-aside"]
 Part = Literal["fails", "warns", "all"]
@@ -85,7 +85,7 @@ class Remedy:
         return "set-aside" if self.changes is None else "changed"
 
     @property
-    def rule(self) -> Rule:
+    def rule(self) -> Rows:
         """The rule whose rows it is for."""
         return BY_ID[self.check_id]
 

@@ -38,7 +38,8 @@ class Relation:
     """A table as restoring needs it. `types` are of the columns that can be written, by name.
 
     `key` names the columns that tell its rows apart; empty where there is no primary key. `identity`: ids are always
-    made by the server unless it is told otherwise. `nullable`: a row may be without a key.
+    made by the server unless it is told otherwise. `nullable`: a row may be without a key. `lasting`: fixes have left
+    the keys as they were, so that rows are found by them.
     """
 
     schema: str
@@ -47,6 +48,7 @@ class Relation:
     key: tuple[str, ...]
     identity: bool = False
     nullable: bool = False
+    lasting: bool = True
 
     @property
     def sql(self) -> str:

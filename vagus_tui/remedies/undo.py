@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ import asyncpg
 
 from vagus_tui.checks.data_quality.rule import Names
 from vagus_tui.database.connection import Connection
-from vagus_tui.database.identifiers import quote
+from vagus_tui.database.identifiers import literal, quote
 from vagus_tui.errors import RefusedError, VagusError
 from vagus_tui.journal.schema import journal_exists
 from vagus_tui.remedies.locking import Patience, fixable_state, in_locked_transaction, quieten
@@ -82,6 +83,7 @@ async def _put_back(
     for part in parts:
         label, relation = part["table_name"], relations[part["table_name"]]
         if part["action"] == "changed":
+            relation = relations[label] = await _with_keys_looked_at(connection, batch, label, relation)
             await _refuse_changed(connection, batch, label, relation)
         else:
             await _refuse_returned(connection, batch, label, relation)
@@ -108,10 +110,22 @@ def _mine(action: str) -> str:
     return f"q.batch = $1 and q.table_name = $2 and q.action = '{action}' and q.restored_at is null"
 
 
+async def _with_keys_looked_at(connection: Connection, batch: UUID, label: str, relation: Relation) -> Relation:
+    """The relation, knowing whether the fix has changed the keys themselves, or there are none."""
+    ours = ", ".join(f"q.%s ->> {literal(name).strip()}" for name in relation.key)
+    lasting = bool(relation.key) and not await connection.fetchval(
+        f"select exists(select from vagus_migration.quarantine q where {_mine('changed')} and q.result is not null "
+        f"and row({ours.replace('%s', 'original')}) is distinct from row({ours.replace('%s', 'result')}))",
+        batch,
+        label,
+    )
+    return replace(relation, lasting=lasting)
+
+
 async def _refuse_changed(connection: Connection, batch: UUID, label: str, relation: Relation) -> None:
     moved = await connection.fetch(
         f"select q.row_id, q.result, to_jsonb(t.*) as now from vagus_migration.quarantine q "
-        f"left join {relation.sql} t on {relation.is_row('t', 'q.row_id')} "
+        f"left join {relation.sql} t on {_left_as(relation)} "
         f"where {_mine('changed')} and to_jsonb(t.*) is distinct from q.result order by q.id",
         batch,
         label,
@@ -155,6 +169,11 @@ async def _refuse_returned(connection: Connection, batch: UUID, label: str, rela
         )
 
 
+def _left_as(relation: Relation) -> str:
+    """A condition: the row `t` is what the fix made of `q`. A key that the fix may have changed is not looked at."""
+    return relation.is_row("t", "q.row_id") if relation.lasting else "to_jsonb(t.*) = q.result"
+
+
 def _insert_sql(relation: Relation) -> str:
     values = relation.restored("q.original")
     overriding = "overriding system value " if relation.identity else ""
@@ -165,11 +184,15 @@ def _insert_sql(relation: Relation) -> str:
 
 
 def _update_sql(relation: Relation) -> str:
-    values = {name: value for name, value in relation.restored("q.original").items() if name not in relation.key}
+    values = {
+        name: value
+        for name, value in relation.restored("q.original").items()
+        if not (relation.lasting and name in relation.key)
+    }
     sets = ", ".join(f"{quote(name)} = {value}" for name, value in values.items())
     return (
         f"update {relation.sql} t set {sets} from vagus_migration.quarantine q "
-        f"where {_mine('changed')} and {relation.is_row('t', 'q.row_id')}"
+        f"where {_mine('changed')} and {_left_as(relation)}"
     )
 
 

@@ -21,6 +21,9 @@ WHITESPACE = "".join(map(chr, (*range(9, 14), *range(28, 33), 0x85, 0xA0, 0x1680
 )
 """What is trimmed from labels: every blank that Unicode knows, since people paste them."""
 
+COPIES_PER_EXERCISE = 64
+"""Ids set aside for the copies of an exercise with a numbered id: more than a plan has weeks."""
+
 WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 
 DAY_BY_MUSCLE_GROUP: Mapping[str, tuple[str, ...]] = {
@@ -211,7 +214,7 @@ class WorkoutMapping:
         """The id of an exercise repeated in a later week; bigint ids count downwards from zero, where v1 has none."""
         if v2.id_types(self.shape)["exercise_id"] == "uuid":
             return f"md5({exercise}::text || ':' || {week}::text)::uuid"
-        return f"-({exercise}::bigint * 64 + {week})"
+        return f"-({exercise}::bigint * {COPIES_PER_EXERCISE} + {week})"
 
     # ── parts of queries ─────────────────────────────────────────────────────────────────────────────────────────
 

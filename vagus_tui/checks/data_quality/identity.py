@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.column_types import misfits
-from vagus_tui.checks.data_quality.rule import ROWS, Names, Rule
+from vagus_tui.checks.data_quality.rule import ROWS, Names, Rule, counted
 from vagus_tui.events import Status
 from vagus_tui.schema import v1
+from vagus_tui.schema.mapping import COPIES_PER_EXERCISE
+
+LARGEST_COPIED_ID = 2**63 // COPIES_PER_EXERCISE - 1
+"""A copy's id is the exercise's, times so many, plus the week, and has to fit a bigint."""
 
 
 def _repeated(base: str) -> Rule:
@@ -41,6 +45,51 @@ async def _column_types(context: Context) -> Outcome:
         return Outcome(Status.PASS, 0)
     return Outcome(Status.FAIL, len(found), " ".join(found))
 
+
+def _uncopied(context: Context) -> str | None:
+    """The condition of exercises whose copies would have no id of their own; None where none are made by number."""
+    numbered = context.shape.exercises.id_type != "uuid"
+    return f"t.id not between 1 and {LARGEST_COPIED_ID}" if context.settings.repeat_exercises and numbered else None
+
+
+async def _repeat_ids(context: Context) -> Outcome:
+    condition = _uncopied(context)
+    if condition is None:
+        why = "their ids are uuid" if context.settings.repeat_exercises else "exercises are not repeated in later weeks"
+        return Outcome(Status.PASS, 0, f"Nothing to look at: {why}.")
+    found = await context.connection.fetchval(_repeat_ids_sql(context))
+    if not found:
+        return Outcome(Status.PASS, 0)
+    return Outcome(
+        Status.FAIL,
+        found,
+        f"{counted(found, v1.EXERCISES)} with an id below 1 or above {LARGEST_COPIED_ID:,}. A copy in a later week "
+        "gets an id below zero that is made of the exercise's own, and may be another exercise's. Set "
+        "VAGUS_REPEAT_EXERCISES=false, or give them ids in between, in the logged sets too.",
+        rows=found,
+    )
+
+
+def _repeat_ids_sql(context: Context) -> str:
+    table = Names(context.shape).exercises
+    return f"select count(*) from {table} t where {_uncopied(context) or 'false'}"
+
+
+REPEAT_IDS = Check(
+    id="exercises-repeat-ids",
+    group=Group.DATA_QUALITY,
+    title="Ids for repeated exercises",
+    why="With VAGUS_REPEAT_EXERCISES each exercise is copied into every week. Numbered copies count downwards from "
+    "zero, so v1 may have no ids there, and its own must leave room for 64 copies.",
+    expected="0",
+    probe=_repeat_ids,
+    sql=_repeat_ids_sql,
+    rows_sql=lambda context: (
+        f"select t.id, t.name from {Names(context.shape).exercises} t where {_uncopied(context) or 'false'}"
+    ),
+    needs_v1=True,
+    overridable=False,
+)
 
 COLUMN_TYPES = Check(
     id="column-types",

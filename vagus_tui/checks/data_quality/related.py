@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import asyncpg
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
+from vagus_tui.checks.data_quality.rule import COACHES, Names
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import qualified, quote
 from vagus_tui.database.impersonation import undone
@@ -15,14 +17,14 @@ from vagus_tui.schema.preferences import QUIET, SHAPES, preferences_kind
 from vagus_tui.schema.v1 import Column, V1Shape
 from vagus_tui.schema.v2 import PREFERENCES, USERS
 
-COACHES = "coach_clients"
 TRIED_USERS = 200
 """Users for whom a row of preferences is tried; taken back again."""
 TRIAL_MS = 15_000
 _NO_ROWS = "select null as id where false"
+_ENDS = ("coach_id", "client_id")
 _IDS = ("uuid", "text", "character varying", "character")
 """Types that an id in auth.users can be read from; of text the values are looked at."""
-_UUID = "^[{]?([0-9a-fA-F]{4}-?){7}[0-9a-fA-F]{4}[}]?$"
+UUID = "^[{]?([0-9a-fA-F]{4}-?){7}[0-9a-fA-F]{4}[}]?$"
 """What the server's own cast to uuid takes."""
 
 
@@ -171,23 +173,52 @@ def _preferences_rows(context: Context) -> str:
     return f"select {listed} from {relation} o where {condition}"
 
 
-def _unreadable(shape: V1Shape) -> str | None:
-    """The condition of relations whose ids are no uuid; None where their types rule that out."""
+def text_ids(shape: V1Shape) -> list[str]:
+    """The columns of the coach relation whose ids are kept as text."""
     columns = shape.coach_clients or {}
-    texts = [name for name in ("coach_id", "client_id") if name in columns and _plain(columns[name]) != "uuid"]
-    return " or ".join(f"c.{name}::text !~ '{_UUID}'" for name in texts) or None
+    return [name for name in _ENDS if name in columns and _plain(columns[name]) != "uuid"]
+
+
+def _unreadable(shape: V1Shape, alias: str = "c") -> str | None:
+    """The condition of relations whose ids are no uuid; None where their types rule that out."""
+    return " or ".join(f"{alias}.{name}::text !~ '{UUID}'" for name in text_ids(shape)) or None
+
+
+@dataclass(frozen=True, slots=True)
+class CoachRows:
+    """The relations whose ids are no uuid, for guided fixes."""
+
+    table: str = COACHES
+    title: str = "Who coaches whom"
+
+    def missing(self, shape: V1Shape) -> tuple[str, ...]:
+        """The columns, where there are none of text in which ids could be put right."""
+        if shape.coach_clients is None or _coach_problems(shape) or not text_ids(shape):
+            return tuple(name for name in _ENDS if name not in (shape.coach_clients or {})) or _ENDS
+        return ()
+
+    def offending(self, names: Names, part: str = "all") -> str:
+        """They all fail; none of them warns."""
+        return (_unreadable(names.shape, "t") if part != "warns" else None) or "false"
+
+    def listed(self, names: Names) -> str:
+        """Who coaches whom first, then the rest."""
+        return ", ".join(f"t.{quote(name)}" for name in dict.fromkeys((*_ENDS, *names.columns(COACHES))))
+
+
+COACH_ROWS = CoachRows()
 
 
 def _coach_problems(shape: V1Shape) -> list[str]:
     columns = shape.coach_clients or {}
     problems = [
         f"{COACHES} has no column {name}, by which v2's rules know who coaches whom."
-        for name in ("coach_id", "client_id")
+        for name in _ENDS
         if name not in columns
     ]
     problems += [
         f"{COACHES}.{name} is {columns[name].type}; uuid is needed."
-        for name in ("coach_id", "client_id")
+        for name in _ENDS
         if name in columns and _plain(columns[name]) not in _IDS
     ]
     return problems
@@ -206,7 +237,7 @@ async def _coaches(context: Context) -> Outcome:
             Status.FAIL,
             rows,
             f"{rows:,} rows name somebody by what is no uuid. v2's rules read them with every page, and would fail. "
-            "Put the users' ids there, or move the rows to a table of their own; then make the columns uuid.",
+            "Put the users' ids there, or set the rows aside; then make the columns uuid, so that no more come.",
             rows=rows,
         )
     return Outcome(Status.PASS, 0)
@@ -250,7 +281,7 @@ CHECKS = (
     Check(
         id="coach-clients",
         group=Group.DATA_QUALITY,
-        title="Who coaches whom",
+        title=COACH_ROWS.title,
         why="v2's access rules read this relation with every page of everybody: it must say who coaches whom by the "
         "users' own ids.",
         expected="0",

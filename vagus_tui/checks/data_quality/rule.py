@@ -10,6 +10,7 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.column_types import REFERENCES, misfit, reference_misfit
@@ -26,6 +27,9 @@ LARGEST_INTEGER = 2_147_483_647
 LISTED_VALUES = 8
 
 _COLUMN = re.compile(r'\bt\.(?:"((?:[^"]|"")+)"|(\w+))')
+
+COACHES = "coach_clients"
+"""Who coaches whom: beside v1's tables, and read by v2's rules as it is."""
 
 ROWS: Mapping[str, tuple[str, str]] = {
     v1.PLANS: ("plan", "plans"),
@@ -48,9 +52,17 @@ class Names:
 
     shape: V1Shape
 
+    def name(self, base: str) -> str:
+        """The name that a table has now."""
+        return COACHES if base == COACHES else self.shape.tables[base].name
+
     def table(self, base: str) -> str:
-        """The quoted name of one of v1's tables."""
-        return qualified(self.shape.schema, self.shape.tables[base].name)
+        """The quoted name of one of v1's tables, or of the coach relation."""
+        return qualified(self.shape.schema, self.name(base))
+
+    def columns(self, base: str) -> Mapping[str, v1.Column]:
+        """The columns of a table."""
+        return (self.shape.coach_clients or {}) if base == COACHES else self.shape.tables[base].columns
 
     @property
     def plans(self) -> str:
@@ -89,6 +101,27 @@ class Names:
 
 
 Condition = Callable[[Names], str]
+
+
+class Rows(Protocol):
+    """The rows of one table that a check objects to, as guided fixes need them; the table's alias is `t`."""
+
+    @property
+    def table(self) -> str:
+        """v1's name of the table."""
+
+    @property
+    def title(self) -> str:
+        """The check's name."""
+
+    def missing(self, shape: V1Shape) -> tuple[str, ...]:
+        """Needed columns that this database does not have."""
+
+    def offending(self, names: Names, part: str = "all") -> str:
+        """The condition of the rows that fail ("fails"), that warn ("warns"), or of both ("all")."""
+
+    def listed(self, names: Names) -> str:
+        """All columns for a SELECT, those that tell a person most first."""
 
 
 @dataclass(frozen=True, slots=True)
