@@ -29,6 +29,7 @@ from vagus_tui.screens.palette import WizardCommands
 from vagus_tui.screens.pauses import LOOK_SECONDS, Pauses
 from vagus_tui.screens.session import Link, Session, Topic
 from vagus_tui.settings import Settings
+from vagus_tui.widgets.terminal import drawing_driver
 from vagus_tui.widgets.theme import DARK, LIGHT
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class VagusApp(App[int]):
         traffic_rate: float | None = None,
         tour: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(driver_class=drawing_driver())
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (70, "-normal"), (110, "-wide")]
         self.VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-medium"), (32, "-tall")]
         self.settings = settings

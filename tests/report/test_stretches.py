@@ -47,6 +47,18 @@ def test_neither_an_outage_nor_a_hold_counts_as_work() -> None:
     assert phase_seconds(found) == {"build": 18, "catch-up": 1, "prove": 2, "hold": 7990, "cut-over": 0.5}
 
 
+def test_steps_of_one_transaction_follow_each_other() -> None:
+    """They are written down together after the commit: one of them alone does not tell when the first began."""
+    steps = [
+        step("collect", "rollback", 10.0, 4),
+        step("swap", "rollback", 10.1, 5),
+        step("settle-1", "settle", 16.0, 5.8),
+    ]
+    back, settled = sorted(stretches(steps), key=lambda one: one.begun)
+    assert (back.phase, settled.phase) == ("rollback", "settle")
+    assert back.seconds == 9
+
+
 def test_the_story_tells_both_proofs_each_in_its_place() -> None:
     run = {
         "operator": "ada",

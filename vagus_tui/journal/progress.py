@@ -60,6 +60,15 @@ on conflict (run_id, step) do update set state = 'done', rows = coalesce(exclude
 where p.state <> 'done' or p.ended_at is null
 """
 
+_BEFORE_HOLD = """
+select distinct on (s.step) s.step, s.phase, p.title, s.at,
+  s.at - coalesce(s.seconds, 0) * interval '1 second' as started_at
+from vagus_migration.progress h
+join vagus_migration.progress p on p.run_id = h.run_id and p.started_at > h.started_at
+join vagus_migration.steps s on s.run_id = p.run_id and s.step = p.step and s.state = 'done' and s.at <= h.started_at
+where h.run_id = $1 and h.step = 'hold' order by s.step, s.at desc
+"""
+
 Work = Callable[[Emit], Awaitable[ResultEvent]]
 
 
@@ -182,6 +191,21 @@ async def read_progress(connection: Connection, run_id: UUID) -> list[StepTimes]
         event = StepEvent(**{**values, "phase": Phase(values["phase"]), "state": StepState(values["state"])})
         steps.append(StepTimes(event, started_at, ended_at, heard_at))
     return steps
+
+
+async def read_before_hold(connection: Connection, run_id: UUID) -> list[StepTimes]:
+    """What was done before the run's hold and was done again after it: of such a step progress has the latest alone."""
+    if not await connection.fetchval("select to_regclass('vagus_migration.progress') is not null"):
+        return []
+    return [
+        StepTimes(
+            StepEvent(id=row["step"], phase=Phase(row["phase"]), title=row["title"], state=StepState.DONE),
+            row["started_at"],
+            row["at"],
+            row["at"],
+        )
+        for row in await connection.fetch(_BEFORE_HOLD, run_id)
+    ]
 
 
 async def latest_word(connection: Connection, run_id: UUID) -> NoteEvent | None:

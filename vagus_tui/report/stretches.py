@@ -14,6 +14,8 @@ from typing import Any
 from vagus_tui.events import Phase
 from vagus_tui.migration.phases.begin import RESUMED
 
+_IN_ONE_TRANSACTION = (Phase.ROLLBACK.value, Phase.CUT_OVER.value)
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -45,6 +47,7 @@ def stretches(steps: Iterable[Any]) -> list[Stretch]:
         steps: the run's rows of the journal's steps, in order.
     """
     found: dict[tuple[int, int, str], Stretch] = {}
+    worked: dict[tuple[int, int, str], float] = {}
     attempt = part = 0
     for step in steps:
         if step["step"] == RESUMED:
@@ -54,6 +57,10 @@ def stretches(steps: Iterable[Any]) -> list[Stretch]:
         begun = step["at"] - timedelta(seconds=step["seconds"] or 0)
         key = (attempt, part, step["phase"])
         before = found.pop(key, None)
+        worked[key] = worked.get(key, 0.0) + (step["seconds"] or 0)
+        if step["phase"] in _IN_ONE_TRANSACTION:
+            # Its steps follow each other and are written down together, after the commit.
+            begun = min(begun, step["at"] - timedelta(seconds=worked[key]))
         # Taken out and put in again: the order is that of the ends.
         found[key] = Stretch(
             step["phase"],

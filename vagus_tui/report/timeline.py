@@ -62,7 +62,7 @@ async def _forecasts(connection: Connection) -> list[tuple[datetime, Forecast]]:
 
 
 def _timeline(first: Any, steps: list[Any], forecasts: list[tuple[datetime, Forecast]]) -> RunTimeline:
-    spans = sorted(stretches(steps), key=lambda span: span.begun)
+    spans = sorted(stretches(steps), key=lambda span: (span.begun, span.ended))
     waited = json.loads(first["figures"]).get("writes_waited_seconds")
     forecast = None
     if first["kind"] == "migrate":

@@ -80,7 +80,7 @@ class GuideScreen(WizardScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back", key_display="esc"),
         Binding("space", "tick", "tick"),
-        Binding("e", "tick_with_note", "tick with a note"),
+        Binding("e", "tick_with_note", "with a note"),
         Binding("o", "only_open", "only open"),
         Binding("slash", "search", "search", key_display="/"),
         Binding("down", "list", show=False),

@@ -133,6 +133,20 @@ def unmet(session: Session, item: Item) -> list[tuple[Item, Entry]]:
     return [(one, entry) for one, entry in entries if not holds(entry)]
 
 
+def unmet_lines(against: list[tuple[Item, Entry]], before: str = "") -> list[Content]:
+    """Criteria that do not hold, a line each."""
+    return [
+        Content.assemble(
+            before,
+            (MARKS[entry.status], STYLES[entry.status]),
+            " ",
+            safe(one.title),
+            f": {entry.words}" if one.fulfilment is not Fulfilment.SIGN_OFF else f": not signed, {entry.words} knows",
+        )
+        for one, entry in against
+    ]
+
+
 def _needed(session: Session, item: Criterion) -> Entry:
     entries = [item_entry(session, one) for one in needed_items(session, item)]
     failed = sum(entry.status.blocks for entry in entries)

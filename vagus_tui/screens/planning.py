@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from vagus_tui.screens.base import WizardScreen
 
 
+def example(timezone: str) -> str:
+    """How a moment is written, at one that lies ahead: ten in the evening, in a week."""
+    return f"{datetime.now(zone(timezone)) + timedelta(days=7):%Y-%m-%d} 22:00"
+
+
 class MomentDialog(PromptDialog):
     """Asks for a date and a time."""
 
@@ -25,14 +30,14 @@ class MomentDialog(PromptDialog):
             safe(timezone, "bold"),
             ". Dates in the messages, the timeline and the countdown follow it.",
         )
-        super().__init__("Set T−0", body, yes="Set T−0", value=value, placeholder="2026-03-01 22:00")
+        super().__init__("Set T−0", body, yes="Set T−0", value=value, placeholder=example(timezone))
         self.timezone = timezone
 
     def problem(self, text: str) -> str:
         """A moment that can be read, and has not passed."""
         moment = parse_moment(text, self.timezone)
         if moment is None:
-            return "Write it as 2026-03-01 22:00."
+            return f"Write it as {example(self.timezone)}."
         return "" if moment > datetime.now(UTC) else "That has passed already."
 
 

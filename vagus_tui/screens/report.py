@@ -34,7 +34,7 @@ from vagus_tui.widgets.rows import Column, Row, Rows
 from vagus_tui.widgets.text import safe, safe_block, safe_str
 
 COLUMNS: dict[str, tuple[tuple[str, ...], tuple[Column, ...]]] = {
-    "story": (("at", "what", "who"), (Column("When", 16), Column("What happened"), Column("By", 10, wide_only=64))),
+    "story": (("at", "what", "who"), (Column("When", 11), Column("What happened"), Column("By", 7, wide_only=44))),
     "proof": (
         ("table", "rows_compared", "outcome", "seconds", "at"),
         (Column("Table"), Column("Rows", 11, right=True), Column("Outcome", 14), Column("Took", 9, right=True),
@@ -209,7 +209,8 @@ class ReportScreen(StepScreen):
     def _shown(self, name: str, value: object) -> object:
         zone = self.session.settings.timezone
         if isinstance(value, datetime):
-            return moment(value, zone)
+            # The story is long and of few weeks: the year is in the detail.
+            return moment(value, zone)[5:] if self.shown == "story" else moment(value, zone)
         if name == "seconds":
             return duration(value)  # type: ignore[arg-type]
         return "–" if value is None else clean(value) if isinstance(value, bool) else value

@@ -28,14 +28,14 @@ from vagus_tui.runbook.timeline import at
 from vagus_tui.screens.cleanup import CleanUpScreen
 from vagus_tui.screens.command_run import CommandRun
 from vagus_tui.screens.dialogs import ConfirmDialog
-from vagus_tui.screens.item_facts import checks_behind, holds, item_entry, item_text, unmet
+from vagus_tui.screens.item_facts import checks_behind, holds, item_entry, item_text, unmet, unmet_lines
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.ticking import let_criterion_pass
 from vagus_tui.screens.viewed import ViewedScreen
 from vagus_tui.widgets.checklist import Checklist, Entry
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.format import duration, moment
-from vagus_tui.widgets.marks import MARKS, STYLES, worst
+from vagus_tui.widgets.marks import MARKS, worst
 from vagus_tui.widgets.rows import Column, Row, Rows
 from vagus_tui.widgets.text import safe, safe_str
 from vagus_tui.widgets.views import ViewStrip
@@ -68,13 +68,13 @@ class RolloutScreen(ViewedScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "run", "run", tooltip="run the selected commands in the checkout of the app, and keep the output"),
         Binding("c", "copy", "copy", tooltip="the selected commands, to be run somewhere else"),
-        Binding(
-            "r", "run_checks", "run its checks", tooltip="measure the selected criterion now, or all of its phase's"
-        ),
+        Binding("r", "run_checks", "measure", tooltip="measure the selected criterion now, or all of its phase's"),
         Binding("o", "let_pass", "let pass", tooltip="go on against the selected criterion, by name and with a reason"),
         Binding("d", "clean_up", "clean up v1", tooltip="its gates, its SQL, and the removal of v1's kept tables"),
         Binding("W", "app.watch", "watch", tooltip="checks that run by themselves: two hours after the cut-over"),
     ]
+
+    FOOTER_FIRST: ClassVar[tuple[str, ...]] = ("select", "run", "copy", "run_checks", "let_pass")
 
     def compose_views(self) -> ComposeResult:
         """Commands, checklists, guards."""
@@ -218,9 +218,7 @@ class RolloutScreen(ViewedScreen):
             days = f"day {phase.first_day}" + (f" to {phase.last_day}" if phase.last_day > phase.first_day else "")
             share = f"{phase.percent} % of installations" if phase.percent else "the internal team"
             parts.append(Content.styled(f"Phase {phase.number}: {days}, {share}", "bold $text-muted"))
-            for one, entry in unmet(self.session, item):
-                mark = (MARKS[entry.status], STYLES[entry.status])
-                parts.append(Content.assemble("Not met: ", mark, " ", safe(one.title), f": {entry.words}"))
+            parts.extend(unmet_lines(unmet(self.session, item), "Not met: "))
         self.refresh_bindings()
         if self.view == "clean-up":
             guard = self._guards().get(item.id)
@@ -251,7 +249,7 @@ class RolloutScreen(ViewedScreen):
         if self.session.checking(CRITERIA):
             self.notify("They are being measured.", timeout=2, markup=False)
         elif checks := self._checks_here():
-            self.session.start_checks(CRITERIA, checks)
+            self.session.start_checks(CRITERIA, checks, self.session.wake)
 
     def action_let_pass(self) -> None:
         """Go on against a criterion, or take that back."""

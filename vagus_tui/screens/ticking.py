@@ -9,10 +9,9 @@ from textual.content import Content
 from vagus_tui.runbook.criteria import Criterion
 from vagus_tui.runbook.model import Fulfilment, Item
 from vagus_tui.screens.dialogs import ConfirmDialog, PromptDialog
-from vagus_tui.screens.item_facts import holds, item_entry, standing_override, standing_sign, unmet
+from vagus_tui.screens.item_facts import holds, item_entry, standing_override, standing_sign, unmet, unmet_lines
 from vagus_tui.widgets.checklist import Entry
 from vagus_tui.widgets.format import plural
-from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.text import safe
 
 if TYPE_CHECKING:
@@ -61,12 +60,8 @@ async def tick_item(screen: WizardScreen, item: Item, *, with_note: bool) -> Non
 
 
 def _listed(against: list[tuple[Item, Entry]]) -> Content:
-    lines = [
-        Content.assemble((MARKS[entry.status], STYLES[entry.status]), " ", safe(one.title), f": {entry.words}")
-        for one, entry in against
-    ]
     closing = "Each is let pass by name, with your reason, in the journal and the report. o takes that back."
-    return Content("\n").join([*lines, Content(""), Content(closing)])
+    return Content("\n").join([*unmet_lines(against), Content(""), Content(closing)])
 
 
 async def let_criterion_pass(screen: WizardScreen, item: Criterion) -> None:

@@ -153,7 +153,8 @@ class TimelineScreen(WizardScreen):
         return max(heard) if self._broken and heard else utc_now()
 
     def _courses(self) -> list[PhaseCourse]:
-        return courses(self.session.now.steps, self.forecast, self._present, broken=self._broken)
+        steps = (*self.session.now.before_hold, *self.session.now.steps)
+        return courses(steps, self.forecast, self._present, broken=self._broken)
 
     def _draw_run(self) -> None:
         found = self._courses()
@@ -210,9 +211,8 @@ class TimelineScreen(WizardScreen):
         running = self._elapsed()
         lines: list[Content] = []
         row = self.query_one(Gantt).selected
-        course = next(
-            (one for one in self._courses() if row is not None and row.key.split()[0] == one.phase.value), None
-        )
+        key = "" if row is None else row.key.removesuffix(" forecast")
+        course = next((one for one in self._courses() if one.key == key), None)
         if course is not None:
             lines.append(Content.assemble((course.title, "bold"), f": {course.words}"))
         run = self.session.state.run if self.session.state is not None else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -162,7 +162,7 @@ class PhaseCourse:
     """One phase in seconds since the run began: as rehearsed, and as it is.
 
     A hold may last for hours: where it would push everything else into a corner, what is drawn of it is shortened.
-    `took` is how long a phase really took.
+    `took` is how long a phase really took. What is done again after the hold, such as the proof, is a course `again`.
     """
 
     phase: Phase
@@ -171,6 +171,12 @@ class PhaseCourse:
     forecast: tuple[float, float] | None
     actual: tuple[float, float] | None
     took: float | None = None
+    again: bool = False
+
+    @property
+    def key(self) -> str:
+        """Tells it from the others."""
+        return f"{self.phase.value} again" if self.again else self.phase.value
 
     @property
     def words(self) -> str:
@@ -232,10 +238,12 @@ def courses(
     seconds_at = WorkClock(steps, now)
     found: list[PhaseCourse] = []
     reached = cut = 0.0
-    for phase, title in RUN_PHASES:
-        seconds = forecast.phase_seconds(phase) if forecast is not None else None
+    held = phase_times(steps, Phase.HOLD)
+    for phase, title, again in _in_order(steps, held):
+        seconds = forecast.phase_seconds(phase) if forecast is not None and not again else None
         planned = None if seconds is None else (reached, reached + seconds)
-        times = phase_times(steps, phase)
+        part = [step for step in steps if _after_hold(step, held) == again]
+        times = phase_times(part, phase)
         actual, took, status = None, None, Status.PENDING
         if times is not None:
             start, end = times
@@ -245,12 +253,31 @@ def courses(
             if phase is Phase.HOLD:
                 cut = left_out_of_hold(steps, now)
                 actual = (actual[0], actual[1] - cut)
-            failed = any(step.event.phase is phase and step.event.state is StepState.FAILED for step in steps)
+            failed = any(step.event.phase is phase and step.event.state is StepState.FAILED for step in part)
             under_way = Status.WARN if broken else Status.RUNNING
             status = Status.FAIL if failed else under_way if end is None else Status.PASS
-        found.append(PhaseCourse(phase, title, status, planned, actual, took))
+        found.append(PhaseCourse(phase, title, status, planned, actual, took, again))
         reached += seconds or 0.0
     return found
+
+
+_BEFORE_HOLD = (Phase.CATCH_UP, Phase.PROVE)
+"""What may be done once more after it."""
+
+
+def _after_hold(step: StepTimes, held: tuple[datetime, datetime | None] | None) -> bool:
+    return held is not None and step.started_at > held[0] and step.event.phase in _BEFORE_HOLD
+
+
+def _in_order(
+    steps: Sequence[StepTimes], held: tuple[datetime, datetime | None] | None
+) -> Iterator[tuple[Phase, str, bool]]:
+    """The phases in time; behind the hold those that were done once more after it."""
+    repeated = {step.event.phase for step in steps if _after_hold(step, held)}
+    for phase, title in RUN_PHASES:
+        yield phase, title, False
+        if phase is Phase.HOLD:
+            yield from ((one, f"{name}, again", True) for one, name in RUN_PHASES if one in repeated)
 
 
 def run_rows(found: Sequence[PhaseCourse]) -> list[GanttRow]:
@@ -259,10 +286,10 @@ def run_rows(found: Sequence[PhaseCourse]) -> list[GanttRow]:
     for course in found:
         actual = () if course.actual is None else (Bar(*course.actual, "█", _run_style(course.status)),)
         title = course.title
-        rows.append(GanttRow(course.phase.value, course.status, course.phase.value, title, course.words, actual))
+        rows.append(GanttRow(course.key, course.status, course.phase.value, title, course.words, actual))
         if course.forecast is not None:
             bar = Bar(*course.forecast, "░", "$text-muted")
-            rows.append(GanttRow(f"{course.phase.value} forecast", Status.SKIP, "", "  as rehearsed", "", (bar,)))
+            rows.append(GanttRow(f"{course.key} forecast", Status.SKIP, "", "  as rehearsed", "", (bar,)))
     return rows
 
 

@@ -26,7 +26,7 @@ class ViewedScreen(StepScreen):
     VIEWS: ClassVar[tuple[tuple[str, str], ...]]
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v", "next_view", "next view"),
-        Binding("e", "tick_with_note", "tick with a note"),
+        Binding("e", "tick_with_note", "with a note"),
     ]
 
     def compose_body(self) -> ComposeResult:

@@ -48,7 +48,7 @@ class Rail(Widget):
         self.set_interval(10, self.refresh)
 
     def render(self) -> Content:
-        """All lines, with the last three at the bottom."""
+        """All lines, with the last few at the bottom."""
         width, height = self.size
         lines: list[Content] = [Content("")] * TOP_LINES
         self._rows = {}
@@ -88,8 +88,10 @@ class Rail(Widget):
         state, following = self.session.state, next_screen(self.session)
         if state is not None and following is not None and following is not self.current:
             key = (list(Step).index(following) + 1) % 10
-            words = fitted(f"next: {key} {next_words(following, state.state)}", max(0, width - 2))
-            lines.append(Content.styled(" " + words, "$accent"))
+            place = f"{key} {next_words(following, state.state)}"
+            one_line = f"next: {place}"
+            for words in (one_line,) if len(one_line) <= width - 2 else ("next:", f" {place}"):
+                lines.append(Content.styled(" " + fitted(words, max(0, width - 2)), "$accent"))
         planned = self.session.now.planned_at
         if planned is not None:
             lines.append(Content(" " + fitted(countdown(planned, datetime.now(UTC)), max(0, width - 2))))

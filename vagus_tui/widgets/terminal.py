@@ -1,0 +1,28 @@
+"""Where the wizard draws: on standard output, so that standard error is free to be sent to a file.
+
+The toolkit draws on standard error. With `vagus-tui 2>log` it would draw into the file and leave a blank terminal.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from textual.driver import Driver
+
+
+def drawing_driver() -> type[Driver] | None:
+    """The driver that draws on standard output; None where the toolkit's own is the only one there is."""
+    if sys.platform == "win32":
+        return None
+    from textual.drivers.linux_driver import LinuxDriver
+
+    class OutputDriver(LinuxDriver):
+        """Draws on standard output."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            if sys.__stdout__ is not None:
+                self._file = sys.__stdout__
+
+    return OutputDriver
