@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from vagus_tui.migration.steps import Plan
 
 
+ELSEWHERE = (
+    "Is this the database that VAGUS_DATABASE_URL was meant to name? "
+    "v1 comes back from a backup with vagus-tui rollback --from BACKUP."
+)
+
+
 class StatusCommand(Command):
     """Shows where the database stands between v1 and v2, what v1 looks like, row counts and the last run."""
 
@@ -126,10 +132,18 @@ class SqlCommand(Command):
 
 
 async def _status(control: Control) -> AsyncGenerator[Event, None]:
+    from vagus_tui.journal.state import State
+
     async with opened("status") as context:
         event = await status_event(context)
         yield event
-        yield ResultEvent(ok=True, message=event.message or "", state=event.state, exit_status=DONE)
+        yield ResultEvent(
+            ok=True,
+            message=event.message or "",
+            state=event.state,
+            next_step=ELSEWHERE if context.state.state is State.UNKNOWN else None,
+            exit_status=DONE,
+        )
 
 
 async def status_event(context: Context) -> StatusEvent:

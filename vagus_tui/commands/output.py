@@ -122,6 +122,7 @@ class HumanOutput:
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._product = False
+        self._status_said = ""
 
     def show(self, event: Event) -> None:
         """Show one event in its own form."""
@@ -330,6 +331,7 @@ class HumanOutput:
             self._progress, self._tasks = None, {}
 
     def _status(self, event: StatusEvent) -> None:
+        self._status_said = event.message or ""
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
         table.add_column(style="dim", no_wrap=True)
         table.add_column(overflow="fold")
@@ -359,7 +361,9 @@ class HumanOutput:
             line = Text(block(event.message))
             if event.seconds is not None:
                 line.append(f"  {duration(event.seconds)}", "dim")
-            (self._errors if self._product else self._console).print(line)
+            # What the table of the status says already is not said again.
+            if event.message != self._status_said:
+                (self._errors if self._product else self._console).print(line)
             if event.next_step:
                 self._console.print(Text(block(event.next_step), "dim"))
             return

@@ -48,7 +48,9 @@ def headline(matrix: AccessMatrix) -> Content:
         parts.append(Content.styled(f"✗ {number(lost)} lost", STYLES[Status.FAIL]))
     if matrix.disagreements:
         parts.append(Content.styled("✗ the server disagrees", STYLES[Status.FAIL]))
-    if not (lost or gained or matrix.disagreements):
+    if matrix.gaps:
+        parts.append(Content.styled("✗ policies are missing", STYLES[Status.FAIL]))
+    if not (lost or gained or matrix.disagreements or matrix.gaps):
         words = "✓ nobody lost or gained" if matrix.verdict is Verdict.SAME else "✓ nobody lost; more by design"
         parts.append(Content.styled(words, STYLES[Status.PASS]))
     return Content(" · ").join(parts)
@@ -124,8 +126,8 @@ class AccessMatrixScreen(WizardScreen):
                 Content.styled(
                     f"{at} by {safe_str(matrix.operator)} in {duration(matrix.seconds)}; "
                     f"{matrix.tried:,} real statements agree"
-                    if not matrix.disagreements
-                    else f"{at}: {safe_str(matrix.disagreements[0])}",
+                    if not (matrix.gaps or matrix.disagreements)
+                    else f"{at}: {safe_str((*matrix.gaps, *matrix.disagreements)[0])}",
                     "$text-muted",
                 )
             )

@@ -134,7 +134,16 @@ def judged(matrix: AccessMatrix, kind: Kind) -> Outcome:
 
 
 def judged_applied(matrix: AccessMatrix) -> Outcome:
-    """Whether real statements reached as many rows as the policies were read to give."""
+    """Whether policies are in force, and real statements reached as many rows as they were read to give."""
+    if matrix.gaps:
+        return Outcome(
+            Status.FAIL,
+            f"{len(matrix.gaps)} {'gap' if len(matrix.gaps) == 1 else 'gaps'}",
+            f"{'; '.join(matrix.gaps)}. The figures above are of what is there, and the server "
+            + ("agrees with them." if not matrix.disagreements else "does not even agree with them."),
+            rows=len(matrix.gaps),
+            detail=(*matrix.gaps, *matrix.disagreements)[:LISTED],
+        )
     if matrix.disagreements:
         return Outcome(
             Status.FAIL,
@@ -200,7 +209,8 @@ CHECKS: tuple[Check, ...] = (
         group=Group.ACCESS,
         title="Policies as applied",
         why="The figures above are worked out from the policies' conditions. One person of each kind is tried with "
-        "real SELECT, UPDATE and DELETE as well, which write nothing, and the server's own count must agree.",
+        "real SELECT, UPDATE and DELETE as well, which write nothing, and the server's own count must agree. Row level "
+        "security must be on, with a policy for every command, or nothing is applied at all.",
         expected="agrees",
         probe=_probe(judged_applied),
         guide=REPORT,

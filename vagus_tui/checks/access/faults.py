@@ -96,4 +96,6 @@ APPLIED = (
         "using (current_query() not like '%vagus_access_found%')",
         v2.PLANS,
     ),
+    changed_table("a policy is missing", f"drop policy {v2.WEEKS}_update on {_WEEKS}", v2.WEEKS),
+    _OFF,
 )

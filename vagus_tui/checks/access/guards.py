@@ -86,6 +86,17 @@ class Guard:
         letters = ("*", LETTERS[command])
         return [policy for policy in self.policies if policy.command in letters and role in policy.roles]
 
+    def gaps(self) -> list[str]:
+        """Why policies do not decide about the table: they are not asked, or a command of signed-in users has none."""
+        if not self.enabled:
+            return [f"{self.relation}: row level security is off, so no policy is asked"]
+        without = [
+            command
+            for command in COMMANDS
+            if not any(policy.permissive for policy in self.for_command("authenticated", command))
+        ]
+        return [f"{self.relation}: no policy for {', '.join(without)}"] if without else []
+
     def condition(self, role: str, command: str, flags: dict[str, str], prefix: str) -> str:
         """Whether a role may do the command with a row, as a condition over flags.
 

@@ -166,6 +166,7 @@ class AccessMatrix:
         compared: whether v1 was there to compare with; else v2 was held against its rules alone.
         tried: how many real statements of these people were held against the figures, and `disagreements` says where
             the server itself let through other numbers of rows.
+        gaps: where row level security is off or a command has no policy, so that there is nothing to be applied.
         at, operator: when it was measured, and by whom; run_id the migration that made v2, where known.
     """
 
@@ -181,6 +182,7 @@ class AccessMatrix:
     seconds: float = 0.0
     tried: int = 0
     disagreements: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -261,6 +263,7 @@ def packed(matrix: AccessMatrix) -> dict[str, Any]:
         "seconds": matrix.seconds,
         "tried": matrix.tried,
         "disagreements": list(matrix.disagreements),
+        "gaps": list(matrix.gaps),
     }
 
 
@@ -300,6 +303,7 @@ def unpacked(body: Mapping[str, Any]) -> AccessMatrix:
         seconds=body["seconds"],
         tried=body["tried"],
         disagreements=tuple(body["disagreements"]),
+        gaps=tuple(body.get("gaps", ())),
     )
 
 

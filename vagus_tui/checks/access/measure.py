@@ -234,6 +234,7 @@ async def measure(context: Context, *, everyone: bool = False) -> AsyncIterator[
             seconds=time.perf_counter() - started,
             tried=tried,
             disagreements=tuple(disagreements),
+            gaps=tuple(gap for guard in ground.new.values() for gap in guard.gaps()),
         )
 
 
