@@ -10,7 +10,7 @@ import pytest
 from tests.checks.support import looking_at, outcome, settings_for
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
-from vagus_tui.checks.base import Group, offending_rows, run_checks
+from vagus_tui.checks.base import Group, offending_rows, run_check, run_checks
 from vagus_tui.checks.registry import check_by_id, checks_for, default_group
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
@@ -86,8 +86,41 @@ async def test_what_needs_v1_is_skipped_once_it_is_gone(v2_database: TestDatabas
         "row-proof",
         "sessions-linked",
         "grants",
+        "preferences-intact",
     }
     assert {found[name].status for name in troubled(found)} == {Status.SKIP}
+
+
+@pytest.mark.parametrize("shape", ["jsonb", "rows"])
+async def test_preferences_are_those_that_everybody_had(shape: str, make_database: MakeDatabase) -> None:
+    """Both shapes of v1's table: lost and changed behind users' backs is red, what they chose since is told apart."""
+    options = SandboxOptions(plans=15, clean=True, notification_preferences=shape)  # type: ignore[arg-type]
+    database = await make_database(options)
+    chose = {
+        "jsonb": "values ((select id from auth.users order by id limit 1), '{\"workout_reminders_enabled\": true}')",
+        "rows": "(user_id, category, enabled) select id, 'workout', true from auth.users order by id limit 1",
+    }
+    async with database.as_admin() as admin:
+        await admin.execute("delete from notification_preferences")
+        await admin.execute(f"insert into notification_preferences {chose[shape]}")
+    await migrated(database)
+    check = check_by_id("preferences-intact")
+
+    async def found() -> CheckEvent:
+        async with looking_at(database) as context:
+            return await run_check(check, context)
+
+    assert (await found()).status is Status.PASS
+    async with database.as_admin() as admin:
+        first = await admin.fetchval("select id from auth.users order by id limit 1")
+        others = "update notification_preferences set preferences = '{}' where user_id = $1"
+        await admin.execute(others, first)
+        assert ((await found()).status, (await found()).measured) == (Status.FAIL, 1)
+        await admin.execute("update notification_preferences set updated_at = now() where user_id = $1", first)
+        event = await found()
+        assert event.status is Status.PASS and "1 user changed theirs" in (event.message or "")
+        await admin.execute("delete from notification_preferences where user_id = $1", first)
+        assert "1 user lost theirs: " in ((await found()).message or "")
 
 
 @dataclass(frozen=True, slots=True)

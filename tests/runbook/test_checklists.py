@@ -74,7 +74,7 @@ def test_the_guides_lists_are_complete() -> None:
 
 
 def test_items_name_known_checks_and_messages() -> None:
-    named = {check for item in ITEMS for check in (*item.checks, *item.measured)}
+    named = {check for item in ITEMS for check in (*item.checks, *item.measured, *item.beside)}
     named |= {check for risk in RISKS for check in risk.checks}
     named |= {check for issue in ISSUES for check in issue.checks}
     named |= {check for criterion in CRITERIA for check in criterion.checks}

@@ -57,7 +57,7 @@ async def test_items_are_signed_off_by_name(clean_database: TestDatabase, clean_
         wizard(pilot).action_go("verification")
         await until_text(pilot, "all pass")
         await pilot.press("v")
-        await until_text(pilot, "Coach features")
+        await until_text(pilot, "Coach features", "The database's part", "✓ access-coaches: pass")
         await pilot.press("space")
         await until_text(pilot, "Signed off by Ada")
         await pilot.press("down", "e")

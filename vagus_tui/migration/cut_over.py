@@ -30,6 +30,8 @@ from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.schema.mapping import WorkoutMapping
 from vagus_tui.schema.preferences import preferences_upsert
 
+KEPT_PREFERENCES = "vagus_migration.preferences_kept"
+
 
 def new_name(survey: Survey, base: str) -> str:
     """The name that a v1 table has after the cut-over."""
@@ -182,7 +184,7 @@ def settle_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
                 "settle-preferences",
                 Phase.SETTLE,
                 "quiet notification preferences for users who have none",
-                (missing_preferences(survey),),
+                (*noted_preferences(survey), missing_preferences(survey)),
                 undo=undo,
             )
         )
@@ -198,6 +200,18 @@ def settle_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
         )
     )
     return steps
+
+
+def noted_preferences(survey: Survey) -> list[str]:
+    """Where v1's table stays in place: what everybody had chosen, as a digest, before quiet rows are added."""
+    if survey.preferences != "jsonb":
+        return []
+    relation = qualified(survey.shape.schema, PREFERENCES)
+    return [
+        f"create table if not exists {KEPT_PREFERENCES} (user_id uuid primary key, digest text not null)",
+        f"truncate {KEPT_PREFERENCES}",
+        f"insert into {KEPT_PREFERENCES} select user_id, md5(preferences::text) from {relation}",
+    ]
 
 
 def missing_preferences(survey: Survey) -> str:

@@ -54,6 +54,7 @@ VERIFICATION: frozenset[str] = frozenset(
         "v2-constraints",
         "v2-indexes",
         "grants",
+        "preferences-intact",
         "sessions-linked",
         "row-proof",
         "rls-enforced",

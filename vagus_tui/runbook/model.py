@@ -85,6 +85,7 @@ class Item:
         evidence: the id of the check that fulfils it. With neither check nor job, a person signs it off.
         also: further checks that must pass with `evidence`.
         measured: checks that settle it where the server lets them see it; where it does not, a person signs it off.
+        beside: checks that measure the database's part of it; the app's part is for people to try and sign.
         job: the job of the wizard that fulfils it.
         guide: the section of the guide it comes from; empty when the guide has no such item.
         needs: ids of items, or of groups of items, that have to be done and make it done.
@@ -102,6 +103,7 @@ class Item:
     evidence: str | None = None
     also: tuple[str, ...] = ()
     measured: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     job: Job | None = None
     guide: str = ""
     needs: tuple[str, ...] = ()

@@ -208,6 +208,11 @@ def item_text(session: Session, item: Item) -> Content:
         if result is not None:
             words += f": {safe_str(result.measured)}"
         lines.append(Content.assemble((f"Check {check}: ", "$text-muted"), words))
+    if item.beside:
+        lines.append(Content.styled("The database's part; the app's is for people to try:", "$text-muted"))
+        for check in item.beside:
+            entry = check_entry(session, check)
+            lines.append(Content.assemble((MARKS[entry.status], STYLES[entry.status]), f" {check}: {entry.words}"))
     signed = session.now.sign_offs.get(item.id)
     if signed is not None:
         earlier = "" if standing_sign(session, item) is signed else " That was another migration: it does not count."

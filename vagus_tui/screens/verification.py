@@ -14,7 +14,7 @@ from vagus_tui.checks import access as people_access
 from vagus_tui.checks import performance
 from vagus_tui.checks.base import Check, Group
 from vagus_tui.checks.selftest import last_self_test
-from vagus_tui.checks.verification import access, cascade, catalog, rows, structure
+from vagus_tui.checks.verification import access, cascade, catalog, preferences, rows, structure
 from vagus_tui.events import CheckEvent, Event, Status
 from vagus_tui.journal.acceptance import count
 from vagus_tui.journal.state import State
@@ -36,7 +36,7 @@ from vagus_tui.widgets.views import ViewStrip
 SECTIONS: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("Every row arrived", rows.CHECKS),
     ("It hangs together", structure.CHECKS),
-    ("Nothing is missing around it", catalog.CHECKS),
+    ("Nothing is missing around it", (*catalog.CHECKS, *preferences.CHECKS)),
     ("Users see what they saw", (*access.CHECKS, *people_access.CHECKS)),
     ("Deleting deletes what belongs to it", cascade.CHECKS),
     ("Nobody waits longer than before", performance.CHECKS),

@@ -1,0 +1,130 @@
+"""Whether everybody's notification preferences are what they had: v1's, or quiet where v1 had none.
+
+v1's table may have a row per category, be (user_id, preferences) itself, or be missing; the run's record says which.
+The second kind stays in place, so that the migration notes a digest per user before it adds quiet rows.
+"""
+
+from __future__ import annotations
+
+from vagus_tui.checks.base import Check, Context, Group, Outcome
+from vagus_tui.checks.fault import changed_rows
+from vagus_tui.checks.verification.base import against_v1, relation
+from vagus_tui.database.identifiers import qualified
+from vagus_tui.events import Status
+from vagus_tui.journal import store
+from vagus_tui.migration.cut_over import KEPT_PREFERENCES
+from vagus_tui.migration.survey import Survey
+from vagus_tui.migration.undo import read_record
+from vagus_tui.schema.preferences import QUIET, chosen
+from vagus_tui.schema.v2 import PREFERENCES, USERS
+
+LISTED_USERS = 5
+_OLDEST = "select p.user_id from {table} p order by {order}p.user_id limit 1"
+
+
+def _users(number: int) -> str:
+    return f"{number:,} user{'' if number == 1 else 's'}"
+
+
+async def _migration(context: Context) -> tuple[store.Run, Survey] | None:
+    for run in reversed(await store.runs(context.connection)):
+        if run.kind == "migrate" and "survey" in run.catalog:
+            return run, read_record(run.catalog)
+    return None
+
+
+def _had(survey: Survey) -> str | None:
+    """The condition that a row `p` is what the user `u` had; None where v1's table is not there to tell."""
+    if survey.preferences == "none":
+        return f"p.preferences = {QUIET}"
+    if survey.preferences == "jsonb":
+        kept = f"(select md5(p.preferences::text) = k.digest from {KEPT_PREFERENCES} k where k.user_id = p.user_id)"
+        return f"coalesce({kept}, p.preferences = {QUIET})"
+    old = next((one.new for one in survey.renames if one.kind == "table" and one.old == PREFERENCES), None)
+    return None if old is None else f"p.preferences = {chosen(qualified(survey.shape.schema, old), 'p.user_id')}"
+
+
+@against_v1
+async def _preferences(context: Context) -> Outcome:
+    found = await _migration(context)
+    had = _had(found[1]) if found is not None else None
+    if found is None or had is None:
+        return Outcome(Status.SKIP, "–", "No record says which preferences v1 had.")
+    run, survey = found
+    connection = context.connection
+    columns = {
+        row["attname"]
+        for row in await connection.fetch(
+            "select attname::text from pg_attribute where attrelid = to_regclass($1) and attnum > 0 "
+            "and not attisdropped",
+            relation(PREFERENCES),
+        )
+    }
+    if not {"user_id", "preferences"} <= columns:
+        return Outcome(Status.FAIL, "no table", f"There is no {PREFERENCES} with a row per user any more.")
+    if survey.preferences == "jsonb" and not await connection.fetchval(
+        "select to_regclass($1) is not null", KEPT_PREFERENCES
+    ):
+        return Outcome(Status.SKIP, "–", "The migration did not note what users had chosen.")
+    own = "p.updated_at > $2::timestamptz" if "updated_at" in columns else "$2::timestamptz is null"
+    row = await connection.fetchrow(
+        f"""
+select count(*) filter (where how = 'lost') as lost, count(*) filter (where how = 'other') as other,
+  count(*) filter (where how = 'own') as own, count(*) filter (where how = 'same') as same,
+  (array_agg(id order by how, id) filter (where how in ('lost', 'other')))[1:{LISTED_USERS}] as ids
+from (select u.id::text as id, case when p.user_id is null then 'lost' when {had} then 'same'
+    when {own} then 'own' else 'other' end as how
+  from {USERS} u left join {relation(PREFERENCES)} p on p.user_id = u.id
+  where coalesce(u.created_at, '-infinity') < $1) d
+""",
+        run.started_at,
+        run.finished_at or run.started_at,
+    )
+    assert row is not None
+    told = [f"{_users(row['same'])} have the preferences that they had."]
+    if row["own"]:
+        told.append(f"{_users(row['own'])} changed theirs since the cut-over.")
+    if wrong := row["lost"] + row["other"]:
+        parts = []
+        if row["lost"]:
+            parts.append(f"{_users(row['lost'])} lost theirs")
+        if row["other"]:
+            parts.append(f"{_users(row['other'])} have others than in v1, and nothing says that they chose them")
+        return Outcome(Status.FAIL, wrong, f"{'; '.join(parts)}: {', '.join(row['ids'])}. {' '.join(told)}")
+    return Outcome(Status.PASS, 0, " ".join(told))
+
+
+def _first(context: Context) -> str:
+    """The user whose row has been left alone for the longest time."""
+    order = "p.updated_at, " if "updated_at" in (context.shape.preferences or {}) else ""
+    return _OLDEST.format(table=relation(PREFERENCES), order=order)
+
+
+CHECKS = (
+    Check(
+        id="preferences-intact",
+        group=Group.VERIFICATION,
+        title="Notification preferences",
+        why="Everybody has the choices that they had in v1, and whoever had none is opted in to nothing. What users "
+        "changed themselves since the cut-over is told apart by its time.",
+        expected="0",
+        probe=_preferences,
+        guide="Manual Verification Checklist · Data Integrity",
+        needs_v1=True,
+        faults=(
+            changed_rows(
+                "a user's preferences are gone",
+                lambda context: f"delete from {relation(PREFERENCES)} where user_id = ({_first(context)})",
+                PREFERENCES,
+            ),
+            changed_rows(
+                "a user was opted in",
+                lambda context: (
+                    f"update {relation(PREFERENCES)} set preferences = preferences || '{{\"planted\": true}}' "
+                    f"where user_id = ({_first(context)})"
+                ),
+                PREFERENCES,
+            ),
+        ),
+    ),
+)
