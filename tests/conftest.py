@@ -49,7 +49,9 @@ def server() -> Iterator[Server]:
             adopted = outside_loop(adopt(address))
         yield adopted
         return
-    embedded = outside_loop(EmbeddedServer.start(memory_folder(), settings={"autovacuum": "off"}))
+    embedded = outside_loop(
+        EmbeddedServer.start(memory_folder(), settings={"autovacuum": "off", "max_prepared_transactions": "4"})
+    )
     yield embedded
     embedded.stop_blocking()
 

@@ -185,7 +185,7 @@ def launch(put: Put, user: RunAs, data: Path | None) -> tuple[ServerProcess, str
         user.takes(place.data_dir)
         password = secrets.token_hex(12)
         initialise(place, password)
-        process.launch({"autovacuum": "off", "max_connections": "200"})
+        process.launch({"autovacuum": "off", "max_prepared_transactions": "4", "max_connections": "200"})
     except BaseException:
         process.stop()
         raise

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+_ENDS = (".", "?", ":", ";", "…")
+
+
+def sentence(text: str) -> str:
+    """The text with a full stop where it ends without one, as the server's messages do: another may follow it."""
+    text = text.rstrip()
+    return text if not text or text.rstrip("”\"')").endswith(_ENDS) else f"{text}."
+
+
+def sentences(*texts: str) -> str:
+    """Several of them, one after the other; empty ones are left out."""
+    return " ".join(sentence(text) for text in texts if text)
+
 
 class VagusError(Exception):
     """An error with the three things an operator needs to know.
 
     Args:
-        happened: what went wrong, in one sentence, free of secrets.
+        happened: what went wrong, in one sentence, free of secrets; the server's own words get their full stop.
         state: what state the database and the files are in because of it.
         next_step: what the operator can do about it.
     """
@@ -15,13 +28,13 @@ class VagusError(Exception):
     exit_status = 4
 
     def __init__(self, happened: str, *, state: str = "Nothing was changed.", next_step: str = "") -> None:
-        super().__init__(happened)
-        self.happened = happened
+        self.happened = sentence(happened)
+        super().__init__(self.happened)
         self.state = state
         self.next_step = next_step
 
     def __str__(self) -> str:
-        return " ".join(part for part in (self.happened, self.state, self.next_step) if part)
+        return sentences(self.happened, self.state, self.next_step)
 
 
 class ConfigurationError(VagusError):

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from vagus_tui.errors import VagusError
+from vagus_tui.errors import VagusError, sentences
 from vagus_tui.events import Event, ResultEvent
 
 Emit = Callable[[Event], None]
@@ -17,7 +17,7 @@ def failure(error: VagusError, **values: object) -> ResultEvent:
     state = values.get("state")
     return ResultEvent(
         ok=False,
-        message=f"{error.happened} {error.state}".strip(),
+        message=sentences(error.happened, error.state),
         next_step=error.next_step or None,
         exit_status=error.exit_status,
         state=str(state) if state is not None else None,

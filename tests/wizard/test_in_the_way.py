@@ -10,7 +10,9 @@ import pytest
 from tests.conftest import Connect
 from tests.databases import TestDatabase
 from tests.wizard.walk import LARGE, settings_for, until, until_text, walking, wizard
+from vagus_tui.checks.prerequisites import activity
 from vagus_tui.database.connection import Connection
+from vagus_tui.migration.blockers import blockers, describe
 from vagus_tui.migration.maintenance import read_maintenance
 from vagus_tui.screens.blockers import BlockersScreen
 
@@ -64,6 +66,46 @@ async def test_a_running_query_is_cancelled_and_its_session_stays(
     assert isinstance(task.exception(), asyncpg.QueryCanceledError)
     await other.execute("rollback")
     assert await other.fetchval("select 1") == 1
+
+
+async def test_a_prepared_transaction_is_named_and_rolled_back(
+    clean_database: TestDatabase, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no session, and never ends by itself: the cut-over, the checks and the screen say so by its name."""
+    other = await connect(clean_database.url)
+    if await other.fetchval("show max_prepared_transactions") == "0":
+        pytest.skip("this server takes no prepared transactions")
+    gid = f"{clean_database.name}: [/red] it's"
+    await other.execute("begin")
+    await other.execute("update exercises set notes = notes where sets > 99")
+    await other.execute(f"prepare transaction '{gid.replace(chr(39), chr(39) * 2)}'")
+    monkeypatch.setattr(activity, "LONG_WARN_SECONDS", 0.0)
+    try:
+        described = describe(await blockers(other, ["public.exercises"]))
+        assert described.startswith(f"prepared transaction {gid} (postgres, prepared, "), described
+        async with walking(settings_for(clean_database.url, backup_dir=tmp_path), size=LARGE) as pilot:
+            wizard(pilot).action_go("prerequisites")
+            await until(pilot, lambda: "long-transactions" in wizard(pilot).session.results)
+            found = wizard(pilot).session.results["long-transactions"]
+            for words in (
+                f"prepared transaction {gid} of postgres since",
+                "its owner or a superuser runs COMMIT PREPARED",
+            ):
+                assert words in (found.message or ""), found
+            wizard(pilot).action_go("migration")
+            await until_text(pilot, "m starts")
+            await pilot.press("b")
+            await until_text(
+                pilot, "1 transaction with a lock", "Prepared transaction", "commit prepared", "holds its locks"
+            )
+            await pilot.press("e")
+            await until_text(pilot, "ask its owner first")
+            await pilot.press("tab", "enter")
+            await until_text(pilot, "Nobody holds a lock on")
+        assert await other.fetchval("select count(*) from pg_prepared_xacts where gid = $1", gid) == 0
+    finally:
+        if await other.fetchval("select exists(select from pg_prepared_xacts where gid = $1)", gid):
+            await other.execute(f"rollback prepared '{gid.replace(chr(39), chr(39) * 2)}'")
 
 
 async def test_maintenance_by_hand(clean_database: TestDatabase, connect: Connect, tmp_path: Path) -> None:

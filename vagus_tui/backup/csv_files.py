@@ -256,7 +256,7 @@ async def import_csv(
             )
     except asyncpg.DataError as error:
         raise DamagedBackupError(
-            f"{path.name} cannot be read into {target}: {error.args[0] if error.args else error.sqlstate}.",
+            f"{path.name} cannot be read into {target}: {error.args[0] if error.args else error.sqlstate}",
             next_step="Use another backup, or make a new one.",
         ) from None
     return int(status.split()[-1])

@@ -112,7 +112,7 @@ async def make_backup(
         final = await asyncio.to_thread(folder.finish)
     except asyncpg.PostgresError as error:
         raise UndoneError(
-            f"The server refused: {error.args[0] if error.args else error.sqlstate}.",
+            f"The server refused: {error.args[0] if error.args else error.sqlstate}",
             state=REMOVED,
             next_step="Mend what it says, then make the backup again.",
         ) from None

@@ -1,4 +1,8 @@
-"""Who is in the way of a lock: sessions that hold anything on the tables, and how long they have."""
+"""Who is in the way of a lock: sessions that hold anything on the tables, and how long they have.
+
+A prepared transaction (PREPARE TRANSACTION) holds its locks without any session, over restarts too, until somebody
+ends it by its name.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,13 @@ from vagus_tui.database.connection import Connection
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """One session in the way. `seconds` is how long its transaction has been open."""
+    """One session in the way, or one prepared transaction.
+
+    Args:
+        pid: 0 for a prepared transaction.
+        seconds: how long its transaction has been open, or has been prepared.
+        gid: the name of a prepared transaction; "" for a session.
+    """
 
     pid: int
     user: str
@@ -19,6 +29,17 @@ class Blocker:
     state: str
     seconds: float
     query: str
+    gid: str = ""
+
+    @property
+    def key(self) -> str:
+        """What tells it from others."""
+        return f"prepared {self.gid}" if self.gid else str(self.pid)
+
+    @property
+    def title(self) -> str:
+        """What it is called in a sentence."""
+        return f"prepared transaction {self.gid}" if self.gid else f"PID {self.pid}"
 
     def to_dict(self) -> Mapping[str, Any]:
         """As plain data, for an event."""
@@ -26,31 +47,42 @@ class Blocker:
 
 
 _BLOCKERS = """
-select a.pid, coalesce(a.usename, '') as user, coalesce(a.application_name, '') as application,
-       coalesce(a.state, '') as state,
-       coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::double precision as seconds,
-       left(coalesce(a.query, ''), 500) as query
-from pg_stat_activity a
-where a.pid <> pg_backend_pid() and a.pid in (
-  select l.pid from pg_locks l
+with held as (
+  select l.pid, l.virtualtransaction from pg_locks l
   where l.granted and l.locktype = 'relation'
     and l.database = (select oid from pg_database where datname = current_database())
     and l.relation = any(select to_regclass(name)::oid from unnest($1::text[]) name))
-order by a.xact_start nulls last
+select a.pid, coalesce(a.usename, '') as user, coalesce(a.application_name, '') as application,
+       coalesce(a.state, '') as state,
+       coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::double precision as seconds,
+       left(coalesce(a.query, ''), 500) as query, '' as gid
+from pg_stat_activity a
+where a.pid <> pg_backend_pid() and a.pid in (select pid from held)
+union all
+select 0, p.owner::text, '', 'prepared',
+       extract(epoch from clock_timestamp() - p.prepared)::double precision,
+       format('commit prepared %L; or: rollback prepared %L;', p.gid, p.gid), p.gid
+from pg_prepared_xacts p
+where p.database = current_database()
+  and exists (
+  -- It keeps the virtual transaction that it had; after a restart it has one of no session.
+  select from held h join pg_locks x using (virtualtransaction)
+  where h.pid is null and x.pid is null and x.locktype = 'transactionid' and x.transactionid = p.transaction)
+order by seconds desc
 """
 
 
 async def blockers(connection: Connection, relations: list[str]) -> list[Blocker]:
-    """The sessions that hold a lock on any of the tables, the oldest transaction first."""
+    """Who holds a lock on any of the tables, the oldest transaction first."""
     return [Blocker(**dict(row)) for row in await connection.fetch(_BLOCKERS, relations)]
 
 
 def describe(found: list[Blocker]) -> str:
-    """The first few in one line: PID, who, since when."""
+    """The first few in one line: PID or name, who, since when."""
     if not found:
         return "nobody any more"
     parts = [
-        f"PID {blocker.pid} ({blocker.application or blocker.user or 'unnamed'}, {blocker.state}, "
+        f"{blocker.title} ({blocker.application or blocker.user or 'unnamed'}, {blocker.state}, "
         f"{blocker.seconds:.0f} s)"
         for blocker in found[:3]
     ]

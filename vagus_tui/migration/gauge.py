@@ -46,6 +46,10 @@ WITHOUT_HOLD = (*UNTIL_HOLD, Phase.CUT_OVER, Phase.SETTLE)
 RATE_SECONDS = 5.0
 
 
+LEAST_SHARE = 0.01
+"""So much of the whole has to be done before it is said how much longer it takes."""
+
+
 def weight(step: PlanStep, all_rows: int = 0) -> float:
     """What a step costs, in seconds of the machine that the costs were measured on."""
     rows = step.rows or 0
@@ -155,10 +159,11 @@ class Gauge:
     @property
     def seconds_left(self) -> float | None:
         """How much longer, at this run's own speed; None while that cannot be said."""
-        gone = self._done_weight() - self._inherited
-        if self._worked < 1 or gone <= 0:
+        gone, whole = self._done_weight() - self._inherited, sum(self.weights.values())
+        # The first short steps say nothing, and waiting for their locks less than that.
+        if self._worked < 1 or gone < LEAST_SHARE * whole:
             return None
-        return max(0.0, sum(self.weights.values()) - self._done_weight()) * self._worked / gone
+        return max(0.0, whole - self._done_weight()) * self._worked / gone
 
     def rows(self) -> tuple[int, int]:
         """Rows done of rows known, in the phase under way: written in the build, compared in the proof."""

@@ -10,7 +10,7 @@ import asyncpg
 
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database, is_lost
-from vagus_tui.errors import CancelledByOperatorError, VagusError
+from vagus_tui.errors import CancelledByOperatorError, VagusError, sentences
 from vagus_tui.events import Event, NoteEvent, ResultEvent
 from vagus_tui.jobs import Emit, failure, streamed
 from vagus_tui.journal import store
@@ -101,7 +101,7 @@ async def _to_the_end(run: MigrationRun, holding: bool) -> ResultEvent:
                 raise
             # The operator sees who was in the way and decides again.
             run.control.take_back()
-            run.emit(NoteEvent(level="warning", message=f"{error.happened} {error.state} Holding again."))
+            run.emit(NoteEvent(level="warning", message=sentences(error.happened, error.state, "Holding again.")))
     await settle(run.main, run.emit)
     return ResultEvent(
         ok=True,

@@ -23,11 +23,20 @@ FIXABLE = (State.V1, State.V1_RENAMED, State.ROLLED_BACK)
 """While v2 is being built or is in place, a change to v1's rows would not reach it or would come as a surprise."""
 
 _BLOCKERS = """
-select distinct a.pid, coalesce(a.usename, '–')::text as usename, coalesce(a.application_name, '') as application
-from pg_locks l join pg_stat_activity a on a.pid = l.pid
-where l.locktype = 'relation' and l.granted and l.pid <> pg_backend_pid()
-  and l.relation = any(select t::regclass from unnest($1::text[]) t)
-  and l.mode not in ('AccessShareLock', 'RowShareLock')
+with held as (
+  select l.pid, l.virtualtransaction from pg_locks l
+  where l.locktype = 'relation' and l.granted and l.pid is distinct from pg_backend_pid()
+    and l.database = (select oid from pg_database where datname = current_database())
+    and l.relation = any(select t::regclass from unnest($1::text[]) t)
+    and l.mode not in ('AccessShareLock', 'RowShareLock'))
+select format('PID %s (%s)', a.pid, concat_ws(' ', coalesce(a.usename, '–'), nullif(a.application_name, ''))) as who
+from pg_stat_activity a where a.pid in (select pid from held)
+union all
+select format('prepared transaction %s (%s)', p.gid, p.owner) from pg_prepared_xacts p
+where p.database = current_database() and exists (
+  -- It keeps the virtual transaction that it had; after a restart it has one of no session.
+  select from held h join pg_locks x using (virtualtransaction)
+  where h.pid is null and x.pid is null and x.locktype = 'transactionid' and x.transactionid = p.transaction)
 order by 1
 """
 
@@ -96,12 +105,12 @@ async def in_locked_transaction(
             if connection.is_closed():
                 raise
             raise UndoneError(
-                f"The server refused it: {error.args[0] if error.args else error.sqlstate}.",
+                f"The server refused it: {error.args[0] if error.args else error.sqlstate}",
                 state="Everything was undone.",
                 next_step="See who owns the tables and what hangs on them.",
             ) from error
     holders = await connection.fetch(_BLOCKERS, list(tables))
-    who = ", ".join(f"PID {row['pid']} ({row['usename']} {row['application']})".strip() for row in holders[:5])
+    who = ", ".join(row["who"] for row in holders[:5])
     raise RefusedError(
         f"The tables are in use and were not to be had in {patience.attempts} tries. {who and f'In the way: {who}.'}",
         next_step="Wait for their end, then try again.",

@@ -1,4 +1,4 @@
-"""Sessions in the way: who holds locks on the workout tables, and cancelling one of them by its id.
+"""Who is in the way: who holds locks on the workout tables, and cancelling one of them by its id or name.
 
 Never by the text of a query: that can hit the wrong session, or one's own (guide, Migration Script Fails Midway).
 """
@@ -11,11 +11,11 @@ from vagus_tui.checks.base import Context
 from vagus_tui.errors import RefusedError
 from vagus_tui.migration.blockers import Blocker, blockers
 from vagus_tui.schema import v1, v2
-from vagus_tui.schema.identifiers import qualified
+from vagus_tui.schema.identifiers import literal, qualified
 
 
 async def in_the_way(context: Context) -> list[Blocker]:
-    """Sessions that hold a lock on any workout table, v1's or v2's, the oldest transaction first."""
+    """Who holds a lock on any workout table, v1's or v2's: sessions and prepared transactions, the oldest first."""
     names = {*v1.TABLES, *v2.TABLES}
     if context.state.shape is not None:
         names |= {table.name for table in context.state.shape.tables.values()}
@@ -25,14 +25,17 @@ async def in_the_way(context: Context) -> list[Blocker]:
 async def cancel(context: Context, blocker: Blocker, *, end: bool = False) -> bool:
     """Cancel what one session runs now, or end it; True when the server has told it to.
 
-    The session must still be the one that was shown: ids are used again.
+    The session must still be the one that was shown: ids are used again. A prepared transaction is rolled back.
 
     Raises:
-        RefusedError: it is gone or another by now, or belongs to a superuser.
+        RefusedError: it is gone or another by now, or belongs to a superuser, or to another role.
     """
-    now = next((one for one in await in_the_way(context) if one.pid == blocker.pid), None)
+    now = next((one for one in await in_the_way(context) if one.key == blocker.key), None)
     if now is None or (now.user, now.application) != (blocker.user, blocker.application):
-        raise RefusedError(f"The session with PID {blocker.pid} is no longer in the way.", next_step="Look again.")
+        raise RefusedError(f"{_capital(blocker.title)} is no longer in the way.", next_step="Look again.")
+    if now.gid:
+        await _roll_back_prepared(context, now)
+        return True
     try:
         # A session that is idle in a transaction runs nothing that could be cancelled: it is ended instead.
         function = "pg_terminate_backend" if end or now.state.startswith("idle") else "pg_cancel_backend"
@@ -42,3 +45,20 @@ async def cancel(context: Context, blocker: Blocker, *, end: bool = False) -> bo
             f"PID {blocker.pid} belongs to a superuser, and only one of those may stop it.",
             next_step="Wait for it, or ask the provider's support.",
         ) from None
+
+
+async def _roll_back_prepared(context: Context, blocker: Blocker) -> None:
+    statement = f"rollback prepared {literal(blocker.gid).strip()}"
+    try:
+        await context.connection.execute(statement)
+    except asyncpg.InsufficientPrivilegeError:
+        raise RefusedError(
+            f"{_capital(blocker.title)} belongs to {blocker.user}: only that role or a superuser may end it.",
+            next_step=f"Let {blocker.user} run, in this database: {blocker.query}",
+        ) from None
+    except asyncpg.UndefinedObjectError:
+        raise RefusedError(f"{_capital(blocker.title)} is no longer there.", next_step="Look again.") from None
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

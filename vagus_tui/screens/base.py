@@ -37,7 +37,7 @@ from textual.content import Content
 from textual.screen import ModalScreen, Screen
 from textual.worker import Worker
 
-from vagus_tui.errors import VagusError
+from vagus_tui.errors import VagusError, sentence
 from vagus_tui.events import Event
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.dialogs import ConfirmDialog, MessageDialog, TypedConfirmDialog
@@ -66,7 +66,7 @@ def error_text(error: BaseException) -> Content:
     if isinstance(error, asyncpg.PostgresError):
         said = str(error.args[0]) if error.args else type(error).__name__
         return safe_block(
-            f"The server said: {said}\n\nThe statement was undone by the server.\n\n"
+            f"{sentence(f'The server said: {said}')}\n\nThe statement was undone by the server.\n\n"
             "The overview shows the state as it is now."
         )
     return safe_block(

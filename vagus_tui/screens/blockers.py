@@ -1,4 +1,4 @@
-"""Who is in the way: sessions that hold a lock on the workout tables, looked at again every second."""
+"""Who is in the way: whoever holds a lock on the workout tables, looked at again every second."""
 
 from __future__ import annotations
 
@@ -34,6 +34,16 @@ COLUMNS = (
 )
 
 
+_PREPARED = (
+    "It has no session, and never ends by itself: it holds its locks, over restarts too, until somebody ends it by its "
+    "name. Ask its owner whether it is to be committed. e rolls it back, where you may."
+)
+
+
+def _prepared_facts(one: Blocker) -> str:
+    return f"Prepared transaction {one.gid} · owner {one.user}\nPrepared {clock(one.seconds)} ago · {one.query}"
+
+
 class BlockersScreen(WizardScreen):
     """The sessions, the longest transaction first; each can be cancelled or ended after a question."""
 
@@ -47,6 +57,7 @@ class BlockersScreen(WizardScreen):
     def __init__(self) -> None:
         super().__init__()
         self.found: tuple[Blocker, ...] = ()
+        self._prepared = False
 
     def compose(self) -> ComposeResult:
         """The table, and below or beside it the one under the cursor."""
@@ -64,8 +75,10 @@ class BlockersScreen(WizardScreen):
         self.set_interval(INTERVAL_SECONDS, self._look)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The acts need somebody to act on."""
-        return bool(self.found) if action in ("cancel_query", "end_session") else True
+        """The acts need somebody to act on; a prepared transaction runs nothing that could be cancelled."""
+        if action == "cancel_query":
+            return self.selected is not None and not self.selected.gid
+        return bool(self.found) if action == "end_session" else True
 
     def _look(self) -> None:
         if self.is_current:
@@ -78,28 +91,48 @@ class BlockersScreen(WizardScreen):
         self.found = tuple(one for one in everybody if not one.application.startswith(APPLICATION_NAME))
         self.query_one("#blockers", Rows).set_rows(
             [
-                Row(str(one.pid), (str(one.pid), one.application or one.user, one.state, clock(one.seconds), one.query))
+                Row(
+                    one.key,
+                    (
+                        "–" if one.gid else str(one.pid),
+                        one.gid or one.application or one.user,
+                        one.state,
+                        clock(one.seconds),
+                        one.query,
+                    ),
+                )
                 for one in self.found
             ]
         )
-        summary = f"{plural(len(self.found), 'session')} with a lock on the workout tables" if self.found else "nobody"
+        summary = (
+            f"{plural(len(self.found), self._what())} with a lock on the workout tables" if self.found else "nobody"
+        )
         self.query_one(TitleLine).set_summary(summary)
         self._explain()
         if had != bool(self.found):
             self.refresh_bindings()
 
+    def _what(self) -> str:
+        return "transaction" if any(one.gid for one in self.found) else "session"
+
     @property
     def selected(self) -> Blocker | None:
         """The session under the cursor."""
         key = self.query_one("#blockers", Rows).selected
-        return next((one for one in self.found if str(one.pid) == key), None)
+        return next((one for one in self.found if one.key == key), None)
 
     @on(DataTable.RowHighlighted, "#blockers")
     def _explain(self) -> None:
         one = self.selected
+        if (kind := bool(one and one.gid)) != self._prepared:
+            self._prepared = kind
+            self.refresh_bindings()
         panel = self.query_one("#blocker-detail", DetailPanel)
         if one is None:
             panel.show(Content("Nobody holds a lock on the workout tables: the cut-over would get its own at once."))
+            return
+        if one.gid:
+            panel.show(Content("\n\n").join((safe_block(_prepared_facts(one), "bold"), safe_block(_PREPARED))))
             return
         facts = (
             f"PID {one.pid} · user {one.user or 'unnamed'} · {one.application or 'no application name'}\n"
@@ -118,7 +151,7 @@ class BlockersScreen(WizardScreen):
     async def _stop(self, one: Blocker | None, *, end: bool) -> None:
         if one is None:
             return
-        who = safe_str(one.application or one.user or "unnamed", limit=60)
+        who = safe_str(one.gid or one.application or one.user or "unnamed", limit=60)
         idle = one.state.startswith("idle")
         words = "is ended; the server rolls its transaction back, and its client has to connect again"
         if not end and not idle:
@@ -126,6 +159,9 @@ class BlockersScreen(WizardScreen):
         elif not end:
             words = f"runs nothing that could be cancelled, so it {words}"
         title = f"End PID {one.pid}" if end or idle else f"Cancel what PID {one.pid} runs"
+        if one.gid:
+            title = "Roll the prepared transaction back"
+            words = "is rolled back: what its application had promised to commit is lost, so ask its owner first"
         body = f"{who}, {one.state or 'at work'}, {clock(one.seconds)}: it {words}.\n\n{safe_str(one.query, limit=400)}"
         if self.session.production:
             sure = await self.confirm_destructive(title, safe_block(body), yes=title)
@@ -134,7 +170,7 @@ class BlockersScreen(WizardScreen):
         if sure:
             async with self.session.context("stop a session") as context:
                 await cancel(context, one, end=end)
-            self.notify(f"PID {one.pid} was told to stop.", markup=False)
+            self.notify("It was rolled back." if one.gid else f"PID {one.pid} was told to stop.", markup=False)
 
     def action_back(self) -> None:
         """Back to the migration."""

@@ -134,7 +134,8 @@ class MigrationScreen(MigrationActs):
         if action in ("resume", "abandon"):
             return self.interrupted and not busy
         if action in ("sql", "all_sql", "pointing", "gates"):
-            return self.plan is not None and self.plannable and not self.running
+            # What has just ended is shown, not the plan; then who was in the way is closer at hand.
+            return self.plan is not None and self.plannable and not self.running and not self._just_ended()
         return True
 
     # Showing it

@@ -64,7 +64,7 @@ class TroubleshootingScreen(StepScreen):
     def __init__(self) -> None:
         super().__init__()
         self.found: dict[str, Finding] = {}
-        self.blockers: dict[int, Blocker] = {}
+        self.blockers: dict[str, Blocker] = {}
         self.applied: list[Applied] = []
         self.looked = False
 
@@ -213,7 +213,7 @@ class TroubleshootingScreen(StepScreen):
 
     async def _look(self) -> None:
         async with self.session.context("diagnosis", statement_timeout="60000") as context:
-            self.blockers = {blocker.pid: blocker for blocker in await in_the_way(context) if blocker.seconds > 1}
+            self.blockers = {blocker.key: blocker for blocker in await in_the_way(context) if blocker.seconds > 1}
             self.applied = await applied_repairs(context.connection)
             if context.state.state is State.MIGRATED:
                 for issue in ISSUES:
@@ -308,4 +308,4 @@ class TroubleshootingScreen(StepScreen):
 
 def _described(blocker: Blocker) -> str:
     who = safe_str(blocker.application or blocker.user or "unnamed", limit=40)
-    return f"PID {blocker.pid} ({who}, {safe_str(blocker.state, limit=30)}, {blocker.seconds:.0f} s)"
+    return f"{safe_str(blocker.title, limit=80)} ({who}, {safe_str(blocker.state, limit=30)}, {blocker.seconds:.0f} s)"

@@ -22,6 +22,7 @@ from vagus_tui.widgets.text import fitted
 SAMPLE_SECONDS = 0.5
 SAMPLES = 40
 NOTES_SHOWN = 3
+LONGEST_NOTE = 400
 STEPS_SHOWN = 8
 TOOK_WIDTH = 8
 WIDE = 76
@@ -176,7 +177,10 @@ class JobView(VerticalScroll):
             lines.extend(self._phase(line, width))
         if self.job is not None and self.job.notes:
             lines.append(Content(""))
-            lines.extend(self._note(note, width) for note in list(self.job.notes)[-NOTES_SHOWN:])
+            *earlier, last = list(self.job.notes)[-NOTES_SHOWN:]
+            lines.extend(self._note(note, width) for note in earlier)
+            # Who is in the way stands at its end: the last one is shown whole.
+            lines.append(self._note(last, max(width, LONGEST_NOTE)))
         self.query_one("#job-text", Static).update(Content("\n").join(lines))
 
     def _overall(self, width: int) -> list[Content]:

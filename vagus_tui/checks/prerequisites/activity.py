@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncpg
+
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.database.connection import APPLICATION_NAME
 from vagus_tui.events import Status
@@ -51,8 +53,9 @@ select pid, usename, application, client, state, since, seconds, query from (
     extract(epoch from clock_timestamp() - a.xact_start)::float8 as seconds, a.query
   {_OTHERS.strip()} and a.xact_start is not null
   union all
-  select 0, p.owner::text, 'prepared transaction', p.gid, 'prepared', p.prepared,
-    extract(epoch from clock_timestamp() - p.prepared)::float8, 'rollback prepared ' || quote_literal(p.gid)
+  select 0, p.owner::text, '', p.gid, 'prepared', p.prepared,
+    extract(epoch from clock_timestamp() - p.prepared)::float8,
+    format('commit prepared %L; or: rollback prepared %L;', p.gid, p.gid)
   from pg_prepared_xacts p where p.database = current_database()
 ) as open_transactions
 """
@@ -115,18 +118,27 @@ async def _waiting(context: Context, query: str, warn: float, fail: float, what:
     if not rows:
         return Outcome(Status.WARN, "not all visible", unseen) if hidden else Outcome(Status.PASS, 0)
     longest = rows[0]["seconds"]
-    listed = "; ".join(
-        f"PID {row['pid']} {row['usename']} {row['application']}".strip()
-        + f" from {row['client']} since {row['since']:%H:%M:%S} ({span(row['seconds'])})"
-        for row in rows[:3]
-    )
+    prepared = _PREPARED if any(row["state"] == "prepared" for row in rows) else ""
+    listed = "; ".join(f"{_who(row)} since {row['since']:%H:%M:%S} ({span(row['seconds'])})" for row in rows[:3])
     more = f"; and {len(rows) - 3} more" if len(rows) > 3 else ""
     return Outcome(
         Status.FAIL if longest >= fail else Status.WARN,
         len(rows),
-        f"{what}: {listed}{more}. Wait for their end, or have them ended. {unseen}".rstrip(),
+        f"{what}: {listed}{more}. Wait for their end, or have them ended. {prepared}{unseen}".rstrip(),
         rows=len(rows),
     )
+
+
+_PREPARED = (
+    "A prepared transaction never ends by itself: its owner or a superuser runs COMMIT PREPARED or ROLLBACK PREPARED "
+    "with its name, in this database. "
+)
+
+
+def _who(row: asyncpg.Record) -> str:
+    if row["state"] == "prepared":
+        return f"prepared transaction {row['client']} of {row['usename']}"
+    return f"PID {row['pid']} {row['usename']} {row['application']}".strip() + f" from {row['client']}"
 
 
 async def _long_transactions(context: Context) -> Outcome:

@@ -7,7 +7,7 @@ import asyncio
 from vagus_tui.backup.remote import open_remote
 from vagus_tui.backup.upload import probe_target
 from vagus_tui.checks.base import Check, Context, Group, Outcome
-from vagus_tui.errors import VagusError
+from vagus_tui.errors import VagusError, sentences
 from vagus_tui.events import Status
 
 PATIENCE_SECONDS = 10
@@ -24,7 +24,7 @@ async def _upload_target(context: Context) -> Outcome:
         async with asyncio.timeout(2 * PATIENCE_SECONDS):
             await probe_target(remote)
     except VagusError as error:
-        return Outcome(Status.FAIL, "not usable", " ".join(filter(None, (error.happened, error.next_step))))
+        return Outcome(Status.FAIL, "not usable", sentences(error.happened, error.next_step))
     except TimeoutError:
         return Outcome(Status.FAIL, "no answer", f"{remote.address()} did not answer within {2 * PATIENCE_SECONDS} s.")
     return Outcome(

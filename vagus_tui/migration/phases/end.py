@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import asyncpg
 
 from vagus_tui.database.connection import is_lost
-from vagus_tui.errors import ConnectionLostError, RefusedError, UndoneError, VagusError
+from vagus_tui.errors import ConnectionLostError, RefusedError, UndoneError, VagusError, sentences
 from vagus_tui.journal import store
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration import maintenance
@@ -41,7 +41,7 @@ async def give_up(run: MigrationRun, status: str, error: VagusError | None) -> N
     except Exception as trouble:
         why = trouble.happened if isinstance(trouble, VagusError) else str(trouble)
         raise NotUndoneError(
-            f"{error.happened if error else 'It was stopped.'} Undoing it did not succeed: {why}",
+            sentences(error.happened if error else "It was stopped.", f"Undoing it did not succeed: {why}"),
             state="v1 is in place and in use; what was built beside it, and our triggers, are still there.",
             next_step="vagus-tui status shows it: start migrate again to go on, or clean up in the wizard.",
         ) from trouble
@@ -62,7 +62,10 @@ async def failed(run: MigrationRun, error: Exception) -> VagusError:
     """What a failure means: undone where the database can still be reached, left for a resume where not."""
     if is_lost(error) or run.main.is_closed():
         return await _lost(run)
-    message = error.happened if isinstance(error, VagusError) else f"The server said: {error}{await _cause(run)}"
+    if isinstance(error, VagusError):
+        message = error.happened
+    else:
+        message = sentences(f"The server said: {error}", await _cause(run))
     after = await read_state(run.main)
     if after.state is State.MIGRATED:
         return VagusError(
@@ -84,7 +87,7 @@ async def _cause(run: MigrationRun) -> str:
         changes = await changes_since(run.main, run.made.survey, run.made.ddl)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
         return ""
-    return f" v1 has changed since the plan was made: {in_words(changes)}." if changes else ""
+    return f"v1 has changed since the plan was made: {in_words(changes)}." if changes else ""
 
 
 async def _lost(run: MigrationRun) -> ConnectionLostError:
