@@ -48,7 +48,8 @@ async def everything(conn: Connection) -> dict[str, dict[str, Any]]:
     found |= {f"reports {kind}": names for kind, names in (await catalog_fingerprint(conn, "reports")).items()}
     rows = await conn.fetch(
         "select s.stxname as key, c.relname, s.stxkind::text, s.stxkeys::text from pg_statistic_ext s "
-        "join pg_class c on c.oid = s.stxrelid"
+        "join pg_class c on c.oid = s.stxrelid "
+        "where s.stxnamespace in ('public'::regnamespace, 'reports'::regnamespace)"
     )
     found["statistics"] = {row["key"]: tuple(row.values())[1:] for row in rows}
     rows = await conn.fetch(
@@ -131,8 +132,11 @@ async def test_all_of_it_follows_and_all_of_it_comes_back(surrounded: TestDataba
 OF_TOTALS = """
 select a.attname, a.attacl::text, a.attstattarget, col_description(a.attrelid, a.attnum) from pg_attribute a
 where a.attrelid = 'reports.totals'::regclass and a.attnum > 0 union all
-select x.indexrelid::regclass::text, '', 0, obj_description(x.indexrelid, 'pg_class') from pg_index x
-where x.indrelid = 'reports.totals'::regclass order by 1
+select x.indexrelid::regclass::text, x.indisclustered::text, t.attstattarget, obj_description(x.indexrelid, 'pg_class')
+from pg_index x join pg_attribute t on t.attrelid = x.indexrelid and t.attnum = 1
+where x.indrelid = 'reports.totals'::regclass union all
+select pg_get_statisticsobjdef(s.oid), '', 0, '' from pg_statistic_ext s
+where s.stxrelid = 'reports.totals'::regclass order by 1
 """
 """What hangs on a materialized view besides its rows."""
 

@@ -69,6 +69,12 @@ select c.oid, n.nspname as schema, c.relname as name, c.relkind::text as relkind
                     and g.privilege_type in ('INSERT', 'UPDATE', 'DELETE')) as written,
        array(select pg_get_indexdef(i.indexrelid) from pg_index i where i.indrelid = c.oid order by i.indexrelid)
          as indexes,
+       -- Name and definition by turns; those of another owner stay where they are.
+       array(select part.text from pg_statistic_ext s join pg_namespace sn on sn.oid = s.stxnamespace
+             cross join lateral (values (1, quote_ident(sn.nspname)), (2, quote_ident(s.stxname)),
+               (3, pg_get_statisticsobjdef(s.oid))) part(place, text)
+             where s.stxrelid = c.oid and c.relkind = 'm' and pg_has_role(s.stxowner, 'usage')
+             order by s.oid, part.place) as statistics,
        exists(select from pg_index i where i.indrelid = c.oid and i.indisunique and i.indisvalid
               and i.indpred is null and i.indexprs is null) as keyed,
        obj_description(c.oid, 'pg_class') as comment

@@ -137,6 +137,7 @@ class _Reader:
                         *(("table", self.bases[table]) for table in row["tables"]),
                         *(("materialized", name) for name in row["materialized"]),
                         *(("index", text) for text in row["indexes"]),
+                        *(("statistics", text) for text in row["statistics"]),
                         *((("comment", row["comment"]),) if row["comment"] else ()),
                     ),
                     **self._whose(row),

@@ -22,7 +22,7 @@ from vagus_tui.schema.ddl import V2Ddl, coach_has_status
 from vagus_tui.schema.identifiers import literal
 from vagus_tui.schema.v1 import Column, NotV1, V1Shape, recognise
 
-_PASSING = ("populated", "comment", "index", "keyed")
+_PASSING = ("populated", "comment", "index", "keyed", "statistics")
 """Facts about materialized views that need no other plan."""
 
 SHOWN = 5

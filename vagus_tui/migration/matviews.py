@@ -6,6 +6,8 @@ rollback. So nobody ever finds one empty, and the cut-over fills none.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from vagus_tui.database.dependent_reader import COMPAT, KEPT
 from vagus_tui.database.dependents import Dependent, Fate, Kind
 from vagus_tui.migration.binding import foreign_bases, in_path, translated
@@ -87,25 +89,81 @@ def _same_rights(old: str, new: str) -> list[str]:
 
 
 def _same_notes(old: str, new: str) -> str:
-    """Give the new one the old one's comments on columns and indexes, and what is kept of a column's statistics."""
+    """Give the new one the old one's comments on columns and indexes, how its columns and indexes are stored and
+    looked at, and by which index it was clustered.
+    """
     here = f"{literal(old).strip()}::regclass"
     block = (
         "declare n record;\nbegin\n"
-        "for n in select t.attname, t.attstattarget, col_description(t.attrelid, t.attnum) as said\n"
-        f"  from pg_attribute t where t.attrelid = {here} and t.attnum > 0 and not t.attisdropped loop\n"
+        "for n in select t.attname, t.attstattarget, col_description(t.attrelid, t.attnum) as said,\n"
+        "    case t.attstorage when 'p' then 'plain' when 'e' then 'external' when 'm' then 'main'\n"
+        "      else 'extended' end as storage, t.attstorage <> y.typstorage as stored_otherwise\n"
+        f"  from pg_attribute t join pg_type y on y.oid = t.atttypid where t.attrelid = {here}\n"
+        "    and t.attnum > 0 and not t.attisdropped loop\n"
         "  if n.said is not null then\n"
         f"    execute format('comment on column %s.%I is %L', {literal(new)}, n.attname, n.said);\n  end if;\n"
         "  if n.attstattarget >= 0 then\n"
         "    execute format('alter materialized view %s alter column %I set statistics %s',\n"
-        f"      {literal(new)}, n.attname, n.attstattarget);\n  end if;\nend loop;\n"
-        "for n in select i.relname, obj_description(i.oid, 'pg_class') as said from pg_index x\n"
+        f"      {literal(new)}, n.attname, n.attstattarget);\n  end if;\n"
+        "  if n.stored_otherwise then\n"
+        "    execute format('alter materialized view %s alter column %I set storage %s',\n"
+        f"      {literal(new)}, n.attname, n.storage);\n  end if;\nend loop;\n"
+        "for n in select i.relname, obj_description(i.oid, 'pg_class') as said, x.indisclustered from pg_index x\n"
         f"  join pg_class i on i.oid = x.indexrelid where x.indrelid = {here} loop\n"
         "  if n.said is not null then\n"
         "    execute format('comment on index %I.%I is %L', (select nspname from pg_namespace where oid = (select\n"
         f"      relnamespace from pg_class where oid = {literal(new)}::regclass)), n.relname, n.said);\n"
-        "  end if;\nend loop;\nend"
+        "  end if;\n"
+        "  if n.indisclustered then\n"
+        f"    execute format('alter materialized view %s cluster on %I', {literal(new)}, n.relname);\n"
+        "  end if;\nend loop;\n"
+        # An index on an expression looks as closely at it as it was told to.
+        "for n in select i.relname, t.attnum, t.attstattarget from pg_index x join pg_class i on i.oid = x.indexrelid\n"
+        f"  join pg_attribute t on t.attrelid = i.oid where x.indrelid = {here} and t.attstattarget >= 0 loop\n"
+        "  execute format('alter index %I.%I alter column %s set statistics %s', (select nspname from pg_namespace\n"
+        f"    where oid = (select relnamespace from pg_class where oid = {literal(new)}::regclass)),\n"
+        "    n.relname, n.attnum, n.attstattarget);\nend loop;\nend"
     )
     return f"do {literal(block)}"
+
+
+def _statistics(view: Dependent) -> Iterator[tuple[str, str, str]]:
+    """Schema, name and definition of what the planner was told to find out about several columns at once."""
+    facts = iter(view.all("statistics"))
+    return zip(facts, facts, facts, strict=True)
+
+
+def _statistics_moved(view: Dependent, schema: str) -> list[str]:
+    """Put the statistics objects of a view that is put away into that view's schema, under names of their own."""
+    statements = []
+    for home, name, _ in _statistics(view):
+        staged = quote(_beside(home, name))
+        statements += [
+            f"alter statistics {home}.{name} rename to {staged}",
+            f"alter statistics {home}.{staged} set schema {quote(schema)}",
+        ]
+    return statements
+
+
+def _statistics_back(view: Dependent, schema: str) -> list[str]:
+    statements = []
+    for home, name, _ in _statistics(view):
+        staged = quote(_beside(home, name))
+        statements += [
+            f"alter statistics {quote(schema)}.{staged} set schema {home}",
+            f"alter statistics {home}.{staged} rename to {name}",
+        ]
+    return statements
+
+
+def _statistics_made(survey: Survey, view: Dependent) -> list[str]:
+    """Make them for the view that has its name now; the next look at it fills them."""
+    path = f"{quote(survey.shape.schema)}, pg_temp"
+    return [statement for *_, definition in _statistics(view) for statement in in_path(path, definition)]
+
+
+def _beside(home: str, name: str) -> str:
+    return f"{home}.{name}".replace('"', "")[:60]
 
 
 def swap_statements(survey: Survey) -> list[str]:
@@ -114,10 +172,12 @@ def swap_statements(survey: Survey) -> list[str]:
     for view in rebuilt(survey):
         here, staged = qualified(view.schema, view.name), _staged(view)
         statements += [
+            *_statistics_moved(view, KEPT),
             f"alter materialized view {here} rename to {quote(staged)}",
             f"alter materialized view {qualified(view.schema, staged)} set schema {quote(KEPT)}",
             f"alter materialized view {qualified(COMPAT, staged)} rename to {quote(view.name)}",
             f"alter materialized view {qualified(COMPAT, view.name)} set schema {quote(view.schema)}",
+            *_statistics_made(survey, view),
         ]
     return statements
 
@@ -128,10 +188,12 @@ def restore_statements(survey: Survey, archive: str) -> list[str]:
     for view in rebuilt(survey):
         here, staged = qualified(view.schema, view.name), _staged(view)
         statements += [
+            *_statistics_moved(view, archive),
             f"alter materialized view {here} rename to {quote(staged)}",
             f"alter materialized view {qualified(view.schema, staged)} set schema {quote(archive)}",
             f"alter materialized view {qualified(KEPT, staged)} set schema {quote(view.schema)}",
             f"alter materialized view {qualified(view.schema, staged)} rename to {quote(view.name)}",
+            *_statistics_back(view, KEPT),
         ]
     return statements
 
@@ -142,11 +204,13 @@ def remade_statements(survey: Survey, archive: str) -> list[str]:
     for view in rebuilt(survey):
         here, staged = qualified(view.schema, view.name), _staged(view)
         statements += [
+            *_statistics_moved(view, archive),
             f"alter materialized view {here} rename to {quote(staged)}",
             f"alter materialized view {qualified(view.schema, staged)} set schema {quote(archive)}",
         ]
         like = qualified(archive, staged)
         statements += _made(survey, view, here, view.definition, survey.shape.schema, filled=False, like=like)
+        statements += _statistics_made(survey, view)
     return statements
 
 
