@@ -418,7 +418,9 @@ async def test_clock(clean_database: TestDatabase, monkeypatch: pytest.MonkeyPat
     assert (await measured("clock", clean_database)).status is Status.PASS
     for apart, status in ((20, Status.WARN), (-20, Status.WARN), (300, Status.FAIL)):
         monkeypatch.setattr(server_checks, "now", lambda apart=apart: datetime.now(UTC) + timedelta(seconds=apart))
-        assert (await measured("clock", clean_database)).status is status
+        event = await measured("clock", clean_database)
+        assert event.status is status
+        assert ("ahead of" if apart > 0 else "behind") in (event.message or "")
 
 
 async def test_v1_is_recognised_and_what_is_carried_over_is_listed(make_database: MakeDatabase) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import asyncpg
 import pytest
 
 from tests.conftest import MakeDatabase
@@ -10,6 +13,8 @@ from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, un
 from vagus_tui.events import Status
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.sandbox.options import SandboxOptions
+from vagus_tui.screens import reading
+from vagus_tui.screens.knowledge import Link
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])
@@ -103,6 +108,28 @@ async def test_a_lost_connection_is_said_and_comes_back_by_itself(database: Test
             finally:
                 await admin.execute("alter role postgres login")
         await until_text(pilot, "v1 is in place", "40 plans")
+
+
+async def test_a_locked_table_is_no_lost_connection(
+    clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The self-test holds tables for a moment: what is known still holds, until it has been in the way for long."""
+    async with walking(settings_for(clean_database.url)) as pilot, clean_database.as_admin() as admin:
+        await until_text(pilot, "v1 is in place")
+        session = wizard(pilot).session
+        async with admin.transaction():
+            await admin.execute("lock table workout_plans in access exclusive mode")
+            session._activity = None  # as when rows have come: they are counted again
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await session.refresh()
+            session.wake()
+            await asyncio.sleep(1)
+            assert session.link is Link.UP
+            assert "no connection" not in screen_text(pilot)
+            monkeypatch.setattr(reading, "PATIENT_LOOKS", 0)
+            session.wake()
+            await until_text(pilot, "no connection")
+        await until_text(pilot, "v1 is in place")
 
 
 async def test_production_is_said_in_words(database: TestDatabase) -> None:

@@ -27,6 +27,8 @@ POLL_SECONDS = 1.5
 WATCH_SECONDS = 0.8
 """How often is looked while somebody else's run is watched."""
 RETRY_SECONDS = (2.0, 3.0, 5.0, 10.0)
+PATIENT_LOOKS = 20
+"""So often what is known is taken to hold while a lock keeps it from being read anew: half a minute."""
 
 
 def _words(snapshot: Snapshot) -> tuple[object, ...]:
@@ -62,12 +64,12 @@ class Reading(Knowledge):
         self.changed(Topic.LINK)
 
     async def _polling(self) -> None:
-        failures = 0
+        failures = waits = 0
         while True:
             self._wake.clear()
             try:
                 await self.refresh()
-                failures = 0
+                failures = waits = 0
                 delay: float | None = WATCH_SECONDS if self.watched is not None else POLL_SECONDS
             except VagusError as error:
                 self._down(error)
@@ -75,6 +77,17 @@ class Reading(Knowledge):
                 # repeated wrong passwords get an address banned.
                 delay = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)] if self._was_up else None
                 failures += 1
+            except asyncpg.LockNotAvailableError:
+                # Somebody holds a table, at times we ourselves: the connection stands, and what is known still holds.
+                waits += 1
+                if self.link is not Link.UP or waits > PATIENT_LOOKS:
+                    self._down(
+                        VagusError(
+                            "The state could not be read: a table is locked by somebody else.",
+                            next_step="It is tried again by itself; Troubleshooting shows who is in the way.",
+                        )
+                    )
+                delay = POLL_SECONDS
             except asyncpg.PostgresError as error:
                 self._down(
                     VagusError(

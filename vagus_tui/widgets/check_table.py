@@ -69,7 +69,9 @@ def summary(events: Iterable[CheckEvent]) -> Content:
     if warns and len(done) == len(found) and not (fails or overridden):
         parts.append(Content.styled("none fails", STYLES[Status.PASS]))
     if warns:
-        parts.append(Content.styled(f"{warns} {'warning' if warns == 1 else 'warnings'}", STYLES[Status.WARN]))
+        # With all of them to say there is no room for the long word.
+        word = "warn" if fails and overridden else "warning" if warns == 1 else "warnings"
+        parts.append(Content.styled(f"{warns} {word}", STYLES[Status.WARN]))
     if len(done) == len(found) and not (fails or warns or overridden):
         parts.append(Content.styled("all pass", STYLES[Status.PASS]))
     return Content(" · ").join(parts)

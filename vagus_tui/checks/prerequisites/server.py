@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
+from vagus_tui.checks.prerequisites.activity import span
 from vagus_tui.events import Status
 
 TECHNICAL = "Pre-Migration Checklist · Technical Prerequisites"
@@ -101,13 +102,16 @@ async def _clock(context: Context) -> Outcome:
     server: datetime = await context.connection.fetchval("select clock_timestamp()")
     trip = time.perf_counter() - started
     # The server read its clock about half way through the trip.
-    apart = abs((server - before).total_seconds() - trip / 2)
-    apart = max(0.0, apart - trip / 2)
-    measured = f"{apart:.1f} s apart"
+    behind = (server - before).total_seconds() - trip / 2
+    apart = max(0.0, abs(behind) - trip / 2)
+    measured = f"{span(apart) if apart >= 60 else f'{apart:.1f} s'} apart"
     if apart >= CLOCK_WARN_SECONDS:
         status = Status.FAIL if apart >= CLOCK_FAIL_SECONDS else Status.WARN
         return Outcome(
-            status, measured, "This machine's clock differs from the server's. Set it, or planned times will mislead."
+            status,
+            measured,
+            f"This machine's clock is {'behind' if behind > 0 else 'ahead of'} the server's. Set it, or planned times "
+            "will mislead.",
         )
     return Outcome(Status.PASS, measured)
 
