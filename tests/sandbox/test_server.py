@@ -302,15 +302,18 @@ def test_abandoned_folders_are_swept_and_kept_and_live_ones_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
-    old = time.time() - 3600
+    old, a_while_ago = time.time() - 3600, time.time() - 60
     for name in ("abandoned", "kept", "young", "live"):
         (tmp_path / (leftovers.PREFIX + name)).mkdir()
     folders = {name: tmp_path / (leftovers.PREFIX + name) for name in ("abandoned", "kept", "young", "live")}
     (folders["kept"] / "keep").touch()
     for name in ("abandoned", "live"):
         (folders[name] / "lock").touch()
-    for name in ("abandoned", "kept", "live"):
+    for name in ("kept", "live"):
         os.utime(folders[name], (old, old))
+    # Its lock was taken once and is free: it need not be old. Without a lock it may be a start that is not so far yet.
+    for name in ("abandoned", "young"):
+        os.utime(folders[name], (a_while_ago, a_while_ago))
     program = "import fcntl, sys; fcntl.flock(f := open(sys.argv[1]), fcntl.LOCK_EX); print(f, flush=True); input()"
     command = [sys.executable, "-c", program, str(folders["live"] / "lock")]
     lock = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)

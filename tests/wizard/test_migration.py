@@ -7,15 +7,19 @@ import contextlib
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tests.databases import TestDatabase
 from tests.wizard.moved import ended, migrated
 from tests.wizard.walk import LARGE, Walk, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.errors import VagusError
-from vagus_tui.events import Status
+from vagus_tui.events import Phase, Status, StepEvent, StepState
 from vagus_tui.migration.runner import migrate
 from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.job import Job
+from vagus_tui.screens.migration_words import figures_in_words
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.settings import Settings
 
@@ -194,6 +198,12 @@ async def test_an_interrupted_run_goes_on(clean_database: TestDatabase, clean_co
         await until_text(pilot, "Go on with it")
         await pilot.press("tab", "enter")
         await until_text(pilot, "Ready to cut over")
+        await clean_conn.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where datname = current_database() and application_name = 'vagus-tui migrate'"
+        )
+        await until_text(pilot, "The connection to the database was lost")
+        assert screen_text(pilot).count("A run was interrupted") == 1
 
 
 async def _interrupted(settings: Settings, conn: Connection) -> None:
@@ -209,6 +219,37 @@ async def _interrupted(settings: Settings, conn: Connection) -> None:
 
     with contextlib.suppress(VagusError):
         await asyncio.wait_for(run(), 30)
+
+
+def test_a_proof_made_anew_is_timed_from_its_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("vagus_tui.screens.job.time.monotonic", lambda: now)
+    job = Job("migration", "Migration", "", Control())
+    for _ in range(2):
+        now += 100
+        for name in ("first", "second"):
+            for state, seconds in ((StepState.STARTED, None), (StepState.DONE, 3.0)):
+                now += seconds or 0
+                job.take(StepEvent(id=name, phase=Phase.PROVE, title=name, state=state, seconds=seconds))
+        began, ended = job.spans[Phase.PROVE]
+        assert ended - began == 6
+    # Heard of all at once, on a busy machine.
+    job = Job("migration", "Migration", "", Control())
+    for state in (StepState.STARTED, StepState.DONE):
+        job.take(StepEvent(id="first", phase=Phase.PROVE, title="first", state=state, seconds=3.0))
+    assert job.spans[Phase.PROVE] == (now - 3, now)
+
+
+def test_figures_of_what_was_taken_up() -> None:
+    def item(what: str, rows: int, taken: bool) -> dict[str, object]:
+        return {"table": "workout_days", "what": what, "rows": rows, "taken": taken}
+
+    kept = {"archive": "a", "taken_up": [item("notes", 2, True), item("their week is gone", 1, False)]}
+    assert figures_in_words(kept) == {
+        "archive": "a",
+        "taken up": {"workout_days: notes": 2},
+        "left in the archive": {"workout_days: their week is gone": 1},
+    }
 
 
 async def test_a_migrated_database_shows_its_run(clean_database: TestDatabase, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 PREFIX = "vagus-sandbox-"
-# A folder this young may belong to a start that has not taken its lock yet.
-_YOUNG_SECONDS = 600
+# A folder this young may belong to a start that has not made its lock yet, or not taken it.
+_YOUNG_SECONDS, _UNLOCKED_SECONDS = 600, 10
 
 
 def remove_leftovers() -> list[Path]:
@@ -29,12 +29,16 @@ def remove_leftovers() -> list[Path]:
 def _abandoned(folder: Path) -> bool:
     if folder.is_symlink() or not folder.is_dir() or (folder / "keep").exists():
         return False
-    if not os.access(folder, os.W_OK) or time.time() - folder.stat().st_mtime < _YOUNG_SECONDS:
+    if not os.access(folder, os.W_OK):
         return False
+    age = time.time() - folder.stat().st_mtime
     try:
         handle = os.open(folder / "lock", os.O_RDWR | os.O_NOFOLLOW)
     except FileNotFoundError:
-        return True
+        return age >= _YOUNG_SECONDS
+    if age < _UNLOCKED_SECONDS:
+        os.close(handle)
+        return False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

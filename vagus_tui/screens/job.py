@@ -49,6 +49,7 @@ class Job:
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     overall: ProgressEvent | None = None
     spans: dict[Phase, tuple[float, float]] = field(default_factory=dict)
+    _begun: dict[Phase, set[str]] = field(default_factory=dict)
     result: ResultEvent | None = None
     error: VagusError | None = None
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -81,13 +82,20 @@ class Job:
         """Keep one event."""
         if isinstance(event, StepEvent):
             last = self.events[-1] if self.events else None
-            # A phase that begins again, such as a proof made anew, is timed anew.
-            before = [step for step in self.steps.values() if step.phase is event.phase]
-            last_of_phase_is_over = event.id in self.steps and not any(_under_way(step) for step in before)
+            idle = not any(_under_way(step) for step in self.steps.values() if step.phase is event.phase)
             self.steps[event.id] = event
             now = time.monotonic()
-            again = event.state is StepState.STARTED and last_of_phase_is_over
-            self.spans[event.phase] = (now if again else self.spans.get(event.phase, (now, now))[0], now)
+            # A phase that begins again, such as a proof made anew, is timed anew: from the first step that comes again.
+            begun = self._begun.setdefault(event.phase, set())
+            again = event.state is StepState.STARTED and event.id in begun and idle
+            if again:
+                begun.clear()
+            begun.add(event.id)
+            began = now if again else self.spans.get(event.phase, (now, now))[0]
+            if event.state is StepState.DONE:
+                # On a busy machine it is heard late of a beginning, and of the end at the same time.
+                began = min(began, now - (event.seconds or 0.0))
+            self.spans[event.phase] = (began, now)
             if event.state is StepState.PROGRESS and event.message is None:
                 return
             if (

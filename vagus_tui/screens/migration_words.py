@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from textual.content import Content
 
@@ -29,8 +30,19 @@ def run_text(run: Run, timezone: str) -> list[Content]:
     if run.error:
         parts.append(safe_block(run.error, "$warning"))
     if run.figures:
-        parts.append(figures(run.figures))
+        parts.append(figures(figures_in_words(run.figures)))
     return parts
+
+
+def figures_in_words(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's figures, with what was taken up from an archive, and what was not, as counts by what it is."""
+    shown = dict(kept)
+    items = shown.pop("taken_up", None) or ()
+    for taken, heading in ((True, "taken up"), (False, "left in the archive")):
+        counts = {f"{item['table']}: {item['what']}": item["rows"] for item in items if item["taken"] is taken}
+        if counts:
+            shown[heading] = counts
+    return shown
 
 
 def _key(key: str, words: str) -> Content:
@@ -52,7 +64,9 @@ def standing_text(session: Session, state: DatabaseState, job: Job | None) -> Co
     parts: list[Content] = []
     if job is not None and not job.running:
         parts.append(job_outcome(job))
-    parts.append(safe_block(" ".join((state.summary, *state.reasons)), "bold"))
+    # A failure says for itself what state it left.
+    if not any(state.summary in part.plain for part in parts):
+        parts.append(safe_block(" ".join((state.summary, *state.reasons)), "bold"))
     if state.run is not None and (job is None or job.result is None):
         parts.extend(run_text(state.run, session.settings.timezone))
     if state.state in (State.BUILDING, State.READY):
