@@ -195,8 +195,11 @@ async def test_too_little_space_is_refused_before_anything_is_written(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vagus_tui.backup.make.free_bytes", lambda _: 1000)
+    steps = []
     with pytest.raises(RefusedError, match="MB free"):
-        await make(settings)
+        async for event in make_backup(Database(settings), settings, BackupOptions(), Control()):
+            steps.append((event.id, event.state) if isinstance(event, StepEvent) else None)
+    assert steps[-1] == ("space", StepState.FAILED)
     assert nothing_left(settings)
 
 

@@ -172,7 +172,14 @@ async def _write(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
             message=f"The full dump leaves out what this user may not read: {some(unreadable)}.",
             detail={"left_out": unreadable},
         )
-    _refuse_without_space(job)
+    step = Progress("space", Phase.BACKUP, "Room on the disk", 0)
+    yield step.started()
+    try:
+        _refuse_without_space(job)
+    except RefusedError as error:
+        yield step.failed(error.happened)
+        raise
+    yield step.finished()
     for note in _how_to_pack(job):
         yield note
     async for event in digests(job, snapshot):
