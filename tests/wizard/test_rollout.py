@@ -176,7 +176,7 @@ async def test_the_clean_up_is_guarded(clean_database: TestDatabase, clean_conn:
         wizard(pilot).action_go("rollout")
         await until_text(pilot, "day 1")
         await pilot.press("v", "v")
-        await until_text(pilot, "13 days to go", "v2 is in service", "Clean-up 1 of 5")
+        await until_text(pilot, "14 days to go", "v2 is in service", "Clean-up 1 of 5")
     await clean_conn.execute("update vagus_migration.runs set finished_at = finished_at - interval '15 days'")
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("rollout")

@@ -282,7 +282,9 @@ CLEAN_UP = Group(
     screen=Screen.ROLLOUT,
     note="Optional. After it, only a backup leads back to v1.",
     items=(
-        _guard("waited", "Two weeks have passed since the cut-over", "A week beyond the end of the rollout."),
+        _guard(
+            "waited", "The waiting period since the cut-over is over", "Two weeks, unless the runbook says otherwise."
+        ),
         _guard("in-service", "v2 is in service, nothing was rolled back", "After a rollback, v1 is the live data."),
         _guard("proved", "Verification passes today", "Not the one of two weeks ago."),
         _guard("final-dump", "Final dump of v1 taken and restored", "It replaces the tables as the way back."),

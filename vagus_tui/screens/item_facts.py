@@ -191,9 +191,9 @@ def _reference(session: Session, item: Criterion) -> datetime:
     return signed.at if signed is not None and signed.ticked else datetime.now(UTC)
 
 
-def item_text(session: Session, item: Item) -> Content:
-    """All about an item, for the detail panel."""
-    entry = item_entry(session, item)
+def item_text(session: Session, item: Item, entry: Entry | None = None) -> Content:
+    """All about an item, for the detail panel; `entry` is how it stands, where its list measures that itself."""
+    entry = entry or item_entry(session, item)
     lines = [
         Content.assemble(
             (f"{MARKS[entry.status]} {WORDS[entry.status]}", STYLES[entry.status]), " · ", safe(item.title, "bold")

@@ -56,7 +56,6 @@ BEARING = frozenset(
         Topic.TEXTS,
     }
 )
-WAIT = timedelta(days=14)
 FRESH = timedelta(days=1)
 
 
@@ -213,7 +212,8 @@ class RolloutScreen(ViewedScreen):
 
     def show_item(self, item: Item) -> None:
         """An item, and the criteria of the phase it belongs to."""
-        parts = [item_text(self.session, item)]
+        guard = self._guards().get(item.id) if self.view == "clean-up" else None
+        parts = [item_text(self.session, item, guard)]
         if (phase := self._phase_of(item)) is not None:
             days = f"day {phase.first_day}" + (f" to {phase.last_day}" if phase.last_day > phase.first_day else "")
             share = f"{phase.percent} % of installations" if phase.percent else "the internal team"
@@ -221,7 +221,6 @@ class RolloutScreen(ViewedScreen):
             parts.extend(unmet_lines(unmet(self.session, item), "Not met: "))
         self.refresh_bindings()
         if self.view == "clean-up":
-            guard = self._guards().get(item.id)
             if guard is not None:
                 parts.append(safe(f"Now: {guard.words}"))
             parts.append(Content(CLEAN_UP.note))
@@ -265,12 +264,16 @@ class RolloutScreen(ViewedScreen):
         since = self._since()
         state = session.state
         in_service = state is not None and state.state is State.MIGRATED
-        waited = since is not None and since >= WAIT
-        left = "" if since is None else f"{max(0, (WAIT - since).days)} days to go"
+        period = session.settings.book.thresholds.clean_up_earliest
+        waited = since is not None and since >= period
+        days = 0 if since is None else max(period - since, timedelta()).days + 1
+        left = "" if since is None else f"{days} {'day' if days == 1 else 'days'} to go"
         checks = session.outcomes(checks_for(CheckGroup.VERIFICATION))
         proved = worst([event.status for event in checks]) if checks else Status.PENDING
         restored = next((one for one in session.now.backups if one.restored_at is not None), None)
-        fresh = restored is not None and datetime.now(UTC) - restored.at <= FRESH
+        # One that was made before the cut-over may lack what was written until then.
+        age = None if restored is None else datetime.now(UTC) - restored.at
+        fresh = age is not None and since is not None and age <= min(FRESH, since)
         group = CLEAN_UP.id
         return {
             f"{group}.waited": Entry(Status.PASS if waited else Status.PENDING, "waited" if waited else left or "–"),
