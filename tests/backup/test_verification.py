@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.backup.helpers import Made, collect, make
-from vagus_tui.backup import ArchiveFormat, BackupOptions, Kind, list_backups, verify_backup
+from vagus_tui.backup import ArchiveFormat, BackupOptions, Kind, list_backups, restore_test, verify_backup
 from vagus_tui.backup.manifest import DamagedBackupError, read_manifest
 from vagus_tui.control import Control
 from vagus_tui.errors import CancelledByOperatorError
@@ -79,6 +79,26 @@ async def test_a_cut_off_file_is_found_and_named(made: Made) -> None:
     done = await verify(made.path)
     assert not done.result.ok
     assert f"workout-tables/{path.name} has" in done.problems and "instead of" in done.problems
+
+
+async def test_what_was_found_stands_until_the_same_test_finds_it_whole(made: Made, settings: Settings) -> None:
+    assert (await collect(restore_test(made.path, settings, Control()))).result.ok
+    assert list_backups(settings)[0].usable
+    path = largest(made.path / "workout-tables")
+    flip(path, 0.5)
+    # Neither its name nor its size tells.
+    assert list_backups(settings)[0].usable
+    for test, name in (
+        (restore_test(made.path, settings, Control()), "restore test"),
+        (verify_backup(made.path, Control()), "verification"),
+    ):
+        assert not (await collect(test)).result.ok
+        (info,) = list_backups(settings)
+        assert not info.usable and f"A {name} found" in info.problems[0] and path.name in info.problems[0]
+    flip(path, 0.5)
+    assert (await collect(restore_test(made.path, settings, Control()))).result.ok
+    assert not list_backups(settings)[0].usable
+    assert (await verify(made.path)).result.ok and list_backups(settings)[0].usable
 
 
 async def test_a_missing_and_an_extra_file_are_found_and_named(made: Made) -> None:

@@ -29,7 +29,8 @@ class BackupInfo:
         created: the moment its data is of (that of the snapshot).
         verified, restored, uploaded: when it was last read back in full, restored as a test, copied away; None: not,
             or not since it was changed.
-        problems: what can be seen without reading it: unfinished, files missing or of another size.
+        problems: what can be seen without reading it (unfinished, files missing or of another size), and what the
+            latest verification or restore test found.
     """
 
     path: Path
@@ -100,6 +101,8 @@ def read_backup(folder: Path) -> BackupInfo:
     if proof is not None and proof.manifest_sha256 != hashlib.sha256(data).hexdigest():
         problems.append(f"{MANIFEST} was changed after the backup was verified.")
         proof = None
+    if proof is not None and proof.damage:
+        problems.append(f"A {proof.damaged_by} found: {proof.damage}")
     return BackupInfo(
         path=folder,
         state=manifest.state,

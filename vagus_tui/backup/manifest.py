@@ -249,13 +249,21 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 class Proof(_Model):
-    """When a backup was verified, restored as a test and copied away; bound to its manifest by that one's checksum."""
+    """When a backup was verified, restored as a test and copied away; bound to its manifest by that one's checksum.
+
+    Attributes:
+        damage: what speaks against it, in words; empty when the latest test of that kind found it whole.
+        damaged_by: the kind of test that found it: `verification` or `restore test`.
+    """
 
     manifest_sha256: str
     verified_at: datetime | None = None
     restored_at: datetime | None = None
     uploaded_at: datetime | None = None
     uploaded_to: str = ""
+    damage: str = ""
+    damaged_by: str = ""
+    damaged_at: datetime | None = None
 
 
 def read_proof(folder: Path) -> Proof | None:

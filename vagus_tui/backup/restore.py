@@ -22,7 +22,7 @@ from vagus_tui.backup.inventory import Difference, Inventory, differences, read_
 from vagus_tui.backup.manifest import ArchiveEntry, CsvEntry, DamagedBackupError, Manifest, TableEntry, read_manifest
 from vagus_tui.backup.snapshot import SESSION
 from vagus_tui.backup.tables import TableColumn
-from vagus_tui.backup.verify import GROUP, keep_proof, sentences
+from vagus_tui.backup.verify import GROUP, RESTORE_TEST, keep_damage, keep_proof, sentences
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.identifiers import qualified, quote
@@ -76,6 +76,8 @@ async def restore_test(path: Path, settings: Settings, control: Control) -> Asyn
     if ok:
         async for event in _keep(path, settings):
             yield event
+    elif failed:
+        await asyncio.to_thread(keep_damage, path, sentences(failed), by=RESTORE_TEST)
     yield ResultEvent(
         ok=ok,
         message=f"Restored and compared: {compared} tables and files as in the manifest."

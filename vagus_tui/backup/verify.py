@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import stat
 import time
@@ -88,6 +89,8 @@ async def verify_backup(path: Path, control: Control) -> AsyncGenerator[Event, N
             await asyncio.to_thread(keep_proof, path, verified=True)
         except OSError as error:
             yield NoteEvent(level="warning", message=f"The proof could not be kept: {error.strerror or 'no access'}.")
+    else:
+        await asyncio.to_thread(keep_damage, path, sentences(problems), by=VERIFICATION)
     yield ResultEvent(
         ok=ok,
         message=f"The backup is whole: {len(manifest.files)} files, {manifest.rows:,} rows."
@@ -269,21 +272,43 @@ def manifest_checksum(path: Path) -> str:
     return hashlib.sha256((path / MANIFEST).read_bytes()).hexdigest()
 
 
+VERIFICATION, RESTORE_TEST = "verification", "restore test"
+
+
+def _proof(path: Path) -> Proof:
+    checksum, known = manifest_checksum(path), read_proof(path)
+    return known if known is not None and known.manifest_sha256 == checksum else Proof(manifest_sha256=checksum)
+
+
+def keep_damage(path: Path, found: str, *, by: str) -> None:
+    """Note beside the manifest what a test found, so that nobody relies on what an earlier one had said.
+
+    Where it cannot be noted the test has told it all the same.
+    """
+    with contextlib.suppress(OSError):
+        known = read_proof(path)
+        if known is not None and known.manifest_sha256 != manifest_checksum(path):
+            # The manifest itself was changed, which is seen without a note.
+            return
+        news = {"damage": found[:2000], "damaged_by": by, "damaged_at": datetime.now(UTC)}
+        write_proof(path, _proof(path).model_copy(update=news))
+
+
 def keep_proof(path: Path, *, verified: bool = False, restored: bool = False, uploaded: str = "") -> None:
     """Note beside the manifest that the backup was verified, restored or uploaded (to that address) just now.
 
     Raises:
         OSError: it cannot be written there.
     """
-    checksum, now = manifest_checksum(path), datetime.now(UTC)
-    known = read_proof(path)
-    if known is None or known.manifest_sha256 != checksum:
-        known = Proof(manifest_sha256=checksum)
+    known, now = _proof(path), datetime.now(UTC)
     news: dict[str, object] = {}
     if verified:
         news["verified_at"] = now
     if restored:
         news["restored_at"] = now
+    if (VERIFICATION if verified else RESTORE_TEST if restored else "") == known.damaged_by:
+        # The same test finds it whole: the disk reads it again.
+        news |= {"damage": "", "damaged_by": "", "damaged_at": None}
     if uploaded:
         news |= {"uploaded_at": now, "uploaded_to": uploaded}
     write_proof(path, known.model_copy(update=news))

@@ -22,7 +22,7 @@ from vagus_tui.backup.identity import read_fingerprint
 from vagus_tui.backup.inventory import differences, read_inventory
 from vagus_tui.backup.manifest import DamagedBackupError, read_manifest
 from vagus_tui.backup.restore import compare_archive, compare_csv, without_positions
-from vagus_tui.backup.verify import sentences, some, verify_contents
+from vagus_tui.backup.verify import RESTORE_TEST, VERIFICATION, keep_damage, sentences, some, verify_contents
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.errors import RefusedError, UndoneError
@@ -181,6 +181,7 @@ class _FromBackup:
         async for event in verify_contents(self.path, self.manifest, self.control, problems):
             self._emit(event)
         if problems:
+            await asyncio.to_thread(keep_damage, self.path, sentences(problems), by=VERIFICATION)
             raise DamagedBackupError(
                 f"The backup is damaged: {sentences(problems)}",
                 next_step="Use another backup; do not rely on this one.",
@@ -199,6 +200,7 @@ class _FromBackup:
             async for event in compare_archive(copy, self.part, database, self.control):
                 self._judge(event, failed)
         if failed:
+            await asyncio.to_thread(keep_damage, self.path, sentences(failed), by=RESTORE_TEST)
             raise DamagedBackupError(
                 f"The restored copy is not what was backed up: {sentences(failed)}",
                 next_step="Use another backup; do not rely on this one.",

@@ -109,6 +109,8 @@ _SOURCES = {"tables": "the dump of the workout tables", "full": "the full dump",
 
 
 def _proof(candidate: Candidate) -> str:
+    if candidate.info.problems:
+        return "damaged"
     if candidate.info.restored is not None:
         return "restored"
     return "verified" if candidate.info.verified is not None else "not yet"

@@ -12,6 +12,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from vagus_tui.errors import CancelledByOperatorError
 from vagus_tui.events import NoteEvent, Phase, Status, StepEvent, StepState
 from vagus_tui.screens.job import Job
 from vagus_tui.widgets.format import clock, duration, number, size
@@ -161,11 +162,20 @@ class JobView(VerticalScroll):
         if Status.FAIL in statuses:
             return Status.FAIL
         if Status.RUNNING in statuses:
-            return Status.RUNNING if self.job is not None and self.job.running else Status.SKIP
+            return Status.RUNNING if self.job is not None and self.job.running else self._broken_off()
         current = self.job.current if self.job is not None else None
         if self.job is not None and self.job.running and current is None and not any(self._steps(p) for p in after):
             return Status.RUNNING
         return Status.PASS
+
+    def _broken_off(self) -> Status:
+        """How what was under way at the end of the job stands: it failed, unless it was not alone, or was stopped."""
+        job = self.job
+        failed = job is not None and (job.error is not None or (job.result is not None and not job.result.ok))
+        if job is None or not failed or isinstance(job.error, CancelledByOperatorError):
+            return Status.SKIP
+        under_way = [step for step in job.steps.values() if _STATUS[step.state] is Status.RUNNING]
+        return Status.FAIL if len(under_way) == 1 else Status.SKIP
 
     def redraw(self) -> None:
         """Draw every line again."""
@@ -265,7 +275,7 @@ class JobView(VerticalScroll):
         for step in steps:
             status = _STATUS[step.state]
             if status is Status.RUNNING and self.job is not None and not self.job.running:
-                status = Status.SKIP
+                status = self._broken_off()
             count = amount(step.rows, step.unit) if step.rows else ""
             entry = Content.assemble(
                 " ", (MARKS[status], STYLES[status]), " ", fitted(step.title, 40).rstrip(), f" {count}".rstrip(), " "
