@@ -18,6 +18,10 @@ from vagus_tui.widgets.hanging import Hanging
 from vagus_tui.widgets.text import safe, safe_block
 
 Result = TypeVar("Result")
+BUTTONS_WIDTH = 64
+"""Cells for all buttons beside each other."""
+BUTTON_ROOM = 6
+"""What a button takes besides its words."""
 Text = Content | Hanging | str
 """What a dialog says; a plain string may come from outside."""
 
@@ -48,8 +52,11 @@ class Dialog(ModalScreen[Result], Generic[Result]):
             with VerticalScroll(id="dialog-body", can_focus=False):
                 yield Static(self.body, id="dialog-text")
                 yield from self.compose_question()
-            with Horizontal(id="dialog-buttons"):
-                yield from self.compose_buttons()
+            buttons = [widget for widget in self.compose_buttons() if isinstance(widget, Button)]
+            # What does not fit beside the others stands below them: a button that cannot be read is none.
+            wide = sum(Content(str(one.label)).cell_length + BUTTON_ROOM for one in buttons) > BUTTONS_WIDTH
+            with Horizontal(id="dialog-buttons", classes="-stacked" if wide else ""):
+                yield from buttons
         yield KeyFooter()
 
     def on_resize(self) -> None:

@@ -228,7 +228,9 @@ class TroubleshootingScreen(StepScreen):
     # Acting
 
     def _usable(self) -> list[Repair]:
-        return [one for one in repairs_for(self.issue.id) if one.id in self.found and self.found[one.id].count]
+        """What can be done, what there is a sign of first."""
+        usable = [one for one in repairs_for(self.issue.id) if one.id in self.found and self.found[one.id].count]
+        return sorted(usable, key=lambda one: not self.found[one.id].trouble)
 
     def action_sql(self) -> None:
         """What the repairs of this trouble would run."""
