@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from vagus_tui.migration.phases.begin import RESUMED
+from vagus_tui.migration.phases.cut_over import TRIED
 from vagus_tui.report.story import _run
 from vagus_tui.report.stretches import stretches
 from vagus_tui.report.timeline import phase_seconds
@@ -45,6 +46,18 @@ def test_neither_an_outage_nor_a_hold_counts_as_work() -> None:
         ("cut-over", 1, 1),
     ]
     assert phase_seconds(found) == {"build": 18, "catch-up": 1, "prove": 2, "hold": 7990, "cut-over": 0.5}
+
+
+def test_what_is_proved_before_every_attempt_is_told_apart() -> None:
+    """Two proofs after one hold, with a cut-over that came to nothing in between, are no proof of twice the rows."""
+    steps = [
+        step("hold", "hold", 10, 5),
+        step("prove-exercises", "prove", 11, 1, 100),
+        step(TRIED, "cut-over", 20, 0, state="failed"),
+        step("prove-exercises", "prove", 30, 1, 100),
+    ]
+    proofs = [one for one in stretches(steps) if one.phase == "prove"]
+    assert [(one.part, one.round, one.rows, one.seconds) for one in proofs] == [(1, 0, 100, 1), (1, 1, 100, 1)]
 
 
 def test_steps_of_one_transaction_follow_each_other() -> None:

@@ -137,9 +137,11 @@ def test_a_hold_of_hours_leaves_room_for_the_rest() -> None:
     assert found[Phase.HOLD].actual == (60, 90) and found[Phase.HOLD].words == "2 h 0 m"
     assert found[Phase.CUT_OVER].actual == (90, 91) and found[Phase.CUT_OVER].words == "1 s"
     # What is proved once more after the hold stands behind it, as a proof of its own.
-    steps[1:1] = [step(Phase.PROVE, 50, 60), step(Phase.PROVE, 7260, 7262)]
+    before = [step(Phase.PROVE, 50, 60)]
+    steps.insert(2, step(Phase.PROVE, 7260, 7262))
     steps[-1] = step(Phase.CUT_OVER, 7262, 7263)
-    rows = [(one.key, one.words) for one in courses(steps, None, begun + timedelta(hours=3)) if one.took is not None]
+    both = courses(steps, None, begun + timedelta(hours=3), before=before)
+    rows = [(one.key, one.words) for one in both if one.took is not None]
     assert rows == [
         ("build", "1:00"),
         ("prove", "0:10"),

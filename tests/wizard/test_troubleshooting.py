@@ -190,7 +190,7 @@ async def test_the_screen_finds_and_repairs(clean_database: TestDatabase, clean_
         await until_text(pilot, "idx_workout_days_week_id on workout_days: missing")
         await pilot.press("f")
         await until_text(pilot, "Which repair")
-        await pilot.press("tab", "tab", "enter")
+        await pilot.press("tab", "enter")
         await until_text(pilot, "Do it")
         await pilot.press("tab", "enter")
         await until_text(pilot, "Create missing indexes without blocking writes: nothing to do")

@@ -60,14 +60,15 @@ on conflict (run_id, step) do update set state = 'done', rows = coalesce(exclude
 where p.state <> 'done' or p.ended_at is null
 """
 
-_BEFORE_HOLD = """
+_DONE_BEFORE = """
 select distinct on (s.step) s.step, s.phase, p.title, s.at,
   s.at - coalesce(s.seconds, 0) * interval '1 second' as started_at
-from vagus_migration.progress h
-join vagus_migration.progress p on p.run_id = h.run_id and p.started_at > h.started_at
-join vagus_migration.steps s on s.run_id = p.run_id and s.step = p.step and s.state = 'done' and s.at <= h.started_at
-where h.run_id = $1 and h.step = 'hold' order by s.step, s.at desc
+from vagus_migration.progress p
+join vagus_migration.steps s on s.run_id = p.run_id and s.step = p.step and s.state = 'done' and s.at < p.started_at
+where p.run_id = $1 and p.phase = any($2) order by s.step, s.at desc
 """
+REPEATED = (Phase.CATCH_UP, Phase.PROVE)
+"""Phases that a run goes through once more after a hold, or when it is taken up again."""
 
 Work = Callable[[Emit], Awaitable[ResultEvent]]
 
@@ -193,8 +194,8 @@ async def read_progress(connection: Connection, run_id: UUID) -> list[StepTimes]
     return steps
 
 
-async def read_before_hold(connection: Connection, run_id: UUID) -> list[StepTimes]:
-    """What was done before the run's hold and was done again after it: of such a step progress has the latest alone."""
+async def read_done_before(connection: Connection, run_id: UUID) -> list[StepTimes]:
+    """What was done and then done again, such as the proof: of such a step progress has the latest alone."""
     if not await connection.fetchval("select to_regclass('vagus_migration.progress') is not null"):
         return []
     return [
@@ -204,7 +205,7 @@ async def read_before_hold(connection: Connection, run_id: UUID) -> list[StepTim
             row["at"],
             row["at"],
         )
-        for row in await connection.fetch(_BEFORE_HOLD, run_id)
+        for row in await connection.fetch(_DONE_BEFORE, run_id, [phase.value for phase in REPEATED])
     ]
 
 

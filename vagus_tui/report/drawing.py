@@ -8,8 +8,9 @@ from vagus_tui.checks.access.matrix import COMMANDS, AccessMatrix, Cell, Verdict
 from vagus_tui.report.timeline import RunTimeline
 from vagus_tui.report.words import clean, moment, seconds_in_words
 
-HOLD_SHARE = 0.08
-"""The hold lasts as long as people like: on the axis it takes this share, hatched, whatever it took."""
+HOLD_SHARE, HOLDS_SHARE = 0.08, 0.4
+"""A hold lasts as long as people like: on the axis it takes this share, hatched, whatever it took; all together the
+other at most."""
 
 _SIGNS = {Verdict.SAME: "✓", Verdict.BY_DESIGN: "+", Verdict.LOST: "−", Verdict.GAINED: "‼"}
 _CLASSES = {Verdict.SAME: "good", Verdict.BY_DESIGN: "soft", Verdict.LOST: "bad", Verdict.GAINED: "bad"}
@@ -28,14 +29,15 @@ def draw_timeline(timeline: RunTimeline) -> str:
         (span, 0.0 if span.phase == "hold" else span.seconds, forecast.pop(span.phase, 0.0)) for span in timeline.spans
     ]
     names: set[str] = set()
-    held = any(span.phase == "hold" for span in timeline.spans)
+    holds = sum(span.phase == "hold" for span in timeline.spans)
+    hold_share = min(HOLD_SHARE, HOLDS_SHARE / max(1, holds))
     whole = sum(max(seconds, expected) for _, seconds, expected in lengths) or 1.0
-    room = 1.0 - HOLD_SHARE if held else 1.0
+    room = 1.0 - hold_share * holds
     left = 0.0
     rows = []
     for span, seconds, expected in lengths:
         hold = span.phase == "hold"
-        width = HOLD_SHARE if hold else seconds / whole * room
+        width = hold_share if hold else seconds / whole * room
         bars = f'<div class="bar{" hold" if hold else ""}" style="left:{left:.2%};width:{width:.2%}"></div>'
         if expected:
             bars += f'<div class="bar forecast" style="left:{left:.2%};width:{expected / whole * room:.2%}"></div>'
@@ -45,7 +47,7 @@ def draw_timeline(timeline: RunTimeline) -> str:
             f"<div class='number'>{seconds_in_words(span.seconds)}</div>"
         )
         names.add(span.phase)
-        left += HOLD_SHARE if hold else max(seconds, expected) / whole * room
+        left += hold_share if hold else max(seconds, expected) / whole * room
     lines.append(f'<div class="bars">{"".join(rows)}</div>')
     if timeline.waited is not None:
         lines.append(f"<p>Writes waited {seconds_in_words(timeline.waited)} at the swap.</p>")

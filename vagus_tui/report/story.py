@@ -20,6 +20,7 @@ from vagus_tui.journal.acceptance import Verdict
 from vagus_tui.journal.local_copy import RECOVERED
 from vagus_tui.journal.schema import journal_exists
 from vagus_tui.migration.phases.begin import RESUMED
+from vagus_tui.migration.phases.cut_over import TRIED
 from vagus_tui.report.notes import note_in_words
 from vagus_tui.report.stretches import Stretch, stretches
 from vagus_tui.report.words import plural, seconds_in_words
@@ -28,6 +29,8 @@ from vagus_tui.runbook.index import title_of
 Row = Any
 """A row of the journal, by column name."""
 
+AFTER = timedelta(microseconds=1)
+"""Puts what a run broke off after behind it, though there is no other time for either."""
 TOGETHER = timedelta(seconds=30)
 """Checks of one group that end within this time of each other were run together."""
 
@@ -42,8 +45,8 @@ _PHASES = {
     "rollback": "Rolled back",
 }
 _AGAIN = {
-    "catch-up": "Caught up once more after the hold",
-    "prove": "Proved every row once more after the hold",
+    "catch-up": "Caught up once more",
+    "prove": "Proved every row once more",
     "hold": "Held once more",
 }
 _BEGINNINGS = {
@@ -122,16 +125,18 @@ def _run(run: Row, steps: Sequence[Row]) -> Iterator[Line]:
     for step in steps:
         if step["step"] == RESUMED:
             during = f" during {step['phase']}" if step["phase"] else ""
-            before = last["at"] if last is not None else run["started_at"]
+            before = last["at"] + AFTER if last is not None else run["started_at"]
             yield Line(before, "", f"The run broke off{during}", "bad")
             yield Line(step["at"], "", f"Taken up again {step['message']}", "warn")
+        elif step["step"] == TRIED:
+            yield Line(step["at"], "", str(step["message"]), "warn")
         elif step["state"] == "failed":
             yield Line(step["at"], "", f"{step['step']} failed{_after(step['message'])}", "bad")
         last = step
     # A phase is told once, when it was through; what an attempt that broke off did for it counts with it.
-    seen: dict[tuple[int, str], list[Stretch]] = {}
+    seen: dict[tuple[int, int, str], list[Stretch]] = {}
     for stretch in stretches(step for step in steps if step["state"] != "failed"):
-        seen.setdefault((stretch.part, stretch.phase), []).append(stretch)
+        seen.setdefault((stretch.part, stretch.round, stretch.phase), []).append(stretch)
     for done in seen.values():
         yield _phase(done, figures)
     yield from _end(run, figures, last)
@@ -140,8 +145,8 @@ def _run(run: Row, steps: Sequence[Row]) -> Iterator[Line]:
 def _phase(done: Sequence[Stretch], figures: Mapping[str, Any]) -> Line:
     phase = done[0].phase
     words = [_PHASES.get(phase, phase.capitalize())]
-    if done[0].part and phase in _AGAIN:
-        words = [_AGAIN[phase]]
+    if (done[0].part or done[0].round) and phase in _AGAIN:
+        words = [_AGAIN[phase] + (" after the hold" if done[0].part and phase != "hold" else "")]
     if phase in ("build", "prove"):
         words.append(plural(sum(stretch.rows for stretch in done), "row"))
     if phase == "prove":
@@ -229,6 +234,8 @@ def _outcome(group: str, statuses: Mapping[str, str]) -> tuple[str, str]:
     counts = Counter(statuses.values())
     bad = sorted(check for check, status in statuses.items() if status in ("fail", "error"))
     named = f" ({', '.join(bad[:3])}{' …' if len(bad) > 3 else ''})" if bad else ""
+    if set(statuses.values()) == {"skip"}:
+        return f"Checked {group.replace('-', ' ')}: nothing to look at yet", ""
     parts = [f"{counts['pass']} pass"]
     if bad:
         parts.append(f"{len(bad)} fail{named}")

@@ -6,6 +6,7 @@ one long proof: lumped together, neither would say what it really took.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ class Stretch:
 
     Attributes:
         part: 0 before the first hold, one more after every hold.
+        round: how often the same steps had been done before within the part, such as a proof before every attempt.
         rows: of the steps that build or prove rows.
     """
 
@@ -33,6 +35,7 @@ class Stretch:
     ended: datetime
     steps: int
     rows: int
+    round: int = 0
 
     @property
     def seconds(self) -> float:
@@ -46,8 +49,9 @@ def stretches(steps: Iterable[Any]) -> list[Stretch]:
     Args:
         steps: the run's rows of the journal's steps, in order.
     """
-    found: dict[tuple[int, int, str], Stretch] = {}
-    worked: dict[tuple[int, int, str], float] = {}
+    found: dict[tuple[int, int, str, int], Stretch] = {}
+    worked: dict[tuple[int, int, str, int], float] = {}
+    times: Counter[tuple[int, str]] = Counter()
     attempt = part = 0
     for step in steps:
         if step["step"] == RESUMED:
@@ -55,7 +59,8 @@ def stretches(steps: Iterable[Any]) -> list[Stretch]:
         if step["step"] == RESUMED or step["state"] not in ("done", "failed"):
             continue
         begun = step["at"] - timedelta(seconds=step["seconds"] or 0)
-        key = (attempt, part, step["phase"])
+        key = (attempt, part, step["phase"], times[part, step["step"]])
+        times[part, step["step"]] += 1
         before = found.pop(key, None)
         worked[key] = worked.get(key, 0.0) + (step["seconds"] or 0)
         if step["phase"] in _IN_ONE_TRANSACTION:
@@ -70,6 +75,7 @@ def stretches(steps: Iterable[Any]) -> list[Stretch]:
             step["at"] if before is None else max(step["at"], before.ended),
             (before.steps if before is not None else 0) + 1,
             (before.rows if before is not None else 0) + _rows(step),
+            key[3],
         )
         if step["phase"] == Phase.HOLD.value:
             part += 1

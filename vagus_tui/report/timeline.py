@@ -84,9 +84,9 @@ def _timeline(first: Any, steps: list[Any], forecasts: list[tuple[datetime, Fore
 
 def phase_seconds(spans: Iterable[Stretch]) -> dict[str, float]:
     """How long each phase took, all attempts together. What is done again after a hold is not what was forecast."""
-    parts: dict[str, int] = {}
+    parts: dict[str, tuple[int, int]] = {}
     seconds: dict[str, float] = {}
-    for span in sorted(spans, key=lambda one: one.part):
-        if parts.setdefault(span.phase, span.part) == span.part:
+    for span in sorted(spans, key=lambda one: (one.part, one.round)):
+        if parts.setdefault(span.phase, (span.part, span.round)) == (span.part, span.round):
             seconds[span.phase] = seconds.get(span.phase, 0.0) + span.seconds
     return seconds

@@ -98,8 +98,8 @@ ISSUES: tuple[Issue, ...] = (
         title="Notifications are not sent",
         symptom="Users miss reminders since the migration.",
         cause="Users without a preference row, a preference in the older form, or a OneSignal key of the app.",
-        detected="Users without a preference row are counted.",
-        checks=(),
+        detected="Users without a preference row are counted, and everybody's choices compared with v1's.",
+        checks=("preferences-intact",),
         remedy="Gives users without a row a quiet one, with everything off; never touches an existing row. "
         "If rows are in order, look at OneSignal's delivery log.",
         undo="The rows that were added are in the journal and can be taken out.",

@@ -95,8 +95,8 @@ class Snapshot:
     """What the people of the acceptance test found, by person and step."""
     steps: tuple[StepTimes, ...] = ()
     """The latest run step by step, while it runs and as it ended."""
-    before_hold: tuple[StepTimes, ...] = ()
-    """What that run did before its hold and did again after it, such as the proof."""
+    done_before: tuple[StepTimes, ...] = ()
+    """What that run did and then did again, such as the proof after a hold: the former time."""
     word: NoteEvent | None = None
     """The latest thing that the run had to say."""
 

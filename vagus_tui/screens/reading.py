@@ -14,7 +14,7 @@ from vagus_tui.errors import ConnectionLostError, VagusError
 from vagus_tui.journal import acceptance, lock, store
 from vagus_tui.journal.local_copy import local_copy
 from vagus_tui.journal.measured import latest_measured
-from vagus_tui.journal.progress import latest_word, read_before_hold, read_progress
+from vagus_tui.journal.progress import latest_word, read_done_before, read_progress
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.announcement import maintenance_page, read_announcement
 from vagus_tui.migration.maintenance import read_maintenance
@@ -146,7 +146,7 @@ class Reading(Knowledge):
             measured=await latest_measured(connection, state.run),
             tries=await acceptance.tries(connection, state.run),
             steps=tuple(await read_progress(connection, state.run.id)) if state.run is not None else (),
-            before_hold=tuple(await read_before_hold(connection, state.run.id)) if state.run is not None else (),
+            done_before=tuple(await read_done_before(connection, state.run.id)) if state.run is not None else (),
             word=await latest_word(connection, state.run.id) if state.run is not None else None,
         )
         before, self.now = self.now, snapshot

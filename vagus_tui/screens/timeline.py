@@ -153,8 +153,8 @@ class TimelineScreen(WizardScreen):
         return max(heard) if self._broken and heard else utc_now()
 
     def _courses(self) -> list[PhaseCourse]:
-        steps = (*self.session.now.before_hold, *self.session.now.steps)
-        return courses(steps, self.forecast, self._present, broken=self._broken)
+        now = self.session.now
+        return courses(now.steps, self.forecast, self._present, broken=self._broken, before=now.done_before)
 
     def _draw_run(self) -> None:
         found = self._courses()
@@ -171,7 +171,7 @@ class TimelineScreen(WizardScreen):
         """Where now is on the axis, which leaves out most of a long hold, and when nothing was at work."""
         if self._elapsed() is None:
             return None
-        steps, now = self.session.now.steps, utc_now()
+        steps, now = (*self.session.now.done_before, *self.session.now.steps), utc_now()
         return WorkClock(steps, now)(now) - left_out_of_hold(steps, now)
 
     def _say(self) -> None:
@@ -225,7 +225,7 @@ class TimelineScreen(WizardScreen):
         elif self._broken:
             when = f"It has broken off, {ago(self._present)}, and nobody is at it; Migration goes on with it."
             lines.append(Content.styled(when, STYLES[Status.WARN]))
-        if left_out := WorkClock(self.session.now.steps, self._present).left_out:
+        if left_out := WorkClock((*self.session.now.done_before, *self.session.now.steps), self._present).left_out:
             lines.append(Content(f"Left out: {duration(left_out)} in which nothing was at work."))
         if self.forecast is None:
             lines.append(Content.styled("No rehearsal: a rehearsal on Backup gives the forecast.", "$text-muted"))

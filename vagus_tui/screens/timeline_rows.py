@@ -229,20 +229,24 @@ def left_out_of_hold(steps: Sequence[StepTimes], now: datetime) -> float:
 
 
 def courses(
-    steps: Sequence[StepTimes], forecast: Forecast | None, now: datetime, *, broken: bool = False
+    steps: Sequence[StepTimes],
+    forecast: Forecast | None,
+    now: datetime,
+    *,
+    broken: bool = False,
+    before: Sequence[StepTimes] = (),
 ) -> list[PhaseCourse]:
     """Every phase of the run, forecast and actual. What goes on is drawn up to now.
 
+    `before`: what was done and then done again, such as the proof after a hold: the former time, a course of its own.
     `broken`: the run has broken off, so that what had no end goes on no longer; `now` is when it was last heard of.
     """
-    seconds_at = WorkClock(steps, now)
+    seconds_at = WorkClock((*before, *steps), now)
     found: list[PhaseCourse] = []
     reached = cut = 0.0
-    held = phase_times(steps, Phase.HOLD)
-    for phase, title, again in _in_order(steps, held):
+    for phase, title, part, again in _in_order(steps, before):
         seconds = forecast.phase_seconds(phase) if forecast is not None and not again else None
         planned = None if seconds is None else (reached, reached + seconds)
-        part = [step for step in steps if _after_hold(step, held) == again]
         times = phase_times(part, phase)
         actual, took, status = None, None, Status.PENDING
         if times is not None:
@@ -251,33 +255,35 @@ def courses(
             took = actual[1] - actual[0]
             actual = (actual[0] - cut, actual[1] - cut)
             if phase is Phase.HOLD:
-                cut = left_out_of_hold(steps, now)
+                cut = left_out_of_hold((*before, *steps), now)
                 actual = (actual[0], actual[1] - cut)
             failed = any(step.event.phase is phase and step.event.state is StepState.FAILED for step in part)
             under_way = Status.WARN if broken else Status.RUNNING
             status = Status.FAIL if failed else under_way if end is None else Status.PASS
         found.append(PhaseCourse(phase, title, status, planned, actual, took, again))
         reached += seconds or 0.0
-    return found
+    # In time: what was done again may have begun after the phase that comes next.
+    return sorted(found, key=lambda one: (one.actual is None, one.actual or (0.0, 0.0)))
 
 
-_BEFORE_HOLD = (Phase.CATCH_UP, Phase.PROVE)
-"""What may be done once more after it."""
+_Part = tuple[Phase, str, Sequence[StepTimes], bool]
 
 
-def _after_hold(step: StepTimes, held: tuple[datetime, datetime | None] | None) -> bool:
-    return held is not None and step.started_at > held[0] and step.event.phase in _BEFORE_HOLD
-
-
-def _in_order(
-    steps: Sequence[StepTimes], held: tuple[datetime, datetime | None] | None
-) -> Iterator[tuple[Phase, str, bool]]:
-    """The phases in time; behind the hold those that were done once more after it."""
-    repeated = {step.event.phase for step in steps if _after_hold(step, held)}
+def _in_order(steps: Sequence[StepTimes], before: Sequence[StepTimes]) -> Iterator[_Part]:
+    """The phases in time, each with its steps; what was done twice comes twice, the second behind its hold."""
+    held = phase_times(steps, Phase.HOLD)
+    waiting: list[_Part] = []
     for phase, title in RUN_PHASES:
-        yield phase, title, False
+        now = [step for step in steps if step.event.phase is phase]
+        former = [step for step in before if step.event.phase is phase]
+        yield phase, title, former or now, False
+        again = (phase, f"{title}, again", now, True)
+        if former and now and held is not None and min(step.started_at for step in now) > held[0]:
+            waiting.append(again)
+        elif former and now:
+            yield again
         if phase is Phase.HOLD:
-            yield from ((one, f"{name}, again", True) for one, name in RUN_PHASES if one in repeated)
+            yield from waiting
 
 
 def run_rows(found: Sequence[PhaseCourse]) -> list[GanttRow]:

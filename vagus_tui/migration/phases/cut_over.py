@@ -29,6 +29,10 @@ LIMIT_SECONDS = 3.0
 """Writes never wait longer than this: the attempt is given up and tried again."""
 
 
+TRIED = "not-cut-over"
+"""The step that the journal holds where a cut-over was tried in vain."""
+
+
 class NotCutOverError(VagusError):
     """Everything is built and proved, but the locks were not to be had, or v1 is not what it was planned for."""
 
@@ -73,9 +77,16 @@ async def cut_over(run: MigrationRun) -> None:
             again_after=(*BUSY, TimeoutError, asyncpg.QueryCanceledError),
             failing=NotCutOverError,
         )
-    except NotCutOverError:
+    except NotCutOverError as error:
         await maintenance.lower_flag_of_run(run.main)
+        # Taken back as a whole, it left no step behind; that it was tried belongs to the story all the same.
+        await store.record_step(run.main, run.id, _tried(error))
         raise
+
+
+def _tried(error: NotCutOverError) -> StepEvent:
+    message = str(error.args[0]) if error.args else "It was taken back."
+    return StepEvent(id=TRIED, phase=Phase.CUT_OVER, title="cut over", state=StepState.FAILED, message=message)
 
 
 async def _refuse_another_v1(run: MigrationRun) -> None:
