@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from vagus_tui.migration.phases.begin import RESUMED
 from vagus_tui.migration.phases.cut_over import TRIED
+from vagus_tui.report.drawing import draw_timeline
 from vagus_tui.report.story import _run
 from vagus_tui.report.stretches import stretches
-from vagus_tui.report.timeline import phase_seconds
+from vagus_tui.report.timeline import RunTimeline, phase_seconds
 
 BEGUN = datetime(2026, 3, 1, 21, 0, tzinfo=UTC)
 
@@ -70,6 +72,17 @@ def test_steps_of_one_transaction_follow_each_other() -> None:
     back, settled = sorted(stretches(steps), key=lambda one: one.begun)
     assert (back.phase, settled.phase) == ("rollback", "settle")
     assert back.seconds == 9
+
+
+def test_every_bar_lies_within_its_track() -> None:
+    """However often it was held."""
+    steps = [
+        one for n in range(9) for one in (step("prove-x", "prove", n * 10, 1), step("hold", "hold", n * 10 + 9, 8))
+    ]
+    spans = tuple(stretches(steps))
+    page = draw_timeline(RunTimeline("r", "migrate", "ada", "done", BEGUN, None, spans))
+    bars = re.findall(r"left:([\d.]+)%;width:([\d.]+)%", page)
+    assert len(bars) == 18 and all(float(left) + float(width) < 100.1 for left, width in bars)
 
 
 def test_the_story_tells_both_proofs_each_in_its_place() -> None:
