@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import asyncpg
 import pytest
 
@@ -10,6 +12,7 @@ from tests.migration.support import do_migrate, migrated, rolled_back, settings_
 from tests.migration.test_dependents import context_of
 from tests.oracle import catalog_fingerprint, changes, v2_differences
 from vagus_tui.control import Control
+from vagus_tui.database.connection import Connection
 from vagus_tui.events import Event, Status, StepEvent, StepState
 from vagus_tui.journal.state import read_state
 from vagus_tui.migration.gates import gates
@@ -115,7 +118,12 @@ drop table chosen;
 """Two plans change codes; a third goes, and a fourth takes its code over."""
 
 
-async def test_what_keeps_rows_apart(make_database: MakeDatabase, connect: Connect) -> None:
+async def codes_in(conn: Connection, table: str) -> dict[Any, str]:
+    return {row["id"]: row["code"] for row in await conn.fetch(f"select id, code from {table}")}
+
+
+@pytest.mark.parametrize("deletions", [True, False])
+async def test_what_keeps_rows_apart(make_database: MakeDatabase, connect: Connect, deletions: bool) -> None:
     database = await make_database(SandboxOptions(plans=12, clean=True))
     conn = await connect(database.url)
     await conn.execute(APART)
@@ -150,5 +158,17 @@ async def test_what_keeps_rows_apart(make_database: MakeDatabase, connect: Conne
     ]
     with pytest.raises(asyncpg.UniqueViolationError):
         await conn.execute("update workout_plans set code = (select min(code) from workout_plans)")
-    await rolled_back(database)
+    await conn.execute(PASSED_ON)
+    v2 = await codes_in(conn, "workout_plans")
+    if deletions:
+        await rolled_back(database, apply_deletions=True)
+        assert await codes_in(conn, "workout_plans") == v2
+    else:
+        # The plan that went stays, and with it its code: the one that took it over keeps what it had.
+        kept = await codes_in(conn, "workout_plans_v1")
+        await rolled_back(database)
+        v1 = await codes_in(conn, "workout_plans")
+        [code] = [v1[plan] for plan in v1 if plan not in v2]
+        assert code in kept.values() and len(v1) == len(v2) + 1
+        assert [v2[other] for other in v2 if v1[other] != v2[other]] == [code]
     assert changes(catalog, await catalog_fingerprint(conn)) == []

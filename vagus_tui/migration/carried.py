@@ -6,7 +6,9 @@ dependents like any other and are made again in the cut-over.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.events import Phase
@@ -72,6 +74,14 @@ order by 1, 2
 """
 
 
+async def read_demands(connection: Connection, schema: str, tables: list[str]) -> list[Mapping[str, Any]]:
+    """Every check and index of some tables, as the catalog has them."""
+    async with connection.transaction():
+        # Whoever reads: names of functions and operator classes come out as the migration's sessions need them.
+        await connection.execute(f"set local search_path = {quote(schema)}, pg_temp")
+        return [dict(row) for row in await connection.fetch(_BOUND, schema, tables)]
+
+
 async def read_bound(connection: Connection, shape: V1Shape, *, repeat_exercises: bool) -> tuple[Bound, ...]:
     """The checks and indexes that carried-over columns have a part in, and whatever else keeps v1's rows apart.
 
@@ -80,15 +90,11 @@ async def read_bound(connection: Connection, shape: V1Shape, *, repeat_exercises
     """
     bases = {table.name: base for base, table in shape.tables.items()}
     found = []
-    async with connection.transaction():
-        # Whoever reads: names of functions and operator classes come out as the migration's sessions need them.
-        await connection.execute(f"set local search_path = {quote(shape.schema)}, pg_temp")
-        rows = await connection.fetch(_BOUND, shape.schema, list(bases))
-    for row in rows:
+    for row in await read_demands(connection, shape.schema, list(bases)):
         base = bases[row["relation"]]
         names = v2.carried_columns(base, shape.tables[base])
         columns = frozenset(row["columns"])
-        unique = uniqueness(dict(row)) if row["is_unique"] else None
+        unique = uniqueness(row) if row["is_unique"] else None
         if not columns & names.keys() and (unique is None or row["primary_key"] or had_anyway(base, unique)):
             continue
         plain = replace(shape, tables={**shape.tables, base: replace(shape.tables[base], name=base)})
@@ -98,7 +104,7 @@ async def read_bound(connection: Connection, shape: V1Shape, *, repeat_exercises
         else:
             kept = row["plain"] and columns <= same_columns(plain, base)
         if unique is not None:
-            reason = why_not(plain, base, dict(row), unique, repeat_exercises=repeat_exercises)
+            reason = why_not(plain, base, row, unique, repeat_exercises=repeat_exercises)
             kept = not reason
         found.append(
             Bound(base, row["name"], row["definition"], row["is_check"], kept, tuple(row["columns"]), unique, reason)

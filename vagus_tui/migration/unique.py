@@ -113,22 +113,26 @@ def as_constraint(ddl: V2Ddl, table: str, name: str) -> str:
     return f"alter table {ddl.relation(table)} add constraint {quote(name)} unique using index {quote(name)}"
 
 
+def keyed_rows(unique: Uniqueness, relation: str) -> str:
+    """The rows of a relation that a unique index is about: their id, and its keys as k0, k1 …"""
+    keys = ", ".join(f"({key}) as k{number}" for number, key in enumerate(unique.keys))
+    return f"select id, {keys} from {relation}" + (f" where {unique.condition}" if unique.condition else "")
+
+
 def _passes_on(one: Apart, schema: str, wanted: str) -> str:
     """How often a row of `wanted` must get what another row of the table has yet."""
-    condition = f" where {one.unique.condition}" if one.unique.condition else ""
-    keys = ", ".join(f"({key}) as k{number}" for number, key in enumerate(one.unique.keys))
+    ours, theirs = keyed_rows(one.unique, wanted), keyed_rows(one.unique, qualified(schema, one.table))
     numbers = range(len(one.unique.keys))
     equal = " and ".join(f"x.k{number} = t.k{number}" for number in numbers)
     counted = (
         # Counted rather than asked for the first: the planner must not hope for an early end.
-        f"(select count(*) from (select id, {keys} from {wanted}{condition}) x\n"
-        f"    join (select id, {keys} from {qualified(schema, one.table)}{condition}) t on {equal} and t.id <> x.id)"
+        f"(select count(*) from ({ours}) x\n    join ({theirs}) t on {equal} and t.id <> x.id)"
     )
     if not one.unique.empty_too:
         return counted
     # No index finds rows without a value, so any such row counts.
     empty = " or ".join(f"x.k{number} is null" for number in numbers)
-    return f"{counted} + (select count(*) from (select id, {keys} from {wanted}{condition}) x where {empty})"
+    return f"{counted} + (select count(*) from ({ours}) x where {empty})"
 
 
 def out_of_the_way(one: Apart, schema: str, wanted: str) -> str:

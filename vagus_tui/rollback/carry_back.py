@@ -13,7 +13,8 @@ from vagus_tui.migration import catch_up
 from vagus_tui.migration.capture import V2_CHANGES
 from vagus_tui.migration.cut_over import new_name
 from vagus_tui.migration.survey import Survey
-from vagus_tui.rollback.kept import Kept
+from vagus_tui.migration.unique import keyed_rows, made_again, out_of_the_way
+from vagus_tui.rollback.kept import Kept, KeptApart
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.comparing import comparable
 from vagus_tui.schema.identifiers import literal, qualified, quote
@@ -75,8 +76,12 @@ class CarryBack:
         """The temporary table with what v2 said of them at the cut-over, in v1's columns."""
         return f"pg_temp.{quote(f'vagus_before_{base}')}"
 
-    def collect(self) -> list[str]:
-        """Name the touched rows, and lay what they were and what they are side by side."""
+    def collect(self, *, deletions: bool = False) -> list[str]:
+        """Name the touched rows, and lay what they were and what they are side by side.
+
+        Args:
+            deletions: rows that were deleted in v2 will go, and make room for others.
+        """
         days, weeks = self._v2(v2.DAYS), self._v2(v2.WEEKS)
         changed = "(select id from pg_temp.vagus_changed where table_name = '{}')"
         moved_days = (
@@ -133,6 +138,7 @@ class CarryBack:
                 f"update {self.now(check.base)} n set {UNFIT} = {UNFIT} || array[{named}]::text[]\n"
                 f"where not coalesce((select ({check.condition}) from (select n.*) as candidate), true)"
             )
+        statements.extend(self._taken(one, deletions=deletions) for one in self.kept.apart)
         for base, column, parent in _PARENTS:
             statements.append(
                 f"update {self.now(base)} n set {UNFIT} = {UNFIT} || {literal(column).strip()}::text\n"
@@ -141,6 +147,23 @@ class CarryBack:
                 f"and n.{quote(column)} not in (select n.id from {self._new(parent)} and ({self._expressible(parent)}))"
             )
         return statements
+
+    def _taken(self, one: KeptApart, *, deletions: bool) -> str:
+        """Mark what another row of v1 has that stays as it is: v1 takes it only once."""
+        unique = one.index.unique
+        named = ", ".join(literal(column).strip() for column in one.columns)
+        same = "is not distinct from" if unique.empty_too else "="
+        equal = " and ".join(f"o.k{number} {same} x.k{number}" for number in range(len(unique.keys)))
+        made = {column.name: column for column in self._columns(one.base)}
+        changed = " or ".join(self._differs(made[name], "n", "b") for name in one.columns if name in made)
+        going = f" and o.id not in (select o.id from {self._deleted(one.base)})" if deletions else ""
+        return (
+            f"update {self.now(one.base)} n set {UNFIT} = {UNFIT} || array[{named}]::text[]\n"
+            f"where exists (select from ({keyed_rows(unique, self._v1(one.base))}) o\n"
+            f"  join ({keyed_rows(unique, self.now(one.base))}) x on {equal}\n"
+            f"  where x.id = n.id and o.id <> n.id and o.id not in (select id from {self.now(one.base)}){going})\n"
+            f"and not exists (select from {self.before(one.base)} b where b.id = n.id and not ({changed or 'false'}))"
+        )
 
     def _logs_of_copies(self) -> str:
         """Sets logged on an exercise that was repeated in a later week belong to the one exercise that v1 has."""
@@ -248,6 +271,9 @@ class CarryBack:
         """Write v1: changed columns, new rows, and deletions where the operator chose so."""
         # v1's own triggers would put new times on rows that only come back.
         statements = [trigger.off for trigger in self.kept.triggers]
+        # Two rows may have changed places, or one may have what a row had that is about to go.
+        schema = self.shape.schema
+        statements.extend(out_of_the_way(one.index, schema, self.now(one.base)) for one in self.kept.apart)
         for base in v1.TABLES:
             columns = self._columns(base)
             names = ", ".join(quote(column.name) for column in columns)
@@ -277,6 +303,7 @@ class CarryBack:
             statements.extend(self._preferences())
         if deletions:
             statements.extend(f"delete from {self._deleted(base)}" for base in reversed(v1.TABLES))
+        statements.extend(made_again(one.index, schema) for one in self.kept.apart)
         return [*statements, *(trigger.on for trigger in self.kept.triggers)]
 
     def _preferences(self) -> list[str]:

@@ -1,12 +1,16 @@
-"""What the kept v1 tables demand of rows that come back: their checks, and their triggers, which must keep still."""
+"""What the kept v1 tables demand of rows that come back: their checks, what keeps them apart, and their triggers,
+which must keep still.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from vagus_tui.database.connection import Connection
+from vagus_tui.migration.carried import read_demands
 from vagus_tui.migration.cut_over import new_name
 from vagus_tui.migration.survey import Survey
+from vagus_tui.migration.unique import Apart, uniqueness
 from vagus_tui.schema import v1
 
 
@@ -28,10 +32,20 @@ class QuietTrigger:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptApart:
+    """A unique index of a kept v1 table, by other columns than the id; and the columns it looks at."""
+
+    base: str
+    columns: tuple[str, ...]
+    index: Apart
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
-    """Checks and triggers of the kept v1 tables."""
+    """Checks, unique indexes and triggers of the kept v1 tables."""
 
     checks: tuple[RowCheck, ...]
+    apart: tuple[KeptApart, ...]
     triggers: tuple[QuietTrigger, ...]
 
 
@@ -56,8 +70,19 @@ async def read_kept(connection: Connection, survey: Survey) -> Kept:
     names = {new_name(survey, base): base for base in v1.TABLES}
     checks = await connection.fetch(_CHECKS, survey.shape.schema, list(names))
     triggers = await connection.fetch(_TRIGGERS, survey.shape.schema, list(names))
+    apart = []
+    for row in await read_demands(connection, survey.shape.schema, list(names)):
+        if not row["is_unique"] or not row["plain"] or row["deferrable"] or row["primary_key"]:
+            continue
+        unique = uniqueness(row)
+        columns = survey.shape.tables[names[row["relation"]]].columns
+        # What v1 works out for itself is not among what comes back.
+        if not unique.by_id and not any(columns[name].generated for name in row["columns"] if name in columns):
+            index = Apart(row["relation"], row["name"], row["definition"], unique)
+            apart.append(KeptApart(names[row["relation"]], tuple(row["columns"]), index))
     return Kept(
         tuple(RowCheck(names[row["relname"]], tuple(row["columns"]), row["condition"]) for row in checks),
+        tuple(apart),
         tuple(
             QuietTrigger(
                 f"{row['on_table']} disable trigger {row['name']}",

@@ -94,7 +94,7 @@ def quick_steps(
 
     steps = [
         step("lock", "lock v2 and v1", [lock_statement(survey)]),
-        step("collect", "find what was written since the cut-over", carry.collect()),
+        step("collect", "find what was written since the cut-over", carry.collect(deletions=deletions)),
         step("carry-back", "carry it back into v1", carry.apply(deletions=deletions)),
         step("prove", "prove v1 against v2", list(proofs.values()), stops),
         step(
