@@ -249,6 +249,9 @@ class JobView(VerticalScroll):
             done, total, share = overall.rows, overall.total, overall.phase_share
         elif total <= 0:
             return []
+        elif any(_STATUS[step.state] is Status.RUNNING and not step.total for step in self._steps(phase)):
+            # Of what is under way nobody knows the size: what is done is not the whole, whatever was announced so far.
+            return [Content(f"    {amount(done, unit)} so far")]
         else:
             share = done / total
             overall = None
