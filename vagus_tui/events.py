@@ -123,6 +123,11 @@ def figure(event: CheckEvent) -> float | None:
     return None if event.seconds is None else event.seconds * 1000
 
 
+def drawn_by_time(event: CheckEvent) -> bool:
+    """Whether a check has no figure of its own, so that what is drawn of it is how long it took."""
+    return event.value is None and (isinstance(event.measured, bool) or not isinstance(event.measured, int | float))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeEvent(Event):
     """A check that is watched has another outcome than the time before; `measured` is what it is now."""

@@ -24,7 +24,10 @@ async def test_faults_are_planted_after_asking_and_seen(clean_database: TestData
         await until_text(pilot, "must fail now", "rollback;")
         await pilot.press("escape", "escape")
         wizard(pilot).action_go("verification")
-        await until_text(pilot, "Checks tested just now by Ada")
+        await until_text(pilot, "Tested just now: ", "faults seen · Ada")
+        # Whoever comes back sees what each came to.
+        await pilot.app.push_screen(SelfTestScreen((*rows.CHECKS, *catalog.CHECKS)))
+        await until_text(pilot, "✓ one of the plans is missing", "seen")
 
 
 async def test_in_production_the_name_is_typed(clean_database: TestDatabase) -> None:

@@ -18,7 +18,7 @@ from textual.widgets import Static
 
 from vagus_tui.checks.base import Check, Group
 from vagus_tui.checks.registry import check_by_id, checks_for
-from vagus_tui.events import ChangeEvent, Status
+from vagus_tui.events import ChangeEvent, Status, drawn_by_time
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.check_detail import CheckDetail
 from vagus_tui.screens.messages import SessionChanged
@@ -193,7 +193,9 @@ class MonitorScreen(WizardScreen):
         parts.append(explanation(check, item.event))
         if item.samples:
             since = clock_time(item.samples[0].at, self.session.settings.timezone)
-            parts.append(Content.styled(f"{plural(len(item.samples), 'outcome')} since {since}.", "$text-muted"))
+            drawn = " What is drawn is how long it took." if drawn_by_time(item.event) else ""
+            told = f"{plural(len(item.samples), 'outcome')} since {since}.{drawn}"
+            parts.append(Content.styled(told, "$text-muted"))
         self.query_one("#watched-detail", DetailPanel).show(Content("\n").join(parts))
         self.refresh_bindings()
 

@@ -49,10 +49,28 @@ def last_tested(found: SelfTest | None) -> Content:
     if found is None:
         return Content.styled("The checks were never tested here: t plants their faults.", "$text-muted")
     return Content.assemble(
-        ("Checks tested ", "$text-muted"),
-        f"{ago(found.at)}{found.where and f' {found.where}'} by {safe_str(found.operator)}: ",
+        ("Tested ", "$text-muted"),
+        f"{ago(found.at)}{found.where and f' {found.where}'}: ",
         summary(found),
+        # Who comes last: where there is no room, what was found is not what is cut.
+        f" · {safe_str(found.operator)}",
     )
+
+
+def remembered(found: SelfTest | None, check: Check, fault: Fault) -> FaultEvent:
+    """What a fault came to when the checks were last tested; pending where that is not known of this one."""
+    status, message = Status.PENDING, None
+    if found is not None and not found.where:
+        missed, skipped = found.missed.get(check.id, []), found.skipped.get(check.id, [])
+        reason = next((text for text in skipped if text.startswith(f"{fault.title}: ")), None)
+        tried = found.seen.get(check.id, 0) + len(missed) + len(skipped)
+        if fault.title in missed:
+            status = Status.FAIL
+        elif reason is not None:
+            status, message = Status.SKIP, reason.removeprefix(f"{fault.title}: ")
+        elif found.seen.get(check.id) and tried == len(check.faults):
+            status = Status.PASS
+    return FaultEvent(check=check.id, title=check.title, fault=fault.title, status=status, message=message)
 
 
 class FaultList(SectionList[FaultEvent]):
@@ -124,7 +142,7 @@ class SelfTestScreen(WizardScreen):
 
     def on_mount(self) -> None:
         """Every fault is there from the start."""
-        self._fill()
+        self._fill(None)
         self.attempt(self._read)
 
     @property
@@ -138,15 +156,13 @@ class SelfTestScreen(WizardScreen):
             return not self.running
         return self.running if action == "stop" else True
 
-    def _fill(self) -> None:
+    def _fill(self, found: SelfTest | None) -> None:
+        """Put every fault there, with what it came to last time, if that is known."""
         self.query_one("#faults", FaultList).fill(
             [
                 (
                     check.title,
-                    [
-                        FaultEvent(check=check.id, title=check.title, fault=fault.title, status=Status.PENDING)
-                        for fault in check.faults
-                    ],
+                    [remembered(found, check, fault) for fault in check.faults],
                 )
                 for check in self.checks
             ]
@@ -164,6 +180,8 @@ class SelfTestScreen(WizardScreen):
     async def _read(self) -> None:
         async with self.session.connection("self-test") as connection:
             self.found = await last_self_test(connection)
+        if not self.running:
+            self._fill(self.found)
         self._say()
 
     def _say(self, tried: int | None = None) -> None:
@@ -191,7 +209,7 @@ class SelfTestScreen(WizardScreen):
         )
         if not agreed:
             return
-        self._fill()
+        self._fill(None)
         tried = 0
         try:
             async with self.session.context("self-test") as context:
