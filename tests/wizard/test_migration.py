@@ -149,7 +149,7 @@ async def test_pause_and_throttle_reach_the_run(clean_database: TestDatabase, tm
         pilot.app.set_focus(None)
         await pilot.press("space")
         assert job.control.paused
-        await until_text(pilot, "paused")
+        await until_text(pilot, "paused", "space go on")
         await pilot.press("space", "t")
         assert not job.control.paused and job.control.throttle == 0.5
 

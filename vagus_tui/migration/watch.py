@@ -80,6 +80,7 @@ class _Watcher:
         self.gauge = gauge
         self.emit = emit
         self.bytes_per_row: dict[str, float] = {}
+        self.told_share = 0.0
 
     async def watch(self) -> None:
         """Measure and tell, until cancelled."""
@@ -90,6 +91,9 @@ class _Watcher:
                 await asyncio.sleep(INTERVAL_SECONDS)
                 before, since = time.perf_counter(), time.perf_counter() - before
                 if not self.gauge.running:
+                    # Paused, or between two phases: what ended last has not been told perhaps.
+                    if self.gauge.share != self.told_share:
+                        self._tell_all()
                     continue
                 shares: dict[str, float] = {}
                 if self.gauge.phase is Phase.BUILD:
@@ -124,6 +128,10 @@ class _Watcher:
                         seconds=round(time.monotonic() - self.gauge.running[name], 3),
                     )
                 )
+        self._tell_all()
+
+    def _tell_all(self) -> None:
+        self.told_share = self.gauge.share
         self.emit(self.gauge.event(time.perf_counter() - self.run.started))
 
     async def _measure(self, connection: Connection) -> dict[str, float]:

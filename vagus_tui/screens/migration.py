@@ -74,6 +74,7 @@ class MigrationScreen(MigrationActs):
         Binding("c", "cut_over", "cut over"),
         Binding("b", "blockers", "in the way", tooltip="sessions that hold locks, to be cancelled or ended"),
         Binding("space", "pause", "pause"),
+        Binding("space", "unpause", "go on"),
         Binding("t", "throttle", "throttle"),
         Binding("x", "stop", "stop, v1 untouched"),
         Binding("f", "maintenance", "maintenance", tooltip="the flag that the app reads, and the write fence"),
@@ -123,7 +124,10 @@ class MigrationScreen(MigrationActs):
         """Only the keys that do something now."""
         # Whoever holds the operator's lock is the one who runs it.
         busy = (self.session.job is not None and self.session.job.running) or self.session.now.lock is not None
-        if action in ("pause", "throttle", "stop"):
+        if action in ("pause", "unpause"):
+            paused = self.job is not None and self.job.control.paused
+            return self.running and paused is (action == "unpause")
+        if action in ("throttle", "stop"):
             return self.running
         if action == "cut_over":
             return self.holding

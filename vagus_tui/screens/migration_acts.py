@@ -128,11 +128,18 @@ class MigrationActs(MaintenanceActs):
         )
 
     def action_pause(self) -> None:
-        """Pause at the next clean point, or go on."""
+        """Pause at the next clean point."""
         if self.job is not None:
-            control = self.job.control
-            control.resume() if control.paused else control.pause()
+            self.job.control.pause()
             self.show_run()
+            self.refresh_bindings()
+
+    def action_unpause(self) -> None:
+        """Go on after a pause."""
+        if self.job is not None:
+            self.job.control.resume()
+            self.show_run()
+            self.refresh_bindings()
 
     def action_throttle(self) -> None:
         """Full speed, half, a quarter, and round again."""
