@@ -58,7 +58,12 @@ async def test_items_are_signed_off_by_name(clean_database: TestDatabase, clean_
         await until_text(pilot, "all pass")
         await pilot.press("v")
         await until_text(pilot, "Coach features", "The database's part", "✓ access-coaches: pass")
-        await pilot.press("space")
+        # A click goes there, a second one on it ticks: who only wants to read does not sign.
+        listed = pilot.app.screen.query_one("#manual-list")
+        await pilot.click("#manual-list", offset=(4, 2))
+        await until_text(pilot, "The first write down the new")
+        assert listed.has_focus and await store.sign_offs(clean_conn) == {}
+        await pilot.press("up", "space")
         await until_text(pilot, "Signed off by Ada")
         await pilot.press("down", "e")
         await until_text(pilot, "A note, to be kept with it")

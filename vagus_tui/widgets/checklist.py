@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
@@ -128,6 +128,14 @@ class Checklist(OptionList):
         if right:
             parts.append((fitted(words, right, right=True), "$text-muted"))
         return Content.assemble(*parts)
+
+    def on_click(self, event: events.Click) -> None:
+        """A click goes to an item; another one on it ticks. Who only wants to read must not sign by it."""
+        clicked = event.style.meta.get("option")
+        if clicked is not None and clicked != self.highlighted:
+            event.prevent_default()
+            if not self.get_option_at_index(clicked).disabled:
+                self.highlighted = clicked
 
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:
