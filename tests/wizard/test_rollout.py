@@ -18,6 +18,7 @@ from vagus_tui.journal import store
 from vagus_tui.rollout.app_update import outcomes
 from vagus_tui.runbook.check_ids import PERFORMANCE
 from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.guide_facts import guide_lines
 from vagus_tui.screens.item_facts import item_entry
 from vagus_tui.screens.rollout import RolloutScreen
 from vagus_tui.widgets.checklist import Checklist
@@ -68,6 +69,8 @@ async def test_commands_are_run_and_what_they_print_is_kept(clean_database: Test
         await until_text(pilot, "✗ failed", "broken", "ended with status 7")
         await pilot.press("escape")
         await until_text(pilot, "✗ failed in")
+        lines = {line.title: line.entry for line in guide_lines(wizard(pilot).session)}
+        assert (lines["Dependencies"].words, lines["Mocks"].words) == ("failed", "open")
     async with clean_database.connect() as conn:
         kept = await outcomes(conn)
         assert kept["app.dependencies"].status == 7 and "broken" in kept["app.dependencies"].tail

@@ -10,6 +10,7 @@ from vagus_tui.runbook.checklists import ITEMS
 from vagus_tui.runbook.guide_map import GUIDE_MAP, Place, PlaceKind
 from vagus_tui.runbook.index import title_of
 from vagus_tui.runbook.model import Fulfilment, Item, Job, Screen
+from vagus_tui.runbook.rollout import APP_UPDATE
 from vagus_tui.screens.item_facts import check_entry, item_entry
 from vagus_tui.screens.session import Session
 from vagus_tui.screens.timeline_facts import Done, done_entries
@@ -19,6 +20,7 @@ from vagus_tui.widgets.marks import worst
 BEYOND = "Beyond the guide"
 KNOWN = Entry(Status.SKIP, "to know")
 _IDS = {item.id for item in ITEMS}
+_COMMANDS = {command.id for command in APP_UPDATE}
 _AFTER = (State.MIGRATED, State.CLEANED)
 
 
@@ -85,6 +87,10 @@ def _place(session: Session, place: Place, done: Done) -> tuple[str, Entry]:
     title = title_of(place.ref) or place.ref
     if place.ref in _IDS:
         return title, _item(session, session.settings.book.item(place.ref), done)
+    if place.ref in _COMMANDS:
+        outcome = session.now.app_update.get(place.ref)
+        failed = outcome is not None and not outcome.ok
+        return title, Entry(Status.FAIL, "failed") if failed else _done(outcome is not None)
     if place.ref.startswith("timeline."):
         return title, _done(place.ref in done)
     return title, KNOWN
