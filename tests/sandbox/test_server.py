@@ -23,11 +23,12 @@ from vagus_tui.sandbox import binaries, leftovers, template
 from vagus_tui.sandbox.binaries import SandboxError
 from vagus_tui.sandbox.server import LOGIN_ROLES, EmbeddedServer
 
-# Starts a server, says where it is, and does not end by itself. Ctrl-C works also where a shell's background job, which
-# ignores it, runs the tests.
+# Starts a server, says where it is, and does not end by itself. Ctrl-C and a hang-up work also where whatever runs the
+# tests ignores them, as a shell's background job and nohup do.
 HOLDER = """
 import asyncio, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from vagus_tui.sandbox.server import EmbeddedServer
 
 async def main():

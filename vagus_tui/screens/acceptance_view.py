@@ -159,6 +159,10 @@ class AcceptanceView(ViewedScreen):
 
     def show_item(self, item: Item) -> None:
         """How the step went for the person, and what they should see."""
+        if self.view == "acceptance" and not self._among_steps:
+            # A list that was filled anew selects a step by itself: the detail stays with the person.
+            self._explain_person()
+            return
         person = self.person if self.view == "acceptance" else None
         if person is None:
             super().show_item(item)
@@ -229,8 +233,13 @@ class AcceptanceView(ViewedScreen):
         if self.person is person:
             self._explained()
 
+    @property
+    def _among_steps(self) -> bool:
+        """Whether the steps have the focus, not the people."""
+        return self.focused is self.query_one("#acceptance-list", Checklist)
+
     def _explained(self) -> None:
-        if self.query_one("#acceptance-list", Checklist).has_focus:
+        if self._among_steps:
             self.refresh_item()
         else:
             self._explain_person()
