@@ -54,6 +54,7 @@ async def faulty(folder: Path) -> None:
             await pilot.press("2")
             total = len((*checks_for(Group.PREREQUISITES), *checks_for(Group.DATA_QUALITY)))
             await until_text(pilot, f"{total} of {total}", patience=LONG)
+            await pilot.pause(1)
             keep(pilot, folder, "prerequisites")
             await pilot.press("F")
             await until_text(pilot, "Fix all safe", "Cancel", patience=LONG)

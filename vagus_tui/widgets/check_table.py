@@ -187,8 +187,10 @@ class CheckTable(SectionList[CheckEvent]):
     ) -> Content:
         # A long name takes what a short figure leaves, and the other way round: seldom are both long.
         room = widths.title + BEFORE_MEASURED + widths.measured
-        name = min(cell_len(title), room - BEFORE_MEASURED - min(cell_len(measured), widths.measured))
-        figure = min(cell_len(measured), room - BEFORE_MEASURED - name)
+        own = min(cell_len(measured), widths.measured)
+        name = min(cell_len(title), room - BEFORE_MEASURED - own)
+        # What a figure has beyond its own column does not come as close to the name.
+        figure = min(cell_len(measured), max(own, room - GAP - name))
         name = room - BEFORE_MEASURED - figure
         return Content.assemble(
             start,
