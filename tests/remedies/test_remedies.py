@@ -32,8 +32,10 @@ PLANTS = {
     "primary key (coach_id, client_id)); insert into relation select coach_id, client_id, status from coach_clients; "
     "drop table coach_clients cascade; alter table relation rename to coach_clients; "
     "alter table coach_clients owner to postgres; "
-    "update coach_clients c set coach_id = ' ' || coach_id, client_id = (select upper(email) from auth.users u "
-    "where u.id::text = c.client_id) where client_id = (select min(client_id) from coach_clients)",
+    "update coach_clients c set client_id = (select upper(email) from auth.users u "
+    "where u.id::text = c.client_id) where client_id = (select min(client_id) from coach_clients); "
+    "update coach_clients set client_id = ' ' || client_id "
+    "where client_id = (select max(client_id) from coach_clients where client_id not like '%@%')",
 }
 """Faults that suit a fix better than the first one of its check."""
 
@@ -113,6 +115,10 @@ async def _applied_and_undone(remedy: Remedy, context: Context, before: dict[str
     assert (await outcome(remedy.check_id, context)).status in (Status.FAIL, Status.WARN)
     preview = await remedy.preview(context)
     assert preview.rows == len(preview.page.rows) >= 1
+    if remedy.action == "changed":
+        # What changes is seen without scrolling sideways.
+        arrow = next(place for place, name in enumerate(preview.page.columns) if name.endswith(" →"))
+        assert any(row[arrow - 1] != row[arrow] for row in preview.page.rows)
     assert "vagus_migration.quarantine" in preview.sql
     assert await everything(context.connection) == before
     applied = await remedy.apply(context, expected=preview.rows)

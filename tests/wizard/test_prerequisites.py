@@ -157,11 +157,14 @@ async def test_a_fix_is_previewed_asked_applied_and_put_back(database: TestDatab
             await until(pilot, lambda: status_of(pilot, "plans-null-owner") is Status.PASS)
             assert await conn.fetchval("select count(*) from workout_plans where user_id is null") == 0
             await pilot.press("u")
-            await until_text(pilot, "1 of 1 in place", "Ada")
+            # The selected fix in full, below a list that cuts it off at 80 columns.
+            await until_text(
+                pilot, "1 of 1 in place", "Plans without an owner: Set aside", "in place; enter puts it back"
+            )
             await pilot.press("enter")
             await until_text(pilot, "Every row becomes what it was")
             await pilot.press("right", "enter")
-            await until_text(pilot, "put back", "0 of 1 in place")
+            await until_text(pilot, "Put back 20", "by Ada", "0 of 1 in place")
             assert await conn.fetchval("select count(*) from workout_plans where user_id is null") == nobody
 
 

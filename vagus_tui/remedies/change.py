@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from vagus_tui.checks.base import Context, read_page
+from vagus_tui.checks.base import Context, RowPage, read_page
 from vagus_tui.checks.data_quality.rule import Names
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import quote
@@ -46,9 +47,8 @@ async def preview_change(remedy: Remedy, context: Context) -> Preview:
     """What would change: how many rows, every value beside its new one, the statements."""
     names = Names(context.shape)
     table, condition = names.table(remedy.rule.table), remedy.condition(names)
-    pairs = ", ".join(
-        f"t.{quote(column)}, {value} as {quote(f'{column} →')}" for column, value in new_values(remedy, names).items()
-    )
+    changed = new_values(remedy, names)
+    pairs = ", ".join(f"t.{quote(column)}, {value} as {quote(f'{column} →')}" for column, value in changed.items())
     # A reader knows rows by their names and times, not by their ids.
     known = {
         "workout_plans": ("name",),
@@ -56,7 +56,6 @@ async def preview_change(remedy: Remedy, context: Context) -> Preview:
         "workout_sessions": ("started_at",),
         "exercise_logs": ("session_id",),
     }.get(remedy.rule.table, ())
-    changed = new_values(remedy, names)
     identity = "t.id, " if "id" in names.columns(remedy.rule.table) else ""
     also = "".join(f", t.{quote(column)}" for column in known if column not in changed)
     async with context.connection.transaction(readonly=True):
@@ -64,9 +63,27 @@ async def preview_change(remedy: Remedy, context: Context) -> Preview:
         page = await read_page(
             context.connection, f"select {identity}{pairs}{also} from {table} t where {condition}", limit=50
         )
+    page = _changes_first(page, [(column, f"{column} →") for column in changed])
     relation = await _relation(context.connection, names, remedy.rule.table)
     sql = ";\n\n".join((targets_sql(remedy, names, relation), _originals_sql(relation), update_sql(remedy, names)))
     return Preview(rows, page, f"begin;\n\n{sql};\n\ncommit;")
+
+
+def _changes_first(page: RowPage, pairs: Sequence[tuple[str, str]]) -> RowPage:
+    """The page with the values that stay as they are after those that change, which narrow terminals would cut off."""
+    place = {name: index for index, name in enumerate(page.columns)}
+    unchanged = {
+        place[name]
+        for old, new in pairs
+        if all(row[place[old]] == row[place[new]] for row in page.rows)
+        for name in (old, new)
+    }
+    order = sorted(range(len(page.columns)), key=lambda index: index in unchanged)
+    return dataclasses.replace(
+        page,
+        columns=tuple(page.columns[index] for index in order),
+        rows=tuple(tuple(row[index] for index in order) for row in page.rows),
+    )
 
 
 def _originals_sql(relation: Relation) -> str:

@@ -19,7 +19,7 @@ from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.format import moment, plural
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.section_list import SectionList
-from vagus_tui.widgets.text import fitted, safe_str
+from vagus_tui.widgets.text import fitted, safe, safe_str
 from vagus_tui.widgets.title import TitleLine
 
 WHEN, WHO, ROWS, STANDS = 16, 12, 12, 10
@@ -38,6 +38,9 @@ class BatchList(SectionList[Batch]):
     """Applied fixes, newest first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "put back")]
+
+    class Highlighted(SectionList.RowMessage):
+        """Another one."""
 
     class Opened(SectionList.RowMessage):
         """Put this one back."""
@@ -74,13 +77,36 @@ class BatchList(SectionList[Batch]):
         text = self._columns(width, "▸" if here else " ", when, fix_name(item), f"{item.rows:,}", item.operator, stands)
         return Content.styled(text, "$text-muted" if item.restored_at and not here else "")
 
+    def highlighted(self, item: Batch) -> None:
+        """Say so."""
+        self.post_message(self.Highlighted(self, item))
+
     def opened(self, item: Batch) -> None:
         """Say so."""
         self.post_message(self.Opened(self, item))
 
 
+def in_full(batch: Batch, timezone: str) -> Content:
+    """What a narrow row cuts off: the fix, what it changed, and who put it back."""
+    stands = "It is in place; enter puts it back."
+    if batch.restored_at is not None:
+        stands = f"Put back {moment(batch.restored_at, timezone)} by {safe_str(batch.restored_by or 'somebody')}."
+    return Content("\n").join(
+        [
+            safe(fix_name(batch), "bold"),
+            safe(f"{_changed(batch)}, by {safe_str(batch.operator)} at {moment(batch.at, timezone)}."),
+            safe(stands),
+        ]
+    )
+
+
+def _changed(batch: Batch) -> str:
+    """`12 in workout_plans, 340 in exercise_logs`."""
+    return ", ".join(f"{count:,} in {safe_str(table)}" for table, count in batch.tables.items())
+
+
 class UndoScreen(WizardScreen):
-    """The list of applied fixes."""
+    """The list of applied fixes, and the selected one in full."""
 
     AUTO_FOCUS = "#batches"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "back", key_display="esc")]
@@ -90,12 +116,13 @@ class UndoScreen(WizardScreen):
         self.undone = undone
 
     def compose(self) -> ComposeResult:
-        """The list."""
+        """The list, and the selected fix under it."""
         yield HeaderLine(self.session)
         with Vertical(id="detail"):
             yield TitleLine("Fixes that were applied")
             yield Static("", id="rows-note")
             yield BatchList(self.session.settings.timezone)
+            yield Static("", id="explanation")
         yield KeyFooter()
 
     def on_mount(self) -> None:
@@ -112,6 +139,10 @@ class UndoScreen(WizardScreen):
         if not found:
             self.query_one("#rows-note", Static).update(Content("No fix has been applied to this database."))
 
+    @on(BatchList.Highlighted)
+    def _highlighted(self, message: BatchList.Highlighted) -> None:
+        self.query_one("#explanation", Static).update(in_full(message.item, self.session.settings.timezone))
+
     @on(BatchList.Opened)
     def _opened(self, message: BatchList.Opened) -> None:
         batch: Batch = message.item
@@ -121,10 +152,9 @@ class UndoScreen(WizardScreen):
         self.attempt(self._undo(batch), group="undo", exclusive=True)
 
     async def _undo(self, batch: Batch) -> None:
-        tables = ", ".join(f"{count:,} in {safe_str(table)}" for table, count in batch.tables.items())
         body = (
-            f"Every row becomes what it was before the fix: {tables}. It is refused where a row has changed since. "
-            "The check that objected will object again."
+            f"Every row becomes what it was before the fix: {_changed(batch)}. "
+            "It is refused where a row has changed since. The check that objected will object again."
         )
         if not await self.ask(ConfirmDialog(fix_name(batch), body, yes=f"Put back {plural(batch.rows, 'row')}")):
             return
