@@ -202,6 +202,9 @@ async def test_disconnected(way: str, step: str, make_database: MakeDatabase, co
         assert ran.result.exit_status in (3, 4), ran.result
         found = await state_of(database)
         assert found.state is State.MIGRATED
+        # In words, where the journal and the report show them.
+        errors = await conn.fetch("select error from vagus_migration.runs where status = 'failed'")
+        assert {row["error"] for row in errors} == {"The connection to the database was lost."}
         await (rolled_back(database) if path is None else rolled_back_from(database, path))
     assert (await state_of(database)).state is State.ROLLED_BACK
     assert changes(rows, await v1_rows(conn)) == []

@@ -137,6 +137,7 @@ async def clear_away(connection: Connection, run: Run | None, *, status: str, er
         await store.update_run(connection, run.id, status=status, error=error, finished_at=datetime.now(UTC))
 
 
+LOST_WORDS = "The connection to the database was lost."
 _CONFUSED = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 FAILURES = (asyncpg.PostgresError, *_CONFUSED, VagusError, OSError, TimeoutError)
@@ -167,6 +168,9 @@ async def after_failure(
     text = error.happened if isinstance(error, VagusError) else f"The server said: {error}"
     if isinstance(error, TimeoutError):
         text = words.slow
+    if lost:
+        # Not what the driver says of itself: it goes into the journal and the report.
+        text = LOST_WORDS
     committed = False
 
     async def clear() -> None:
@@ -192,7 +196,7 @@ async def after_failure(
         state = "It was committed: v1 is in place. Checks of references are owed."
     if lost:
         return ConnectionLostError(
-            "The connection to the database was lost.",
+            LOST_WORDS,
             state=state,
             next_step="vagus-tui rollback --finish does what is owed." if committed else "Connect and start again.",
         )

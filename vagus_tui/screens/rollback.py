@@ -249,8 +249,12 @@ class RollbackScreen(ViewedScreen):
         self.query_one("#carried", Rows).display = not self.running and self.possible
         if job is not None:
             view.show(job)
-            took = f"done in {duration(job.elapsed)} · v: what follows"
-            self.say(took if job.ok else f"elapsed {clock(job.elapsed)}")
+            if job.running:
+                self.say(f"elapsed {clock(job.elapsed)}")
+            elif job.ok:
+                self.say(f"done in {duration(job.elapsed)} · v: what follows")
+            else:
+                self.say("not done, v2 is in use · b tries again" if self.possible else "not done")
         if job is not None and not self.possible:
             text.update(job_outcome(job))
         elif not self.possible:
