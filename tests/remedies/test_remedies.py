@@ -118,7 +118,9 @@ async def _applied_and_undone(remedy: Remedy, context: Context, before: dict[str
     if remedy.action == "changed":
         # What changes is seen without scrolling sideways.
         arrow = next(place for place, name in enumerate(preview.page.columns) if name.endswith(" →"))
-        assert any(row[arrow - 1] != row[arrow] for row in preview.page.rows)
+        differing = any(row[arrow - 1] != row[arrow] for row in preview.page.rows)
+        # Of megabytes the page has the beginning, which shortening leaves as it is.
+        assert differing or remedy.id == "exercises-long-text-shorten"
     assert "vagus_migration.quarantine" in preview.sql
     assert await everything(context.connection) == before
     applied = await remedy.apply(context, expected=preview.rows)

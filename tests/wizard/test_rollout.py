@@ -181,6 +181,11 @@ async def test_the_clean_up_is_guarded(clean_database: TestDatabase, clean_conn:
         await pilot.press("v", "v")
         await until_text(pilot, "14 days to go", "v2 is in service", "Clean-up 1 of 5")
     await clean_conn.execute("update vagus_migration.runs set finished_at = finished_at - interval '15 days'")
+    # A rollback that failed meanwhile takes nothing of that away.
+    await clean_conn.execute(
+        "insert into vagus_migration.runs (kind, status, operator, environment, finished_at) "
+        "values ('rollback', 'failed', 'Ada', 'development', clock_timestamp())"
+    )
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("rollout")
         await pilot.press("v", "v")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from vagus_tui.database.catalog import read_columns
@@ -45,6 +46,7 @@ class DatabaseState:
 
     `shape` is v1 wherever v1's tables are: under their own names before, as `*_v1` after the cut-over.
     `reasons` says why an unknown state is unknown. `interrupted` is set when a run is open and nobody runs it.
+    `run` is the latest of any kind; `migration` is the one by which v2 comes or came, whatever was tried since.
     """
 
     state: State
@@ -54,6 +56,12 @@ class DatabaseState:
     run: store.Run | None = None
     interrupted: bool = False
     possible: tuple[str, ...] = ()
+    migration: store.Run | None = None
+
+    @property
+    def moved_at(self) -> datetime | None:
+        """When the migration by which v2 came was done."""
+        return self.migration.finished_at if self.migration is not None else None
 
     @property
     def summary(self) -> str:
@@ -102,6 +110,10 @@ async def read_state(connection: Connection) -> DatabaseState:
     left = left and not await connection.fetchval(_LOCK_HELD, LOCK_KEY)
     own, renamed = recognise(found), recognise(found, suffix=v1.SUFFIX)
     v2_in_place = "total_weeks" in found.get(v1.PLANS, {}) and all(name in found for name in v1.HIERARCHY)
+    migration = run if run is not None and run.kind == "migrate" else None
+    if v2_in_place and migration is None:
+        # A rollback that failed, or a clean-up, came after it.
+        migration = await store.latest_run(connection, "migrate", done=True)
     # Somebody else's schema of that name is no build of ours.
     staged = bool(await connection.fetchval(f"select {ours(STAGING)}"))
 
@@ -114,6 +126,7 @@ async def read_state(connection: Connection) -> DatabaseState:
             reasons=tuple(more.get("reasons", ())),  # type: ignore[arg-type]
             empty=bool(more.get("empty", False)),
             possible=("finish rollback", *_POSSIBLE[state]) if left else _POSSIBLE[state],
+            migration=migration,
         )
 
     if v2_in_place:

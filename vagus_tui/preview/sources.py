@@ -45,9 +45,9 @@ def mapping(context: Context) -> WorkoutMapping | None:
     """The mapping with the options that hold here; None where v1 is gone."""
     if context.state.shape is None:
         return None
-    run = context.state.run
+    run = context.state.migration
     repeated = context.settings.repeat_exercises
-    if migrated(context) and run is not None and run.kind == "migrate":
+    if migrated(context) and run is not None:
         repeated = bool(run.options.get("repeat_exercises"))
     return WorkoutMapping(context.state.shape, MappingOptions(repeat_exercises=repeated))
 

@@ -37,7 +37,7 @@ async def override_check(screen: WizardScreen, event: CheckEvent) -> None:
         return
     body = Content.assemble(
         safe(event.title, "bold"),
-        " will no longer hold up the migration. Your name (",
+        " will no longer stand in the way. Your name (",
         safe(session.settings.operator),
         ") and the reason go into the journal and the report. It can be taken back.",
     )

@@ -144,11 +144,9 @@ class RolloutScreen(ViewedScreen):
     def _since(self) -> timedelta | None:
         """How long ago the migration was done, if v2 is in place."""
         state = self.session.state
-        if state is None or state.state not in (State.MIGRATED, State.CLEANED) or state.run is None:
+        if state is None or state.state not in (State.MIGRATED, State.CLEANED) or state.moved_at is None:
             return None
-        if state.run.kind != "migrate" or state.run.finished_at is None:
-            return None
-        return datetime.now(UTC) - state.run.finished_at
+        return datetime.now(UTC) - state.moved_at
 
     # The app's update
 

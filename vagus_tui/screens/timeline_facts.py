@@ -69,7 +69,7 @@ def done_entries(session: Knowledge) -> Done:
         done.setdefault("timeline.build", proved[1] if proved is not None else None)
     if moved:
         swapped = phase_times(session.now.steps, Phase.CUT_OVER)
-        finished = state.run.finished_at if state.run is not None and state.run.kind == "migrate" else None
+        finished = state.moved_at
         done.setdefault("timeline.cut-over", swapped[1] if swapped is not None else finished)
         if finished is not None:
             done.setdefault("timeline.reopen", finished)

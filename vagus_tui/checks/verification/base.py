@@ -66,12 +66,8 @@ def against_v1(probe: Probe) -> Probe:
 
 def mapping(context: Context) -> WorkoutMapping:
     """The mapping by which v2 was made, with the options of that run."""
-    run = context.state.run
-    repeated = (
-        bool(run.options.get("repeat_exercises"))
-        if run is not None and run.kind == "migrate"
-        else context.settings.repeat_exercises
-    )
+    run = context.state.migration
+    repeated = context.settings.repeat_exercises if run is None else bool(run.options.get("repeat_exercises"))
     return WorkoutMapping(context.shape, MappingOptions(repeat_exercises=repeated))
 
 
