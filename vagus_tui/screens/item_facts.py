@@ -43,8 +43,8 @@ def standing_sign(session: Session, item: Item) -> SignOff | None:
 
 
 def _of_another_run(session: Session, item: Item, at: datetime) -> bool:
-    run = session.state.run if session.state is not None else None
-    return item.of_run and run is not None and run.kind == "migrate" and at < run.started_at
+    run = session.state.migration if session.state is not None else None
+    return item.of_run and run is not None and at < run.started_at
 
 
 def item_entry(session: Session, item: Item) -> Entry:

@@ -131,9 +131,9 @@ class RollbackScreen(ViewedScreen):
     def advice(self) -> Advice:
         """What the advisor says now."""
         state, signed = self.session.state, self.session.now.sign_offs
-        run = state.run if state is not None else None
+        run = state.migration if state is not None else None
         # What was answered about an earlier attempt says nothing about this one.
-        since = run.started_at if run is not None and run.kind == "migrate" else None
+        since = run.started_at if run is not None else None
         answered = {
             criterion.id: signed[criterion.id].ticked
             for criterion in CRITERIA

@@ -261,7 +261,7 @@ class RolloutScreen(ViewedScreen):
         session = self.session
         since = self._since()
         state = session.state
-        in_service = state is not None and state.state is State.MIGRATED
+        in_service = state is not None and state.state in (State.MIGRATED, State.CLEANED)
         period = session.settings.book.thresholds.clean_up_earliest
         waited = since is not None and since >= period
         days = 0 if since is None else max(period - since, timedelta()).days + 1
