@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,11 +87,19 @@ def as_difference(table: str, row: Any) -> Difference:
 
 async def compare(connection: Connection, mapping: WorkoutMapping, schema: str, table: str) -> TableProof:
     """Compare one table, in the snapshot that the connection's transaction has, and only count what differs."""
-    if table == v2.LOGS:
-        await connection.execute(f"set local work_mem = '{LOOK_UP_MEMORY}'")
-    row = await connection.fetchrow(count_sql(mapping, schema, table))
+    async with _memory(connection, LOOK_UP_MEMORY) if table == v2.LOGS else nullcontext():
+        row = await connection.fetchrow(count_sql(mapping, schema, table))
     assert row is not None
     return TableProof(table, int(row["compared"]), int(row["differences"]))
+
+
+@asynccontextmanager
+async def _memory(connection: Connection, amount: str) -> AsyncIterator[None]:
+    """Other memory for what is done inside: the transaction is the caller's, and goes on with its own."""
+    own = await connection.fetchval("select current_setting('work_mem')")
+    await connection.execute(f"set local work_mem = '{amount}'")
+    yield
+    await connection.execute(f"set local work_mem = '{own}'")
 
 
 async def prove_table(connection: Connection, mapping: WorkoutMapping, schema: str, table: str) -> TableProof:
