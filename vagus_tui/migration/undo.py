@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependents import Dependent
+from vagus_tui.journal import store
 from vagus_tui.migration.survey import Rename, Survey
 from vagus_tui.schema.v1 import Column, V1Shape, V1Table
 
@@ -45,6 +47,14 @@ def _columns(columns: Mapping[str, Column] | None) -> list[dict[str, Any]] | Non
 
 def _read_columns(data: list[dict[str, Any]] | None) -> dict[str, Column] | None:
     return None if data is None else {item["name"]: Column(**item) for item in data}
+
+
+async def last_record(connection: Connection) -> tuple[store.Run, Survey] | None:
+    """The latest migration that wrote down how v1 looked, and what it wrote; None where there was none."""
+    for run in reversed(await store.runs(connection)):
+        if run.kind == "migrate" and "survey" in run.catalog:
+            return run, read_record(run.catalog)
+    return None
 
 
 def read_record(catalog: Mapping[str, Any]) -> Survey:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from vagus_tui.checks.base import Context
+from vagus_tui.checks.verification.base import mapping as made_by
 from vagus_tui.errors import RefusedError
 from vagus_tui.journal.state import State
 from vagus_tui.schema import v1, v2
@@ -45,11 +46,9 @@ def mapping(context: Context) -> WorkoutMapping | None:
     """The mapping with the options that hold here; None where v1 is gone."""
     if context.state.shape is None:
         return None
-    run = context.state.migration
-    repeated = context.settings.repeat_exercises
-    if migrated(context) and run is not None:
-        repeated = bool(run.options.get("repeat_exercises"))
-    return WorkoutMapping(context.state.shape, MappingOptions(repeat_exercises=repeated))
+    if migrated(context):
+        return made_by(context)
+    return WorkoutMapping(context.state.shape, MappingOptions(repeat_exercises=context.settings.repeat_exercises))
 
 
 def plan_parameter(context: Context) -> str:

@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependent_reader import read_dependents
 from vagus_tui.database.dependents import Dependent, Kind
-from vagus_tui.journal import store
 from vagus_tui.migration.matviews import rebuilt
 from vagus_tui.migration.repoint import policies
 from vagus_tui.migration.survey import Survey
-from vagus_tui.migration.undo import read_record
+from vagus_tui.migration.undo import last_record
 from vagus_tui.schema import v1
 from vagus_tui.schema.identifiers import quote
 from vagus_tui.schema.v1 import V1Shape, V1Table
@@ -82,10 +81,8 @@ where n.nspname = $1 and c.relname = any($2::text[]) and c.relkind in ('r', 'p')
 
 async def migration_record(connection: Connection) -> Survey | None:
     """What the latest migration wrote down for the way back, if there was one."""
-    for run in reversed(await store.runs(connection)):
-        if run.kind == "migrate" and "survey" in run.catalog:
-            return read_record(run.catalog)
-    return None
+    found = await last_record(connection)
+    return None if found is None else found[1]
 
 
 async def read_in_place(connection: Connection) -> InPlace:

@@ -13,7 +13,7 @@ from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.migration.plan import SESSION_SETTINGS
 from vagus_tui.migration.steps import Plan, PlanStep, stop_unless_zero
 from vagus_tui.migration.survey import Survey
-from vagus_tui.migration.undo import read_record
+from vagus_tui.migration.undo import last_record
 from vagus_tui.rollback.archive import archive_name
 from vagus_tui.rollback.carry_back import CarryBack
 from vagus_tui.rollback.kept import Kept, read_kept
@@ -69,9 +69,8 @@ async def migrated_run(connection: Connection, state: DatabaseState) -> tuple[st
         raise RefusedError(
             f"There is nothing to roll back: {state.summary}", next_step="vagus-tui status says what can be done."
         )
-    for run in reversed(await store.runs(connection)):
-        if run.kind == "migrate" and "survey" in run.catalog:
-            return run, read_record(run.catalog)
+    if (found := await last_record(connection)) is not None:
+        return found
     raise RefusedError(
         "No record says how v1 looked before the migration, so its names cannot be put back by us.",
         next_step="If another tool migrated this database, roll back with that tool, or from a backup.",

@@ -11,10 +11,9 @@ from vagus_tui.checks.fault import changed_rows
 from vagus_tui.checks.verification.base import against_v1, relation
 from vagus_tui.database.identifiers import qualified
 from vagus_tui.events import Status
-from vagus_tui.journal import store
 from vagus_tui.migration.cut_over import KEPT_PREFERENCES
 from vagus_tui.migration.survey import Survey
-from vagus_tui.migration.undo import read_record
+from vagus_tui.migration.undo import last_record
 from vagus_tui.schema.preferences import QUIET, chosen
 from vagus_tui.schema.v2 import PREFERENCES, USERS
 
@@ -24,13 +23,6 @@ _OLDEST = "select p.user_id from {table} p order by {order}p.user_id limit 1"
 
 def _users(number: int) -> str:
     return f"{number:,} user{'' if number == 1 else 's'}"
-
-
-async def _migration(context: Context) -> tuple[store.Run, Survey] | None:
-    for run in reversed(await store.runs(context.connection)):
-        if run.kind == "migrate" and "survey" in run.catalog:
-            return run, read_record(run.catalog)
-    return None
 
 
 def _had(survey: Survey) -> str | None:
@@ -46,7 +38,7 @@ def _had(survey: Survey) -> str | None:
 
 @against_v1
 async def _preferences(context: Context) -> Outcome:
-    found = await _migration(context)
+    found = await last_record(context.connection)
     had = _had(found[1]) if found is not None else None
     if found is None or had is None:
         return Outcome(Status.SKIP, "–", "No record says which preferences v1 had.")
