@@ -331,7 +331,7 @@ def align_users_step(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> Pla
 
     Whoever leaves later takes their rows along through the references.
     """
-    statements = [*catch_up.collect(mapping, STAGING), *catch_up.apply(mapping, STAGING, apart(survey.bound, ddl))]
+    statements = catch_up.whole_round(mapping, STAGING, apart(survey.bound, ddl))
     if survey.shape.plans.has("created_by"):
         statements.append(
             f"update {ddl.relation(v2.PLANS)} p set created_by = null where created_by is not null "

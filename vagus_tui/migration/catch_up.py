@@ -38,6 +38,11 @@ def collect(mapping: WorkoutMapping, schema: str) -> list[str]:
     return _collect(mapping, schema, taken)
 
 
+def whole_round(mapping: WorkoutMapping, schema: str, kept_apart: Sequence[Apart]) -> list[str]:
+    """Take the notes and bring over what they touch, however little it is: see `collect` and `apply`."""
+    return [*collect(mapping, schema), *apply(mapping, schema, kept_apart)]
+
+
 def excused_ids(mapping: WorkoutMapping, schema: str, table: str) -> str:
     """The ids of one table's rows, as they are or must be, that waiting notes touch (after `peek`)."""
     return (
@@ -111,7 +116,7 @@ def expect(mapping: WorkoutMapping, logs: Scope = LOGGED) -> list[str]:
     return statements
 
 
-def apply(mapping: WorkoutMapping, schema: str, kept_apart: Sequence[Apart] = ()) -> list[str]:
+def apply(mapping: WorkoutMapping, schema: str, kept_apart: Sequence[Apart]) -> list[str]:
     """Make v2's rows of the touched plans and sessions what they must be: changed, added and taken away.
 
     Args:

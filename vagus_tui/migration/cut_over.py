@@ -101,7 +101,7 @@ def swap_statements(survey: Survey, ddl: V2Ddl) -> list[str]:
 
 def cut_over_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[PlanStep]:
     """The one transaction, step by step. The proof of the delta stands between `delta` and `swap`."""
-    statements = [*catch_up.collect(mapping, STAGING), *catch_up.apply(mapping, STAGING, apart(survey.bound, ddl))]
+    statements = catch_up.whole_round(mapping, STAGING, apart(survey.bound, ddl))
     if survey.preferences == "rows":
         statements.append(preferences_upsert(survey.preferences, survey.shape.schema, ddl.relation(PREFERENCES)))
     deltas = catch_up.delta_differences(mapping, STAGING)

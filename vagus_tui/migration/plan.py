@@ -69,7 +69,7 @@ def compose(found: Survey, settings: Settings) -> MigrationPlan:
         ALIGN,
         Phase.BUILD,
         "first round of catching up",
-        (*catch_up.collect(mapping, STAGING), *catch_up.apply(mapping, STAGING, apart(found.bound, ddl))),
+        tuple(catch_up.whole_round(mapping, STAGING, apart(found.bound, ddl))),
         needs=tuple(step.id for step in build if step.id.startswith(("analyze-", DAY_KEYS))),
         tables=ddl.tables,
         one_moment=True,
@@ -78,7 +78,7 @@ def compose(found: Survey, settings: Settings) -> MigrationPlan:
         "catch-up",
         Phase.CATCH_UP,
         "rounds of catching up, until little is left",
-        (*catch_up.collect(mapping, STAGING), *catch_up.apply(mapping, STAGING, apart(found.bound, ddl))),
+        tuple(catch_up.whole_round(mapping, STAGING, apart(found.bound, ddl))),
         one_moment=True,
     )
     steps = (
