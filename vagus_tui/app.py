@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from vagus_tui.sandbox import Sandbox, SandboxOptions
     from vagus_tui.sandbox.traffic import Traffic
     from vagus_tui.screens.base import StepScreen
+    from vagus_tui.screens.spots import Spot
 
 STEPS: tuple[Step, ...] = tuple(Step)
 
@@ -115,6 +116,7 @@ class VagusApp(App[int]):
         self.session = Session(settings, self._session_changed)
         self.traffic: Traffic | None = None
         self.pauses = Pauses()
+        self.guide_at = ""
         self._rung = 0
         self._starting: asyncio.Task[None] | None = None
         self._ending = False
@@ -222,6 +224,27 @@ class VagusApp(App[int]):
                 self.pop_screen()
             return
         self.switch_mode(step)
+
+    async def go_to(self, spot: Spot) -> None:
+        """To the very place where something is done."""
+        from vagus_tui.screens.base import StepScreen
+        from vagus_tui.screens.spots import Window
+
+        if spot.window is Window.RUNBOOK:
+            from vagus_tui.screens.handbook import HandbookScreen
+
+            self.push_screen(HandbookScreen(at=spot.ref))
+        elif spot.window is Window.TIMELINE:
+            from vagus_tui.screens.timeline import TimelineScreen
+
+            self.push_screen(TimelineScreen(at=spot.ref))
+        elif isinstance(spot.window, Step):
+            if self.current_mode != spot.window.value:
+                await self.switch_mode(spot.window.value)
+            self.action_go(spot.window.value)
+            screen = self.screen_stack[0]
+            if spot.ref and isinstance(screen, StepScreen):
+                screen.call_after_refresh(screen.want, spot.ref)
 
     def action_turn(self, direction: int) -> None:
         """To the next or previous screen on the rail."""

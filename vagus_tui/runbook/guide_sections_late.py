@@ -220,12 +220,12 @@ LATE: tuple[tuple[str, str, Screen, tuple[tuple[str, str], ...]], ...] = (
         "Option A: Restore from Backup",
         Screen.ROLLBACK,
         (
-            ("Maintenance mode on", "job:rollback"),
-            ("Set v2 aside", "job:rollback"),
-            ("Restore", "job:rollback backup.restored"),
-            ("v1's names back", "job:rollback"),
+            ("Maintenance mode on", "action:rollback.from_backup job:rollback"),
+            ("Set v2 aside", "action:rollback.from_backup job:rollback"),
+            ("Restore", "action:rollback.from_backup job:rollback backup.restored"),
+            ("v1's names back", "action:rollback.from_backup job:rollback"),
             ("Release the v1 app", "prerequisites.v1-app-kept"),
-            ("Maintenance mode off", "job:rollback"),
+            ("Maintenance mode off", "action:rollback.from_backup job:rollback"),
         ),
     ),
     (
@@ -290,7 +290,7 @@ LATE: tuple[tuple[str, str, Screen, tuple[tuple[str, str], ...]], ...] = (
         "rollback-time",
         "Estimated Rollback Time",
         Screen.ROLLBACK,
-        (("How long going back takes", "question.rollback job:rehearse"),),
+        (("How long going back takes", "question.rollback job:rehearse job:rollback"),),
     ),
     (
         "faq",

@@ -104,7 +104,17 @@ class AcceptanceView(ViewedScreen):
         async with self.session.context("testers", statement_timeout="30000") as context:
             self.testers = await suggest_testers(context, begun)
         self.fill_acceptance()
+        self.reveal_wanted()
         self.refresh_bindings()
+
+    def reveal_profile(self, profile: str) -> bool:
+        """Put the cursor on the first person of a profile, or on the line that says how many are wanted."""
+        table = self.query_one("#testers", Rows)
+        keys = [f"{one.profile}/{one.user_id}" for one in self.testers.get(profile, ())]
+        if any(table.select(key) for key in [*keys[:1], f"{profile}/-"]):
+            table.focus()
+            return True
+        return False
 
     def _of(self, person: Tester) -> list[Tried]:
         return [one for one in self.session.now.tries.values() if one.person == person.user_id]

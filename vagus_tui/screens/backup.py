@@ -239,6 +239,12 @@ class BackupScreen(StepScreen):
         if self.query_one("#panes", ContentSwitcher).current == "list-pane":
             self.query_one("#backups" if self.infos else "#back-up").focus()
 
+    def reveal(self, ref: str) -> bool:
+        """A kind of backup, the button that makes one, or the list of those there are."""
+        if self.query_one("#panes", ContentSwitcher).current == "list-pane":
+            self.query_one(f"#{ref}" if ref != "backups" or self.infos else "#back-up").focus()
+        return True
+
     # Acting
 
     @on(Button.Pressed, "#back-up")

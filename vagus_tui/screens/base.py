@@ -146,6 +146,9 @@ class StepScreen(WizardScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "back", "Back to the overview", show=False)]
 
+    wanted: str = ""
+    """What the cursor is to be put on as soon as it is there, see `reveal`."""
+
     def compose(self) -> ComposeResult:
         """The frame around the step's own content."""
         yield HeaderLine(self.session)
@@ -175,6 +178,24 @@ class StepScreen(WizardScreen):
             if widget.focusable:
                 widget.focus()
                 return
+
+    def reveal(self, ref: str) -> bool:
+        """Put focus and cursor on what an entry of the guide leads to; False where it is not there, or not yet."""
+        return False
+
+    def want(self, ref: str) -> None:
+        """Put the cursor on something once it is there; what is read first comes a moment later."""
+        self.wanted = ref
+        self.reveal_wanted()
+
+    def reveal_wanted(self) -> None:
+        """After something was filled: it may be what is wanted."""
+        if self.wanted and self.is_mounted and self.reveal(self.wanted):
+            self.wanted = ""
+
+    def on_screen_suspend(self) -> None:
+        """Whoever leaves wants it no more."""
+        self.wanted = ""
 
     def say(self, summary: Content | str) -> None:
         """What matters most right now, at the right end of the title line."""
@@ -215,6 +236,7 @@ class StepScreen(WizardScreen):
         locked = self.query_one(LockPanel).update_gates()
         self.query_one("#body").display = self.SHOW_BODY_WHEN_LOCKED or not locked
         self.changed(topics, events)
+        self.reveal_wanted()
         self.refresh_bindings()
 
     @on(Rail.Chosen)

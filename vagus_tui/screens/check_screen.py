@@ -85,6 +85,17 @@ class CheckScreen(StepScreen):
         """Every row is there from the start."""
         self.table.set_checks(self.sections())
 
+    def reveal(self, ref: str) -> bool:
+        """A check; or with `action:fix` the first that fails."""
+        if ref == "action:fix":
+            self.table.select_problem(after=False)
+        elif not any(check.id == ref for check in self.checks):
+            return False
+        else:
+            self.table.select(ref)
+        self.table.focus()
+        return True
+
     def entered(self) -> None:
         """Run on entry, unless the outcomes are there already."""
         self._run_on_entry()

@@ -74,6 +74,11 @@ class CommunicationsScreen(StepScreen):
         """The list."""
         return self.query_one("#messages", Checklist)
 
+    def reveal(self, ref: str) -> bool:
+        """An item."""
+        self.checklist.focus()
+        return self.checklist.select(ref)
+
     def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
         """Bring ticks, due times and texts up to date."""
         if not topics & {Topic.SIGN_OFFS, Topic.PLANNED, Topic.STATE, Topic.LINK, Topic.TEXTS}:

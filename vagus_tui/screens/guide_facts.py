@@ -9,10 +9,11 @@ from vagus_tui.journal.state import State
 from vagus_tui.runbook.checklists import ITEMS
 from vagus_tui.runbook.guide_map import GUIDE_MAP, Place, PlaceKind
 from vagus_tui.runbook.index import title_of
-from vagus_tui.runbook.model import Fulfilment, Item, Job, Screen
+from vagus_tui.runbook.model import Fulfilment, Item, Job
 from vagus_tui.runbook.rollout import APP_UPDATE
 from vagus_tui.screens.item_facts import check_entry, item_entry
 from vagus_tui.screens.session import Session
+from vagus_tui.screens.spots import Spot, item_spot, spot_of
 from vagus_tui.screens.timeline_facts import Done, done_entries
 from vagus_tui.widgets.checklist import Entry
 from vagus_tui.widgets.marks import worst
@@ -31,7 +32,7 @@ class GuideLine:
     id: str
     section: str
     title: str
-    screen: Screen
+    spot: Spot
     entry: Entry
     parts: tuple[tuple[str, Entry], ...]
     items: tuple[Item, ...]
@@ -114,12 +115,12 @@ def guide_lines(session: Session) -> list[GuideLine]:
         refs = [place.ref for place in entry.places if place.kind is PlaceKind.RUNBOOK and place.ref in _IDS]
         mapped.update(refs)
         items = tuple(session.settings.book.item(ref) for ref in refs)
-        lines.append(GuideLine(entry.id, entry.heading, entry.title, entry.screen, _together(parts), parts, items))
+        spot = spot_of(entry.places, entry.screen)
+        lines.append(GuideLine(entry.id, entry.heading, entry.title, spot, _together(parts), parts, items))
     book = session.settings.book
     added = [one for one in book.criteria if one.id not in _IDS]
     for item in (*(book.item(one.id) for one in ITEMS), *added):
         if item.id not in mapped:
             part = (item.title, _item(session, item, done))
-            screen = Screen(item.group.partition(".")[0]) if item.group.partition(".")[0] in set(Screen) else None
-            lines.append(GuideLine(item.id, BEYOND, item.title, screen or Screen.OVERVIEW, part[1], (part,), (item,)))
+            lines.append(GuideLine(item.id, BEYOND, item.title, item_spot(item), part[1], (part,), (item,)))
     return lines

@@ -18,6 +18,7 @@ from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.guide_facts import GuideLine, guide_lines
 from vagus_tui.screens.item_facts import item_text
 from vagus_tui.screens.messages import SessionChanged
+from vagus_tui.screens.spots import Window
 from vagus_tui.screens.ticking import tick_item
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.footer import KeyFooter
@@ -65,7 +66,7 @@ class GuideList(SectionList[GuideLine]):
             " ",
             title,
             (fitted(f" {item.entry.words}", words), "$text-muted") if words else "",
-            (fitted(f" {item.screen.label}", place), "$text-muted") if place else "",
+            (fitted(f" {item.spot.label}", place), "$text-muted") if place else "",
         )
 
 
@@ -75,7 +76,7 @@ class GuideScreen(WizardScreen):
     HELP: ClassVar[str] = (
         "Every numbered item, check box and table row of the migration guide, and what the guide lacks, with how it "
         "stands: measured by checks, shown by evidence, or signed off by people. “to know” asks for nothing. "
-        "Enter goes to the screen where it is done."
+        "Enter goes to the very place where it is done."
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back", key_display="esc"),
@@ -103,8 +104,10 @@ class GuideScreen(WizardScreen):
         yield KeyFooter()
 
     def on_mount(self) -> None:
-        """All of it."""
+        """All of it, with the cursor where it was when the list was last open."""
+        at = self.wizard.guide_at
         self.fill()
+        self.query_one(GuideList).select(at)
 
     @on(SessionChanged)
     def _changed(self) -> None:
@@ -128,7 +131,7 @@ class GuideScreen(WizardScreen):
     def _wanted(self, line: GuideLine, words: Sequence[str]) -> bool:
         if self.only_open and line.entry.status in (Status.PASS, Status.SKIP):
             return False
-        text = f"{line.section} {line.title} {line.screen.label} {' '.join(name for name, _ in line.parts)}".casefold()
+        text = f"{line.section} {line.title} {line.spot.label} {' '.join(name for name, _ in line.parts)}".casefold()
         return all(word in text for word in words)
 
     def _say(self, lines: Sequence[GuideLine]) -> None:
@@ -145,7 +148,8 @@ class GuideScreen(WizardScreen):
     @on(GuideList.At)
     def _at(self, message: GuideList.At) -> None:
         line: GuideLine = message.item
-        parts = [safe(line.title, "bold"), safe(f"{line.section} · on {line.screen.label}", "$text-muted")]
+        self.wizard.guide_at = line.id
+        parts = [safe(line.title, "bold"), safe(f"{line.section} · on {line.spot.label}", "$text-muted")]
         for name, entry in line.parts:
             parts.append(
                 Content.assemble((MARKS[entry.status], STYLES[entry.status]), " ", safe(name), f": {entry.words}")
@@ -200,8 +204,13 @@ class GuideScreen(WizardScreen):
     @on(GuideList.Opened)
     def _opened(self, message: GuideList.Opened) -> None:
         line: GuideLine = message.item
-        self.dismiss(None)
-        self.wizard.action_go(line.screen.value)
+        if line.spot.window is Window.GUIDE:
+            self.notify("It is signed off here: space ticks it, e keeps a note with it.", markup=False)
+            return
+        over = isinstance(line.spot.window, Window)
+        if not over:
+            self.dismiss(None)
+        self.app.call_later(self.wizard.go_to, line.spot)
 
     def action_back(self) -> None:
         """From the field into the list first."""

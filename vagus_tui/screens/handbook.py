@@ -120,6 +120,11 @@ class HandbookScreen(WizardScreen):
     ]
     AUTO_FOCUS = "#leaf-search"
 
+    def __init__(self, at: str = "") -> None:
+        """`at` is the entry that the cursor is put on; without it one begins in the field."""
+        super().__init__()
+        self.at = at
+
     def compose(self) -> ComposeResult:
         """Field, list, text."""
         yield HeaderLine(self.session)
@@ -135,6 +140,10 @@ class HandbookScreen(WizardScreen):
     def on_mount(self) -> None:
         """Show all of it."""
         self._fill()
+        if self.at:
+            table = self.query_one(LeafList)
+            table.select(self.at)
+            self.call_after_refresh(table.focus)
 
     def _fill(self) -> None:
         wanted = self.query_one("#leaf-search", Input).value

@@ -183,6 +183,29 @@ class MigrationScreen(MigrationActs):
             parts.append(against_actual(self.timeline, self.forecast))
         return Content("\n\n").join(part for part in parts if part.plain)
 
+    def reveal(self, ref: str) -> bool:
+        """The first step of a phase, the step that fills a table, or the maintenance flag's dialog."""
+        kind, _, name = ref.partition(":")
+        if kind == "action":
+            if name == "maintenance":
+                self.action_maintenance()
+            return True
+        if self.query_one("#panes", ContentSwitcher).current != "plan-pane":
+            # What came of it is shown, or how it goes; there is no plan to point into.
+            return self.session.state is not None
+        steps = self.plan.steps if self.plan is not None else ()
+        found = next(
+            (
+                step.id
+                for step in steps
+                if (step.phase.value == name if kind == "phase" else step.phase is Phase.BUILD and step.title == name)
+            ),
+            None,
+        )
+        table = self.query_one("#plan", Rows)
+        table.focus()
+        return found is not None and table.select(found)
+
     def _just_ended(self) -> bool:
         return self.job is not None and not self.job.running and not self.job.ok
 
@@ -276,6 +299,7 @@ class MigrationScreen(MigrationActs):
         )
         self._explain()
         self._say_plan(plan)
+        self.reveal_wanted()
         self.refresh_bindings()
 
     def _cells(self, step: PlanStep, *, rehearsed: bool) -> tuple[object, ...]:

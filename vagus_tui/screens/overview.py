@@ -79,6 +79,11 @@ class OverviewScreen(StepScreen):
                 yield Static(id="timeline", classes="section")
                 yield Static(text.risks(self.session), id="risks", classes="section")
 
+    def reveal(self, ref: str) -> bool:
+        """How long it takes."""
+        self.query_one("#estimate").scroll_visible(animate=False, top=True)
+        return True
+
     def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
         """Fill every paragraph from what is known."""
         session = self.session

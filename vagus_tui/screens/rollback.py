@@ -170,6 +170,17 @@ class RollbackScreen(ViewedScreen):
         elif state is not None and state.state is State.ROLLED_BACK and self.view == "advice":
             self.open_view("after")
 
+    def reveal(self, ref: str) -> bool:
+        """A question, an item of what follows, the quick rollback, or the choice of a backup."""
+        if ref == "action:from_backup":
+            self.action_from_backup()
+            return True
+        if self.query_one("#questions", Rows).select(ref):
+            self.open_view("advice")
+            self.call_after_refresh(self.focus_view)
+            return True
+        return super().reveal(ref)
+
     def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
         """Bring the views up to date."""
         if topics & {Topic.CHECKS, Topic.SIGN_OFFS, Topic.STATE}:

@@ -96,6 +96,14 @@ class RolloutScreen(ViewedScreen):
             return self.is_mounted and self.view == "clean-up"
         return super().check_action(action, parameters)
 
+    def reveal(self, ref: str) -> bool:
+        """A command of the app's update, or an item of the lists."""
+        if self.query_one("#commands", Rows).select(ref):
+            self.open_view("app")
+            self.call_after_refresh(self.focus_view)
+            return True
+        return super().reveal(ref)
+
     def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
         """Bring ticks, dates and guards up to date."""
         if not topics & BEARING:

@@ -67,8 +67,10 @@ class TimelineScreen(WizardScreen):
     ]
     AUTO_FOCUS = "#gantt"
 
-    def __init__(self) -> None:
+    def __init__(self, at: str = "") -> None:
+        """`at` is the row that the cursor is put on, in the first view that has it."""
         super().__init__()
+        self.at = at
         self.view = VIEWS[0].id
         self.forecast: Forecast | None = None
 
@@ -94,6 +96,8 @@ class TimelineScreen(WizardScreen):
         elif (planned := self.session.now.planned_at) is not None:
             self._open("hours" if abs((planned - utc_now()).total_seconds()) < NEAR_SECONDS else "days")
         self.draw()
+        if self.at:
+            self._reveal(self.at)
         self.attempt(self._read_forecast, group="forecast", exclusive=True)
         self.set_interval(TICK_SECONDS, self.draw)
 
@@ -244,6 +248,17 @@ class TimelineScreen(WizardScreen):
         self._explain()
 
     # Acts
+
+    def _reveal(self, ref: str) -> None:
+        gantt = self.query_one(Gantt)
+        for view in (self.view, *(one.id for one in VIEWS)):
+            if view != RUN:
+                self._open(view)
+                self._draw_plan()
+                if any(row.key == ref for row in gantt.items):
+                    gantt.select(ref)
+                    break
+        self._explain()
 
     def _open(self, view: str) -> None:
         self.view = view

@@ -80,6 +80,16 @@ class TroubleshootingScreen(StepScreen):
         number = self.query_one("#issues", OptionList).highlighted or 0
         return ISSUES[number]
 
+    def reveal(self, ref: str) -> bool:
+        """A trouble; or who is in the way, over the trouble that it belongs to."""
+        blockers = ref == "action:blockers"
+        issues = self.query_one("#issues", OptionList)
+        issues.highlighted = issues.get_option_index(STOPPED if blockers else ref)
+        issues.focus()
+        if blockers:
+            self.action_blockers()
+        return True
+
     @property
     def migrated(self) -> bool:
         """Whether there is a v2 to repair."""

@@ -19,7 +19,7 @@ from vagus_tui.events import CheckEvent, Event, Status
 from vagus_tui.journal.acceptance import count
 from vagus_tui.journal.state import State
 from vagus_tui.runbook import manual
-from vagus_tui.runbook.acceptance import TEST_SCRIPT
+from vagus_tui.runbook.acceptance import TEST_SCRIPT, TESTER_PROFILES
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.acceptance_view import AcceptanceView
 from vagus_tui.screens.access_matrix import AccessMatrixScreen
@@ -75,6 +75,21 @@ class VerificationScreen(AcceptanceView, CheckScreen):
         """Whether there is a v2 to look at."""
         state = self.session.state
         return state is not None and state.state in (State.MIGRATED, State.CLEANED)
+
+    def reveal(self, ref: str) -> bool:
+        """A check, an item, somebody who fits a profile of the acceptance test, or the access matrix."""
+        if ref == "action:matrix":
+            self.open_view("automatic")
+            if self.v2_in_place:
+                self.action_matrix()
+            return True
+        if ref in {profile.id for profile in TESTER_PROFILES}:
+            self.open_view("acceptance")
+            return self.reveal_profile(ref)
+        if any(check.id == ref for check in self.checks):
+            self.open_view("automatic")
+            return CheckScreen.reveal(self, ref)
+        return AcceptanceView.reveal(self, ref)
 
     def entered(self) -> None:
         """Say when the checks themselves were last tested."""

@@ -77,6 +77,17 @@ class ViewedScreen(StepScreen):
     def _view_chosen(self, message: ViewStrip.Chosen) -> None:
         self.open_view(message.view)
 
+    def reveal(self, ref: str) -> bool:
+        """A view, or an item of whichever view lists it."""
+        for view, _ in self.VIEWS:
+            lists = self.query(f"#{view}-list")
+            checklist = lists.first(Checklist) if lists else None
+            if ref == view or (checklist is not None and checklist.select(ref)):
+                self.open_view(view)
+                self.call_after_refresh(self.focus_view if checklist is None or ref == view else checklist.focus)
+                return True
+        return False
+
     # Checklists
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

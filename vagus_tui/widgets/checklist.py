@@ -59,6 +59,7 @@ class Checklist(OptionList):
         self._entries: dict[str, Entry] = {}
         self._items: dict[str, Item] = {}
         self._width = 0
+        self._wanted: str | None = None
 
     def show(self, groups: Sequence[Group], entries: Mapping[str, Entry]) -> None:
         """Show these groups; where only entries have changed, only their lines are drawn again."""
@@ -83,6 +84,16 @@ class Checklist(OptionList):
         option = self.highlighted_option
         return self._items.get(option.id or "") if option is not None else None
 
+    def select(self, item_id: str) -> bool:
+        """Put the cursor on an item, at once or when the list is first drawn; False where it is not on the list."""
+        if item_id not in self._items:
+            return False
+        if self.option_count:
+            self.highlighted = self.get_option_index(item_id)
+        else:
+            self._wanted = item_id
+        return True
+
     @property
     def done(self) -> tuple[int, int]:
         """How many items are done, of how many."""
@@ -98,7 +109,8 @@ class Checklist(OptionList):
         self._width = self.scrollable_content_region.width or self.size.width
         if not self._width:
             return
-        selected = self.selected
+        selected = self._items.get(self._wanted) if self._wanted is not None else self.selected
+        self._wanted = None
         options: list[Option] = []
         for group in self._groups:
             options.append(

@@ -55,6 +55,7 @@ class Rows(DataTable[Text]):
         self.layout_columns = tuple(columns)
         self._rows: tuple[Row, ...] = ()
         self._width = 0
+        self._wanted: str | None = None
 
     def set_rows(self, rows: Sequence[Row]) -> None:
         """Show these rows."""
@@ -77,6 +78,17 @@ class Rows(DataTable[Text]):
         """The key of the row under the cursor."""
         return self._rows[self.cursor_row].key if 0 <= self.cursor_row < len(self._rows) else None
 
+    def select(self, key: str) -> bool:
+        """Put the cursor on a row, at once or when the table is first drawn; False where there is no such row."""
+        keys = [row.key for row in self._rows]
+        if key not in keys:
+            return False
+        if self._width:
+            self.move_cursor(row=keys.index(key), animate=False)
+        else:
+            self._wanted = key
+        return True
+
     def on_resize(self) -> None:
         """Lay the columns out again."""
         if self.size.width != self._width:
@@ -86,7 +98,7 @@ class Rows(DataTable[Text]):
         self._width = self.size.width
         if not self._width:
             return
-        selected = self.selected
+        selected, self._wanted = self._wanted or self.selected, None
         shown = [(index, column) for index, column in enumerate(self.layout_columns) if self._width >= column.wide_only]
         fixed = sum(column.width for _, column in shown) + 2 * PADDING * len(shown)
         flexible = sum(column.width == 0 for _, column in shown) or 1
