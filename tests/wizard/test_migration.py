@@ -22,6 +22,7 @@ from vagus_tui.screens.job import Job
 from vagus_tui.screens.migration_words import figures_in_words
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.settings import Settings
+from vagus_tui.widgets.long_lines import LongLines
 
 
 def _settings(url: str, tmp_path: Path, **values: object) -> Settings:
@@ -45,7 +46,17 @@ async def test_the_plan_is_shown_with_its_sql(clean_database: TestDatabase, tmp_
         await pilot.press("down", "down", "s")
         await until(pilot, lambda: isinstance(pilot.app.screen, TextView))
         await pilot.press("escape", "a")
-        await until_text(pilot, "The whole plan")
+        await until_text(pilot, "The whole plan", "columns 1 to ")
+        lines = pilot.app.screen.query_one(LongLines)
+        first = lines.scrollable_content_region.width
+        await pilot.press("right", "right")
+        await until_text(pilot, f"← columns 21 to {20 + first} of ", " →")
+        await pilot.press("end")
+        await until(pilot, lambda: lines.scroll_x == lines.max_scroll_x and " →" not in lines.columns)
+        await pilot.press("home")
+        await until_text(pilot, f"· columns 1 to {first} of ")
+        await pilot.press("w")
+        await until(pilot, lambda: not lines.columns)
 
 
 async def test_what_points_at_v1_is_shown_with_what_becomes_of_it(clean_database: TestDatabase, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from vagus_tui.screens.check_detail import CheckDetail
 from vagus_tui.screens.fixes import FixScreen
 from vagus_tui.screens.prerequisites import PrerequisitesScreen
 from vagus_tui.widgets.check_table import CheckTable
+from vagus_tui.widgets.long_lines import STEP
+from vagus_tui.widgets.row_page import PageTable
 
 CHECKS = (*checks_for(Group.PREREQUISITES), *checks_for(Group.DATA_QUALITY))
 
@@ -108,6 +110,13 @@ async def test_enter_shows_the_rows_and_escape_leads_back_to_the_same_row(
         await until_text(pilot, "Rows 3 to 3 of 3", "< previous rows")
         await pilot.press("less_than_sign")
         await until_text(pilot, "Rows 1 to 2 of 3")
+        # What does not fit is read sideways, in steps that lead somewhere.
+        rows = pilot.app.screen.query_one("#rows", PageTable)
+        await pilot.press("right", "right", "left")
+        assert rows.scroll_x == STEP
+        await pilot.press("end")
+        assert rows.scroll_x == rows.max_scroll_x > STEP
+        await pilot.press("home")
         await pilot.press("s")
         await until_text(pilot, "select", "copy")
         await pilot.press("c")

@@ -23,7 +23,7 @@ from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.access_grid import figures, verdict_line
 from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.header import HeaderLine
-from vagus_tui.widgets.row_page import show_page
+from vagus_tui.widgets.row_page import PageTable, show_page
 from vagus_tui.widgets.text import safe, safe_block
 from vagus_tui.widgets.title import TitleLine
 
@@ -86,7 +86,7 @@ class AccessCell(WizardScreen):
             with VerticalScroll(id="cell-scroll", can_focus=True):
                 yield Static(self._words(), id="cell-words")
             yield Static("", id="rows-note")
-            yield DataTable(id="rows", cursor_type="row", zebra_stripes=False)
+            yield PageTable(id="rows")
         yield KeyFooter()
 
     def on_mount(self) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import ScrollableContainer, Vertical, VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import DataTable, Static
 
@@ -18,7 +19,8 @@ from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.detail_panel import explanation
 from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.header import HeaderLine
-from vagus_tui.widgets.row_page import show_page
+from vagus_tui.widgets.long_lines import LongLines
+from vagus_tui.widgets.row_page import PageTable, show_page
 from vagus_tui.widgets.text import safe_block, safe_str
 from vagus_tui.widgets.title import TitleLine
 
@@ -68,8 +70,8 @@ class CheckDetail(WizardScreen):
             with VerticalScroll(id="explanation", can_focus=False):
                 yield Static(explanation(self.check, self.event, self.hint))
             yield Static("", id="rows-note")
-            yield DataTable(id="rows", cursor_type="row", zebra_stripes=False)
-            with ScrollableContainer(id="account-scroll"):
+            yield PageTable(id="rows")
+            with LongLines(id="account-scroll"):
                 yield Static("", id="account")
         yield KeyFooter()
 
@@ -114,12 +116,12 @@ class CheckDetail(WizardScreen):
         table: DataTable[object] = self.query_one("#rows", DataTable)
         note = self.query_one("#rows-note", Static)
         if self.account:
-            note.update(Content.styled("How the server goes about it, as the user", "$text-muted"))
-            scroll = self.query_one("#account-scroll", ScrollableContainer)
+            scroll = self.query_one("#account-scroll", LongLines)
             scroll.display = True
             # Plans are read by their indentation: they scroll sideways rather than being broken.
             self.query_one("#account", Static).update(safe_block(self.account))
             scroll.focus()
+            self.call_after_refresh(self._say_columns)
             return
         table.display = bool(page.rows)
         if not page.rows:
@@ -132,6 +134,16 @@ class CheckDetail(WizardScreen):
         show_page(table, page)
         table.focus()
 
+    @on(LongLines.Moved)
+    def _say_columns(self) -> None:
+        """Which columns of the plans are in view, where there are more."""
+        columns = self.query_one(LongLines).columns if self.is_mounted and self.account else ""
+        if self.account:
+            told = ("How the server goes about it, as the user", "$text-muted")
+            self.query_one("#rows-note", Static).update(
+                Content.assemble(told, " · " if columns else "", (columns, "$accent"))
+            )
+
     def action_page(self, direction: int) -> None:
         """The next or previous page of rows."""
         self.attempt(self._load(max(0, self.page.offset + direction * PAGE_ROWS)), group="rows", exclusive=True)
@@ -139,7 +151,7 @@ class CheckDetail(WizardScreen):
     def action_cursor(self, direction: int) -> None:
         """One row up or down."""
         if self.account:
-            self.query_one("#account-scroll", ScrollableContainer).scroll_relative(y=direction, animate=False)
+            self.query_one("#account-scroll", LongLines).scroll_relative(y=direction, animate=False)
             return
         table: DataTable[object] = self.query_one("#rows", DataTable)
         if direction > 0:

@@ -25,7 +25,7 @@ from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.format import plural
 from vagus_tui.widgets.hanging import Hanging
 from vagus_tui.widgets.header import HeaderLine
-from vagus_tui.widgets.row_page import show_page
+from vagus_tui.widgets.row_page import PageTable, show_page
 from vagus_tui.widgets.section_list import SectionList
 from vagus_tui.widgets.text import fitted, safe, safe_str
 from vagus_tui.widgets.title import TitleLine
@@ -128,7 +128,7 @@ class FixScreen(WizardScreen):
             yield TitleLine(f"Fix · {safe_str(self.check.title)}")
             yield FixList(id="fixes")
             yield Static(Content("Looking at the rows."), id="explanation")
-            yield DataTable(id="rows", cursor_type="row")
+            yield PageTable(id="rows")
         yield KeyFooter()
 
     def on_mount(self) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from rich.syntax import Syntax
-from textual import work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
@@ -18,6 +18,7 @@ from vagus_tui.errors import VagusError
 from vagus_tui.screens.editing import PathDialog, write_text
 from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.format import plural
+from vagus_tui.widgets.long_lines import LongLines
 from vagus_tui.widgets.text import BLOCK_LIMIT, safe_block, safe_str
 from vagus_tui.widgets.title import TitleLine
 
@@ -44,10 +45,8 @@ class TextView(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Title, text, keys."""
-        title = TitleLine(safe_str(self.view_title))
-        title.set_summary(plural(self.text.count("\n") + 1, "line"))
-        yield title
-        with VerticalScroll(id="text-scroll", can_focus=True):
+        yield TitleLine(safe_str(self.view_title))
+        with LongLines(id="text-scroll"):
             yield Static(id="text")
         yield KeyFooter()
 
@@ -72,6 +71,15 @@ class TextView(ModalScreen[None]):
         else:
             text.update(safe_block(self.text))
 
+    @on(LongLines.Moved)
+    def _say(self) -> None:
+        """How long it is, and which columns of it are in view where there are more."""
+        if self.is_mounted:
+            columns = self.query_one(LongLines).columns
+            lines = plural(self.text.count("\n") + 1, "line")
+            summary = Content.assemble(lines, " · " if columns else "", (columns, "$accent"))
+            self.query_one(TitleLine).set_summary(summary)
+
     def action_copy(self) -> None:
         """Copy by the terminal's own means (OSC 52), which works over SSH too."""
         self.app.copy_to_clipboard(self.text)
@@ -80,6 +88,7 @@ class TextView(ModalScreen[None]):
     def action_wrap(self) -> None:
         """Wrap long lines, or let them run."""
         self.wrapped = not self.wrapped
+        self.query_one(LongLines).scroll_to(x=0, animate=False)
         self._fill()
 
     @property
@@ -103,7 +112,7 @@ class TextView(ModalScreen[None]):
 
     def action_scroll(self, lines: int) -> None:
         """One line."""
-        self.query_one("#text-scroll", VerticalScroll).scroll_relative(y=lines, animate=False)
+        self.query_one("#text-scroll", LongLines).scroll_relative(y=lines, animate=False)
 
     def action_close(self) -> None:
         """Back to where it was opened."""

@@ -1,4 +1,4 @@
-"""Filling a DataTable with a page of rows as the server has them."""
+"""A table of a page of rows as the server has them, read sideways in useful steps."""
 
 from __future__ import annotations
 
@@ -9,10 +9,26 @@ from textual.content import Content
 from textual.widgets import DataTable
 
 from vagus_tui.checks.base import RowPage
+from vagus_tui.widgets.long_lines import STEP
 from vagus_tui.widgets.text import fitted, safe_str
 
 CELL_WIDTH = 40
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
+
+
+class PageTable(DataTable[object]):
+    """Whole rows under the cursor; left and right go ten columns, Home and End to the ends of the rows."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, cursor_type="row", zebra_stripes=False)
+
+    def action_cursor_right(self) -> None:
+        """What stands further right."""
+        self.scroll_relative(x=STEP, animate=False, immediate=True)
+
+    def action_cursor_left(self) -> None:
+        """And back."""
+        self.scroll_relative(x=-STEP, animate=False, immediate=True)
 
 
 def show_page(table: DataTable[object], page: RowPage) -> None:
