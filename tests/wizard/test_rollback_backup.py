@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.backup.helpers import collect, make
 from tests.databases import TestDatabase
 from tests.wizard.moved import ended, migrated
-from tests.wizard.walk import LARGE, SMALL, settings_for, until, until_text, walking, wizard
+from tests.wizard.walk import LARGE, SMALL, Walk, settings_for, until, until_text, walking, wizard
 from vagus_tui.backup import BackupOptions, Kind
 from vagus_tui.backup.restore import restore_test
 from vagus_tui.control import Control
@@ -62,6 +62,12 @@ async def test_reached_from_a_database_that_nothing_else_helps(
         await until_text(pilot, "1 backup of this database", "gone")
 
 
+def keys(pilot: Walk) -> set[str]:
+    """The keys that the screen offers now, dimmed ones aside; those of whatever has the focus too."""
+    offered = pilot.app.screen.active_bindings.items()
+    return {key for key, (_, binding, enabled, _) in offered if binding.show and enabled}
+
+
 async def test_clean_up_waits_for_its_gates(
     clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path
 ) -> None:
@@ -83,6 +89,20 @@ async def test_clean_up_waits_for_its_gates(
         await until_text(pilot, "Type vagus-dev to go on", "no longer possible")
         await pilot.press(*"vagus-dev", "enter", "enter")
         await until_text(pilot, "Cleaned up: v1's tables are gone", patience=60)
+        # What is over is offered nowhere, and what it waited for is not asked for again.
+        await pilot.press("escape")
+        await until(pilot, lambda: keys(pilot) >= {"f", "v"})
+        assert not keys(pilot) & {"c", "b", "y", "o", "r", "d"}
+        wizard(pilot).action_go("rollout")
+        await pilot.press("v", "v")
+        await until_text(pilot, "Clean-up 4 of 5", "cleaned up")
+        assert "d" not in keys(pilot)
+        wizard(pilot).action_go("backup")
+        await until(pilot, lambda: {"b", "t"} <= keys(pilot))
+        assert "e" not in keys(pilot)
+        wizard(pilot).action_go("overview")
+        await until(pilot, lambda: "G" in keys(pilot))
+        assert "t" not in keys(pilot)
     assert await clean_conn.fetchval("select to_regclass('exercises_v1') is null")
 
 

@@ -17,10 +17,12 @@ from vagus_tui.backup.forecast import Forecast, read_forecast
 from vagus_tui.backup.listing import BackupInfo, list_backups
 from vagus_tui.backup.make import make_backup
 from vagus_tui.backup.options import ArchiveFormat, BackupOptions, Kind
+from vagus_tui.backup.rehearsal_stages import BEGINNINGS
 from vagus_tui.backup.restore import restore_test
 from vagus_tui.backup.upload import upload_backup
 from vagus_tui.backup.verify import verify_backup
 from vagus_tui.events import CheckEvent, Event, Phase
+from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.backup_words import backup_text, checks_text
 from vagus_tui.screens.base import StepScreen
@@ -122,6 +124,15 @@ class BackupScreen(StepScreen):
         return job is not None and job.name == REHEARSAL and job.running
 
     @property
+    def _to_rehearse(self) -> bool:
+        """Whether a rehearsal is still of use, and begins with v1 on the selected backup."""
+        state = self.session.state
+        if state is not None and state.state is State.CLEANED:
+            return False
+        info = self.selected
+        return info is None or (info.state in BEGINNINGS and any(kind is not Kind.CSV for kind in info.kinds))
+
+    @property
     def running(self) -> bool:
         """Whether one is at work."""
         return self.job is not None and self.job.running
@@ -151,6 +162,8 @@ class BackupScreen(StepScreen):
             return False
         if action == "rehearse" and self.rehearsing:
             return True
+        if action == "rehearse" and not self._to_rehearse:
+            return False
         if action in ("verify", "restore_test", "upload", "rehearse"):
             return True if not busy and self.selected is not None and self.selected.manifest else None
         return True

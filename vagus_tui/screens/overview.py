@@ -155,7 +155,9 @@ class OverviewScreen(StepScreen):
         if action == "clean_up":
             return state is not None and state.interrupted
         if action == "plan":
-            return state is not None and state.state is not State.UNKNOWN and self.session.link is not Link.DOWN
+            # Once v1 is gone, nothing is planned any more.
+            settled = state is None or state.state in (State.UNKNOWN, State.CLEANED)
+            return not settled and self.session.link is not Link.DOWN
         return True
 
     @on(Button.Pressed, "#go")

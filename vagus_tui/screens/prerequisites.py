@@ -42,15 +42,12 @@ class PrerequisitesScreen(CheckScreen):
             ("Data quality", checks_for(Group.DATA_QUALITY)),
         ]
 
+    @property
+    def _v1_in_use(self) -> bool:
+        return self.session.state is not None and self.session.state.state in FIXABLE
+
     def _fixable(self, event: CheckEvent | None) -> bool:
-        state = self.session.state
-        return (
-            event is not None
-            and event.status in FOUND
-            and state is not None
-            and state.state in FIXABLE
-            and bool(remedies_for(event.id))
-        )
+        return event is not None and event.status in FOUND and self._v1_in_use and bool(remedies_for(event.id))
 
     def hint(self, event: CheckEvent) -> str:
         """How to get on with the selected check."""
@@ -72,6 +69,9 @@ class PrerequisitesScreen(CheckScreen):
             return self._fixable(self.table.selected) or None
         if action == "fix_all":
             return any(self._fixable(event) for event in self.table.events) or None
+        if action == "undo":
+            # Later the rows are v2's: a fix can be put back where it could be made, and nowhere else.
+            return self._v1_in_use
         return super().check_action(action, parameters)
 
     def action_fix(self) -> None:

@@ -146,14 +146,17 @@ class RollbackScreen(ViewedScreen):
         if not self.is_mounted:
             return True
         busy = self.session.job is not None and self.session.job.running
+        state = self.session.state
+        over = state is not None and state.state in (State.ROLLED_BACK, State.CLEANED)
         if action in ("answer", "measure"):
-            return self.view == "advice" and (self.possible or None)
+            return self.view == "advice" and not over and (self.possible or None)
         if action == "clean_up":
             return self.possible
         if action == "copy_text":
             return self.view == "after"
         if action in ("roll_back", "deletions", "sql"):
-            return self.view == "quick" and not self.running and ((self.possible and not busy) or None)
+            here = self.view == "quick" and not self.running and not over
+            return here and ((self.possible and not busy) or None)
         if action == "stop":
             return self.running
         if action == "log":

@@ -21,7 +21,7 @@ from vagus_tui.events import Event, Status
 from vagus_tui.journal.state import State
 from vagus_tui.rollout.app_update import check_folder, keep_outcome
 from vagus_tui.runbook.criteria import Criterion
-from vagus_tui.runbook.model import Item
+from vagus_tui.runbook.model import Fulfilment, Item
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.rollout import APP_UPDATE, CLEAN_UP, Command, RolloutPhase
 from vagus_tui.runbook.timeline import at
@@ -93,8 +93,11 @@ class RolloutScreen(ViewedScreen):
             selected = self.query_one("#phases-list", Checklist).selected if self.is_mounted else None
             return self.is_mounted and self.view == "phases" and (isinstance(selected, Criterion) or None)
         if action == "clean_up":
-            return self.is_mounted and self.view == "clean-up"
+            return self.is_mounted and self.view == "clean-up" and self._in_state(State.MIGRATED)
         return super().check_action(action, parameters)
+
+    def _in_state(self, *states: State) -> bool:
+        return self.session.state is not None and self.session.state.state in states
 
     def reveal(self, ref: str) -> bool:
         """A command of the app's update, or an item of the lists."""
@@ -229,7 +232,8 @@ class RolloutScreen(ViewedScreen):
         if self.view == "clean-up":
             if guard is not None:
                 parts.append(safe(f"Now: {guard.words}"))
-            parts.append(Content(CLEAN_UP.note))
+            done = "v1's tables are gone; only a backup leads back to v1."
+            parts.append(Content(done if self._in_state(State.CLEANED) else CLEAN_UP.note))
         panel = self.query_one(f"#{self.view}-detail", DetailPanel)
         panel.show(Content("\n").join(parts))
 
@@ -240,8 +244,7 @@ class RolloutScreen(ViewedScreen):
     def _checks_here(self) -> tuple[Check, ...]:
         """The checks behind the selected criterion; on what begins or ends a phase, those behind all it rests on."""
         item = self.query_one("#phases-list", Checklist).selected
-        state = self.session.state
-        if item is None or state is None or state.state is not State.MIGRATED:
+        if item is None or not self._in_state(State.MIGRATED, State.CLEANED):
             return ()
         phase = self._phase_of(item)
         of_phase = [] if phase is None else [one for group in phase.groups for one in group.items]
@@ -281,6 +284,10 @@ class RolloutScreen(ViewedScreen):
         age = None if restored is None else datetime.now(UTC) - restored.at
         fresh = age is not None and since is not None and age <= min(FRESH, since)
         group = CLEAN_UP.id
+        if state is not None and state.state is State.CLEANED:
+            # What it waited for is behind it, whatever could be measured of that now.
+            over = (item for item in CLEAN_UP.items if item.fulfilment is Fulfilment.JOB)
+            return {item.id: Entry(Status.PASS, "cleaned up") for item in over}
         return {
             f"{group}.waited": Entry(Status.PASS if waited else Status.PENDING, "waited" if waited else left or "–"),
             f"{group}.in-service": Entry(
