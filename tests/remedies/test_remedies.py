@@ -94,7 +94,6 @@ def test_every_failing_check_has_a_fix() -> None:
                 "exercises-null-name",
                 *BY_HAND,
             ), check.id
-        assert check.remedies == tuple(remedy.id for remedy in remedies_for(check.id))
     assert len({remedy.id for remedy in REMEDIES}) == len(REMEDIES)
 
 

@@ -8,12 +8,13 @@ from collections import Counter
 import pytest
 
 from vagus_tui.runbook import acceptance, backups, communications, manual, rollout
+from vagus_tui.runbook.book import DEFAULT_BOOK
 from vagus_tui.runbook.check_ids import CHECK_IDS
-from vagus_tui.runbook.checklists import GROUPS, ITEMS, find_item, groups_for, items_for_check
+from vagus_tui.runbook.checklists import GROUPS, ITEMS, find_item
 from vagus_tui.runbook.contacts import CONTACTS
 from vagus_tui.runbook.criteria import Criterion
 from vagus_tui.runbook.index import entries, title_of
-from vagus_tui.runbook.messages import MESSAGES, find_message
+from vagus_tui.runbook.messages import MESSAGES
 from vagus_tui.runbook.model import DAY, T_ZERO, Fulfilment, Job, Screen
 from vagus_tui.runbook.overview import ESTIMATES, SCOPE, estimate_for
 from vagus_tui.runbook.phases import MIGRATION_PHASES
@@ -82,7 +83,7 @@ def test_items_name_known_checks_and_messages() -> None:
     assert CHECK_IDS - named == set()
     for item in ITEMS:
         if item.message is not None:
-            find_message(item.message)
+            DEFAULT_BOOK.message(item.message)
     used = {item.message for item in ITEMS if item.message}
     assert used == {message.id for message in MESSAGES}
 
@@ -103,9 +104,8 @@ def test_an_item_is_fulfilled_in_exactly_one_way() -> None:
 def test_items_know_their_group_and_screen() -> None:
     for group in GROUPS:
         assert all(item.group == group.id for item in group.items), group.id
-    assert [group.id for group in groups_for(Screen.BACKUP)] == [group.id for group in backups.GROUPS]
-    assert groups_for(Screen.REPORT) == ()
-    found = {item.id for item in items_for_check("cascade-deletes") if not isinstance(item, Criterion)}
+    assert {group.screen for group in backups.GROUPS} == {Screen.BACKUP}
+    found = {item.id for item in ITEMS if "cascade-deletes" in item.checks and not isinstance(item, Criterion)}
     assert found == {"verification.data.cascades"}
 
 
@@ -113,7 +113,7 @@ def test_an_unknown_item_is_named() -> None:
     with pytest.raises(KeyError, match=r"no item 'communications\.nothing'"):
         find_item("communications.nothing")
     with pytest.raises(KeyError, match="no message"):
-        find_message("message.nothing")
+        DEFAULT_BOOK.message("message.nothing")
     with pytest.raises(KeyError, match="production"):
         estimate_for("prod")
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vagus_tui.runbook.book import DEFAULT_BOOK
 from vagus_tui.runbook.messages import (
     MAX_VALUE,
     MESSAGES,
@@ -17,7 +18,6 @@ from vagus_tui.runbook.messages import (
     MessageContext,
     MessageError,
     clean,
-    find_message,
     render,
 )
 
@@ -73,9 +73,9 @@ def test_hostile_values_break_nothing(message: Message, hostile: str) -> None:
 
 def test_a_dollar_in_a_value_is_text() -> None:
     context = MessageContext(date="${contact}", time="$5", window="$$")
-    rendered = render(find_message("message.banner-week"), context)
+    rendered = render(DEFAULT_BOOK.message("message.banner-week"), context)
     assert "upgraded on ${contact}." in rendered.body
-    assert "from $$, we" in render(find_message("message.reminder-email"), context).body
+    assert "from $$, we" in render(DEFAULT_BOOK.message("message.reminder-email"), context).body
 
 
 @given(st.text(max_size=400))
@@ -101,11 +101,11 @@ def test_a_field_cannot_reach_into_objects() -> None:
 def test_an_empty_field_is_named() -> None:
     context = MessageContext(date="\u202e \n", time="22:00", window="22:00 to 22:15")
     with pytest.raises(MessageError, match=r"Banner, 7 days before: \$date is empty\. Nothing was sent"):
-        render(find_message("message.banner-week"), context)
+        render(DEFAULT_BOOK.message("message.banner-week"), context)
 
 
 def test_an_edited_text_is_checked_like_the_template() -> None:
-    message = find_message("message.announce-email")
+    message = DEFAULT_BOOK.message("message.announce-email")
     edited = render(message, CONTEXT, {"subject": "Soon:\n$date", "body": "Costs $$5. $contact"})
     assert edited.subject == "Soon: Sunday 1 March 2026"
     assert edited.body == "Costs $5. help@example.org"
@@ -135,6 +135,6 @@ def test_a_planned_start_needs_a_time_zone() -> None:
 
 
 def test_the_rollback_notice_promises_no_more_than_was_proved() -> None:
-    body = render(find_message("message.rollback-notice"), CONTEXT).body
+    body = render(DEFAULT_BOOK.message("message.rollback-notice"), CONTEXT).body
     assert "last days included" in body
     assert "kept for when it returns" in body

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.databases import TestDatabase
-from tests.wizard.walk import LARGE, SMALL, settings_for, until, until_text, walking, wizard
+from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Status
 from vagus_tui.migration import announcement, maintenance
-from vagus_tui.runbook.messages import editable, find_message
+from vagus_tui.runbook.book import DEFAULT_BOOK
+from vagus_tui.runbook.messages import editable
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.communications import CommunicationsScreen
 
@@ -115,7 +116,7 @@ async def test_a_text_is_rewritten_for_everybody_and_put_back(
         await until_text(there, "News of VAGUS", patience=20)
         await here.press("c")
         assert here.app.clipboard.startswith("Subject: News of VAGUS\n\nOn ")
-        text = find_message("message.announce-email")
+        text = DEFAULT_BOOK.message("message.announce-email")
         editor(f"cat > \"$1\" <<'END'\n{editable(text)}END")
         await here.press("E")
         await until(here, lambda: not wizard(here).session.now.texts["message.announce-email"])
@@ -162,6 +163,12 @@ async def test_a_banner_and_the_maintenance_page_reach_the_app(clean_database: T
             assert row is not None and not row["enabled"]
             assert row["started_at"] == planned and "are upgraded on" in row["message"]
             assert await announcement.maintenance_page(conn) == announcement.DEFAULT_PAGE
+        await pilot.press("w")
+        await until_text(pilot, "out of the app's", "Take it out")
+        await pilot.press("right", "enter")
+        await until(pilot, lambda: "In the app's maintenance row" not in screen_text(pilot))
+        async with clean_database.connect() as conn:
+            assert await conn.fetchval("select message from system_maintenance") is None
         await pilot.press(*["down"] * 4, "w")
         await until_text(pilot, "Keep this as the maintenance page")
         await pilot.press("right", "enter")
@@ -180,7 +187,7 @@ async def test_a_banner_does_not_replace_what_users_see_during_maintenance(clean
         await announcement.announce(conn, announcement.Announcement("Hello", None, None), operator="ada")
         found = await announcement.read_announcement(conn)
         assert found is not None and found.message == "Hello"
-        await announcement.withdraw(conn)
+        await announcement.withdraw(conn, operator="ada")
         assert await announcement.read_announcement(conn) is None
         assert await conn.fetchval("select count(*) from system_maintenance") == 1
 

@@ -112,7 +112,6 @@ class Check:
         account: a longer text about what lies behind the figure, such as the server's plan, made when it is asked for.
         overridable: whether an operator may let it pass, by name and with a reason.
         needs_v1: it looks at v1's tables, so it is skipped where there are none.
-        remedies: ids of the guided fixes that help.
         faults: ways to see it fail, for the test of the checks themselves.
     """
 
@@ -128,7 +127,6 @@ class Check:
     account: Callable[[Context], Awaitable[str]] | None = None
     overridable: bool = True
     needs_v1: bool = False
-    remedies: tuple[str, ...] = field(default=())
     faults: tuple[Fault, ...] = ()
 
     def event(self, status: Status, **values: Any) -> CheckEvent:

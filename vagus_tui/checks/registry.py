@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 
 from vagus_tui.checks import access, data_quality, performance, prerequisites, verification
 from vagus_tui.checks.base import Check, Group
 from vagus_tui.journal.state import DatabaseState, State
-from vagus_tui.remedies import remedies_for
 
 
 @cache
 def _groups() -> dict[Group, tuple[Check, ...]]:
     return {
         Group.PREREQUISITES: prerequisites.CHECKS,
-        Group.DATA_QUALITY: tuple(
-            replace(check, remedies=tuple(remedy.id for remedy in remedies_for(check.id)))
-            for check in data_quality.CHECKS
-        ),
+        Group.DATA_QUALITY: data_quality.CHECKS,
         Group.VERIFICATION: verification.CHECKS,
         Group.ACCESS: access.CHECKS,
         Group.PERFORMANCE: performance.CHECKS,

@@ -42,10 +42,6 @@ class Tried:
     at: datetime
 
 
-Tries = Mapping[tuple[str, str], Tried]
-"""By person and step."""
-
-
 async def record(
     connection: Connection, person: str, step: str, verdict: Verdict, *, profile: str, note: str, operator: str
 ) -> None:

@@ -55,8 +55,3 @@ async def take_lock(connection: Connection) -> None:
         f"Another operator is at work on this database: {who}.",
         next_step="Wait until they are done, or watch their run here.",
     )
-
-
-async def release_lock(connection: Connection) -> None:
-    """Give the lock back; closing the connection does the same."""
-    await connection.execute("select pg_advisory_unlock($1)", LOCK_KEY)

@@ -70,12 +70,16 @@ async def read_announcement(connection: Connection) -> Announcement | None:
     return Announcement(row["message"], row["started_at"], row["estimated_completion"])
 
 
-async def withdraw(connection: Connection) -> None:
-    """Take the banner away. Safe to repeat, and where there is no row."""
-    if await connection.fetchval("select to_regclass('public.system_maintenance') is not null"):
+async def withdraw(connection: Connection, *, operator: str) -> None:
+    """Take the banner away. Safe to repeat, and where there is no row; what users see during maintenance stays."""
+    if not await connection.fetchval("select to_regclass('public.system_maintenance') is not null"):
+        return
+    async with connection.transaction():
         await connection.execute(
-            "update public.system_maintenance set message = null where not coalesce(enabled, false)"
+            "update public.system_maintenance set message = null where not coalesce(enabled, false) and id = ("
+            "select id from public.system_maintenance order by enabled desc nulls last, id desc limit 1)"
         )
+        await store.note(connection, BANNER_TOPIC, {"message": None}, operator=operator)
 
 
 async def keep_page(connection: Connection, message: str, *, operator: str) -> None:

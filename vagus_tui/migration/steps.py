@@ -6,7 +6,6 @@ The same plan is shown in the wizard, printed for a DBA, run by the runner and r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from vagus_tui.database.dependents import Dependent
@@ -130,9 +129,3 @@ def stop_unless_zero(query: str, message: str) -> str:
         f"if found > 0 then raise exception '%: %', found, {literal(message)}; end if;\nend"
     )
     return f"do {literal(body)}"
-
-
-def unique_ids(steps: Iterable[PlanStep]) -> bool:
-    """Whether no two steps share an id."""
-    ids = [step.id for step in steps]
-    return len(ids) == len(set(ids))

@@ -82,8 +82,3 @@ GUIDE_MAP: tuple[GuideEntry, ...] = tuple(
     for section in SECTIONS
     for number, (title, refs) in enumerate(section.entries, start=1)
 )
-
-
-def section_entries(slug: str) -> tuple[GuideEntry, ...]:
-    """The entries of one section, in the guide's order; empty when there is no such section."""
-    return tuple(entry for entry in GUIDE_MAP if entry.section == slug)

@@ -86,10 +86,3 @@ HELP: tuple[ScreenHelp, ...] = (
         next="Save it next to the backup.",
     ),
 )
-
-_BY_SCREEN = {entry.screen: entry for entry in HELP}
-
-
-def help_for(screen: Screen) -> ScreenHelp:
-    """The help of a screen."""
-    return _BY_SCREEN[screen]

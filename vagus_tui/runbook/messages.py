@@ -165,20 +165,6 @@ MESSAGES: tuple[Message, ...] = tuple(
     for text in TEXTS
 )
 
-_BY_ID = {message.id: message for message in MESSAGES}
-
-
-def find_message(message_id: str) -> Message:
-    """The message of an id.
-
-    Raises:
-        KeyError: the runbook has no such message.
-    """
-    try:
-        return _BY_ID[message_id]
-    except KeyError:
-        raise KeyError(f"The runbook has no message {message_id!r}.") from None
-
 
 def render(message: Message, context: MessageContext, edited: Mapping[str, str] | None = None) -> RenderedMessage:
     """Fill a message in.

@@ -20,7 +20,6 @@ from vagus_tui.sandbox.binaries import SandboxError
 
 # What PostgREST applies for the role it takes on.
 _STATEMENT_TIMEOUT = "8s"
-_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,33 +48,17 @@ class Figures:
 
     requests: int = 0
     errors: Counter[str] = field(default_factory=Counter)
-    rows_written: int = 0
-    total: float = 0.0
     longest: float = 0.0
-    recent: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
     @property
     def failed(self) -> int:
         """How many requests failed."""
         return self.errors.total()
 
-    @property
-    def mean(self) -> float:
-        """The mean time of all requests."""
-        return self.total / self.requests if self.requests else 0.0
-
-    def percentile(self, share: float) -> float:
-        """The time that `share` (0 to 1) of the last ten thousand requests stayed within."""
-        times = sorted(self.recent)
-        return times[min(int(share * len(times)), len(times) - 1)] if times else 0.0
-
     def add(self, outcome: Outcome) -> None:
         """Count one request in."""
         self.requests += 1
-        self.total += outcome.seconds
         self.longest = max(self.longest, outcome.seconds)
-        self.recent.append(outcome.seconds)
-        self.rows_written += len(outcome.writes)
         if outcome.error is not None:
             self.errors[outcome.error] += 1
 

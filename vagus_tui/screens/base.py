@@ -3,7 +3,7 @@
 1. Put one class into `screens/<step>.py`: `class BackupScreen(StepScreen)`, with `STEP = Step.BACKUP`. The app finds
    it by that name (`screens/backup.py`, `BackupScreen`) when it is first visited.
 2. Yield the content in `compose_body`: header, rail, title, lock panel and footer are there already. Everything from
-   outside passes `widgets.text.safe` (Content for Static, Label, Button), `safe_text` (DataTable cells) or `safe_str`.
+   outside passes `widgets.text.safe` (Content for Static, Label, Button, DataTable cells) or `safe_str`.
 3. `changed(topics, events)` is called on the first visit, on every return (with every topic and no events) and whenever
    the session has news: bring the widgets up to date there from `self.session`, never from memory of one's own.
    `events` are CheckEvents (Topic.CHECKS) and the job's events (Topic.JOB). `entered()` is called on each visit.

@@ -224,18 +224,26 @@ class CommunicationsScreen(StepScreen):
         channel = self.session.settings.book.message(item.message or "").channel
         if channel is Channel.PAGE and now.page == message.body:
             return "The cut-over shows this text."
-        if channel is Channel.BANNER and now.banner is not None and now.banner.message == message.body:
-            return "In the app's maintenance row now."
+        if channel is Channel.BANNER and self._shown(message):
+            return "In the app's maintenance row now; w takes it out."
         return ""
 
+    def _shown(self, message: RenderedMessage) -> bool:
+        """Whether it is the banner that the app has now."""
+        banner = self.session.now.banner
+        return banner is not None and banner.message == message.body
+
     def action_tell_app(self) -> None:
-        """Write a banner or the maintenance page's text where the app reads it."""
+        """Write a banner or the maintenance page's text where the app reads it; a banner it has is taken out."""
         if (item := self.checklist.selected) is not None and item.message is not None:
             self.attempt(self._tell_app(item, self.session.settings.book.message(item.message).channel), group="tell")
 
     async def _tell_app(self, item: Item, channel: Channel) -> None:
         session, message, planned = self.session, self.rendered(item), self.session.now.planned_at
         if message is None:
+            return
+        if channel is Channel.BANNER and self._shown(message):
+            await self._take_back(message.body)
             return
         if planned is None:
             raise RefusedError(
@@ -260,6 +268,16 @@ class CommunicationsScreen(StepScreen):
                 await announcement.announce(connection, told, operator=session.settings.operator)
         await session.refresh()
         self.notify("Kept for the cut-over." if channel is Channel.PAGE else "Written.", markup=False)
+
+    async def _take_back(self, banner: str) -> None:
+        """Offer to take the banner that the app has away again."""
+        what = "The row's message is emptied: the app shows nothing any more. The text stays here."
+        title = "Take this banner out of the app's maintenance row?"
+        if await self.ask(ConfirmDialog(title, f"{banner}\n\n{what}", yes="Take it out")):
+            async with self.session.connection("announcement") as connection:
+                await announcement.withdraw(connection, operator=self.session.settings.operator)
+            await self.session.refresh()
+            self.notify("Taken out.", markup=False)
 
     # Signing off
 

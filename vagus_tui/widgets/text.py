@@ -1,8 +1,8 @@
 """The one way in which anything from outside becomes text on the screen.
 
 Values from the database, files and error messages are hostile: markup, terminal escapes, control characters,
-bidirectional overrides, megabytes. `safe_str` takes the harm out and shows that it was there; `safe` and
-`safe_text` wrap the result in types that Textual and Rich never parse as markup.
+bidirectional overrides, megabytes. `safe_str` takes the harm out and shows that it was there; `safe` wraps the
+result in a type that Textual never parses as markup.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import re
 from datetime import date, datetime
 from decimal import Decimal
 
-from rich.text import Text
 from textual.content import Content
 
 CELL_LIMIT = 300
@@ -96,11 +95,6 @@ def safe(value: object, style: str = "", *, limit: int = CELL_LIMIT, lines: bool
 def safe_block(value: object, style: str = "") -> Content:
     """Outside text of several lines."""
     return safe(value, style, limit=BLOCK_LIMIT, lines=True)
-
-
-def safe_text(value: object, style: str = "", *, justify: str = "left") -> Text:
-    """Any outside value for a DataTable's cell."""
-    return Text(safe_str(value), style=style, justify="right" if justify == "right" else "left", no_wrap=True)
 
 
 def fitted(value: object, width: int, *, right: bool = False) -> str:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from vagus_tui.database.connection import Connection
-from vagus_tui.events import Event, Status
+from vagus_tui.events import Event
 from vagus_tui.journal import store
 from vagus_tui.journal.schema import journal_exists
 
@@ -43,14 +43,6 @@ class Verdict(StrEnum):
     BY_DESIGN = "by design"
     LOST = "lost"
     GAINED = "gained"
-
-
-VERDICT_STATUS: Mapping[Verdict, Status] = {
-    Verdict.SAME: Status.PASS,
-    Verdict.BY_DESIGN: Status.PASS,
-    Verdict.LOST: Status.FAIL,
-    Verdict.GAINED: Status.FAIL,
-}
 
 
 @dataclass(frozen=True, slots=True)
