@@ -30,7 +30,7 @@ alter table exercises
   add column strain integer default 3,
   add column ticket bigint not null default nextval('ticket_numbers'),
   add column strain_twice integer generated always as (strain * 2) stored,
-  add constraint calm check (strain < sets * 100),
+  add constraint calm check (strain < reps_min * 100 + 900),
   add constraint known check (strain > 0 and gym > 0);
 create index on exercises (gym, name);
 create index "by mood; --" on exercises (lower(mood) desc nulls last) where strain > 2;

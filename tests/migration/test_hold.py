@@ -112,6 +112,10 @@ CHANGES = {
         "create index idx_workout_days_date on exercises (created_at)",
         "drop index idx_workout_days_date",
     ),
+    "setting statistics targets on exercises is new; check short of exercises is new": (
+        "alter table exercises alter column name set statistics 99, add constraint short check (name <> 'x')",
+        "alter table exercises alter column name set statistics -1, drop constraint short",
+    ),
     "function detect_prs(uuid, text) is new, in v2's way": (
         "create function detect_prs(uuid, text) returns integer language sql as 'select 1'",
         "drop function detect_prs",

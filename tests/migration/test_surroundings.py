@@ -67,7 +67,7 @@ async def test_all_of_v2_is_there_and_all_of_v1_comes_back(crowded: TestDatabase
     for _ in range(2):
         await migrated(crowded)
         assert await v2_differences(conn) == []
-        await _everything_of_v2(conn, clashing={"idx_exercises_name"})
+        await _everything_of_v2(conn, clashing=frozenset({"idx_exercises_name"}), checks=("plan_named",))
         assert await conn.fetchval("select calculate_plan_volume_v1(gen_random_uuid())") == 42
         targets = await conn.fetch(
             "select conname, confrelid::regclass::text as target, convalidated, condeferred, "
@@ -109,8 +109,10 @@ async def test_all_of_v2_is_there_and_all_of_v1_comes_back(crowded: TestDatabase
             assert await conn.fetch(f"select * from {view} order by 1, 2, 3, 4") == before, view
 
 
-async def _everything_of_v2(conn: Connection, clashing: set[str] = frozenset()) -> None:  # type: ignore[assignment]
-    """Every table, column, index, key, check, policy and trigger that the schema names, none skipped, none invalid."""
+async def _everything_of_v2(
+    conn: Connection, clashing: frozenset[str] = frozenset(), checks: tuple[str, ...] = ()
+) -> None:
+    """Every table, column, index, key, check, policy and trigger of the schema is there, none skipped, none invalid."""
     for table, model in v2.MODEL.items():
         columns = await conn.fetch(
             "select attname from pg_attribute where attrelid = $1::regclass and attnum > 0 and not attisdropped", table
@@ -134,6 +136,8 @@ async def _everything_of_v2(conn: Connection, clashing: set[str] = frozenset()) 
         assert {row["conname"] for row in constraints} == {
             f"{table}_pkey",
             *model.checks,
+            # Of v1, over columns that v2 has as well.
+            *(checks if table == v2.PLANS else ()),
             *(f"{table}_{'_'.join(columns)}_key" for columns in model.unique),
             *(f"{table}_{key.column}_fkey" for key in model.foreign_keys),
         }

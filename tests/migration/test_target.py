@@ -12,9 +12,11 @@ import pytest
 
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
-from tests.migration.support import as_user, do_migrate, migrated, rolled_back
+from tests.migration.support import as_user, do_migrate, migrated, rolled_back, settings_for
 from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
 from vagus_tui.database.connection import Connection
+from vagus_tui.journal.state import read_state
+from vagus_tui.migration.plan import plan_migration
 from vagus_tui.sandbox.options import SandboxOptions
 
 CLEAN = SandboxOptions(plans=20, clean=True)
@@ -320,11 +322,14 @@ async def test_grants_are_v1s_whatever_the_defaults_are(
     await conn.execute(
         "revoke all on workout_plans, exercises, workout_sessions, exercise_logs from anon, public, reporter;"
         "grant select (id, name, is_active) on workout_plans to reporter;"
-        "grant update (notes) on exercises to reporter with grant option;"
+        "grant update (notes, reps_min) on exercises to reporter with grant option;"
         "grant select on exercise_logs to reporter with grant option; revoke delete on exercises from authenticated"
     )
     four = ("workout_plans", "exercises", "workout_sessions", "exercise_logs")
     before = await rights(conn, {table: table for table in four})
+    notes = "\n".join((await plan_migration(conn, settings_for(database), await read_state(conn))).notes)
+    assert "workout_plans: SELECT (is_active) of reporter stays with v1" in notes, notes
+    assert "reporter has rights on single columns of workout_plans alone, and so none on workout_weeks" in notes
     await migrated(database)
     assert await rights(conn, {table: table for table in four}) == before
     new = await rights(conn, {"workout_plans": "workout_days"})
@@ -333,6 +338,7 @@ async def test_grants_are_v1s_whatever_the_defaults_are(
     assert await conn.fetchval(may, "workout_plans", "name", "SELECT")
     assert not await conn.fetchval(may, "workout_plans", "status", "SELECT")
     assert await conn.fetchval(may, "exercises", "notes", "UPDATE WITH GRANT OPTION")
+    assert await conn.fetchval(may, "exercises", "target_reps_min", "UPDATE WITH GRANT OPTION")
     assert await conn.fetchval("select has_table_privilege('reporter', 'exercise_logs', 'SELECT WITH GRANT OPTION')")
     functions = await conn.fetch(
         "select p.oid::regprocedure::text as name from pg_proc p where p.pronamespace = 'public'::regnamespace "

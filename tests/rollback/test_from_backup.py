@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
 from tests.migration.support import migrated, rolled_back, state_of
+from tests.migration.test_tuning import settings_in
 from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
 from tests.rollback.support import backed_up, digests_differ, do_roll_back_from, rolled_back_from
 from vagus_tui.backup import Kind
@@ -50,6 +51,21 @@ async def _half_renamed(conn: Connection) -> None:
     await conn.execute("alter table exercise_logs rename to exercise_logs_v1")
 
 
+SET = """
+comment on table exercises@S@ is 'it''s ours'; comment on column exercises@S@.sets is 'how many';
+alter table exercises@S@ set (fillfactor = 80, toast.autovacuum_enabled = false);
+alter table exercises@S@ alter column name set statistics 500, alter column plan_id set (n_distinct = -0.2),
+  alter column notes set compression pglz, alter column tempo set storage external;
+create index tags on exercises@S@ (lower(name));
+alter index tags alter column 1 set statistics 44;
+alter table exercises@S@ cluster on tags;
+create statistics "Of ex; --" (dependencies, mcv) on name, reps_min, sets from exercises@S@;
+alter statistics "Of ex; --" set statistics 77;
+comment on statistics "Of ex; --" is 'found out''s';
+create statistics said on (lower(name)), (coalesce(notes, '') || tempo) from exercises@S@;
+"""
+"""What an operator may have set on a table, under whichever name."""
+
 DESTROYED = [_dropped_plans, _much_of_it_wrong, _everything_dropped, _half_renamed]
 
 
@@ -57,18 +73,19 @@ DESTROYED = [_dropped_plans, _much_of_it_wrong, _everything_dropped, _half_renam
 async def test_v1_comes_back(destroy: object, make_database: MakeDatabase, connect: Connect, tmp_path: Path) -> None:
     database = await make_database(SMALL)
     conn = await connect(database.url)
-    await conn.execute("comment on table exercises is 'it''s ours'; comment on column exercises.sets is 'how many'")
+    await conn.execute(SET.replace("@S@", ""))
     await conn.execute(
         "create domain key as uuid; create domain load as numeric(7,2) check (value < 5000);"
         "alter table exercise_logs alter column id type key, alter column weight type load"
     )
-    catalog, rows = await catalog_fingerprint(conn), await v1_rows(conn)
+    catalog, rows, settings = await catalog_fingerprint(conn), await v1_rows(conn), await settings_in(conn)
     path = await backed_up(database, tmp_path)
     await destroy(conn)  # type: ignore[operator]
     ran = await rolled_back_from(database, path)
     assert changes(rows, await v1_rows(conn)) == []
     assert await digests_differ(conn, path) == []
     assert changes(catalog, await catalog_fingerprint(conn)) == []
+    assert await settings_in(conn) == settings
     assert await conn.fetchval("select obj_description('exercises'::regclass)") == "it's ours"
     assert (await state_of(database)).state is State.ROLLED_BACK
     assert ran.result.figures is not None
@@ -101,6 +118,9 @@ async def test_after_a_migration(
     database = await make_database(options)
     conn = await connect(database.url)
     suffix = "_v1" if options.renamed else ""
+    if Kind.CSV not in kinds:
+        await conn.execute(SET.replace("@S@", suffix))
+    settings = await settings_in(conn, suffix)
     catalog, rows = await catalog_fingerprint(conn), await v1_rows(conn, suffix)
     path = await backed_up(database, tmp_path, kinds) if when == "before" else None
     await migrated(database)
@@ -117,6 +137,7 @@ async def test_after_a_migration(
         differing = [line for line in differing if "_id_seq: " not in line]
         assert await conn.fetchval("select has_sequence_privilege('authenticated', 'exercises_id_seq', 'usage')")
     assert differing == []
+    assert await settings_in(conn, suffix) == settings
     assert ran.result.figures is not None
     archive = ran.result.figures["archive"]
     assert await conn.fetchval(f"select bool_and(name = 'written later') from {archive}.workout_plans")

@@ -64,13 +64,16 @@ class TableNames:
     """Every name that a table brings along and that lives in the schema's own name space.
 
     `constraints` are those whose name is not also an index's (checks, foreign keys); `indexes` include
-    the ones behind primary keys and unique constraints.
+    the ones behind primary keys and unique constraints. `statistics` are the extended ones in the table's own schema
+    that are ours to rename, and `statistics_there` every such name in that schema.
     """
 
     table: str
     indexes: tuple[str, ...]
     constraints: tuple[str, ...]
     sequences: tuple[str, ...]
+    statistics: tuple[str, ...] = ()
+    statistics_there: tuple[str, ...] = ()
 
 
 _NAMES = """
@@ -81,7 +84,11 @@ select c.relname as table_name,
         where k.conrelid = c.oid and k.contype in ('c', 'f') and k.conislocal order by 1) as constraints,
   array(select s.relname::text from pg_depend d join pg_class s on s.oid = d.objid and s.relkind = 'S'
         where d.refobjid = c.oid and d.refclassid = 'pg_class'::regclass and d.classid = 'pg_class'::regclass
-          and d.deptype in ('a', 'i') order by 1) as sequences
+          and d.deptype in ('a', 'i') order by 1) as sequences,
+  array(select s.stxname::text from pg_statistic_ext s where s.stxrelid = c.oid and s.stxnamespace = c.relnamespace
+        and pg_has_role(s.stxowner, 'usage') order by 1) as statistics,
+  array(select s.stxname::text from pg_statistic_ext s where s.stxnamespace = c.relnamespace order by 1)
+    as statistics_there
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = $1 and c.relname = any($2::text[]) and c.relkind in ('r', 'p')
 """
@@ -91,7 +98,12 @@ async def read_names(connection: Connection, schema: str, tables: list[str]) -> 
     """The names of indexes, constraints and owned sequences of tables, by table name."""
     return {
         row["table_name"]: TableNames(
-            row["table_name"], tuple(row["indexes"]), tuple(row["constraints"]), tuple(row["sequences"])
+            row["table_name"],
+            tuple(row["indexes"]),
+            tuple(row["constraints"]),
+            tuple(row["sequences"]),
+            tuple(row["statistics"]),
+            tuple(row["statistics_there"]),
         )
         for row in await connection.fetch(_NAMES, schema, tables)
     }

@@ -204,6 +204,67 @@ join pg_namespace n on n.oid = c.relnamespace
 where t.oid = any($1::oid[]) order by 1, 3, 2
 """
 
+SETTINGS = """
+with mine as (select c.oid, c.relname, c.relreplident, c.relforcerowsecurity, c.reloptions, x.reloptions as toast
+              from pg_class c left join pg_class x on x.oid = c.reltoastrelid where c.oid = any($1::oid[])),
+of_columns as (select m.relname, a.*, t.typstorage from mine m join pg_attribute a on a.attrelid = m.oid
+               join pg_type t on t.oid = a.atttypid where a.attnum > 0 and not a.attisdropped),
+of_indexes as (select m.relname, i.oid as index, i.relname as index_name, x.indisclustered, x.indisreplident,
+                 pg_get_indexdef(i.oid) as definition
+               from mine m join pg_index x on x.indrelid = m.oid join pg_class i on i.oid = x.indexrelid)
+select relname as on, 'statistics targets' as name, attname::text as item, attstattarget::text as value, '' as text
+from of_columns where attstattarget >= 0
+union all select relname, 'numbers of distinct values', attname, o.option, ''
+from of_columns cross join lateral unnest(attoptions) o(option)
+union all select relname, 'storage of columns', attname,
+  case attstorage when 'p' then 'plain' when 'e' then 'external' when 'm' then 'main' else 'extended' end, ''
+from of_columns where attstorage <> typstorage
+union all select relname, 'compression of columns', attname, case attcompression when 'l' then 'lz4' else 'pglz' end, ''
+from of_columns where attcompression <> ''
+union all select relname, 'comments on columns', attname, col_description(attrelid, attnum), ''
+from of_columns where col_description(attrelid, attnum) is not null
+union all select relname, 'comment', '', obj_description(oid, 'pg_class'), ''
+from mine where obj_description(oid, 'pg_class') is not null
+union all select relname, 'storage parameters', split_part(o.option, '=', 1),
+  substr(o.option, strpos(o.option, '=') + 1), ''
+from mine cross join lateral (select unnest(reloptions) union all select 'toast.' || unnest(toast)) o(option)
+union all select relname, 'replica identity', '', 'nothing', '' from mine where relreplident = 'n'
+union all select relname, 'replica identity', index_name, 'index', definition from of_indexes where indisreplident
+union all select relname, 'CLUSTER mark', index_name, 'index', definition from of_indexes where indisclustered
+union all select x.relname, 'statistics targets of index expressions', x.index_name, a.attnum || ' ' || a.attstattarget,
+  x.definition
+from of_indexes x join pg_attribute a on a.attrelid = x.index and a.attstattarget >= 0
+union all select relname, 'comments on indexes', index_name, obj_description(index, 'pg_class'), definition
+from of_indexes where obj_description(index, 'pg_class') is not null
+union all select m.relname, 'comments on constraints', k.conname, obj_description(k.oid, 'pg_constraint'),
+  coalesce((select x.definition from of_indexes x where x.index = k.conindid and k.contype <> 'f'), '')
+from mine m join pg_constraint k on k.conrelid = m.oid where obj_description(k.oid, 'pg_constraint') is not null
+union all select relname, 'FORCE ROW LEVEL SECURITY', '', 'on', '' from mine where relforcerowsecurity
+order by 1, 2, 3, 4
+"""
+"""What somebody has set on v1's tables, columns and indexes; `item` is the column, option or index it is about."""
+
+STATISTICS = """
+select n.nspname as schema, s.stxname as name, c.relname as on, pg_get_statisticsobjdef(s.oid) as definition,
+  pg_get_userbyid(s.stxowner)::text as owner, pg_has_role(s.stxowner, 'usage') as ours,
+  s.stxstattarget as target, obj_description(s.oid, 'pg_statistic_ext') as comment,
+  array(select case k when 'd' then 'ndistinct' when 'f' then 'dependencies' when 'm' then 'mcv' end
+        from unnest(s.stxkind) k where k <> 'e' order by k) as kinds,
+  array(select a.attname::text from unnest(s.stxkeys::smallint[]) with ordinality u(number, place)
+        join pg_attribute a on a.attrelid = c.oid and a.attnum = u.number order by u.place) as columns,
+  coalesce(pg_get_statisticsobjdef_expressions(s.oid), '{}') as expressions,
+  array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum > 0
+        and a.attnum <> all(s.stxkeys::smallint[]) and exists (
+          select from pg_depend d where d.classid = 'pg_statistic_ext'::regclass and d.objid = s.oid
+          and d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid and d.refobjsubid = a.attnum)) as within,
+  array(select o.stxname::text from pg_statistic_ext o join pg_namespace p on p.oid = o.stxnamespace
+        where p.nspname = $2) as taken
+from pg_statistic_ext s join pg_class c on c.oid = s.stxrelid join pg_namespace n on n.oid = s.stxnamespace
+where s.stxrelid = any($1::oid[]) order by 3, 1, 2
+"""
+"""What the planner was told to find out about several columns of v1's tables at once; `within` are the columns that
+only expressions look at, `taken` the names of such statistics in v1's schema."""
+
 
 def publications(major: int) -> str:
     """Tables that are published by name. Column lists and row filters came with PostgreSQL 15."""

@@ -41,6 +41,8 @@ async def read_dependents(connection: Connection, shape: V1Shape) -> list[Depend
             *await reader.functions(),
             *await reader.publications(),
             *await reader.others(),
+            *await reader.settings(),
+            *await reader.statistics(),
         ]
 
 
@@ -288,3 +290,52 @@ class _Reader:
                 for row in columns
             ),
         ]
+
+    async def settings(self) -> list[Dependent]:
+        """What was set on v1's tables, columns and indexes: one per table and kind of setting."""
+        grouped: dict[tuple[str, str], list[asyncpg.Record]] = {}
+        for row in await self.connection.fetch(queries.SETTINGS, self.oids):
+            grouped.setdefault((row["on"], row["name"]), []).append(row)
+        return [
+            Dependent(
+                Kind.SETTING,
+                self.shape.schema,
+                name,
+                self.bases[on],
+                "\n".join(_in_words(row) for row in rows),
+                on=on,
+                facts=tuple((part, row[part]) for row in rows for part in ("item", "value", "text")),
+            )
+            for (on, name), rows in grouped.items()
+        ]
+
+    async def statistics(self) -> list[Dependent]:
+        """Statistics over several columns or over expressions of v1's tables."""
+        return [
+            Dependent(
+                Kind.STATISTICS,
+                row["schema"],
+                row["name"],
+                self.bases[row["on"]],
+                row["definition"],
+                on=row["on"],
+                uses=tuple(f"{self.bases[row['on']]}.{column}" for column in (*row["columns"], *row["within"])),
+                facts=(
+                    *(("kind", kind) for kind in row["kinds"]),
+                    *(("column", column) for column in row["columns"]),
+                    *(("expression", expression) for expression in row["expressions"]),
+                    *(("within", column) for column in row["within"]),
+                    *(("taken", name) for name in row["taken"] if name != row["name"]),
+                    # NULL or -1, by the version, where nothing was set.
+                    *((("target", str(row["target"])),) if row["target"] is not None and row["target"] >= 0 else ()),
+                    *((("comment", row["comment"]),) if row["comment"] else ()),
+                ),
+                **self._whose(row),
+            )
+            for row in await self.connection.fetch(queries.STATISTICS, self.oids, self.shape.schema)
+        ]
+
+
+def _in_words(setting: asyncpg.Record) -> str:
+    """One setting as a line: what it is about, and what was set."""
+    return f"{setting['item']}: {setting['value']}" if setting["item"] else str(setting["value"])

@@ -22,6 +22,8 @@ class Kind(StrEnum):
     PUBLICATION = "publication"
     DEFAULT = "column default"
     ROW_TYPE = "column of a v1 row type"
+    SETTING = "setting"
+    STATISTICS = "extended statistics"
 
 
 class Fate(StrEnum):

@@ -10,7 +10,7 @@ from vagus_tui.database.privileges import Grant
 from vagus_tui.events import Phase
 from vagus_tui.journal.schema import DDL as JOURNAL
 from vagus_tui.journal.state import STAGING
-from vagus_tui.migration import capture, catch_up, maintenance
+from vagus_tui.migration import capture, catch_up, maintenance, tuning
 from vagus_tui.migration.carried import apart, carried_constraints, carried_indexes
 from vagus_tui.migration.catch_up import MAPPED
 from vagus_tui.migration.repoint import compat_step_statements, referenced_indexes, whole_row_tables
@@ -20,6 +20,7 @@ from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import NamedSql, V2Ddl
 from vagus_tui.schema.helpers import made
 from vagus_tui.schema.identifiers import qualified, quote
+from vagus_tui.schema.inverse import counterpart
 from vagus_tui.schema.mapping import Prepared, WorkoutMapping
 from vagus_tui.schema.preferences import preferences_upsert
 from vagus_tui.schema.rights import bare
@@ -67,7 +68,9 @@ def prepare_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
         statements.append(f"alter table {ddl.relation(table)} set (autovacuum_enabled = false)")
         source = v2.V1_BASES.get(table)
         origin = f"from {survey.shape.tables[source].name} of workout v1" if source else "new with workout v2"
-        statements.append(ddl.comment(table, f"Workout v2, {origin}; made by vagus-tui."))
+        also = tuning.table_comment(survey.dependents, source)
+        statements.append(ddl.comment(table, f"Workout v2, {origin}; made by vagus-tui.{also}"))
+    statements.extend(tuning.bare_statements(survey.dependents, survey.places(ddl)))
     steps.append(
         PlanStep(
             "prepare-staging",
@@ -388,9 +391,30 @@ def _granted_column(survey: Survey, table: str, grant: Grant) -> str | None:
     """The column that a grant is about, in v2's name and in brackets; "" for the table, None where v2 has none."""
     if not grant.column:
         return ""
-    if table not in v2.V1_BASES:
-        return None
-    carried = v2.carried_columns(table, survey.shape.tables[v2.V1_BASES[table]])
-    name = carried.get(grant.column, grant.column)
-    known = {column.name for column in v2.MODEL[table].columns} | set(carried.values())
-    return f" ({quote(name)})" if name in known else None
+    base = v2.V1_BASES.get(table)
+    there = counterpart(base, survey.shape.tables[base], grant.column) if base else None
+    return None if there is None else f" ({quote(there)})"
+
+
+def grant_notes(survey: Survey) -> list[str]:
+    """Rights on single columns that v2 has no column for, and roles that have no others: v2's new tables are closed."""
+    bases = {table.name: base for base, table in survey.shape.tables.items()}
+    lines = []
+    for grant in survey.grants:
+        base = bases.get(grant.table)
+        if base is not None and grant.column and _granted_column(survey, base, grant) is None:
+            rights = ", ".join(grant.privileges)
+            lines.append(
+                f"{grant.table}: {rights} ({grant.column}) of {grant.grantee} stays with v1, v2 has no such column"
+            )
+    whole = {(grant.grantee, grant.table) for grant in survey.grants if not grant.column}
+    for base in sorted({v2.MODEL[table].grants_like for table in v2.TABLES if table not in v2.V1_BASES}):
+        name = survey.shape.tables[base].name
+        single = {grant.grantee for grant in survey.grants if grant.table == name and grant.column}
+        tables = [table for table in v2.TABLES if table not in v2.V1_BASES and v2.MODEL[table].grants_like == base]
+        lines.extend(
+            f"{role} has rights on single columns of {name} alone, and so none on {', '.join(tables)}: review it"
+            for role in sorted(single)
+            if (role, name) not in whole
+        )
+    return lines

@@ -1,11 +1,12 @@
-"""What carried-over columns bring along besides their values: defaults, NOT NULL, checks, indexes; and what stays.
+"""What v1's tables bring along besides their values: defaults and NOT NULL of carried-over columns, checks, indexes.
 
-What v1 keeps apart, v2 keeps apart too, over mapped columns as well: see `unique`. References of such columns are
-dependents like any other and are made again in the cut-over.
+What v1 keeps apart, v2 keeps apart too: see `unique`. References of such columns are dependents like any other and are
+made again in the cut-over.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +15,15 @@ from vagus_tui.database.connection import Connection
 from vagus_tui.events import Phase
 from vagus_tui.migration.binding import same_columns
 from vagus_tui.migration.steps import PlanStep
-from vagus_tui.migration.unique import Apart, Uniqueness, as_constraint, had_anyway, uniqueness, why_not
+from vagus_tui.migration.unique import (
+    Apart,
+    Uniqueness,
+    as_constraint,
+    changed_columns,
+    had_anyway,
+    uniqueness,
+    why_not,
+)
 from vagus_tui.schema import v2
 from vagus_tui.schema.ddl import NamedSql, V2Ddl, default_of
 from vagus_tui.schema.identifiers import free_name, quote
@@ -23,10 +32,11 @@ from vagus_tui.schema.v1 import V1Shape
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A check or an index of v1 that a carried-over column has a part in, or a unique index over any columns.
+    """A check or an index of v1 that v2 has not by itself.
 
     Args:
         kept: v2 gets it too.
+        validated: of a check, whether every row of v1 meets it; else it is owed for new rows alone.
         columns: v1's columns that it looks at, in expressions too, by name.
         unique: for an index, what keeps rows apart with it; None where it does not.
         reason: why v2 does not get it, where that is not plain to see.
@@ -40,13 +50,14 @@ class Bound:
     columns: tuple[str, ...] = ()
     unique: Uniqueness | None = None
     reason: str = ""
+    validated: bool = True
 
 
 _BOUND = """
 select c.relname as relation, k.conname as name, pg_get_constraintdef(k.oid) as definition, true as is_check,
   array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum = any(k.conkey)) as columns,
   false as is_unique, true as plain, '{}'::text[] as keys, null as predicate, false as as_constraint,
-  false as deferrable, true as usual, false as primary_key
+  false as deferrable, true as usual, false as primary_key, k.convalidated as validated, '{}'::text[] as marks
 from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = $1 and c.relname = any($2::text[]) and k.contype = 'c'
 union all
@@ -65,7 +76,18 @@ select c.relname, i.relname, pg_get_indexdef(i.oid), false,
   and not exists (select from unnest(x.indcollation::oid[], x.indkey::smallint[]) o(collation_id, number)
                   join pg_attribute a on a.attrelid = c.oid and a.attnum = o.number and o.number > 0
                   where o.collation_id <> 0 and o.collation_id <> a.attcollation),
-  x.indisprimary
+  x.indisprimary, true,
+  array_remove(array[
+    case when x.indisclustered then format('alter table %I.%I cluster on %I', n.nspname, c.relname, i.relname) end,
+    case when x.indisreplident then
+      format('alter table %I.%I replica identity using index %I', n.nspname, c.relname, i.relname) end,
+    'comment on index ' || format('%I.%I', n.nspname, i.relname) || ' is '
+      || quote_literal(obj_description(i.oid, 'pg_class')),
+    'comment on constraint ' || quote_ident(k.conname) || format(' on %I.%I', n.nspname, c.relname) || ' is '
+      || quote_literal(obj_description(k.oid, 'pg_constraint'))]
+    || array(select format('alter index %I.%I alter column %s set statistics %s', n.nspname, i.relname, a.attnum,
+                           a.attstattarget)
+             from pg_attribute a where a.attrelid = i.oid and a.attstattarget >= 0 order by a.attnum), null)
 from pg_index x join pg_class i on i.oid = x.indexrelid join pg_class c on c.oid = x.indrelid
 join pg_namespace n on n.oid = c.relnamespace
 left join pg_constraint k on k.conindid = i.oid and k.conrelid = c.oid and k.contype in ('u', 'x')
@@ -83,10 +105,10 @@ async def read_demands(connection: Connection, schema: str, tables: list[str]) -
 
 
 async def read_bound(connection: Connection, shape: V1Shape, *, repeat_exercises: bool) -> tuple[Bound, ...]:
-    """The checks and indexes that carried-over columns have a part in, and whatever else keeps v1's rows apart.
+    """The checks and indexes of v1 that v2 has not by itself.
 
-    A check is kept where every column it looks at is carried over under its own name; an index where v2 has each of
-    its columns as v1 has it, and, if it is unique, can keep rows apart by them.
+    A check is kept where v2 has each column that it looks at, and the mapping changes none of their values; an index
+    where v2 has each of its columns as v1 has it, and, if it is unique, can keep rows apart by them.
     """
     bases = {table.name: base for base, table in shape.tables.items()}
     found = []
@@ -95,41 +117,106 @@ async def read_bound(connection: Connection, shape: V1Shape, *, repeat_exercises
         names = v2.carried_columns(base, shape.tables[base])
         columns = frozenset(row["columns"])
         unique = uniqueness(row) if row["is_unique"] else None
-        if not columns & names.keys() and (unique is None or row["primary_key"] or had_anyway(base, unique)):
+        if not columns & names.keys() and (row["primary_key"] or _has_anyway(shape, base, row, unique)):
             continue
         plain = replace(shape, tables={**shape.tables, base: replace(shape.tables[base], name=base)})
         reason = ""
         if row["is_check"]:
-            kept = all(names.get(column) == column for column in columns)
+            kept = columns <= same_columns(plain, base) - changed_columns(plain, base)
         else:
             kept = row["plain"] and columns <= same_columns(plain, base)
         if unique is not None:
             reason = why_not(plain, base, row, unique, repeat_exercises=repeat_exercises)
             kept = not reason
         found.append(
-            Bound(base, row["name"], row["definition"], row["is_check"], kept, tuple(row["columns"]), unique, reason)
+            Bound(
+                base,
+                row["name"],
+                row["definition"],
+                row["is_check"],
+                kept,
+                tuple(row["columns"]),
+                unique,
+                reason,
+                row["validated"],
+            )
         )
     return tuple(found)
 
 
+def _has_anyway(shape: V1Shape, base: str, row: Mapping[str, Any], unique: Uniqueness | None) -> bool:
+    """Whether v2 demands or finds the same by itself."""
+    if unique is not None:
+        return had_anyway(base, unique)
+    if row["is_check"]:
+        return _bare(row["definition"]) in {_bare(f"check ({body})") for body in v2.MODEL[base].checks.values()}
+    return model_index(V2Ddl(shape.schema, shape), base, row["definition"]) is not None
+
+
+_SPELLING = re.compile(r' not valid$| with \(.*?\)|[\s()"]|::\w+', re.IGNORECASE)
+
+
+def _bare(sql: str) -> str:
+    """SQL without what the server spells otherwise than we do."""
+    return _SPELLING.sub("", sql).lower()
+
+
+def model_index(ddl: V2Ddl, base: str, definition: str) -> str | None:
+    """The index of v2's own that is about the same columns and rows as one of v1's; None where there is none."""
+    wanted = _bare(definition.partition(" USING ")[2])
+    for index in (*ddl.unique_indexes(base), *ddl.indexes(base)):
+        body = index.sql.partition(f" on {ddl.relation(base)} ")[2]
+        if _bare(body.removeprefix("using ") if body.startswith("using ") else f"btree {body}") == wanted:
+            return index.name
+    return None
+
+
+def index_on_v2(bound: tuple[Bound, ...], ddl: V2Ddl, base: str, name: str, definition: str) -> str | None:
+    """The name of what v2 has in place of an index of v1; None where it has none."""
+    carried = next((there for one, there in _named(bound, ddl, base) if one.name == name), None)
+    return carried or model_index(ddl, base, definition)
+
+
+def constraint_on_v2(bound: tuple[Bound, ...], ddl: V2Ddl, base: str, name: str, definition: str) -> str | None:
+    """The name of what v2 has in place of a constraint of v1; None where it has none.
+
+    Args:
+        definition: of the index behind it; "" where there is none.
+    """
+    if definition:
+        one = next((one for one in bound if one.base == base and one.name == name), None)
+        as_one = one is None or (one.unique is not None and one.unique.as_constraint)
+        return index_on_v2(bound, ddl, base, name, definition) if as_one else None
+    return next((_name(one) for one in bound if one.base == base and one.check and one.kept and one.name == name), None)
+
+
 def check_steps(bound: tuple[Bound, ...], ddl: V2Ddl) -> list[PlanStep]:
     """One step that gives v2's tables the kept checks; v1's rows meet them, so v2's do."""
-    statements = [
-        f"alter table {ddl.relation(one.base)} add constraint {quote(_name(one))} {one.definition}"
-        for one in bound
-        if one.kept and one.check
-    ]
+    statements = _checks(bound, ddl, validated=True)
     if not statements:
         return []
     return [
         PlanStep(
             "link-carried-checks",
             Phase.BUILD,
-            "checks of carried-over columns",
+            "checks of v1",
             tuple(statements),
             needs=("link-keys",),
             tables=ddl.tables,
         )
+    ]
+
+
+def unvalidated_checks(bound: tuple[Bound, ...], ddl: V2Ddl) -> list[str]:
+    """The kept checks that hold for new rows alone, to be added last: old rows would not be brought over past them."""
+    return _checks(bound, ddl, validated=False)
+
+
+def _checks(bound: tuple[Bound, ...], ddl: V2Ddl, *, validated: bool) -> list[str]:
+    return [
+        f"alter table {ddl.relation(one.base)} add constraint {quote(_name(one))} {one.definition}"
+        for one in bound
+        if one.kept and one.check and one.validated == validated
     ]
 
 

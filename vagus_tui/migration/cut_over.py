@@ -9,7 +9,7 @@ from __future__ import annotations
 from vagus_tui.events import Phase
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import capture, catch_up, maintenance, matviews
-from vagus_tui.migration.carried import apart
+from vagus_tui.migration.carried import apart, unvalidated_checks
 from vagus_tui.migration.drift import script_guard
 from vagus_tui.migration.repoint import (
     carried_references,
@@ -22,6 +22,7 @@ from vagus_tui.migration.repoint import (
 )
 from vagus_tui.migration.steps import PlanStep, stop_unless_zero
 from vagus_tui.migration.survey import PREFERENCES, Rename, Survey
+from vagus_tui.migration.tuning import final_statements, statistics_moved
 from vagus_tui.rollback.take_up import take_up_step
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import V2Ddl
@@ -48,6 +49,8 @@ def rename_statement(schema: str, rename: Rename, *, back: bool = False) -> str:
         return f"alter index {qualified(schema, old)} rename to {quote(new)}"
     if rename.kind == "sequence":
         return f"alter sequence {qualified(schema, old)} rename to {quote(new)}"
+    if rename.kind == "statistics":
+        return f"alter statistics {qualified(schema, old)} rename to {quote(new)}"
     if rename.kind == "function":
         # For functions `table` holds the argument types that tell overloads apart.
         return f"alter routine {qualified(schema, old)}({rename.table}) rename to {quote(new)}"
@@ -90,8 +93,11 @@ def swap_statements(survey: Survey, ddl: V2Ddl) -> list[str]:
     statements.extend(f"alter table {ddl.relation(table)} set schema {quote(schema)}" for table in ddl.tables)
     statements.extend(f"alter table {qualified(schema, table)} reset (autovacuum_enabled)" for table in ddl.tables)
     statements.extend(moved(ddl, name, schema) for name in signatures(ddl))
+    statements.extend(statistics_moved(survey.dependents, STAGING, schema))
     statements.append(f"drop schema {quote(STAGING)}")
     here = V2Ddl(schema, survey.shape, survey.taken, ddl.preferences)
+    statements.extend(unvalidated_checks(survey.bound, here))
+    statements.extend(final_statements(survey.dependents, survey.places(here)))
     statements.extend(here.touch_trigger(table) for table in here.tables if v2.MODEL[table].touch)
     statements.extend(capture.install_v2_triggers(schema))
     statements.extend(maintenance.fence_trigger(here.relation(table)) for table in v2.TABLES)

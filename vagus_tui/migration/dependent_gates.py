@@ -19,12 +19,13 @@ from vagus_tui.migration import function_text
 from vagus_tui.migration.carried import Bound, read_bound
 from vagus_tui.migration.fates import decide
 from vagus_tui.migration.plain_tables import ODDITIES_NEXT, table_oddities
+from vagus_tui.migration.tuning import NO_PLACE
 from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.schema.v1 import V1Shape
 
 _CACHE = "dependents"
 
-_LESS = ("no longer be written", "is repeated")
+_LESS = ("no longer be written", "is repeated", *NO_PLACE)
 """Words of reasons that tell of something that is not quite as before."""
 
 _CRON = "select exists(select from pg_extension where extname = 'pg_cron')"
@@ -120,6 +121,15 @@ _GATES = (
         "column",
         "columns",
     ),
+    _Gate(
+        "dependent-settings",
+        "Settings of v1's tables follow",
+        "Statistics targets, storage, planner statistics, comments and marks are what somebody found out the hard way; "
+        "without them v2 holds the same rows and answers more slowly, or says less to those who read the schema.",
+        (Kind.SETTING, Kind.STATISTICS),
+        "setting",
+        "settings",
+    ),
 )
 
 
@@ -182,7 +192,10 @@ def _probe(gate: _Gate) -> Callable[[Context], Awaitable[Outcome]]:
         stuck = [one for one in mine if one.fate is Fate.PERSON]
         rest = [one for one in mine if one.fate is not Fate.PERSON]
         detail = [line for one in stuck for line in account(one, context.shape)]
-        detail += [f"{one.kind.value} {one.title}: {one.reason}" for one in rest]
+        for one in rest:
+            detail.append(f"{one.kind.value} {one.title}: {one.reason}")
+            if any(words in one.reason for words in NO_PLACE):
+                detail += [f"    {line}" for line in one.definition.splitlines()]
         if unseen:
             detail.append(unseen)
         counted = f"{len(mine)} {gate.one if len(mine) == 1 else gate.many}"

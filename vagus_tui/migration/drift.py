@@ -16,6 +16,7 @@ from vagus_tui.database.dependent_reader import OURS
 from vagus_tui.database.dependents import Dependent, Fate, Kind
 from vagus_tui.database.privileges import Grant
 from vagus_tui.errors import RefusedError
+from vagus_tui.migration.carried import Bound
 from vagus_tui.migration.survey import Survey, survey
 from vagus_tui.schema import v1
 from vagus_tui.schema.ddl import V2Ddl, coach_has_status
@@ -55,12 +56,14 @@ async def changes_since(connection: Connection, planned: Survey, ddl: V2Ddl) -> 
 
 _SIGNATURE = """
 with tables as (
-  select c.oid, c.relowner, c.relacl from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  select c.oid, c.relowner, c.relacl, c.reloptions, c.relreplident, c.relforcerowsecurity
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
   where n.nspname = $1 and c.relname = any($2::text[]))
 select md5(concat_ws(E'\\n',
   (select string_agg(t::text, ',' order by t.oid) from tables t),
   (select string_agg((a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attnotnull,
-                      a.attisdropped, a.attacl)::text, ',' order by a.attrelid, a.attnum)
+                      a.attisdropped, a.attacl, a.attstattarget, a.attoptions, a.attstorage,
+                      a.attcompression)::text, ',' order by a.attrelid, a.attnum)
    from pg_attribute a join tables t on t.oid = a.attrelid),
   (select string_agg((d.classid, d.objid, d.objsubid, d.refobjid, d.refobjsubid, d.deptype)::text, ','
                      order by d.classid, d.objid, d.objsubid, d.refobjid, d.refobjsubid)
@@ -134,20 +137,27 @@ def _grants(planned: Iterable[Grant], now: Iterable[Grant]) -> list[str]:
 def _names(planned: Survey, now: Survey, ddl: V2Ddl) -> list[str]:
     wanted = ddl.names
     found = [f"{name} is in v2's way" for name in sorted((now.taken - planned.taken) & wanted)]
-    if planned.bound != now.bound:
-        found.append("checks or unique indexes, or indexes of carried-over columns, are others")
     freed = {rename.old for rename in planned.renames}
-    found += [
-        f"{rename.kind} {rename.old} is new, in v2's way"
-        for rename in now.renames
-        if rename.old not in freed and rename.old in wanted
-    ]
+    blocking = [rename for rename in now.renames if rename.old not in freed and rename.old in wanted]
+    found += [f"{rename.kind} {rename.old} is new, in v2's way" for rename in blocking]
+    found += _bound(planned.bound, now.bound, {rename.old for rename in blocking})
     known = {(rename.old, rename.table) for rename in planned.functions_in_the_way}
     found += [
         f"function {rename.old}({rename.table}) is new, in v2's way"
         for rename in now.functions_in_the_way
         if (rename.old, rename.table) not in known
     ]
+    return found
+
+
+def _bound(planned: Iterable[Bound], now: Iterable[Bound], told: set[str]) -> list[str]:
+    before, after = ({(one.base, one.name): one for one in bound} for bound in (planned, now))
+    found = []
+    for key in sorted({*before, *after}):
+        one = after.get(key) or before[key]
+        if before.get(key) != after.get(key) and one.name not in told:
+            how = "new" if key not in before else "gone" if key not in after else "another one"
+            found.append(f"{'check' if one.check else 'index'} {one.name} of {one.base} is {how}")
     return found
 
 

@@ -11,8 +11,11 @@ from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependents import Dependent, Fate, Kind
 from vagus_tui.migration import function_text
 from vagus_tui.migration.binding import foreign_bases, publication_columns, same_columns
+from vagus_tui.migration.carried import Bound, read_bound
 from vagus_tui.migration.trial import TRIAL, TRIAL_COMPAT, Trial, trial
+from vagus_tui.migration.tuning import Places, fate_of
 from vagus_tui.schema import v1, v2
+from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.schema.v1 import V1Shape
 
@@ -31,7 +34,10 @@ async def decide(
     Raises:
         RefusedError: trying needs a right that the migration needs too.
     """
-    judge = _Judge(shape, list(found), repeat_exercises=repeat_exercises)
+    bound: tuple[Bound, ...] = ()
+    if any(dependent.kind is Kind.SETTING for dependent in found):
+        bound = await read_bound(connection, shape, repeat_exercises=repeat_exercises)
+    judge = _Judge(shape, list(found), bound, repeat_exercises=repeat_exercises)
     if not any(dependent.kind in _TRIED for dependent in found):
         return await judge.all(None)
     async with trial(connection, shape) as attempts:
@@ -41,10 +47,13 @@ async def decide(
 class _Judge:
     """Decides one database's dependents."""
 
-    def __init__(self, shape: V1Shape, found: list[Dependent], *, repeat_exercises: bool) -> None:
+    def __init__(
+        self, shape: V1Shape, found: list[Dependent], bound: tuple[Bound, ...], *, repeat_exercises: bool
+    ) -> None:
         self.shape = shape
         self.found = found
         self.repeat = repeat_exercises
+        self.places = Places(shape, bound, V2Ddl(shape.schema, shape), repeat_exercises)
         self._stuck: set[str] = set()
         self._moved: set[str] = set()
 
@@ -64,6 +73,8 @@ class _Judge:
         return replace(dependent, fate=fate, reason=reason)
 
     async def _fate(self, dependent: Dependent, attempts: Trial | None) -> tuple[Fate, str]:
+        if dependent.kind in (Kind.SETTING, Kind.STATISTICS):
+            return fate_of(dependent, self.places)
         if not dependent.ours and dependent.kind not in (Kind.PUBLICATION, Kind.TRIGGER, Kind.RULE):
             return Fate.PERSON, f"it belongs to {dependent.owner}, whose role is not ours to use"
         if dependent.kind is Kind.FOREIGN_KEY:

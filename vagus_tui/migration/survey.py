@@ -14,6 +14,7 @@ from vagus_tui.errors import RefusedError
 from vagus_tui.migration.carried import Bound, read_bound
 from vagus_tui.migration.fates import decide
 from vagus_tui.migration.plain_tables import ODDITIES_NEXT, table_oddities
+from vagus_tui.migration.tuning import Places
 from vagus_tui.rollback.take_up import archive_to_take_up
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import V2Ddl
@@ -27,7 +28,7 @@ PREFERENCES = v2.PREFERENCES
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """One thing of v1 that takes a `_v1` name. `kind` is table, index, constraint, sequence or function."""
+    """One thing of v1 that takes a `_v1` name: a table, index, constraint, sequence, function or statistics."""
 
     kind: str
     table: str
@@ -66,10 +67,15 @@ class Survey:
     bound: tuple[Bound, ...] = ()
     repeat_exercises: bool = False
 
+    def places(self, ddl: V2Ddl) -> Places:
+        """Where v2, made by this DDL, has a place for what was set on v1's tables."""
+        return Places(self.shape, self.bound, ddl, self.repeat_exercises)
+
 
 def plan_renames(tables: Mapping[str, TableNames], shape: V1Shape, relations: set[str]) -> tuple[Rename, ...]:
     """The `_v1` names of every table, index, constraint and sequence that has none yet."""
     taken = set(relations)
+    taken_statistics = {name for found in tables.values() for name in found.statistics_there}
     renames: list[Rename] = []
 
     def add(kind: str, table: str, old: str) -> None:
@@ -96,6 +102,12 @@ def plan_renames(tables: Mapping[str, TableNames], shape: V1Shape, relations: se
                 )
         for sequence in found.sequences:
             add("sequence", kept, sequence)
+        for statistics in found.statistics:
+            # They have a name space of their own.
+            if v1.SUFFIX not in statistics:
+                new = free_name(statistics, taken_statistics, v1.SUFFIX)
+                taken_statistics.add(new)
+                renames.append(Rename("statistics", kept, statistics, new))
     return tuple(renames)
 
 

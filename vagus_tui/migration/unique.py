@@ -78,18 +78,23 @@ def had_anyway(base: str, unique: Uniqueness) -> bool:
     return any(unique.plainly_by(frozenset(columns)) for columns in ((model.primary_key,), *model.unique))
 
 
+def changed_columns(shape: V1Shape, base: str) -> frozenset[str]:
+    """Columns of which v2 may have another value than v1."""
+    table = shape.tables[base]
+    filled = {name for name in _FILLED[base] if table.has(name) and not table.columns[name].not_null}
+    return frozenset({*filled, *_RESPELT[base]})
+
+
 def why_not(shape: V1Shape, base: str, row: Mapping[str, Any], unique: Uniqueness, *, repeat_exercises: bool) -> str:
     """Why v2 cannot keep its rows apart in the same way; "" where it can."""
     columns = frozenset(row["columns"])
-    table = shape.tables[base]
     if not row["plain"]:
         return "it is no valid unique index, or an exclusion constraint"
     if other := sorted(columns - same_columns(shape, base)):
         return f"v2 has not {', '.join(other)} as v1 has"
     if unique.by_id:
         return ""
-    changed = {name for name in _FILLED[base] if table.has(name) and not table.columns[name].not_null}
-    if respelt := sorted(columns & {*changed, *_RESPELT[base]}):
+    if respelt := sorted(columns & changed_columns(shape, base)):
         return f"the mapping may change {', '.join(respelt)}, and two values may become one"
     if base == v1.EXERCISES and repeat_exercises:
         return "REPEAT_EXERCISES makes several rows of one"
@@ -100,12 +105,17 @@ def why_not(shape: V1Shape, base: str, row: Mapping[str, Any], unique: Uniquenes
 
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """A unique index of v2 that came from v1: its table, its name, the statement that makes it."""
+    """A unique index of v2 that came from v1: its table, its name, the statement that makes it.
+
+    Args:
+        marks: statements that give it again what hangs on it, once it is made again.
+    """
 
     table: str
     name: str
     sql: str
     unique: Uniqueness
+    marks: tuple[str, ...] = ()
 
 
 def as_constraint(ddl: V2Ddl, table: str, name: str) -> str:
@@ -154,5 +164,6 @@ def made_again(one: Apart, schema: str) -> str:
         else ""
     )
     missing = f"to_regclass({literal(qualified(schema, one.name)).strip()}) is null"
-    block = f"begin\n  if {missing} then\n    {one.sql};\n{constraint}  end if;\nend"
+    marks = "".join(f"    {mark};\n" for mark in one.marks)
+    block = f"begin\n  if {missing} then\n    {one.sql};\n{constraint}{marks}  end if;\nend"
     return f"do {literal(block)}"

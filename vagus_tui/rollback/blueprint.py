@@ -240,6 +240,20 @@ class Blueprint:
     def _target(text: str) -> str:
         return text.partition(" REFERENCES ")[2].partition("(")[0]
 
+    def statistics(self) -> list[str]:
+        """Planner statistics over several columns. They must not keep v1 from coming back: a schema may be gone."""
+        statements = []
+        for name, text in self._kind("statistics").items():
+            made = [f"create statistics {name} {text} from {self.placed}"]
+            if target := self._kind("statistics targets").get(name):
+                made.append(f"alter statistics {name} set statistics {target}")
+            if comment := self._kind("statistics comments").get(name):
+                made.append(f"comment on statistics {name} is {literal(comment)}")
+            listed = "".join(f"{statement};\n" for statement in made)
+            body = f"begin\n{listed}exception when others then raise warning '%', sqlerrm;\nend"
+            statements.append(f"do {literal(body)}")
+        return statements
+
     def triggers(self) -> list[str]:
         """The table's own triggers, in the mode they had; not those that a migration puts there."""
         statements = []

@@ -271,6 +271,7 @@ class CarryBack:
         """Write v1: changed columns, new rows, and deletions where the operator chose so."""
         # v1's own triggers would put new times on rows that only come back.
         statements = [trigger.off for trigger in self.kept.triggers]
+        statements.extend(off for check in self.kept.checks for off in check.off)
         # Two rows may have changed places, or one may have what a row had that is about to go.
         schema = self.shape.schema
         statements.extend(out_of_the_way(one.index, schema, self.now(one.base)) for one in self.kept.apart)
@@ -304,6 +305,7 @@ class CarryBack:
         if deletions:
             statements.extend(f"delete from {self._deleted(base)}" for base in reversed(v1.TABLES))
         statements.extend(made_again(one.index, schema) for one in self.kept.apart)
+        statements.extend(on for check in self.kept.checks for on in check.on)
         return [*statements, *(trigger.on for trigger in self.kept.triggers)]
 
     def _preferences(self) -> list[str]:

@@ -170,7 +170,7 @@ class FromCopy:
         dependents: what pointed at v1 when the backup was made.
         view_rights: the statements that give each view its rights, by schema and name.
         layout: statements for the empty staged tables: collations, storage, options.
-        words: statements for the tables in place: comments, and rights on sequences.
+        words: statements for the tables in place: comments, rights on sequences.
         known: there is a copy; of CSV alone there is none.
     """
 
@@ -199,8 +199,11 @@ async def read_copy(connection: Connection, shape: V1Shape, stage: str) -> FromC
             view = f"{quote(row['schema'])}.{quote(row['name'])}"
             rights[key] = (*rights.get(key, ()), f"grant {row['right']} on table {view} to {role}{option}")
     names = [table.name for table in shape.tables.values()]
-    layout = await connection.fetch(_LAYOUT, shape.schema, names, stage)
-    words = await connection.fetch(_WORDS, shape.schema, names)
+    async with connection.transaction():
+        # With every name outside pg_catalog qualified, for that is how they are read again.
+        await connection.execute("set local search_path = pg_catalog")
+        layout = await connection.fetch(_LAYOUT, shape.schema, names, stage)
+        words = await connection.fetch(_WORDS, shape.schema, names)
     return FromCopy(
         tuple(found),
         rights,
@@ -211,10 +214,13 @@ async def read_copy(connection: Connection, shape: V1Shape, stage: str) -> FromC
 
 
 _LAYOUT = """
-with mine as (select c.oid, c.relname, c.reloptions from pg_class c join pg_namespace n on n.oid = c.relnamespace
+with mine as (select c.oid, c.relname,
+                c.reloptions || array(select 'toast.' || o from unnest(x.reloptions) o) as reloptions
+              from pg_class c join pg_namespace n on n.oid = c.relnamespace
+              left join pg_class x on x.oid = c.reltoastrelid
               where n.nspname = $1 and c.relname = any($2::text[]))
 select format('alter table %I.%I set (%s)', $3::text, relname, array_to_string(reloptions, ', ')) as statement
-from mine where reloptions is not null
+from mine where reloptions <> '{}'
 union all
 select format('alter table %I.%I alter column %I type %s collate %I.%I', $3::text, m.relname, a.attname,
               format_type(a.atttypid, a.atttypmod), n.nspname, l.collname)
@@ -231,6 +237,16 @@ union all
 select format('alter table %I.%I alter column %I set statistics %s', $3::text, m.relname, a.attname, a.attstattarget)
 from mine m join pg_attribute a on a.attrelid = m.oid and a.attnum > 0 and not a.attisdropped
 where a.attstattarget >= 0
+union all
+select format('alter table %I.%I alter column %I set (%s)', $3::text, m.relname, a.attname,
+              array_to_string(a.attoptions, ', '))
+from mine m join pg_attribute a on a.attrelid = m.oid and a.attnum > 0 and not a.attisdropped
+where a.attoptions is not null
+union all
+select format('alter table %I.%I alter column %I set compression %s', $3::text, m.relname, a.attname,
+              case a.attcompression when 'l' then 'lz4' else 'pglz' end)
+from mine m join pg_attribute a on a.attrelid = m.oid and a.attnum > 0 and not a.attisdropped
+where a.attcompression <> ''
 union all
 -- From PostgreSQL 18 on NOT NULL has a name too; before, there is nothing to rename.
 select format('do $vagus$ declare found record; begin for found in select k.conname from pg_constraint k '
@@ -261,6 +277,10 @@ union all
 select format('comment on index %I.%I is %L', nspname, i.relname, d.description)
 from mine join pg_index x on x.indrelid = mine.oid join pg_class i on i.oid = x.indexrelid
 join pg_description d on d.objoid = i.oid and d.classoid = 'pg_class'::regclass
+union all
+select format('alter index %I.%I alter column %s set statistics %s', nspname, i.relname, a.attnum, a.attstattarget)
+from mine join pg_index x on x.indrelid = mine.oid join pg_class i on i.oid = x.indexrelid
+join pg_attribute a on a.attrelid = i.oid and a.attstattarget >= 0
 union all
 select format('comment on trigger %I on %I.%I is %L', t.tgname, nspname, relname, d.description)
 from mine join pg_trigger t on t.tgrelid = mine.oid and not t.tgisinternal and t.tgname not like 'vagus\\_%'

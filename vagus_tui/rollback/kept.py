@@ -16,11 +16,18 @@ from vagus_tui.schema import v1
 
 @dataclass(frozen=True, slots=True)
 class RowCheck:
-    """A CHECK constraint of a kept v1 table: the columns it looks at, and its condition."""
+    """A CHECK constraint of a kept v1 table: the columns it looks at, and its condition.
+
+    Args:
+        off, on: statements that take it away and make it again, for one that old rows need not meet: such a row could
+            not be changed at all.
+    """
 
     base: str
     columns: tuple[str, ...]
     condition: str
+    off: tuple[str, ...] = ()
+    on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +59,16 @@ class Kept:
 _CHECKS = """
 select c.relname, pg_get_expr(k.conbin, k.conrelid) as condition,
   array(select a.attname::text from pg_attribute a where a.attrelid = k.conrelid and a.attnum = any(k.conkey)
-        order by 1) as columns
+        order by 1) as columns,
+  case when not k.convalidated then
+    array[format('alter table %I.%I drop constraint %I', n.nspname, c.relname, k.conname)] end as off,
+  case when not k.convalidated then array_remove(array[
+    format('alter table %I.%I add constraint %I %s', n.nspname, c.relname, k.conname, pg_get_constraintdef(k.oid)),
+    'comment on constraint ' || format('%I on %I.%I is ', k.conname, n.nspname, c.relname)
+      || quote_literal(obj_description(k.oid, 'pg_constraint'))], null) end as on
 from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
-where k.contype = 'c' and n.nspname = $1 and c.relname = any($2::text[]) order by 1, k.conname
+where k.contype = 'c' and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
+  and n.nspname = $1 and c.relname = any($2::text[]) order by 1, k.conname
 """
 
 _TRIGGERS = """
@@ -78,10 +92,19 @@ async def read_kept(connection: Connection, survey: Survey) -> Kept:
         columns = survey.shape.tables[names[row["relation"]]].columns
         # What v1 works out for itself is not among what comes back.
         if not unique.by_id and not any(columns[name].generated for name in row["columns"] if name in columns):
-            index = Apart(row["relation"], row["name"], row["definition"], unique)
+            index = Apart(row["relation"], row["name"], row["definition"], unique, tuple(row["marks"]))
             apart.append(KeptApart(names[row["relation"]], tuple(row["columns"]), index))
     return Kept(
-        tuple(RowCheck(names[row["relname"]], tuple(row["columns"]), row["condition"]) for row in checks),
+        tuple(
+            RowCheck(
+                names[row["relname"]],
+                tuple(row["columns"]),
+                row["condition"],
+                tuple(row["off"] or ()),
+                tuple(row["on"] or ()),
+            )
+            for row in checks
+        ),
         tuple(apart),
         tuple(
             QuietTrigger(

@@ -18,6 +18,7 @@ from vagus_tui.migration import capture, maintenance, matviews, repoint
 from vagus_tui.migration.cut_over import rename_statement
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.survey import PREFERENCES, Rename, Survey
+from vagus_tui.migration.tuning import statistics_archived
 from vagus_tui.rollback.blueprint import Blueprint, Blueprints
 from vagus_tui.rollback.in_place import SCHEMA, FromCopy, InPlace
 from vagus_tui.rollback.take_up import no_rows
@@ -177,6 +178,7 @@ class Replacement:
     def _set_aside(self) -> list[str]:
         archive = quote(self.archive)
         statements = [f"create schema {archive}", f"revoke all on schema {archive} from public"]
+        statements.append(statistics_archived([qualified(SCHEMA, name) for name in self.now.tables], self.archive))
         for name in self.now.tables:
             relation = qualified(SCHEMA, name)
             statements += [*capture.remove_triggers(relation), maintenance.remove_fence(relation)]
@@ -230,6 +232,7 @@ class Replacement:
         else:
             statements += [statement for table in tables for statement in table.rights_on_sequences()]
         statements += self.copy.words
+        statements += [statement for table in tables for statement in table.statistics()]
         return statements
 
     def _names(self) -> list[str]:
@@ -237,6 +240,13 @@ class Replacement:
         statements += [rename_statement(SCHEMA, rename, back=True) for rename in reversed(self.renames)]
         statements += [own_not_nulls(qualified(SCHEMA, r.old), r.new, r.old) for r in self.renames if r.kind == "table"]
         survey = self.now.survey
+        if self.renames and survey is not None:
+            statements += [
+                f"do $vagus$ begin {rename_statement(SCHEMA, rename, back=True)};\n"
+                "exception when undefined_object then null; end $vagus$"
+                for rename in survey.renames
+                if rename.kind == "statistics"
+            ]
         if survey is None or not self.now.v2:
             return statements
         for rename in survey.functions_in_the_way:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vagus_tui.database.dependent_reader import COMPAT, KEPT
-from vagus_tui.migration import capture, maintenance, matviews, repoint
+from vagus_tui.migration import capture, maintenance, matviews, repoint, tuning
 from vagus_tui.migration.cut_over import new_name, rename_statement
 from vagus_tui.migration.survey import PREFERENCES, Survey
 from vagus_tui.schema import v1, v2
@@ -37,6 +37,7 @@ def archive_statements(survey: Survey, archive: str) -> list[str]:
         statements.append(f"drop trigger if exists {capture.CAPTURE_TRIGGER} on {relation}")
         statements.append(maintenance.remove_fence(relation))
     statements.extend(repoint.archive_statements(survey))
+    statements.append(tuning.statistics_archived([qualified(schema, table) for table in v2_tables(survey)], archive))
     statements.extend(
         f"alter table {qualified(schema, table)} set schema {quote(archive)}" for table in v2_tables(survey)
     )

@@ -42,6 +42,17 @@ _HOLDS_ANY = frozenset(
 _ALIASES = {v1.PLANS: "p", v1.EXERCISES: "e", v1.SESSIONS: "s", v1.LOGS: "l"}
 
 
+def counterpart(base: str, table: V1Table, column: str) -> str | None:
+    """The column of the same v2 table that a v1 column's values go to; None where there is none."""
+    carried = v2.carried_columns(base, table)
+    if column in carried:
+        return carried[column]
+    if column in _RENAMED[base]:
+        alias, _, name = _RENAMED[base][column].partition(".")
+        return name if alias == _ALIASES[base] else None
+    return column if any(column == known.name for known in v2.MODEL[base].columns) else None
+
+
 def _fits(expression: str, column_type: str) -> str | None:
     """The condition under which a v1 column can hold a value of v2; None when it always can."""
     if column_type in _HOLDS_ANY:
