@@ -96,6 +96,10 @@ def test_tools_never_use_less_tls_than_the_driver(
 ) -> None:
     monkeypatch.delenv("PGSSLMODE", raising=False)
     assert tool_address(url, purpose="x", tls=tls, root_cert=root).environment.get("PGSSLMODE") == mode
+    # What the shell says of other servers does not undo the CA file.
+    monkeypatch.setenv("PGSSLMODE", "disable")
+    if root is not None:
+        assert tool_address(url, purpose="x", tls=tls, root_cert=root).environment["PGSSLMODE"] == mode
 
 
 def test_several_hosts_and_a_socket() -> None:

@@ -95,11 +95,13 @@ def tool_address(url: str, *, purpose: str, tls: bool = False, root_cert: str | 
         values |= _hosts(hosts)
     if database := unquote(parts.path.removeprefix("/")):
         values["PGDATABASE"] = database
-    for name, value in parse_qsl(parts.query):
+    given = dict(parse_qsl(parts.query))
+    for name, value in given.items():
         if name in _PARAMETERS and value and not (name in ("host", "port") and hosts):
             values[_PARAMETERS[name]] = value
     values.setdefault("PGDATABASE", values.get("PGUSER", "postgres"))
-    if root_cert and values.get("PGSSLMODE") != "disable":
+    # Only the address itself may do without, as with the driver: PGSSLMODE may be for another server.
+    if root_cert and given.get("sslmode") != "disable":
         values |= {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": root_cert}
     elif tls and values.get("PGSSLMODE", "") in _WEAKER_THAN_TLS:
         values["PGSSLMODE"] = "require"

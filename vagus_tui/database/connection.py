@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 import ssl
 import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
 from vagus_tui.database.addresses import NEEDED, right_address
 from vagus_tui.database.certificates import refusal_of
+from vagus_tui.database.target import FORM, for_driver, target_of
 from vagus_tui.errors import ConfigurationError, ConnectionFailedError, ConnectionLostError
 from vagus_tui.schema.identifiers import literal
 from vagus_tui.settings import Settings
@@ -25,6 +27,33 @@ else:
 
 APPLICATION_NAME = "vagus-tui"
 CONNECT_TIMEOUT_SECONDS = 10.0
+_SSL_MODES = ("", "disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+_SAME_EVERYWHERE = {
+    "array_nulls": "on",
+    "bytea_output": "hex",
+    "datestyle": "ISO, MDY",
+    "default_transaction_isolation": "read committed",
+    "extra_float_digits": "1",
+    "intervalstyle": "postgres",
+    "quote_all_identifiers": "off",
+    "row_security": "on",
+    "standard_conforming_strings": "on",
+    "transform_null_equals": "off",
+}
+_LIFTED = ("idle_session_timeout", "transaction_timeout")
+_BASELINE = "select " + ", ".join(
+    [
+        *(f"set_config({literal(name)}, {literal(value)}, false)" for name, value in _SAME_EVERYWHERE.items()),
+        *(
+            f"case when current_setting({name}, true) is not null then set_config({name}, '0', false) end"
+            for name in map(literal, _LIFTED)
+        ),
+    ]
+)
+"""What somebody may have set for the role or the database, and what would change the meaning of our statements, the
+texts of values or the answers of access checks, or end a session that waits for the operator. Not every version has
+each timeout."""
 
 LOST = (
     asyncpg.ConnectionDoesNotExistError,
@@ -96,24 +125,10 @@ class Database:
             )
         self.settings = settings
         self._url = settings.database_url.get_secret_value()
-        try:
-            parts = urlsplit(self._url)
-            self.host = parts.hostname or parse_qs(parts.query).get("host", ["localhost"])[0]
-            self.port = parts.port or 5432
-        except ValueError:
-            raise ConfigurationError(
-                "VAGUS_DATABASE_URL is not an address that can be read.",
-                next_step="It has the form postgresql://user:password@host:5432/database; "
-                "characters such as @ / # in the password are written as %40 %2F %23.",
-            ) from None
-        if parts.scheme not in ("postgresql", "postgres"):
-            raise ConfigurationError(
-                "VAGUS_DATABASE_URL does not start with postgresql://",
-                next_step="It has the form postgresql://user:password@host:5432/database",
-            )
-        self.user = unquote(parts.username) if parts.username else ""
-        self.name = unquote(parts.path.lstrip("/")) or self.user or "postgres"
-        self.sslmode = parse_qs(parts.query).get("sslmode", [""])[0]
+        target = target_of(self._url)
+        self.host, self.port = target.host, target.port
+        self.user, self.name = target.user, target.name
+        self.sslmode = target.sslmode
         self._opened: weakref.WeakSet[Connection] = weakref.WeakSet()
 
     @property
@@ -160,7 +175,7 @@ class Database:
             arguments["ssl"] = context
         try:
             connection: Connection = await asyncpg.connect(
-                self._url,
+                for_driver(self._url),
                 timeout=CONNECT_TIMEOUT_SECONDS,
                 server_settings={"application_name": name},
                 **arguments,
@@ -216,11 +231,36 @@ class Database:
             return ConnectionFailedError(
                 f"{where} is starting up or shutting down.", next_step="Wait a little, then try again."
             )
+        if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+            return ConnectionFailedError(
+                f"{where} is not the kind of server that target_session_attrs asks for.",
+                next_step="Name the primary in VAGUS_DATABASE_URL, or leave target_session_attrs out.",
+            )
+        if isinstance(error, ConnectionError) and "SSL" in str(error):
+            return ConnectionFailedError(
+                f"{where} does not offer TLS, which the address insists on (sslmode={self.sslmode or 'require'}).",
+                next_step="Check the host and the port: Supabase always offers it. A server of your own may need it "
+                "switched on.",
+            )
         if isinstance(error, OSError):
-            reason = error.strerror or "the host is unknown or nothing listens there"
+            # The event loop's own words repeat the address as Python writes it.
+            known = error.errno is not None and not isinstance(error, socket.gaierror)
+            reason = os.strerror(error.errno or 0) if known else error.strerror
+            reason = reason or "the host is unknown or nothing listens there"
             return ConnectionFailedError(
                 f"No connection to {where}: {reason}.",
                 next_step="Check the host and port in VAGUS_DATABASE_URL and that the server runs.",
+            )
+        if isinstance(error, asyncpg.PostgresConnectionError):
+            return ConnectionFailedError(
+                f"{where} hung up while the connection was made.",
+                next_step="Check the network and whether the server is being restarted, then try again.",
+            )
+        if isinstance(error, asyncpg.UndefinedObjectError | asyncpg.InvalidParameterValueError):
+            # The server's words name a parameter of the address; the password is none of them.
+            return ConfigurationError(
+                f"{where} does not take a parameter of the address: {error.args[0]}.",
+                next_step="Leave it out of VAGUS_DATABASE_URL; pgbouncer=true and the like are for other programs.",
             )
         if isinstance(error, asyncpg.PostgresError):
             return ConnectionFailedError(
@@ -228,19 +268,28 @@ class Database:
                 next_step="Check VAGUS_DATABASE_URL.",
             )
         if isinstance(error, ValueError | asyncpg.InterfaceError):
-            return ConfigurationError(
-                "VAGUS_DATABASE_URL is not an address that can be used.",
-                next_step="It has the form postgresql://user:password@host:5432/database",
-            )
+            return self._unusable()
         return error
+
+    def _unusable(self) -> ConfigurationError:
+        """The address was understood, and the driver cannot do what it asks for."""
+        if self.sslmode in ("verify-ca", "verify-full"):
+            return ConfigurationError(
+                f"sslmode={self.sslmode} needs a CA file to verify the server with, and there is none.",
+                next_step="Set VAGUS_SSL_ROOT_CERT to the CA file from the project's database settings.",
+            )
+        if self.sslmode not in _SSL_MODES:
+            return ConfigurationError(
+                "VAGUS_DATABASE_URL has an sslmode that does not exist.",
+                next_step=f"There are {', '.join(filter(None, _SSL_MODES))}.",
+            )
+        return ConfigurationError("VAGUS_DATABASE_URL is not an address that can be used.", next_step=FORM)
 
 
 async def _apply(connection: Connection, server_settings: Mapping[str, str]) -> None:
     """Make settings for the session. Poolers refuse them, all but the name, among the parameters of a connection."""
-    if server_settings:
-        await connection.execute(
-            "select " + ", ".join(f"set_config({literal(k)}, {literal(v)}, false)" for k, v in server_settings.items())
-        )
+    made = (f"set_config({literal(name)}, {literal(value)}, false)" for name, value in server_settings.items())
+    await connection.execute(", ".join((_BASELINE, *made)))
 
 
 async def close(connection: Connection) -> None:

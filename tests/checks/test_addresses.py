@@ -1,0 +1,121 @@
+"""Where an address leads, and what is said of one that leads nowhere, to several places, or asks for too much."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.checks.support import looking_at, settings_for
+from tests.databases import TestDatabase
+from vagus_tui.database.connection import Database
+from vagus_tui.database.target import Target, for_driver, target_of
+from vagus_tui.errors import ConfigurationError, ConnectionFailedError
+
+ELSEWHERE = {
+    "PGHOST": "live.example",
+    "PGPORT": "6000",
+    "PGUSER": "ann",
+    "PGDATABASE": "kept",
+    "PGSSLMODE": "allow",
+}
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("postgresql://u:p%40%2F%3A%23@h:7/my%20db?sslmode=require", Target("h", 7, "u", "my db", "require")),
+        ("postgres://u@[2001:db8::1]/d", Target("2001:db8::1", 6000, "u", "d", "")),
+        ("postgresql:///d?host=/run/pg&port=7&user=x", Target("/run/pg", 7, "x", "d", "")),
+        ("postgresql://", Target("live.example", 6000, "ann", "kept", "")),
+        ("postgresql://bob@h:5432", Target("h", 5432, "bob", "kept", "")),
+        ("postgresql://h:1/?dbname=d", Target("h", 1, "ann", "d", "")),
+    ],
+)
+def test_where_an_address_leads(url: str, target: Target) -> None:
+    assert target_of(url, ELSEWHERE) == target
+
+
+def test_without_a_word_the_database_is_the_users() -> None:
+    assert target_of("postgresql://ann@h", {}) == Target("h", 5432, "ann", "ann", "")
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "said"),
+    [
+        ("postgresql://u:p@ss@h/d", {}, "more than one @"),
+        ("postgresql://u:p#ss@h/d", {}, "cannot|can be read"),
+        ("postgresql://u:p@h:port/d", {}, "can be read"),
+        ("postgresql://u:p@h:1,i:2/d", {}, "several hosts"),
+        ("postgresql:///d?host=h,i", {}, "several hosts"),
+        ("postgresql://u:p@h/d?service=live", {}, "service file"),
+        ("postgresql://u:p@h/d", {"PGSERVICE": "live"}, "PGSERVICE"),
+        ("mysql://u:p@h/d", {}, "postgresql://"),
+    ],
+)
+def test_an_address_that_leads_to_no_single_place(url: str, environment: dict[str, str], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        target_of(url, environment)
+    assert "ss@" not in str(caught.value)
+
+
+def test_what_only_libpq_knows_is_kept_from_the_server() -> None:
+    assert for_driver("postgresql://u:p%40@h/d") == "postgresql://u:p%40@h/d"
+    url = "postgresql://u:p%40@h/d?connect_timeout=3&options=-c+work_mem%3D1MB&keepalives=1"
+    assert for_driver(url) == "postgresql://u:p%40@h/d?options=-c+work_mem%3D1MB"
+
+
+@pytest.mark.parametrize(
+    ("query", "kind", "said"),
+    [
+        ("sslmode=require", ConnectionFailedError, "does not offer TLS"),
+        ("sslmode=sure", ConfigurationError, "sslmode that does not exist"),
+        ("pgbouncer=true", ConfigurationError, "pgbouncer"),
+        ("target_session_attrs=standby", ConnectionFailedError, "target_session_attrs"),
+    ],
+)
+async def test_what_the_server_cannot_give_is_named(
+    query: str, kind: type[Exception], said: str, clean_database: TestDatabase
+) -> None:
+    with pytest.raises(kind, match=said):
+        await Database(settings_for(f"{clean_database.url}?{query}")).connect()
+
+
+async def test_verifying_needs_a_file(
+    clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(ConfigurationError, match="needs a CA file"):
+        await Database(settings_for(f"{clean_database.url}?sslmode=verify-full")).connect()
+
+
+async def test_what_is_set_for_the_role_changes_nothing_for_us(clean_database: TestDatabase) -> None:
+    """Neither the meaning of statements, nor the texts of values, nor how long a session may wait."""
+    odd = {
+        "row_security": "off",
+        "quote_all_identifiers": "on",
+        "transform_null_equals": "on",
+        "standard_conforming_strings": "off",
+        "extra_float_digits": "-10",
+        "datestyle": "SQL, DMY",
+        "intervalstyle": "sql_standard",
+        "bytea_output": "escape",
+        "idle_session_timeout": "200",
+    }
+    async with clean_database.as_admin() as admin:
+        for name, value in odd.items():
+            await admin.execute(f"alter role postgres in database \"{clean_database.name}\" set {name} = '{value}'")
+    async with looking_at(f"{clean_database.url}?connect_timeout=5") as context:
+        assert context.state.shape is not None
+        found = await context.connection.fetchrow(
+            "select 0.1::float8 + 0.2::float8 || '' as number, timestamp '2026-02-01' || '' as day, "
+            "interval '1 day 2 hours' || '' as length, '\\x0a'::bytea || ''::bytea as bytes, "
+            "current_setting('row_security') as guarded, current_setting('idle_session_timeout') as idle"
+        )
+    assert found is not None
+    assert dict(found) == {
+        "number": "0.30000000000000004",
+        "day": "2026-02-01 00:00:00",
+        "length": "1 day 02:00:00",
+        "bytes": b"\n",
+        "guarded": "on",
+        "idle": "0",
+    }
