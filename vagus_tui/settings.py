@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import getpass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import platformdirs
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
@@ -130,8 +132,30 @@ class Settings(BaseSettings):
                 raise ValueError(f"VAGUS_RUNBOOK: {self.runbook.name}, {error}") from None
         return self
 
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        """A zone that is not known would show every time, T-0 included, in another one."""
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("there is no such time zone; one is named as in Europe/Oslo") from None
+        return value
+
+    @field_validator("planned_at")
+    @classmethod
+    def _readable_moment(cls, value: str) -> str:
+        """A moment that cannot be read would be none, without a word."""
+        try:
+            if value.strip():
+                datetime.fromisoformat(value.strip())
+        except ValueError:
+            raise ValueError("it is not a date and time, as in 2026-03-01T22:00") from None
+        return value.strip()
+
     @field_validator("database_url", "ssl_root_cert", "app_dir", "journal_dir", "runbook", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
-        """An empty line in `.env` means that nothing was set."""
+        """An empty line in `.env` means that nothing was set; blanks around a value are no part of it."""
+        value = value.strip() if isinstance(value, str) else value
         return None if value == "" else value

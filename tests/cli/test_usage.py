@@ -12,6 +12,7 @@ import pytest
 from tests.cli.program import SECRET, vagus, with_password
 from tests.databases import TestDatabase
 from vagus_tui import __version__
+from vagus_tui.commands.misspelt import misspelt
 
 COMMANDS = ("demo", "sandbox", "status", "check", "sql", "migrate", "rollback", "backup", "report")
 
@@ -83,10 +84,27 @@ async def test_the_address_from_a_file(tmp_path: Path, database: TestDatabase) -
 
 
 async def test_settings_that_cannot_be_used_are_named_without_their_value(tmp_path: Path) -> None:
-    ran = await vagus("status", "--json", cwd=tmp_path, VAGUS_ENVIRONMENT="nowhere", VAGUS_LOCK_TIMEOUT_MS="soon")
+    wrong = {"ENVIRONMENT": "nowhere", "LOCK_TIMEOUT_MS": "soon", "TIMEZONE": "Nowhere/At", "PLANNED_AT": "nowhen"}
+    settings = {f"VAGUS_{name}": value for name, value in wrong.items()}
+    ran = await vagus("status", "--json", cwd=tmp_path, **settings)
     assert ran.status == 2
-    assert "VAGUS_ENVIRONMENT" in ran.result["message"] and "VAGUS_LOCK_TIMEOUT_MS" in ran.result["message"]
-    assert "nowhere" not in ran.out
+    assert all(name in ran.result["message"] for name in settings)
+    assert not any(value in ran.out for value in wrong.values())
+
+
+async def test_a_misspelt_setting_is_not_passed_over(tmp_path: Path) -> None:
+    """A production database that nobody knows to be one would ask for nothing."""
+    (tmp_path / ".env").write_text("VAGUS_ENVIROMENT=production\n")
+    ran = await vagus("status", "--json", cwd=tmp_path, url="postgresql://u@127.0.0.1:1/x", VAGUS_TOKEN="the app's own")
+    assert ran.status == 2
+    assert ran.result["message"] == "VAGUS_ENVIROMENT is no setting; VAGUS_ENVIRONMENT is."
+
+
+def test_names_that_are_meant_and_names_of_others() -> None:
+    meant = [("VAGUS_BACKUPDIR", "VAGUS_BACKUP_DIR"), ("VAGUS_ENV", "VAGUS_ENVIRONMENT")]
+    others = ["VAGUS_API_URL", "VAGUS_VENV", "VAGUS_TEST_DATABASE_URL", "PATH", "VAGUS_"]
+    assert list(misspelt([*others, "vagus_env", "VAGUS_BACKUPDIR", "VAGUS_OPERATOR"])) == meant
+    assert list(misspelt(["VAGUS_ENV", "VAGUS_ENVIRONMENT"])) == []
 
 
 async def test_a_settings_file_that_is_no_text(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from vagus_tui.commands.misspelt import given_names, misspelt
 from vagus_tui.errors import ConfigurationError
 from vagus_tui.settings import Settings
 
@@ -26,7 +27,7 @@ def load_settings() -> Settings:
         ConfigurationError: a setting has a value that cannot be used; names each, and no value.
     """
     try:
-        return Settings()
+        settings, wrong = Settings(), list(misspelt(given_names()))
     except ValidationError as error:
         problems = " ".join(
             # A complaint about the settings as a whole, such as the runbook's file, names its setting itself.
@@ -43,6 +44,12 @@ def load_settings() -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigurationError(f"The file .env cannot be read: {reason}.", next_step="Mend or remove it.") from None
+    if wrong:
+        raise ConfigurationError(
+            " ".join(f"{name} is no setting; {meant} is." for name, meant in wrong),
+            next_step="Rename it, or set the other as well; .env.example explains each setting.",
+        )
+    return settings
 
 
 @contextlib.asynccontextmanager
