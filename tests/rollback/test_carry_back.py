@@ -164,8 +164,12 @@ async def test_deletions_are_a_choice(applied: bool, moved: TestDatabase, connec
     await migrated(moved)
     async with as_user(moved, who["user"]) as app:
         assert await app.execute("delete from workout_plans where id = $1", who["plan"]) == "DELETE 1"
+    # At a stroke, past every row trigger.
+    gone["exercise_logs"] = set(before["exercise_logs"])
+    await conn.execute("truncate exercise_logs")
     seen = await preview(conn, await read_state(conn))
-    assert {item.table: item.deleted for item in seen.carried}["workout_plans"] == 1
+    deleted = {item.table: item.deleted for item in seen.carried}
+    assert deleted["workout_plans"] == 1 and deleted["exercise_logs"] == len(gone["exercise_logs"])
     ran = await rolled_back(moved, apply_deletions=applied)
     assert ran.result.figures is not None
     assert ran.result.figures["deleted_in_v2"]["exercises"] == len(gone["exercises"])

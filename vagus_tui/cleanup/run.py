@@ -63,7 +63,7 @@ def later_steps(remains: Remains, *, archives: bool) -> list[PlanStep]:
             f"capture-off-{table}",
             Phase.CLEAN_UP,
             f"stop noting changes of {table}",
-            (f"drop trigger if exists {capture.CAPTURE_TRIGGER} on {qualified('public', table)}",),
+            tuple(capture.remove_triggers(qualified("public", table))),
             lock=f"ACCESS EXCLUSIVE on {table}, for an instant, tried again while somebody is in the way",
             undo="none needed",
             tables=(qualified("public", table),),

@@ -34,7 +34,7 @@ def archive_statements(survey: Survey, archive: str) -> list[str]:
     statements = [f"create schema {quote(archive)}", f"revoke all on schema {quote(archive)} from public"]
     for table in v2.TABLES:
         relation = qualified(schema, table)
-        statements.append(f"drop trigger if exists {capture.CAPTURE_TRIGGER} on {relation}")
+        statements.extend(capture.remove_triggers(relation))
         statements.append(maintenance.remove_fence(relation))
     statements.extend(repoint.archive_statements(survey))
     statements.append(tuning.statistics_archived([qualified(schema, table) for table in v2_tables(survey)], archive))
