@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -115,6 +117,11 @@ async def test_a_link_in_place_of_a_file_is_no_file(made: Made, tmp_path: Path) 
     shutil.move(path, tmp_path / "elsewhere.csv")
     path.symlink_to(tmp_path / "elsewhere.csv")
     done = await verify(made.path)
+    assert "csv/exercises.csv is not a plain file." in done.problems
+    path.unlink()
+    os.mkfifo(path)
+    async with asyncio.timeout(20):
+        done = await verify(made.path)
     assert "csv/exercises.csv is not a plain file." in done.problems
 
 

@@ -185,6 +185,11 @@ async def test_rights(clean_database: TestDatabase) -> None:
         ("alter table workout_plans enable row level security; alter table workout_plans force row level security", ""),
         ("revoke references on auth.users from postgres cascade", "tied to auth.users"),
         ("drop schema auth cascade", "no table auth.users"),
+        (
+            "do $$ begin execute format('alter database %I set default_transaction_read_only = on', "
+            "current_database()); end $$",
+            "default_transaction_read_only is on",
+        ),
     ],
 )
 async def test_each_missing_right_is_named(statement: str, said: str, clean_database: TestDatabase) -> None:

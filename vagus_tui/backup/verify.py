@@ -35,6 +35,7 @@ from vagus_tui.errors import CancelledByOperatorError, VagusError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status
 
 GROUP = "backup"
+NOT_PLAIN = "is not a plain file."
 _SHOWN = 5
 
 
@@ -115,6 +116,9 @@ async def verify_contents(
     """Compare a folder with its manifest; what is wrong is added to `problems`."""
     async for event in _verify_files(path, manifest, control, problems):
         yield event
+    if any(problem.endswith(NOT_PLAIN) for problem in problems):
+        # A pipe in a file's place would be waited for without end, a link would lead somewhere else.
+        return
     for archive in manifest.archives:
         async for event in _verify_archive(path, manifest, archive, control, problems):
             yield event
@@ -140,7 +144,7 @@ async def _verify_files(path: Path, manifest: Manifest, control: Control, proble
         try:
             information = await asyncio.to_thread(file.lstat)
             if not stat.S_ISREG(information.st_mode):
-                found.append(f"{name} is not a plain file.")
+                found.append(f"{name} {NOT_PLAIN}")
                 continue
             if information.st_size != entry.bytes:
                 found.append(f"{name} has {information.st_size:,} bytes instead of {entry.bytes:,}.")

@@ -123,6 +123,14 @@ def unexpected(error: Exception) -> ResultEvent:
     """
     import asyncpg
 
+    if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+        return ResultEvent(
+            ok=False,
+            message="The database takes no writes: it is a read replica, or default_transaction_read_only is on.",
+            state="What was under way in a transaction was undone by the server.",
+            next_step="vagus-tui check prerequisites says which (rights); vagus-tui status reads where things stand.",
+            exit_status=NEEDS_OPERATOR,
+        )
     if isinstance(error, asyncpg.PostgresError):
         words = str(error.args[0]) if error.args else ""
         message = f"The server refused a statement: {words} (SQLSTATE {error.sqlstate})."

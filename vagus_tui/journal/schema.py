@@ -147,6 +147,10 @@ select to_regclass('vagus_migration.notes') is not null and exists(
 """
 
 
+TAKES_WRITES = "select not pg_is_in_recovery() and not current_setting('transaction_read_only')::boolean"
+"""False on a read replica, and where a database or role is closed to writes."""
+
+
 async def ensure_journal(connection: Connection) -> None:
     """Make the journal's schema and tables where they are missing. Safe to repeat, and beside other operators."""
     if await connection.fetchval(_COMPLETE):

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.events import CheckEvent, Status, StepEvent, figure, jsonable
-from vagus_tui.journal.schema import ensure_journal, journal_exists
+from vagus_tui.journal.schema import TAKES_WRITES, ensure_journal, journal_exists
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,9 @@ async def steps_done(connection: Connection, run_id: UUID) -> set[str]:
 async def record_checks(
     connection: Connection, events: Iterable[CheckEvent], *, operator: str, run_id: UUID | None = None
 ) -> None:
-    """Append the outcome of checks."""
+    """Append the outcome of checks; on a server that takes no writes, such as a replica, there is no record."""
+    if not await connection.fetchval(TAKES_WRITES):
+        return
     await ensure_journal(connection)
     await connection.executemany(
         "insert into vagus_migration.checks "

@@ -262,7 +262,7 @@ class CleanUpScreen(WizardScreen):
         if database is None or self.held or not self.measured:
             return
         body = Content("\n").join([self._text(None), Content("The gates are measured once more before anything goes.")])
-        expected = session.project or database.name
+        expected = session.project
         if not await self.ask(
             TypedConfirmDialog("Remove v1", body, expected=expected, yes="Remove v1's tables", no="Keep them")
         ):

@@ -27,6 +27,8 @@ select
         from pg_class c join pg_namespace n on n.oid = c.relnamespace
         where n.nspname = 'public' and c.relname = any($1::text[]) and row_security_active(c.oid)
         order by 1) as hidden_rows,
+  pg_is_in_recovery() as standby,
+  current_setting('transaction_read_only')::boolean as read_only,
   pg_has_role('pg_monitor', 'USAGE') as may_watch,
   coalesce(pg_has_role('pg_signal_backend', 'USAGE'), false) as may_cancel
 """
@@ -46,6 +48,13 @@ async def _rights(context: Context) -> Outcome:
     me = quote(row["me"])
     database = quote(context.database.name)
     missing: list[str] = []
+    if row["standby"]:
+        missing.append("This is a read replica: name the primary in VAGUS_DATABASE_URL.")
+    elif row["read_only"]:
+        missing.append(
+            "Nothing may be written: default_transaction_read_only is on. Supabase sets it when the disk is full; "
+            "make room there, then let it write again."
+        )
     missing += [f"{name}: log in as its owner, or be granted its owner's role." for name in row["not_owned"]]
     if row["hidden_rows"]:
         names = ", ".join(qualified("public", name) for name in row["hidden_rows"])
