@@ -57,7 +57,9 @@ _BOUND = """
 select c.relname as relation, k.conname as name, pg_get_constraintdef(k.oid) as definition, true as is_check,
   array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum = any(k.conkey)) as columns,
   false as is_unique, true as plain, '{}'::text[] as keys, null as predicate, false as as_constraint,
-  false as deferrable, true as usual, false as primary_key, k.convalidated as validated, '{}'::text[] as marks
+  false as deferrable, true as usual, false as primary_key, k.convalidated as validated,
+  '{}'::text[] as marks, '{}'::text[] as operators,
+  '' as constrained, true as valid
 from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = $1 and c.relname = any($2::text[]) and k.contype = 'c'
 union all
@@ -87,7 +89,10 @@ select c.relname, i.relname, pg_get_indexdef(i.oid), false,
       || quote_literal(obj_description(k.oid, 'pg_constraint'))]
     || array(select format('alter index %I.%I alter column %s set statistics %s', n.nspname, i.relname, a.attnum,
                            a.attstattarget)
-             from pg_attribute a where a.attrelid = i.oid and a.attstattarget >= 0 order by a.attnum), null)
+             from pg_attribute a where a.attrelid = i.oid and a.attstattarget >= 0 order by a.attnum), null),
+  array(select format('operator(%I.%s)', on_.nspname, o.oprname) from unnest(k.conexclop) with ordinality e(op, place)
+        join pg_operator o on o.oid = e.op join pg_namespace on_ on on_.oid = o.oprnamespace order by e.place),
+  pg_get_constraintdef(k.oid), x.indisvalid
 from pg_index x join pg_class i on i.oid = x.indexrelid join pg_class c on c.oid = x.indrelid
 join pg_namespace n on n.oid = c.relnamespace
 left join pg_constraint k on k.conindid = i.oid and k.conrelid = c.oid and k.contype in ('u', 'x')

@@ -9,7 +9,7 @@ that changed are taken out before any is put in.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vagus_tui.migration.binding import same_columns
@@ -28,21 +28,31 @@ class Uniqueness:
         condition: of a partial index, which rows it is about; "" for all.
         empty_too: two rows without a value count as equal (NULLS NOT DISTINCT).
         as_constraint: it is a constraint, which the app may name in ON CONFLICT.
+        operators: of an exclusion constraint, one for each key; () for plain equality.
     """
 
     keys: tuple[str, ...]
     condition: str = ""
     empty_too: bool = False
     as_constraint: bool = False
+    operators: tuple[str, ...] = ()
 
     @property
     def by_id(self) -> bool:
         """Whether the id is part of it: then no two rows can collide."""
-        return quote("id") in self.keys
+        return quote("id") in self.keys and not self.operators
+
+    def clash(self, one: str, other: str) -> str:
+        """The condition under which two rows with keys k0, k1 … cannot both be there."""
+        plain = "is not distinct from" if self.empty_too else "="
+        listed = self.operators or (plain,) * len(self.keys)
+        return " and ".join(f"{one}.k{number} {sign} {other}.k{number}" for number, sign in enumerate(listed))
 
     def plainly_by(self, columns: frozenset[str]) -> bool:
         """Whether it is about every row, and exactly about these columns."""
-        return not self.condition and frozenset(self.keys) == {quote(column) for column in columns}
+        return (
+            not self.condition and not self.operators and frozenset(self.keys) == {quote(column) for column in columns}
+        )
 
 
 _RESPELT = {v1.PLANS: ("goal", "created_by"), v1.EXERCISES: ("muscle_group",), v1.SESSIONS: (), v1.LOGS: ()}
@@ -64,6 +74,7 @@ def uniqueness(row: Mapping[str, Any]) -> Uniqueness:
         row["predicate"] or "",
         " NULLS NOT DISTINCT" in row["definition"],
         row["as_constraint"],
+        tuple(row["operators"]),
     )
 
 
@@ -123,24 +134,25 @@ def as_constraint(ddl: V2Ddl, table: str, name: str) -> str:
     return f"alter table {ddl.relation(table)} add constraint {quote(name)} unique using index {quote(name)}"
 
 
-def keyed_rows(unique: Uniqueness, relation: str) -> str:
-    """The rows of a relation that a unique index is about: their id, and its keys as k0, k1 …"""
+def keyed_rows(unique: Uniqueness, relation: str, also: str = "") -> str:
+    """The rows of a relation that a unique index is about: their id, further columns, and its keys as k0, k1 …"""
     keys = ", ".join(f"({key}) as k{number}" for number, key in enumerate(unique.keys))
-    return f"select id, {keys} from {relation}" + (f" where {unique.condition}" if unique.condition else "")
+    return f"select id, {also}{keys} from {relation}" + (f" where {unique.condition}" if unique.condition else "")
 
 
 def _passes_on(one: Apart, schema: str, wanted: str) -> str:
     """How often a row of `wanted` must get what another row of the table has yet."""
     ours, theirs = keyed_rows(one.unique, wanted), keyed_rows(one.unique, qualified(schema, one.table))
     numbers = range(len(one.unique.keys))
-    equal = " and ".join(f"x.k{number} = t.k{number}" for number in numbers)
+    # No index finds rows without a value.
+    equal = replace(one.unique, empty_too=False).clash("x", "t")
     counted = (
         # Counted rather than asked for the first: the planner must not hope for an early end.
         f"(select count(*) from ({ours}) x\n    join ({theirs}) t on {equal} and t.id <> x.id)"
     )
     if not one.unique.empty_too:
         return counted
-    # No index finds rows without a value, so any such row counts.
+    # Any such row counts.
     empty = " or ".join(f"x.k{number} is null" for number in numbers)
     return f"{counted} + (select count(*) from ({ours}) x where {empty})"
 

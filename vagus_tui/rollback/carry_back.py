@@ -14,7 +14,7 @@ from vagus_tui.migration.capture import V2_CHANGES
 from vagus_tui.migration.cut_over import new_name
 from vagus_tui.migration.survey import Survey
 from vagus_tui.migration.unique import keyed_rows, made_again, out_of_the_way
-from vagus_tui.rollback.kept import Kept, KeptApart
+from vagus_tui.rollback.kept import Kept, KeptApart, KeptReference, RowCheck
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.comparing import comparable
 from vagus_tui.schema.identifiers import literal, qualified, quote
@@ -32,6 +32,8 @@ def kept_shape(survey: Survey) -> V1Shape:
 
 UNFIT = "vagus_unfit"
 """Names the columns of a row that v1 cannot hold as v2 has them: too long, out of range, against a check."""
+
+_MORE = "vagus_more := vagus_more + vagus_marked;\n"
 
 _PARENTS = (
     (v1.EXERCISES, "plan_id", v1.PLANS),
@@ -132,37 +134,128 @@ class CarryBack:
             statements += [f"analyze {self.now(base)}", f"analyze {self.before(base)}"]
         if self.mapping.options.repeat_exercises:
             statements.append(self._logs_of_copies())
-        for check in self.kept.checks:
-            named = ", ".join(literal(column).strip() for column in check.columns)
-            statements.append(
-                f"update {self.now(check.base)} n set {UNFIT} = {UNFIT} || array[{named}]::text[]\n"
-                f"where not coalesce((select ({check.condition}) from (select n.*) as candidate), true)"
-            )
-        statements.extend(self._taken(one, deletions=deletions) for one in self.kept.apart)
-        for base, column, parent in _PARENTS:
-            statements.append(
-                f"update {self.now(base)} n set {UNFIT} = {UNFIT} || {literal(column).strip()}::text\n"
-                f"where n.{quote(column)} is not null\n"
-                f"and not exists (select from {self._v1(parent)} o where o.id = n.{quote(column)})\n"
-                f"and n.{quote(column)} not in (select n.id from {self._new(parent)} and ({self._expressible(parent)}))"
-            )
+        statements.append(self._settled(deletions=deletions))
         return statements
 
-    def _taken(self, one: KeptApart, *, deletions: bool) -> str:
-        """Mark what another row of v1 has that stays as it is: v1 takes it only once."""
-        unique = one.index.unique
-        named = ", ".join(literal(column).strip() for column in one.columns)
-        same = "is not distinct from" if unique.empty_too else "="
-        equal = " and ".join(f"o.k{number} {same} x.k{number}" for number in range(len(unique.keys)))
-        made = {column.name: column for column in self._columns(one.base)}
-        changed = " or ".join(self._differs(made[name], "n", "b") for name in one.columns if name in made)
-        going = f" and o.id not in (select o.id from {self._deleted(one.base)})" if deletions else ""
+    # ── what v1 can hold ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _settled(self, *, deletions: bool) -> str:
+        """Mark what v1 cannot hold, again and again until nothing more is to be marked.
+
+        A value that does not come back leaves the row with the one it had, which another row may have wanted; a row
+        that does not come back is missed by those that belong to it.
+        """
+        marks = [
+            *(self._against(check) for check in self.kept.checks),
+            *(self._taken(one, deletions=deletions) for one in self.kept.apart),
+            *(self._without_parent(reference) for reference in self._references()),
+        ]
+        passes = "".join(f"{mark};\nget diagnostics vagus_marked = row_count;\n{_MORE}" for mark in marks)
+        body = (
+            # Conditions of v1's name its columns, whatever these are called.
+            "#variable_conflict use_column\ndeclare vagus_marked bigint; vagus_more bigint;\nbegin\nloop\n"
+            f"vagus_more := 0;\n{passes}exit when vagus_more = 0;\nend loop;\nend"
+        )
+        return f"do {literal(body)}"
+
+    def _references(self) -> list[KeptReference]:
+        """What v1's rows refer to, by a reference of v1's or by what they are."""
+        found = list(self.kept.references)
+        known = {(one.base, one.columns) for one in found}
+        found += [
+            KeptReference(base, (column,), self._v1(parent), parent, ("id",))
+            for base, column, parent in _PARENTS
+            if (base, (column,)) not in known
+        ]
+        made = {base: {column.name for column in self._columns(base)} for base in v1.TABLES}
+        return [one for one in found if made[one.base] & set(one.columns)]
+
+    def _final(self, base: str) -> str:
+        """The touched rows as v1 will have them: changed ones and new ones, with what of them is another value."""
+        columns = self._columns(base)
+        kept = ", ".join(
+            f"case when {self._written(column)} then n.{quote(column.name)} else o.{quote(column.name)} end "
+            f"as {quote(column.name)}"
+            for column in columns
+            if column.name != "id"
+        )
+        written = ", ".join(
+            f"case when {self._written(column)} then {literal(column.name).strip()} end"
+            for column in columns
+            if column.name != "id"
+        )
+        new = ", ".join(self._value(column) for column in columns if column.name != "id")
+        rows = (
+            f"select o.id, false as vagus_new, array_remove(array[{written}]::text[], null) as vagus_written, {kept}\n"
+            f"from {self.now(base)} n join {self.before(base)} b on b.id = n.id\n"
+            f"join {self._v1(base)} o on o.id = n.id\n"
+            f"union all select n.id, true, '{{}}', {new}\n"
+            f"from {self._new(base)} and ({self._expressible(base)})"
+        )
+        generated = [column for column in self.shape.tables[base].columns.values() if column.generated]
+        if not generated:
+            return f"({rows}) f"
+        worked_out = ", ".join(f"({column.default})::{column.type} as {quote(column.name)}" for column in generated)
+        return f"(select r.*, g.* from ({rows}) r cross join lateral (select {worked_out}) g) f"
+
+    @staticmethod
+    def _moved(row: str, columns: tuple[str, ...]) -> str:
+        """Whether a row gets another value in one of some columns, or is new."""
+        named = ", ".join(literal(column).strip() for column in columns)
+        return f"({row}.vagus_new or {row}.vagus_written && array[{named}]::text[])"
+
+    def _mark(self, base: str, columns: tuple[str, ...], found: str) -> str:
+        """Mark columns as unfit in the rows whose ids a query finds, unless they are marked already."""
+        named = ", ".join(literal(column).strip() for column in columns)
         return (
-            f"update {self.now(one.base)} n set {UNFIT} = {UNFIT} || array[{named}]::text[]\n"
-            f"where exists (select from ({keyed_rows(unique, self._v1(one.base))}) o\n"
-            f"  join ({keyed_rows(unique, self.now(one.base))}) x on {equal}\n"
-            f"  where x.id = n.id and o.id <> n.id and o.id not in (select id from {self.now(one.base)}){going})\n"
-            f"and not exists (select from {self.before(one.base)} b where b.id = n.id and not ({changed or 'false'}))"
+            f"update {self.now(base)} n set {UNFIT} = {UNFIT} || array[{named}]::text[]\n"
+            f"where not n.{UNFIT} @> array[{named}]::text[] and n.id in (\n{found})"
+        )
+
+    def _against(self, check: RowCheck) -> str:
+        """Mark what a check of v1 refuses. One that old rows need not meet is asked of what is written alone."""
+        found = (
+            f"select f.id from {self._final(check.base)}\n"
+            f"where {self._moved('f', check.columns)} and not coalesce(({check.condition}), true)"
+        )
+        return self._mark(check.base, check.columns, found)
+
+    def _taken(self, one: KeptApart, *, deletions: bool) -> str:
+        """Mark what another row of v1 has, or gets before: v1 takes it only once."""
+        unique = one.index.unique
+        moved = f"{self._moved('f', one.columns)} as moved, vagus_new, "
+        going = f" and o.id not in (select o.id from {self._deleted(one.base)})" if deletions else ""
+        return self._mark(
+            one.base,
+            one.columns,
+            f"with final as ({keyed_rows(unique, self._final(one.base), moved)})\n"
+            "select x.id from final x where x.moved and (\n"
+            # Of two rows that want the same, one gets it: one that has it already, or one that v1 knows.
+            f"  exists (select from final y where {unique.clash('x', 'y')} and y.id <> x.id\n"
+            "    and (not y.moved or (y.vagus_new, y.id) < (x.vagus_new, x.id)))\n"
+            f"  or exists (select from ({keyed_rows(unique, self._v1(one.base))}) o\n"
+            f"    where {unique.clash('x', 'o')} and o.id <> x.id\n"
+            f"    and o.id not in (select f.id from {self._final(one.base)}){going}))",
+        )
+
+    def _without_parent(self, one: KeptReference) -> str:
+        """Mark what refers to a row that v1 has not, and will not have."""
+        given = " and ".join(f"f.{quote(column)} is not null" for column in one.columns)
+        pairs = list(zip(one.columns, one.to_columns, strict=True))
+        same = " and ".join(f"t.{quote(there)} = f.{quote(here)}" for here, there in pairs)
+        missing = f"not exists (select from {one.target} t where {same})"
+        if one.to_base:
+            final = self._final(one.to_base)
+            missing = (
+                f"not exists (select from {self._v1(one.to_base)} t where {same}\n"
+                f"  and t.id not in (select f.id from {final}))\n"
+                f"and not exists (select from (select * from {final}) t where {same})"
+            )
+        columns = tuple(column for column in one.columns if column in {c.name for c in self._columns(one.base)})
+        return self._mark(
+            one.base,
+            columns,
+            f"select f.id from {self._final(one.base)}\nwhere {self._moved('f', columns)} and {given} and {missing}",
         )
 
     def _logs_of_copies(self) -> str:
@@ -202,6 +295,13 @@ class CarryBack:
         fits = f" and {literal(column.name).strip()} <> all(n.{UNFIT})"
         given = f" and n.{quote(column.name)} is not null" if column.not_null else ""
         return f"({self._differs(column, 'n', 'b')}{fits}{given})"
+
+    @staticmethod
+    def _value(column: Column) -> str:
+        """What a new row gets: v2's value, or v1's default where v1 insists on one."""
+        if column.not_null and column.default is not None:
+            return f"coalesce(n.{quote(column.name)}, {column.default})"
+        return f"n.{quote(column.name)}"
 
     def _new(self, base: str) -> str:
         """FROM and WHERE of rows that v1 does not have. Rows the mapping itself made (repeats) are not new."""
@@ -274,16 +374,12 @@ class CarryBack:
         statements.extend(off for check in self.kept.checks for off in check.off)
         # Two rows may have changed places, or one may have what a row had that is about to go.
         schema = self.shape.schema
-        statements.extend(out_of_the_way(one.index, schema, self.now(one.base)) for one in self.kept.apart)
+        statements.extend(out_of_the_way(one.index, schema, self._final(one.base)) for one in self.kept.apart)
+        statements.extend(late for one in self.kept.references for late in one.late)
         for base in v1.TABLES:
             columns = self._columns(base)
             names = ", ".join(quote(column.name) for column in columns)
-            values = ", ".join(
-                f"coalesce(n.{quote(column.name)}, {column.default})"
-                if column.not_null and column.default is not None
-                else f"n.{quote(column.name)}"
-                for column in columns
-            )
+            values = ", ".join(self._value(column) for column in columns)
             sets = ", ".join(
                 f"{quote(column.name)} = case when {self._written(column)} then n.{quote(column.name)} "
                 f"else o.{quote(column.name)} end"
@@ -304,6 +400,9 @@ class CarryBack:
             statements.extend(self._preferences())
         if deletions:
             statements.extend(f"delete from {self._deleted(base)}" for base in reversed(v1.TABLES))
+        # No table can be altered while it owes a look at its rows.
+        statements.append("set constraints all immediate")
+        statements.extend(back for one in self.kept.references for back in one.back)
         statements.extend(made_again(one.index, schema) for one in self.kept.apart)
         statements.extend(on for check in self.kept.checks for on in check.on)
         return [*statements, *(trigger.on for trigger in self.kept.triggers)]

@@ -4,7 +4,10 @@ which must keep still.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.migration.carried import read_demands
@@ -12,6 +15,8 @@ from vagus_tui.migration.cut_over import new_name
 from vagus_tui.migration.survey import Survey
 from vagus_tui.migration.unique import Apart, uniqueness
 from vagus_tui.schema import v1
+from vagus_tui.schema.identifiers import qualified, quote
+from vagus_tui.schema.v1 import V1Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,11 @@ class QuietTrigger:
 
 @dataclass(frozen=True, slots=True)
 class KeptApart:
-    """A unique index of a kept v1 table, by other columns than the id; and the columns it looks at."""
+    """A unique index or exclusion constraint of a kept v1 table, by other columns than the id.
+
+    Args:
+        columns: those it looks at; for one that v1 works out, those that it is made of.
+    """
 
     base: str
     columns: tuple[str, ...]
@@ -48,11 +57,30 @@ class KeptApart:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptReference:
+    """A reference of a kept v1 table: its columns, and the table and columns that it refers to.
+
+    Args:
+        target: the quoted name of the table; `to_base` is its v1 name if it is one of v1's four.
+        late, back: statements that put off its look at the rows, and take that back.
+    """
+
+    base: str
+    columns: tuple[str, ...]
+    target: str
+    to_base: str
+    to_columns: tuple[str, ...]
+    late: tuple[str, ...] = ()
+    back: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
-    """Checks, unique indexes and triggers of the kept v1 tables."""
+    """Checks, unique indexes, references and triggers of the kept v1 tables."""
 
     checks: tuple[RowCheck, ...]
     apart: tuple[KeptApart, ...]
+    references: tuple[KeptReference, ...]
     triggers: tuple[QuietTrigger, ...]
 
 
@@ -71,6 +99,22 @@ where k.contype = 'c' and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, tru
   and n.nspname = $1 and c.relname = any($2::text[]) order by 1, k.conname
 """
 
+_REFERENCES = """
+select c.relname, format('%I.%I', rn.nspname, r.relname) as target,
+  case when rn.nspname = $1 then r.relname end as to_name,
+  array(select a.attname::text from unnest(k.conkey) with ordinality u(number, place)
+        join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.number order by u.place) as columns,
+  array(select a.attname::text from unnest(k.confkey) with ordinality u(number, place)
+        join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.number order by u.place) as to_columns,
+  k.condeferrable as deferrable, k.condeferred as deferred,
+  format('alter table %I.%I alter constraint %I', n.nspname, c.relname, k.conname) as altered
+from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
+join pg_class r on r.oid = k.confrelid join pg_namespace rn on rn.oid = r.relnamespace
+where k.contype = 'f' and k.conparentid = 0 and n.nspname = $1 and c.relname = any($2::text[])
+  and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
+order by 1, k.conname
+"""
+
 _TRIGGERS = """
 select format('alter table %I.%I', n.nspname, c.relname) as on_table, quote_ident(t.tgname) as name,
   case t.tgenabled when 'A' then 'enable always' when 'R' then 'enable replica' else 'enable' end as enabling
@@ -84,21 +128,17 @@ async def read_kept(connection: Connection, survey: Survey) -> Kept:
     names = {new_name(survey, base): base for base in v1.TABLES}
     checks = await connection.fetch(_CHECKS, survey.shape.schema, list(names))
     triggers = await connection.fetch(_TRIGGERS, survey.shape.schema, list(names))
-    apart = []
-    for row in await read_demands(connection, survey.shape.schema, list(names)):
-        if not row["is_unique"] or not row["plain"] or row["deferrable"] or row["primary_key"]:
-            continue
-        unique = uniqueness(row)
-        columns = survey.shape.tables[names[row["relation"]]].columns
-        # What v1 works out for itself is not among what comes back.
-        if not unique.by_id and not any(columns[name].generated for name in row["columns"] if name in columns):
-            index = Apart(row["relation"], row["name"], row["definition"], unique, tuple(row["marks"]))
-            apart.append(KeptApart(names[row["relation"]], tuple(row["columns"]), index))
+    references = await connection.fetch(_REFERENCES, survey.shape.schema, list(names))
+    apart = [
+        _apart(survey, names[row["relation"]], row)
+        for row in await read_demands(connection, survey.shape.schema, list(names))
+        if row["is_unique"] and row["valid"] and not row["primary_key"] and not uniqueness(row).by_id
+    ]
     return Kept(
         tuple(
             RowCheck(
                 names[row["relname"]],
-                tuple(row["columns"]),
+                _behind(survey, names[row["relname"]], row["columns"]),
                 row["condition"],
                 tuple(row["off"] or ()),
                 tuple(row["on"] or ()),
@@ -107,6 +147,17 @@ async def read_kept(connection: Connection, survey: Survey) -> Kept:
         ),
         tuple(apart),
         tuple(
+            KeptReference(
+                names[row["relname"]],
+                tuple(row["columns"]),
+                row["target"],
+                names.get(row["to_name"], ""),
+                tuple(row["to_columns"]),
+                *_put_off(dict(row), within=row["to_name"] in names),
+            )
+            for row in references
+        ),
+        tuple(
             QuietTrigger(
                 f"{row['on_table']} disable trigger {row['name']}",
                 f"{row['on_table']} {row['enabling']} trigger {row['name']}",
@@ -114,3 +165,38 @@ async def read_kept(connection: Connection, survey: Survey) -> Kept:
             for row in triggers
         ),
     )
+
+
+def _apart(survey: Survey, base: str, row: Mapping[str, Any]) -> KeptApart:
+    unique, made = uniqueness(row), row["definition"]
+    if unique.operators or row["deferrable"]:
+        # No index alone says all that these say.
+        relation = qualified(survey.shape.schema, row["relation"])
+        made = f"alter table {relation} add constraint {quote(row['name'])} {row['constrained']}"
+        unique = replace(unique, as_constraint=False)
+    columns = _behind(survey, base, row["columns"])
+    return KeptApart(base, columns, Apart(row["relation"], row["name"], made, unique, tuple(row["marks"])))
+
+
+def _behind(survey: Survey, base: str, names: list[str]) -> tuple[str, ...]:
+    table = survey.shape.tables[base]
+    return tuple(sorted({column for name in names for column in _made_of(table, name)}))
+
+
+def _made_of(table: V1Table, name: str) -> set[str]:
+    """The columns behind a column: itself, or what v1 works it out from."""
+    column = table.columns.get(name)
+    if column is None or not column.generated:
+        return {name}
+    words = set(re.findall(r'"(?:[^"]|"")+"|\w+', column.default or ""))
+    return {other for other in table.columns if other in words or quote(other) in words}
+
+
+def _put_off(row: Mapping[str, Any], *, within: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Two rows may refer to each other, or to one that comes later; the look at a row has to wait for both."""
+    if not within:
+        return (), ()
+    now = "not deferrable"
+    if row["deferrable"]:
+        now = f"deferrable initially {'deferred' if row['deferred'] else 'immediate'}"
+    return (f"{row['altered']} deferrable initially deferred",), (f"{row['altered']} {now}",)

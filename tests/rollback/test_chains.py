@@ -1,0 +1,122 @@
+"""What v1 cannot hold beside what other rows keep: chains, circles, conditions, ranges, references to each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.conftest import Connect, MakeDatabase
+from tests.migration.support import migrated, rolled_back
+from tests.oracle import catalog_fingerprint, changes
+from vagus_tui.database.connection import Connection
+from vagus_tui.sandbox.options import SandboxOptions
+
+V1 = """
+alter table workout_plans add column code text unique, add column seat integer, add column slot int4range,
+  add column rank integer, add column marked text generated always as (lower(name) || seat) stored,
+  add column parent uuid references workout_plans,
+  add column latest uuid constraint latest references workout_sessions deferrable initially deferred,
+  add column load integer, add column ceiling integer;
+update workout_plans p set code = chr(64 + n), seat = n, slot = int4range(n * 10, n * 10 + 5), rank = n, load = 1,
+  ceiling = 10 from (select id, row_number() over (order by id)::integer as n from workout_plans) o where o.id = p.id;
+create unique index marks on workout_plans (marked);
+create unique index seats on workout_plans (seat) where is_active;
+alter table workout_plans add constraint slots exclude using gist (slot with &&),
+  add constraint ranks unique (rank) deferrable initially deferred, add constraint loaded check (load <= ceiling),
+  add constraint strong check (load < 50 or rank > 50),
+  add constraint named check (name <> 'Old') not valid;
+comment on constraint slots on workout_plans is 'one at a time';
+"""
+
+OVERRIDES = {"carried-unique": "v1 alone has them"}
+
+
+async def plans_of(conn: Connection) -> dict[str, Any]:
+    """The plans by their first code, which their description repeats."""
+    rows = await conn.fetch("select * from workout_plans where description like 'Plan %' order by id")
+    return {row["description"][5:]: row for row in rows}
+
+
+async def test_chains(make_database: MakeDatabase, connect: Connect) -> None:
+    database = await make_database(SandboxOptions(plans=20, clean=True))
+    conn = await connect(database.url)
+    await conn.execute(V1)
+    await conn.execute("update workout_plans set description = 'Plan ' || code, is_active = true")
+    catalog = await catalog_fingerprint(conn)
+    await migrated(database, overrides=OVERRIDES)
+
+    async def put(plan: str, what: str) -> None:
+        done = await conn.execute(f"update workout_plans set {what} where description = 'Plan ' || $1", plan)
+        assert done == "UPDATE 1"
+
+    user = await conn.fetchval("select user_id from workout_plans limit 1")
+    # A is gone from v2 and stays in v1: B cannot have its code, so C not B's, and a new plan not C's.
+    await conn.execute("delete from workout_plans where description = 'Plan A'")
+    await put("B", "code = 'A'")
+    await put("C", "code = 'B'")
+    new = await conn.fetchval(
+        "insert into workout_plans (user_id, name, total_weeks, code) values ($1, 'New', 1, 'C') returning id", user
+    )
+    # One that refers to it cannot come either, nor can one that is changed to.
+    child = await conn.fetchval(
+        "insert into workout_plans (user_id, name, total_weeks, parent) values ($1, 'Child', 1, $2) returning id",
+        *(user, new),
+    )
+    await conn.execute("update workout_plans set parent = $1 where description = 'Plan D'", child)
+    # A circle of three, at once under a key that v2 does not know.
+    for plan, seat in {"E": 6, "F": 7, "G": 5}.items():
+        await put(plan, f"code = 'was {plan}', seat = {seat}, slot = int4range({seat}0, {seat}5), rank = {seat}")
+    await put("E", "code = 'F'")
+    await put("F", "code = 'G'")
+    await put("G", "code = 'E'")
+    # Two want the same where v2 has no rule: the seat of one that is done counts no longer.
+    await put("H", "seat = 100, slot = '[1000,1010]', rank = 100, load = 60, ceiling = 90")
+    await put("I", "seat = 100, slot = '[1005,1006]', rank = 100, load = 60, ceiling = 90")
+    await put("J", "seat = 100, status = 'completed'")
+    # Whose rank does not come back may not have the load that needs it.
+    await put("K", "load = 20, ceiling = 25, code = 'other'")
+    await put("L", "ceiling = 1, load = 0, slot = '[80,81]'")
+    # What v1 works out of two values is taken: neither comes.
+    await put("N", "name = 'Twin', seat = 200, status = 'completed'")
+    await put("O", "name = 'Twin', seat = 200, status = 'completed'")
+    # Two new ones that refer to each other's, and to a session that is newer than its plan.
+    pair = [
+        await conn.fetchval(
+            "insert into workout_plans (user_id, name, total_weeks, code) values ($1, 'Pair', 1, $2) returning id",
+            *(user, code),
+        )
+        for code in ("one", "two")
+    ]
+    session = await conn.fetchval(
+        "insert into workout_sessions (user_id, started_at) values ($1, now()) returning id", user
+    )
+    await conn.execute("update workout_plans set parent = $2, latest = $3 where id = $1", pair[0], pair[1], session)
+    await conn.execute("update workout_plans set parent = $2 where id = $1", pair[1], pair[0])
+    await conn.execute(
+        "update workout_plans set parent = $1, latest = $2 where description = 'Plan M'", pair[0], session
+    )
+    wanted = await plans_of(conn)
+
+    ran = await rolled_back(database)
+    assert changes(catalog, await catalog_fingerprint(conn)) == []
+    found = await plans_of(conn)
+    assert [found[plan]["code"] for plan in "ABCD"] == ["A", "B", "C", "D"]
+    assert found["D"]["parent"] is None
+    ids = {row["id"] for row in await conn.fetch("select id from workout_plans")}
+    assert not {new, child} & ids and set(pair) <= ids
+    assert [found[plan]["code"] for plan in "EFG"] == ["F", "G", "E"]
+    for name in ("seat", "slot", "rank"):
+        assert [found[plan][name] for plan in "EFG"] == [wanted[plan][name] for plan in "EFG"], name
+    assert sorted(found[plan]["rank"] for plan in "HI") in ([8, 100], [9, 100])
+    assert sorted(found[plan]["seat"] for plan in "HI") in ([8, 100], [9, 100])
+    assert [found[p]["load"] for p in sorted("HI", key=lambda p: found[p]["rank"])] == [1, 60]
+    assert found["J"]["seat"] == 100 and found["J"]["is_active"] is False
+    assert (found["K"]["load"], found["K"]["ceiling"], found["K"]["code"]) == (20, 25, "other")
+    assert (found["L"]["load"], found["L"]["ceiling"]) == (0, 1)
+    assert found["M"]["parent"] == pair[0] and found["M"]["latest"] == session
+    twins = sorted((found[plan]["name"] == "Twin", found[plan]["seat"]) for plan in "NO")
+    assert twins[1] == (True, 200) and twins[0] in ((False, 14), (False, 15))
+    back = await conn.fetch("select id, parent, latest from workout_plans where id = any($1) order by name", pair)
+    assert {row["id"]: row["parent"] for row in back} == {pair[0]: pair[1], pair[1]: pair[0]}
+    assert ran.result.figures is not None and ran.result.figures["not_expressible"] >= 2
+    archive = ran.result.figures["archive"]
+    assert await conn.fetchval(f"select count(*) from {archive}.workout_plans where id = any($1)", [new, child]) == 2
