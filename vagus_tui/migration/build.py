@@ -140,6 +140,8 @@ def build_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[Pla
         if table == v2.LOGS:
             conditions = log_parts(survey.log_blocks, rows[v1.LOGS])
             for number, condition in enumerate(conditions, start=1):
+                # One part after the other, so that rows lie as they lie in v1: the proof then finds them side by side.
+                before = f"build-{table}-{number - 1}" if number > 1 else "prepare-staging"
                 steps.append(
                     PlanStep(
                         f"build-{table}-{number}",
@@ -147,7 +149,7 @@ def build_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[Pla
                         f"{table}, part {number} of {len(conditions)}" if len(conditions) > 1 else table,
                         (target + mapping.select(table, where=condition),),
                         rows=rows[table] // len(conditions),
-                        needs=("prepare-staging",),
+                        needs=(before,),
                         snapshot=True,
                         unit=table,
                         table=table,

@@ -171,6 +171,24 @@ def differences(mapping: WorkoutMapping, table: str, wanted: str, found: str) ->
         "    as difference,\n"
         "  to_jsonb(x.*) as expected, to_jsonb(t.*) as found\n"
         f"from (\n{wanted}\n) x full join (\n{found}\n) t on t.id = x.id\n"
-        f"where x.id is null or t.id is null or {mapping.compared(table, 'x')} is distinct from "
-        f"{mapping.compared(table, 't')}"
+        f"where {odd(mapping, table)}"
+    )
+
+
+def counted(mapping: WorkoutMapping, table: str, wanted: str, found: str) -> str:
+    """How many rows the two-way diff of what must be (a SELECT) and what is (a relation) compares, and how many differ.
+
+    The row it gives: `compared`, `differences`.
+    """
+    return (
+        f"select count(*) as compared, count(*) filter (where {odd(mapping, table)}) as differences\n"
+        f"from (\n{wanted}\n) x full join {found} t on t.id = x.id"
+    )
+
+
+def odd(mapping: WorkoutMapping, table: str) -> str:
+    """The condition for a difference, of a row that must be (x) full-joined to the one that is (t)."""
+    return (
+        f"(x.id is null or t.id is null or {mapping.compared(table, 'x')} is distinct from "
+        f"{mapping.compared(table, 't')})"
     )

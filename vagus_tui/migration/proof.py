@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from vagus_tui.database.connection import Connection
+from vagus_tui.migration.aligned import aligned_count_sql, only
 from vagus_tui.migration.build import prepared_tables
-from vagus_tui.migration.catch_up import differences, excused_ids, first_of
+from vagus_tui.migration.catch_up import counted, differences, excused_ids, first_of
 from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.schema.mapping import WorkoutMapping
@@ -19,9 +19,6 @@ from vagus_tui.schema.mapping import WorkoutMapping
 PROOF_KEYS = "prove-day-keys"
 
 SAMPLE = 20
-
-LOOK_UP_MEMORY = "4MB"
-"""For logs, looked up one by one: in portions that fit the processor's cache, a fifth quicker than in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +34,19 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class TableProof:
-    """The proof of one table. `compared` counts rows on either side; `differences` those that differ."""
+    """The proof of one table.
+
+    Args:
+        compared: rows on either side.
+        differences: those that differ.
+        among: ids of the few rows among which all differences are; None if that is not known.
+    """
 
     table: str
     compared: int
     differences: int
     sample: tuple[Difference, ...] = ()
+    among: tuple[str, ...] | None = None
 
 
 def proof_mapping(mapping: WorkoutMapping, table: str) -> WorkoutMapping:
@@ -54,24 +58,25 @@ def proof_mapping(mapping: WorkoutMapping, table: str) -> WorkoutMapping:
     return mapping if table == v2.LOGS else dataclasses.replace(mapping, prepared=prepared_tables("proof"))
 
 
-def proof_sql(mapping: WorkoutMapping, schema: str, table: str) -> str:
-    """The query for every difference in one table."""
+def proof_sql(mapping: WorkoutMapping, schema: str, table: str, *, among: bool = False) -> str:
+    """The query for every difference in one table; with `among`, of the ids in $1 (text[]), for logs alone."""
+    if among:
+        wanted, found = only(mapping, schema, f"any($1::text[]::{v2.id_types(mapping.shape)['log_id']}[])")
+        return differences(mapping, table, wanted, f"select t.* from {found} t")
     return differences(mapping, table, mapping.select(table), f"select t.* from {qualified(schema, table)} t")
 
 
 def count_sql(mapping: WorkoutMapping, schema: str, table: str) -> str:
     """The query that counts the rows compared and the differences among them, in one pass."""
-    return (
-        "select count(*) as compared, count(*) filter (where x.id is null or t.id is null or "
-        f"{mapping.compared(table, 'x')} is distinct from {mapping.compared(table, 't')}) as differences\n"
-        f"from (\n{mapping.select(table)}\n) x full join {qualified(schema, table)} t on t.id = x.id"
-    )
+    if table == v2.LOGS:
+        return aligned_count_sql(mapping, schema)
+    return counted(mapping, table, mapping.select(table), qualified(schema, table))
 
 
-def unexcused_sql(mapping: WorkoutMapping, schema: str, table: str) -> str:
+def unexcused_sql(mapping: WorkoutMapping, schema: str, table: str, *, among: bool = False) -> str:
     """The query for differences that waiting changes do not explain; needs the relations that `catch_up.peek` makes."""
-    excused = excused_ids(mapping, schema, table)
-    return f"select * from (\n{proof_sql(mapping, schema, table)}\n) d where d.id not in ({excused})"
+    excused, every = excused_ids(mapping, schema, table), proof_sql(mapping, schema, table, among=among)
+    return f"select * from (\n{every}\n) d where d.id not in ({excused})"
 
 
 def as_difference(table: str, row: Any) -> Difference:
@@ -87,25 +92,20 @@ def as_difference(table: str, row: Any) -> Difference:
 
 async def compare(connection: Connection, mapping: WorkoutMapping, schema: str, table: str) -> TableProof:
     """Compare one table, in the snapshot that the connection's transaction has, and only count what differs."""
-    async with _memory(connection, LOOK_UP_MEMORY) if table == v2.LOGS else nullcontext():
-        row = await connection.fetchrow(count_sql(mapping, schema, table))
+    row = await connection.fetchrow(count_sql(mapping, schema, table))
     assert row is not None
-    return TableProof(table, int(row["compared"]), int(row["differences"]))
-
-
-@asynccontextmanager
-async def _memory(connection: Connection, amount: str) -> AsyncIterator[None]:
-    """Other memory for what is done inside: the transaction is the caller's, and goes on with its own."""
-    own = await connection.fetchval("select current_setting('work_mem')")
-    await connection.execute(f"set local work_mem = '{amount}'")
-    yield
-    await connection.execute(f"set local work_mem = '{own}'")
+    apart = row.get("apart")
+    return TableProof(
+        table, int(row["compared"]), int(row["differences"]), among=None if apart is None else tuple(apart)
+    )
 
 
 async def prove_table(connection: Connection, mapping: WorkoutMapping, schema: str, table: str) -> TableProof:
     """Compare one table as `compare` does, with a sample of what differs."""
     proof = await compare(connection, mapping, schema, table)
-    return await _sampled(connection, proof, proof_sql(mapping, schema, table)) if proof.differences else proof
+    if not proof.differences:
+        return proof
+    return await _sampled(connection, proof, proof_sql(mapping, schema, table, among=proof.among is not None))
 
 
 async def unexcused(connection: Connection, mapping: WorkoutMapping, schema: str, proof: TableProof) -> TableProof:
@@ -114,12 +114,16 @@ async def unexcused(connection: Connection, mapping: WorkoutMapping, schema: str
     Args:
         mapping: one that works everything out in the snapshot itself. Needs the relations that `catch_up.peek` makes.
     """
-    query = unexcused_sql(mapping, schema, proof.table)
-    differing = int(await connection.fetchval(f"select count(*) from ({query}) n"))
-    proof = TableProof(proof.table, proof.compared, differing)
+    query = unexcused_sql(mapping, schema, proof.table, among=proof.among is not None)
+    differing = int(await connection.fetchval(f"select count(*) from ({query}) n", *_ids(proof)))
+    proof = dataclasses.replace(proof, differences=differing)
     return await _sampled(connection, proof, query) if differing else proof
 
 
 async def _sampled(connection: Connection, proof: TableProof, query: str) -> TableProof:
-    rows = await connection.fetch(first_of(query, SAMPLE))
+    rows = await connection.fetch(first_of(query, SAMPLE), *_ids(proof))
     return dataclasses.replace(proof, sample=tuple(as_difference(proof.table, found) for found in rows))
+
+
+def _ids(proof: TableProof) -> list[list[str]]:
+    return [] if proof.among is None else [list(proof.among)]
