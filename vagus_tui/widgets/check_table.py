@@ -20,6 +20,8 @@ GAP = 2
 BEFORE_MEASURED = BEFORE_MS = 1
 """Fewer where the cells beside it seldom fill their columns; never none."""
 WIDEST_MEASURED = 26
+LEAST_EXPECTED = 4
+"""What is expected keeps so much, however short it is: a figure that touches the next column is hard to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +187,14 @@ class CheckTable(SectionList[CheckEvent]):
     def _columns(
         self, widths: _Widths, start: Content | str, title: str, measured: str, expected: str, ms: str, style: str
     ) -> Content:
-        # A long name takes what a short figure leaves, and the other way round: seldom are both long.
-        room = widths.title + BEFORE_MEASURED + widths.measured
-        own = min(cell_len(measured), widths.measured)
+        # A long name takes what a short figure leaves, and the other way round: seldom are both long. What is expected
+        # begins further left where it is long and they leave it room, and further right where they are.
+        room, right = widths.title + BEFORE_MEASURED + widths.measured, widths.expected
+        spare = room - cell_len(title) - BEFORE_MEASURED - cell_len(measured)
+        left = min(max(0, cell_len(expected) - right), max(0, spare))
+        shift = left if left or spare >= 0 else -min(-spare, max(0, right - max(cell_len(expected), LEAST_EXPECTED)))
+        room, right = room - shift, right + shift
+        own = min(cell_len(measured), max(1, widths.measured - shift))
         name = min(cell_len(title), room - BEFORE_MEASURED - own)
         # What a figure has beyond its own column does not come as close to the name.
         figure = min(cell_len(measured), max(own, room - GAP - name))
@@ -198,7 +205,7 @@ class CheckTable(SectionList[CheckEvent]):
             " " * BEFORE_MEASURED,
             (fitted(measured, figure, right=True), style),
             " " * GAP,
-            (fitted(expected, widths.expected), style),
+            (fitted(expected, right), style),
             " " * BEFORE_MS,
             (fitted(ms, MS_WIDTH, right=True), style),
         )

@@ -73,7 +73,7 @@ async def _timeouts(context: Context) -> Outcome:
     finally:
         await transaction.rollback()
     detail = tuple(f"{name}: {_seconds(value)}" for name, value in in_force.items())
-    measured = f"statement {_seconds(in_force['statement_timeout'])}, lock {_seconds(in_force['lock_timeout'])}"
+    measured = f"{_seconds(in_force['statement_timeout'])}, lock {_seconds(in_force['lock_timeout'])}"
     if left:
         return Outcome(
             Status.FAIL, measured, f"Could not be raised for this session: {', '.join(left)}.", detail=detail

@@ -83,7 +83,7 @@ async def _default_privileges(context: Context) -> Outcome:
     if "public" in open_to:
         return Outcome(
             Status.WARN,
-            f"open to {', '.join(open_to)}",
+            "everybody's",
             "New tables are open to every role of this database, by a default that no Supabase project has of itself. "
             "v2 is closed and then given v1's grants alone; what else is made here stays open.",
             detail=detail,
@@ -91,8 +91,9 @@ async def _default_privileges(context: Context) -> Outcome:
     if open_to:
         return Outcome(
             Status.PASS,
-            f"open to {', '.join(open_to)}",
-            "An older project: new tables are open to the app at once. v2 is closed first, then given v1's grants.",
+            "app's roles",
+            f"An older project: new tables are open to {', '.join(open_to)} at once. "
+            "v2 is closed first, then given v1's grants.",
             detail=detail,
         )
     return Outcome(
@@ -118,7 +119,7 @@ CHECKS = (
         title="Default privileges",
         why="Supabase projects differ in whether a new table is open to the app's roles. v2's grants are explicit, so "
         "both kinds end up the same.",
-        expected="open or closed to the app",
+        expected="not everybody's",
         probe=_default_privileges,
         sql=lambda _: _DEFAULTS.strip(),
         rows_sql=lambda _: _DEFAULTS,

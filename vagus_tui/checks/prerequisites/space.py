@@ -164,7 +164,7 @@ CHECKS = (
         group=Group.PREREQUISITES,
         title="Space in the server",
         why="v2 is built beside v1, which is kept. A Supabase project whose disk is full becomes read-only.",
-        expected="to be free on the server",
+        expected="to be free",
         probe=_server_space,
         sql=lambda _: _SIZES.strip(),
     ),
