@@ -116,6 +116,10 @@ class Line:
         self.cut = False
         self._writers: set[asyncio.StreamWriter] = set()
 
+    def mend(self) -> None:
+        """Let connections through again."""
+        self.cut = False
+
     def cut_now(self) -> None:
         """Break every connection and let none through."""
         self.cut = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
 from vagus_tui.errors import VagusError, sentences
 from vagus_tui.events import Event, ResultEvent
@@ -50,3 +50,32 @@ async def streamed(job: Callable[[Emit], Awaitable[ResultEvent]]) -> AsyncIterat
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+
+
+async def with_notes(events: AsyncGenerator[Event, None], notes: asyncio.Queue[Event]) -> AsyncGenerator[Event, None]:
+    """The events of a stream, and between them at once what is put into the queue meanwhile.
+
+    What the stream raises is raised here; closing this one closes it.
+    """
+    coming: asyncio.Future[Event] | None = None
+    said: asyncio.Future[Event] = asyncio.ensure_future(notes.get())
+    try:
+        while True:
+            coming = coming or asyncio.ensure_future(anext(events))
+            await asyncio.wait({coming, said}, return_when=asyncio.FIRST_COMPLETED)
+            if said.done():
+                yield said.result()
+                said = asyncio.ensure_future(notes.get())
+                continue
+            try:
+                event = coming.result()
+            except StopAsyncIteration:
+                return
+            coming = None
+            yield event
+    finally:
+        said.cancel()
+        if coming is not None and not coming.done():
+            coming.cancel()
+        await asyncio.gather(said, *([coming] if coming is not None else []), return_exceptions=True)
+        await events.aclose()

@@ -16,7 +16,7 @@ from tests.backup.test_verification import largest, reseal
 from tests.databases import TestDatabase
 from tests.google_store import GoogleStore, google_store
 from tests.object_store import KEYS, ObjectStore, line_to
-from vagus_tui.backup import list_backups
+from vagus_tui.backup import list_backups, s3_bucket
 from vagus_tui.backup.manifest import DamagedBackupError, read_manifest
 from vagus_tui.backup.remote import UploadFailedError, open_remote, unusable
 from vagus_tui.backup.remote_listing import list_remote
@@ -24,7 +24,7 @@ from vagus_tui.backup.s3_bucket import S3Bucket, aws_profile
 from vagus_tui.backup.upload import PART, upload_backup
 from vagus_tui.control import Control
 from vagus_tui.errors import CancelledByOperatorError, ConfigurationError, RefusedError, VagusError
-from vagus_tui.events import StepEvent, StepState
+from vagus_tui.events import NoteEvent, ResultEvent, StepEvent, StepState
 from vagus_tui.journal import store
 from vagus_tui.settings import Settings
 
@@ -114,14 +114,20 @@ async def test_after_a_break_it_goes_on_where_it_was(
 ) -> None:
     async with line_to(cloud) as line:
         there = cloud.settings(settings, f"s3://{bucket}", f"http://127.0.0.1:{line.port}")
-        sent = 0
+        sent, said = 0, list[str]()
         with pytest.raises(UploadFailedError, match="connection") as caught:
-            async for event in upload_backup(made.path, there, Control()):
+            async for event in upload_backup(made.path, there, Control(), patience_seconds=3):
                 if event.kind == "check":
                     sent += 1
                     if sent == 3:
                         line.cut_now()
+                if isinstance(event, NoteEvent):
+                    said.append(event.message)
     assert "not sent again" in str(caught.value)
+    # Meanwhile it says which try it was, why, and what can be done about it.
+    assert [text.partition(",")[0] for text in said[:2]] == ["S3: try 1 failed", "S3: try 2 failed"]
+    assert "the connection broke" in said[0] and "Trying again for 3 s at most" in said[0]
+    assert "what has arrived is not sent again" in said[0] and "kept-to-yourself" not in "".join(said)
     direct = cloud.settings(settings, f"s3://{bucket}")
     (copy,) = await list_remote(direct)
     assert copy.problems == ("It was not copied to its end.",)
@@ -132,18 +138,44 @@ async def test_after_a_break_it_goes_on_where_it_was(
     assert not copy.problems
 
 
+async def test_what_breaks_and_comes_back_is_gone_on_with(
+    cloud: ObjectStore, bucket: str, made: Made, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library tries the parts of a large file again without a word: that, too, is told."""
+    monkeypatch.setattr(s3_bucket, "_STALL_SECONDS", 0.3)
+    enlarged(made.path, 8 * PART)
+    said: list[str] = []
+    async with line_to(cloud) as line:
+        there = cloud.settings(settings, f"s3://{bucket}", f"http://127.0.0.1:{line.port}")
+        cut, results = False, []
+        async for event in upload_backup(made.path, there, Control()):
+            if not cut and isinstance(event, StepEvent) and event.id == "upload" and (event.rows or 0) > 2 * PART:
+                cut = True
+                line.cut_now()
+            if isinstance(event, NoteEvent):
+                said.append(event.message)
+                line.mend()
+            if isinstance(event, ResultEvent):
+                results.append(event.ok)
+    assert cut and results == [True]
+    assert said[0].startswith("S3: try 1 failed, the connection broke")
+    assert "S3 answers again" in said[-1]
+
+
 async def test_a_killed_server_is_gone_on_with(made: Made, settings: Settings, tmp_path: Path) -> None:
     big = enlarged(made.path, 4 * PART)
     sizes = {entry.name: entry.bytes for entry in read_manifest(made.path).files}
     with google_store(tmp_path / "google") as google:
         google.bucket("kept")
         there = google.settings(settings, "gs://kept/copies")
-        before, killed, states = 0, False, {}
+        before, killed, states, said = 0, False, {}, list[str]()
         with pytest.raises(UploadFailedError, match="connection") as caught:
-            async for event in upload_backup(made.path, there, Control(), patience_seconds=1):
+            async for event in upload_backup(made.path, there, Control(), patience_seconds=2):
                 before += event.kind == "check"
                 if isinstance(event, StepEvent):
                     states[event.id] = event.state
+                if isinstance(event, NoteEvent):
+                    said.append(event.message)
                 if not killed and isinstance(event, StepEvent) and event.id == "upload" and event.rows:
                     # In the middle of the large file.
                     left = sum(sizes.values()) - event.rows
@@ -152,6 +184,7 @@ async def test_a_killed_server_is_gone_on_with(made: Made, settings: Settings, t
                         killed = True
         assert states["upload"] is StepState.FAILED
         assert killed and "not sent again" in str(caught.value)
+        assert said and said[0].startswith("Google Cloud Storage: try 1 failed, ")
         # Nobody there: a stop is heard all the same.
         control = Control()
         asyncio.get_running_loop().call_later(0.3, control.cancel)

@@ -18,6 +18,7 @@ from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
 from vagus_tui.backup.bucket import Cause, RemoteObject
+from vagus_tui.backup.retrying import Retrying
 
 T = TypeVar("T")
 
@@ -25,6 +26,7 @@ LIBRARY = "google.cloud.storage"
 CHUNK = 2 << 20
 """Bytes of one request of an upload. Each must be sent within the time limit, also on a slow line."""
 _REQUEST_SECONDS = 60
+_LONGEST_PAUSE = 5.0
 _KEY_FILE = "GOOGLE_APPLICATION_CREDENTIALS"
 
 
@@ -39,12 +41,13 @@ def installed() -> bool:
 class GoogleBucket:
     """See `Bucket`. The library is synchronous: every request is made by a thread."""
 
-    def __init__(self, bucket: str, folder: str, *, endpoint: str, patience_seconds: int) -> None:
+    def __init__(self, bucket: str, folder: str, *, endpoint: str, retrying: Retrying) -> None:
         self._name = bucket
         self._prefix = f"{folder}/" if folder else ""
         self._endpoint = endpoint
-        self._patience = patience_seconds
+        self._retrying = retrying
         self._opened: Any = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def _bucket(self) -> Any:
         """The opened bucket. Only when it is first needed, in a thread: to look for credentials may take seconds.
@@ -67,7 +70,28 @@ class GoogleBucket:
         """How long a request may take, and how long it is tried again."""
         from google.cloud.storage.retry import DEFAULT_RETRY
 
-        return {"timeout": min(_REQUEST_SECONDS, self._patience), "retry": DEFAULT_RETRY.with_timeout(self._patience)}
+        patience = self._retrying.patience_seconds
+        again = DEFAULT_RETRY.with_timeout(patience).with_delay(initial=1.0, maximum=_LONGEST_PAUSE, multiplier=2.0)
+
+        def telling(request: Callable[[], Any]) -> Callable[[], Any]:
+            tried: Callable[[], Any] = again(request, self._tried)
+            return tried
+
+        return {"timeout": min(_REQUEST_SECONDS, patience), "retry": telling}
+
+    def _tried(self, error: Exception) -> None:
+        """In a request's thread: a try failed of which the library thinks that it may be made again."""
+        why, loop = _why(error), self._loop
+        with contextlib.suppress(RuntimeError):
+            if loop is not None:
+                loop.call_soon_threadsafe(self._retrying.failed, why)
+
+    async def _asked(self, work: Callable[[], T]) -> T:
+        """The answer to a request, which a thread makes."""
+        self._loop = asyncio.get_running_loop()
+        answer = await _threaded(work)
+        self._retrying.answered()
+        return answer
 
     def _blob(self, name: str) -> Any:
         return self._bucket().blob(self._prefix + name, chunk_size=CHUNK)
@@ -79,7 +103,7 @@ class GoogleBucket:
             found = self._bucket().get_blob(self._prefix + name, **self._often)
             return None if found is None else int(found.size)
 
-        return await _threaded(ask)
+        return await self._asked(ask)
 
     async def put(self, name: str, data: bytes) -> None:
         """See `Bucket.put`."""
@@ -90,7 +114,7 @@ class GoogleBucket:
                     data, content_type="application/octet-stream", checksum="auto", **self._often
                 )
 
-        await _threaded(write)
+        await self._asked(write)
 
     async def send(self, name: str, pieces: AsyncIterator[bytes], size: int) -> None:
         """See `Bucket.send`: a resumable upload, whose chunks are each tried again; the library compares checksums.
@@ -105,7 +129,7 @@ class GoogleBucket:
             )
 
         try:
-            await _threaded(write)
+            await self._asked(write)
         except CancelledError:
             raise asyncio.CancelledError from None
 
@@ -123,11 +147,11 @@ class GoogleBucket:
             )
             return data
 
-        return await _threaded(read)
+        return await self._asked(read)
 
     async def delete(self, name: str) -> None:
         """See `Bucket.delete`."""
-        await _threaded(lambda: self._blob(name).delete(**self._often))
+        await self._asked(lambda: self._blob(name).delete(**self._often))
 
     async def names(self) -> list[RemoteObject]:
         """See `Bucket.names`."""
@@ -137,7 +161,7 @@ class GoogleBucket:
                 found = self._bucket().list_blobs(prefix=self._prefix or None, **self._often)
                 return [RemoteObject(blob.name[len(self._prefix) :], int(blob.size), blob.updated) for blob in found]
 
-        return await _threaded(ask)
+        return await self._asked(ask)
 
     def cause(self, error: Exception) -> Cause | None:
         """See `Bucket.cause`: by the kind of error, never by its text."""
@@ -162,6 +186,16 @@ class GoogleBucket:
                 return cause
         others = answers.GoogleAPIError, access.GoogleAuthError, DataCorruption, InvalidResponse, OSError, ValueError
         return Cause.BROKEN if isinstance(error, others) else None
+
+
+def _why(error: Exception) -> str:
+    """Why a try failed, by the kind of error and never by its text."""
+    code = getattr(error, "code", None)
+    if isinstance(code, int):
+        return f"it answered with status {int(code)}"
+    if "Timeout" in type(error).__name__:
+        return "it did not answer in time"
+    return "the connection broke or was not possible"
 
 
 class _NoBucketError(Exception):

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from vagus_tui.backup import google_bucket
 from vagus_tui.backup.bucket import Bucket, Cause
 from vagus_tui.backup.google_bucket import GoogleBucket
+from vagus_tui.backup.retrying import Retrying, Tell
 from vagus_tui.backup.s3_bucket import S3Bucket
 from vagus_tui.errors import ConfigurationError, RefusedError, VagusError
 from vagus_tui.settings import Settings
@@ -62,14 +63,19 @@ class Remote:
     @property
     def cloud(self) -> str:
         """Whose it is."""
-        return "Google Cloud Storage" if self.scheme == "gs" else "S3"
+        return _cloud(self.scheme)
 
 
-def open_remote(settings: Settings, *, patience_seconds: int = RETRY_SECONDS) -> Remote:
+def _cloud(scheme: str) -> str:
+    return "Google Cloud Storage" if scheme == "gs" else "S3"
+
+
+def open_remote(settings: Settings, *, patience_seconds: int = RETRY_SECONDS, tell: Tell | None = None) -> Remote:
     """Open the bucket that the settings name. Nothing is sent yet.
 
     Args:
         patience_seconds: how long requests that fail are tried again.
+        tell: hears of each try that failed, and when there are answers again.
 
     Raises:
         ConfigurationError: no address is set, or it cannot be used, or Google's library is not there.
@@ -87,8 +93,11 @@ def open_remote(settings: Settings, *, patience_seconds: int = RETRY_SECONDS) ->
         )
     folder = "/".join(part for part in parts.path.split("/") if part)
     kind = GoogleBucket if parts.scheme == "gs" else S3Bucket
+    retrying = Retrying(_cloud(parts.scheme), patience_seconds)
+    if tell is not None:
+        retrying.tell = tell
     try:
-        bucket = kind(parts.netloc, folder, endpoint=settings.upload_endpoint, patience_seconds=patience_seconds)
+        bucket = kind(parts.netloc, folder, endpoint=settings.upload_endpoint, retrying=retrying)
     except Exception:
         # The library repeats in its errors what it was given: a broken key among it.
         raise ConfigurationError(

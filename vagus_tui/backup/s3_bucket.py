@@ -6,14 +6,18 @@ machine's role.
 
 from __future__ import annotations
 
+import asyncio
 import configparser
 import os
-from collections.abc import AsyncIterator
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vagus_tui.backup.bucket import Cause, RemoteObject
+from vagus_tui.backup.retrying import Retrying
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -22,17 +26,24 @@ PART = 8 << 20
 """Bytes of one part; S3 takes ten thousand parts, so larger files have larger ones."""
 _MOST_PARTS = 9_000
 _AT_ONCE = 4
-_RETRIES = 4
+_LONGEST_PAUSE = 5.0
+_PART_RETRIES = 1_000
+"""Of a part: not their number ends them but the time that is given."""
+_STALL_SECONDS = 5.0
+"""When nothing of a large file was taken for so long, it is asked whether anybody is there."""
+_STATUS = re.compile(r"status(?: code)?:? (\d{3})", re.IGNORECASE)
+_LATE = re.compile(r"kind: Timeout|TimedOut|operation timed out")
 _CONNECT_SECONDS = 10
 # One part on a slow line; the default of half a minute would end uploads that do move.
 _REQUEST_SECONDS = 300
+T = TypeVar("T")
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
 
 class S3Bucket:
     """See `Bucket`."""
 
-    def __init__(self, bucket: str, folder: str, *, endpoint: str, patience_seconds: int) -> None:
+    def __init__(self, bucket: str, folder: str, *, endpoint: str, retrying: Retrying) -> None:
         """Raises whatever the library says of settings that it cannot use; that may repeat a key."""
         from obstore.store import S3Store
 
@@ -40,28 +51,67 @@ class S3Bucket:
         if endpoint:
             amazon["endpoint"] = endpoint
         where = endpoint or next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "")
-        self._store: S3Store = S3Store(
-            bucket,
-            prefix=folder or None,
-            config=amazon,  # type: ignore[arg-type]
-            client_options={
-                "allow_http": where.startswith("http://"),
-                "connect_timeout": timedelta(seconds=min(_CONNECT_SECONDS, patience_seconds)),
-                "timeout": timedelta(seconds=_REQUEST_SECONDS),
-            },
-            retry_config={
-                "max_retries": _RETRIES,
-                "retry_timeout": timedelta(seconds=patience_seconds),
-                "backoff": {"max_backoff": timedelta(seconds=5)},
-            },
-        )
+        patience = retrying.patience_seconds
+        self._retrying = retrying
+
+        def opened(retries: int) -> S3Store:
+            return S3Store(
+                bucket,
+                prefix=folder or None,
+                config=amazon,  # type: ignore[arg-type]
+                client_options={
+                    "allow_http": where.startswith("http://"),
+                    "connect_timeout": timedelta(seconds=min(_CONNECT_SECONDS, patience)),
+                    "timeout": timedelta(seconds=_REQUEST_SECONDS),
+                },
+                retry_config={
+                    "max_retries": retries,
+                    "retry_timeout": timedelta(seconds=patience),
+                    "backoff": {"max_backoff": timedelta(seconds=_LONGEST_PAUSE)},
+                },
+            )
+
+        # The library tries again without a word, which only the parts of a large file need: nobody else can send one
+        # of them again.
+        self._once, self._parts = opened(0), opened(_PART_RETRIES)
+
+    async def _patiently(self, request: Callable[[], Awaitable[T]]) -> T:
+        """Make a request, again and again as long as what is in the way may pass, and say so."""
+        pause, begun = 0.5, time.monotonic()
+        while True:
+            try:
+                answer = await request()
+            except Exception as error:
+                why = self._passing(error)
+                if why is None:
+                    self._retrying.answered()
+                if why is None or time.monotonic() + pause - begun > self._retrying.patience_seconds:
+                    raise
+                self._retrying.failed(why)
+            else:
+                self._retrying.answered()
+                return answer
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _passing(self, error: Exception) -> str | None:
+        """Why a request failed, where that may pass; None where another try would fare no better."""
+        if self.cause(error) is not Cause.BROKEN:
+            return None
+        text = str(error)
+        if (found := _STATUS.search(text)) is not None:
+            code = int(found[1])
+            return f"it answered with status {code}" if code >= 500 or code in (408, 429) else None
+        if _LATE.search(text):
+            return "it did not answer in time"
+        return "the connection broke or was not possible"
 
     async def size(self, name: str) -> int | None:
         """See `Bucket.size`."""
         import obstore
 
         try:
-            return int((await obstore.head_async(self._store, name))["size"])
+            return int((await self._patiently(lambda: obstore.head_async(self._once, name)))["size"])
         except FileNotFoundError:
             return None
 
@@ -69,40 +119,87 @@ class S3Bucket:
         """See `Bucket.put`."""
         import obstore
 
-        await obstore.put_async(self._store, name, data, use_multipart=False)
+        await self._patiently(lambda: obstore.put_async(self._once, name, data, use_multipart=False))
 
     async def send(self, name: str, pieces: AsyncIterator[bytes], size: int) -> None:
         """See `Bucket.send`."""
         import obstore
 
         part = max(PART, -(-size // _MOST_PARTS))
-        await obstore.put_async(
-            self._store, name, pieces, use_multipart=True, chunk_size=part, max_concurrency=_AT_ONCE
+        taken = time.monotonic()
+
+        async def watched() -> AsyncIterator[bytes]:
+            nonlocal taken
+            async for piece in pieces:
+                taken = time.monotonic()
+                yield piece
+            taken = time.monotonic()
+
+        sending: asyncio.Future[Any] = asyncio.ensure_future(
+            obstore.put_async(
+                self._parts, name, watched(), use_multipart=True, chunk_size=part, max_concurrency=_AT_ONCE
+            )
         )
+        asking: asyncio.Future[Any] | None = None
+        try:
+            while not sending.done():
+                await asyncio.wait({sending} if asking is None else {sending, asking}, timeout=1)
+                if asking is not None and asking.done():
+                    asking = None
+                if asking is None and time.monotonic() - taken > _STALL_SECONDS:
+                    asking = asyncio.ensure_future(self._ask_whether_there(name))
+            await sending
+            self._retrying.answered()
+        finally:
+            sending.cancel()
+            if asking is not None:
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+
+    async def _ask_whether_there(self, name: str) -> None:
+        """A slow line takes parts slowly; one that is broken does not even answer, and then the parts wait for it."""
+        import obstore
+
+        try:
+            await obstore.head_async(self._once, name)
+        except FileNotFoundError:
+            self._retrying.answered()
+        except Exception as error:
+            if (why := self._passing(error)) is not None:
+                self._retrying.failed(why)
+                await asyncio.sleep(_LONGEST_PAUSE / 2)
+        else:
+            self._retrying.answered()
 
     async def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
         """See `Bucket.get`."""
         import obstore
 
-        if end is None:
-            return bytes(await (await obstore.get_async(self._store, name)).bytes_async())
-        return bytes(await obstore.get_range_async(self._store, name, start=start, end=end))
+        async def ask() -> bytes:
+            if end is None:
+                return bytes(await (await obstore.get_async(self._once, name)).bytes_async())
+            return bytes(await obstore.get_range_async(self._once, name, start=start, end=end))
+
+        return await self._patiently(ask)
 
     async def delete(self, name: str) -> None:
         """See `Bucket.delete`."""
         import obstore
 
-        await obstore.delete_async(self._store, name)
+        await self._patiently(lambda: obstore.delete_async(self._once, name))
 
     async def names(self) -> list[RemoteObject]:
         """See `Bucket.names`."""
         import obstore
 
-        return [
-            RemoteObject(item["path"], item["size"], item["last_modified"])
-            async for page in obstore.list(self._store)
-            for item in page
-        ]
+        async def ask() -> list[RemoteObject]:
+            return [
+                RemoteObject(item["path"], item["size"], item["last_modified"])
+                async for page in obstore.list(self._once)
+                for item in page
+            ]
+
+        return await self._patiently(ask)
 
     def cause(self, error: Exception) -> Cause | None:
         """See `Bucket.cause`: known causes by their codes."""

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.errors import CancelledByOperatorError, RefusedError, VagusError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent
+from vagus_tui.jobs import with_notes
 from vagus_tui.journal import store
 from vagus_tui.settings import Settings
 
@@ -95,16 +96,25 @@ async def upload_backup(
         UploadFailedError: the way there broke, or what came back is not what was sent.
         CancelledByOperatorError: a stop was asked for.
     """
+    notes: asyncio.Queue[Event] = asyncio.Queue()
+    uploading = _upload(path, settings, control, patience_seconds, notes.put_nowait)
+    async for event in with_notes(uploading, notes):
+        yield event
+
+
+async def _upload(
+    path: Path, settings: Settings, control: Control, patience_seconds: int, tell: Callable[[Event], None]
+) -> AsyncGenerator[Event, None]:
     started = time.perf_counter()
     if path.name.endswith(PARTIAL):
         raise RefusedError(f"{path.name} was never finished.", next_step="Upload a finished backup.")
     manifest = await asyncio.to_thread(read_manifest, path)
-    remote = open_remote(settings, patience_seconds=patience_seconds)
+    remote = open_remote(settings, patience_seconds=patience_seconds, tell=tell)
     copy = _Copy(path, remote, manifest, control)
     trying = Progress("upload-target", Phase.BACKUP, f"Try {remote.address()}", 0)
     yield trying.started()
     # Whoever is not there now is not waited for: that is for a line that breaks on the way.
-    hurried = open_remote(settings, patience_seconds=min(PROBE_SECONDS, patience_seconds))
+    hurried = open_remote(settings, patience_seconds=min(PROBE_SECONDS, patience_seconds), tell=tell)
     await copy.asked(probe_target(hurried))
     yield trying.finished()
     own = await asyncio.to_thread(_own_files, path)

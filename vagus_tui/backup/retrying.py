@@ -1,0 +1,52 @@
+"""Says, while a request to a cloud is tried again, that it is, which try it was, and why: in our words alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from vagus_tui.events import NoteEvent
+
+Tell = Callable[[NoteEvent], None]
+
+GOES_ON = "It goes on by itself when it can; stopped, it is gone on with later, and what has arrived is not sent again."
+
+
+def _ignore(note: NoteEvent) -> None:
+    """For whoever asks once and sees the answer."""
+
+
+@dataclass(slots=True)
+class Retrying:
+    """What is being tried again, if anything.
+
+    Args:
+        cloud: whose bucket it is.
+        patience_seconds: how long requests that fail are tried again.
+        tell: hears of it.
+    """
+
+    cloud: str
+    patience_seconds: int
+    tell: Tell = _ignore
+    tries: int = 0
+    since: float = field(default_factory=time.monotonic)
+
+    def failed(self, why: str) -> None:
+        """A try has failed, and there will be another."""
+        now = time.monotonic()
+        if not self.tries:
+            self.since = now
+        self.tries += 1
+        left = max(0.0, self.patience_seconds - (now - self.since))
+        message = f"{self.cloud}: try {self.tries} failed, {why}. Trying again for {left:.0f} s at most. {GOES_ON}"
+        self.tell(NoteEvent(level="warning", message=message, detail={"try": self.tries, "why": why}))
+
+    def answered(self) -> None:
+        """A request was answered: what had failed is over."""
+        if self.tries:
+            tries = f"{self.tries} {'try' if self.tries == 1 else 'tries'} had failed"
+            seconds = time.monotonic() - self.since
+            self.tell(NoteEvent(message=f"{self.cloud} answers again, after {seconds:.0f} s; {tries}."))
+        self.tries = 0
