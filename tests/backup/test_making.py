@@ -15,12 +15,14 @@ from tests.backup.helpers import Made, make, settings_for
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
 from vagus_tui.backup import ArchiveFormat, BackupOptions, Compression, Kind, make_backup
+from vagus_tui.backup import make as making
 from vagus_tui.backup.csv_files import read_header
+from vagus_tui.backup.gauge import BackupGauge
 from vagus_tui.backup.manifest import Manifest, read_manifest
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.errors import RefusedError
-from vagus_tui.events import NoteEvent, StepEvent, StepState
+from vagus_tui.events import NoteEvent, ProgressEvent, StepEvent, StepState
 from vagus_tui.journal import store
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.settings import Settings
@@ -37,10 +39,22 @@ def kinds(*chosen: Kind) -> BackupOptions:
     return BackupOptions(kinds=frozenset(chosen))
 
 
-async def test_a_backup_of_every_kind(settings: Settings, clean_database: TestDatabase) -> None:
+async def test_a_backup_of_every_kind(
+    settings: Settings, clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = await counts(clean_database, WORKOUT)
+    gauge = BackupGauge()
+    monkeypatch.setattr(making, "BackupGauge", lambda: gauge)
+    monkeypatch.setattr(making, "TICK_SECONDS", 0.02)
     done = await make(settings)
     assert done.result.ok
+    # How far it is as a whole: it never falls, knows of every step, and is the whole when all is done and not before.
+    progress = [event for event in done.events if isinstance(event, ProgressEvent)]
+    shares = [event.share for event in progress]
+    assert len(shares) > 5 and shares == sorted(shares) and shares[0] < 0.2 and 0.5 < shares[-1] <= 1
+    assert any(event.seconds_left for event in progress)
+    assert {step.id for step in done.steps} - gauge.steps.keys() == {"snapshot", "space", "record"}
+    assert gauge.share == 1.0 and gauge.seconds_left == 0.0
     manifest = read_manifest(done.path)
     assert {table.name: table.rows for table in manifest.tables if table.workout} == before
     assert {kind.value for kind in manifest.kinds} == {"tables", "csv", "full"}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from vagus_tui.backup.folder import (
     local_now,
     remove_leftovers,
 )
+from vagus_tui.backup.gauge import BackupGauge
 from vagus_tui.backup.identity import journal_id
 from vagus_tui.backup.job import BackupJob, estimated_bytes
 from vagus_tui.backup.manifest import Manifest
@@ -39,10 +41,12 @@ from vagus_tui.database.tls import link_security
 from vagus_tui.database.tools import MissingTools, tools_for
 from vagus_tui.errors import CancelledByOperatorError, RefusedError, UndoneError, VagusError
 from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
+from vagus_tui.jobs import with_notes
 from vagus_tui.journal import store
 from vagus_tui.journal.state import DatabaseState, read_state
 from vagus_tui.settings import Settings
 
+TICK_SECONDS = 0.5
 _DUMPS = frozenset({Kind.TABLES, Kind.FULL})
 
 
@@ -59,6 +63,31 @@ async def make_backup(
         CancelledByOperatorError, UndoneError: it was stopped or failed, and what was written was removed.
         ConnectionLostError: the database went away; what was written was removed.
     """
+    gauge, told = BackupGauge(), asyncio.Queue[Event]()
+    ticking = asyncio.create_task(_tick(gauge, told.put_nowait), name="backup progress")
+    try:
+        making = with_notes(_make(database, settings, options, control, gauge), told)
+        async with contextlib.aclosing(making):
+            async for event in making:
+                yield event
+    finally:
+        ticking.cancel()
+        await asyncio.gather(ticking, return_exceptions=True)
+
+
+async def _tick(gauge: BackupGauge, tell: Callable[[Event], None]) -> None:
+    """Say how far the whole is, a few times a second and no more often."""
+    begun = time.perf_counter()
+    while True:
+        await asyncio.sleep(TICK_SECONDS)
+        gauge.tick()
+        if (event := gauge.event(time.perf_counter() - begun)) is not None:
+            tell(event)
+
+
+async def _make(
+    database: Database, settings: Settings, options: BackupOptions, control: Control, gauge: BackupGauge
+) -> AsyncGenerator[Event, None]:
     begun = time.perf_counter()
     async with database.connection("backup", statement_timeout="0") as connection:
         state = await read_state(connection)
@@ -94,13 +123,17 @@ async def make_backup(
     )
     try:
         async with exported_snapshot(database) as snapshot:
-            async for event in _write(job, snapshot):
-                if isinstance(event, StepEvent) and event.state is StepState.DONE:
-                    job.timings[event.id] = event.seconds or 0.0
+            async for event in _write(job, snapshot, gauge):
+                if isinstance(event, StepEvent):
+                    gauge.take(event)
+                    if event.state is StepState.DONE:
+                        job.timings[event.id] = event.seconds or 0.0
                 yield event
             manifest = await write_manifest(job, snapshot)
         problems: list[str] = []
         async for event in verify_contents(job.path, manifest, control, problems):
+            if isinstance(event, StepEvent):
+                gauge.take(event)
             yield event
         if problems:
             raise UndoneError(
@@ -154,7 +187,7 @@ def _refuse_without_tables(state: DatabaseState, options: BackupOptions) -> None
     )
 
 
-async def _write(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
+async def _write(job: BackupJob, snapshot: Snapshot, gauge: BackupGauge) -> AsyncIterator[Event]:
     """Write all parts from the snapshot."""
     kinds = job.options.kinds
     step = Progress("snapshot", Phase.BACKUP, "One snapshot for every part", 0)
@@ -182,6 +215,7 @@ async def _write(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
     yield step.finished()
     for note in _how_to_pack(job):
         yield note
+    gauge.plan(job)
     async for event in digests(job, snapshot):
         yield event
     if Kind.TABLES in kinds:

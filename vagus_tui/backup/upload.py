@@ -7,6 +7,7 @@ does not look like a backup. Whatever is there already with the right bytes is r
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import secrets
 import time
@@ -97,9 +98,10 @@ async def upload_backup(
         CancelledByOperatorError: a stop was asked for.
     """
     notes: asyncio.Queue[Event] = asyncio.Queue()
-    uploading = _upload(path, settings, control, patience_seconds, notes.put_nowait)
-    async for event in with_notes(uploading, notes):
-        yield event
+    uploading = with_notes(_upload(path, settings, control, patience_seconds, notes.put_nowait), notes)
+    async with contextlib.aclosing(uploading):
+        async for event in uploading:
+            yield event
 
 
 async def _upload(

@@ -134,9 +134,10 @@ class JobView(VerticalScroll):
         if self.job is None or not self.job.running or not self.is_on_screen:
             return
         overall = self.job.overall
-        if overall is not None and not self.job.control.paused:
-            self._paces.setdefault(overall.phase, Pace()).sample(overall.rows, time.monotonic())
-        elif overall is None and (step := self.job.current) is not None:
+        if overall is not None and overall.total:
+            if not self.job.control.paused:
+                self._paces.setdefault(overall.phase, Pace()).sample(overall.rows, time.monotonic())
+        elif (step := self.job.current) is not None:
             done, _, _ = self._totals(step.phase)
             self._paces.setdefault(step.phase, Pace()).sample(done, time.monotonic())
         self.redraw()
@@ -247,6 +248,10 @@ class JobView(VerticalScroll):
         overall = self.job.overall if self.job is not None else None
         if overall is not None and overall.phase is phase and overall.total:
             done, total, share = overall.rows, overall.total, overall.phase_share
+        elif overall is not None and not overall.total:
+            # What each step counts is something else; how long all of them take is said once, above.
+            share = overall.phase_share
+            return self._bar(share, _percent(share), width) if overall.phase is phase else []
         elif total <= 0:
             return []
         elif any(_STATUS[step.state] is Status.RUNNING and not step.total for step in self._steps(phase)):
@@ -259,12 +264,15 @@ class JobView(VerticalScroll):
         # Who knows how far the whole is says how long it takes, too.
         eta = "" if overall is not None else pace.eta(total - done)
         words = f"{_percent(share)}  {amount(done, unit)} of {amount(total, unit)}  {eta}".rstrip()
-        cells = max(8, min(40, width - len(words) - 8))
-        lines = [Content.assemble("    ", (bar(share, cells), "$accent"), "  ", words)]
+        lines = self._bar(share, words, width)
         if len(rates := pace.rates) > 2:
             what = f"{size(pace.rate)}/s" if unit == "bytes" else f"{number(round(pace.rate))} rows/s"
             lines.append(Content.assemble("    ", (sparkline(rates[-(width - 24) :]), "$accent"), f"  {what}"))
         return lines
+
+    def _bar(self, share: float, words: str, width: int) -> list[Content]:
+        cells = max(8, min(40, width - len(words) - 8))
+        return [Content.assemble("    ", (bar(share, cells), "$accent"), "  ", words)]
 
     def _step_lines(self, steps: Sequence[StepEvent], width: int) -> list[Content]:
         """The steps of a phase side by side, as many as fit; a failed one with its message on its own line."""
