@@ -10,6 +10,7 @@ import pytest
 from tests.checks.support import looking_at, outcome, settings_for
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
+from tests.migration.support import as_user
 from vagus_tui.checks.base import Group, offending_rows, run_check, run_checks
 from vagus_tui.checks.registry import check_by_id, checks_for, default_group
 from vagus_tui.control import Control
@@ -116,11 +117,24 @@ async def test_preferences_are_those_that_everybody_had(shape: str, make_databas
         others = "update notification_preferences set preferences = '{}' where user_id = $1"
         await admin.execute(others, first)
         assert ((await found()).status, (await found()).measured) == (Status.FAIL, 1)
-        await admin.execute("update notification_preferences set updated_at = now() where user_id = $1", first)
-        event = await found()
-        assert event.status is Status.PASS and "1 user changed theirs" in (event.message or "")
         await admin.execute("delete from notification_preferences where user_id = $1", first)
         assert "1 user lost theirs: " in ((await found()).message or "")
+        # The app's own changes are noted, though it sets no time: neither changed nor taken out is a loss.
+        row = "insert into notification_preferences values ($1, '{}', '2020-01-01', '2020-01-01')"
+        async with as_user(database, first) as app:
+            await app.execute(row, first)
+        event = await found()
+        assert event.status is Status.PASS and "1 user changed theirs" in (event.message or "")
+        async with as_user(database, first) as app:
+            await app.execute("delete from notification_preferences where user_id = $1", first)
+        assert (await found()).status is Status.PASS
+        # An older migration did not note it: what has no time is a question then, and no failure.
+        await admin.execute("drop trigger vagus_capture on notification_preferences")
+        await admin.execute(row, first)
+        event = await found()
+        assert event.status is Status.WARN and "did not note" in (event.message or "")
+        await admin.execute("update notification_preferences set updated_at = now() where user_id = $1", first)
+        assert (await found()).status is Status.PASS
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,7 +258,7 @@ def _how_to_pack(job: BackupJob) -> Iterator[NoteEvent]:
 
 async def _record(job: BackupJob, manifest: Manifest, final: Path) -> AsyncIterator[Event]:
     """Write the backup into the journal; a backup that cannot be recorded is still one."""
-    step = Progress("record", Phase.BACKUP, "Record it in the journal", 0)
+    step = Progress("record", Phase.VERIFY, "Record it in the journal", 0)
     yield step.started()
     try:
         async with job.database.connection("backup") as connection:

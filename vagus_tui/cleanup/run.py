@@ -68,7 +68,7 @@ def later_steps(remains: Remains, *, archives: bool) -> list[PlanStep]:
             undo="none needed",
             tables=(qualified("public", table),),
         )
-        for table in v2.TABLES
+        for table in (*v2.TABLES, v2.PREFERENCES)
     ]
     steps.append(
         PlanStep(

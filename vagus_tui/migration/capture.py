@@ -6,6 +6,7 @@ from the tables themselves, so the order of the notes does not matter and a note
 
 from __future__ import annotations
 
+from vagus_tui.migration.maintenance import FROM_THE_APP
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import literal, qualified, quote
 from vagus_tui.schema.v1 import V1Shape
@@ -121,3 +122,34 @@ def install_v2_triggers(schema: str) -> list[str]:
             _always(relation, CAPTURE_TRIGGER, f"{CAPTURE_TRIGGER}_truncate"),
         ]
     return statements
+
+
+def install_preferences_trigger(schema: str, *, patiently: bool = False) -> str:
+    """Note whose preferences the app changes after the cut-over; what others change there is nobody's choice.
+
+    Args:
+        patiently: the table is in use: give up when it does not come free soon. Then nothing is noted, which a check
+            of the preferences says.
+    """
+    relation = qualified(schema, v2.PREFERENCES)
+    name = literal(v2.PREFERENCES).strip()
+    always = _always(relation, CAPTURE_TRIGGER)
+    wait = "  perform set_config('lock_timeout', '2s', true);\n" if patiently else ""
+    give_up = "exception when lock_not_available then null;\n" if patiently else ""
+    return (
+        "create or replace function vagus_migration.capture_preferences() returns trigger\n"
+        "language plpgsql security definer set search_path = '' as $$\n"
+        "begin\n"
+        f"  if {FROM_THE_APP} then\n"
+        f"    insert into {V2_CHANGES} values ({name}, coalesce(new.user_id, old.user_id)::text);\n"
+        "  end if;\n"
+        "  return null;\n"
+        "end $$;\n"
+        "do $vagus$ begin\n"
+        f"{wait}"
+        f"  create or replace trigger {CAPTURE_TRIGGER} after insert or update or delete on {relation}\n"
+        "    for each row execute function vagus_migration.capture_preferences();\n"
+        f"  {always};\n"
+        f"{give_up}"
+        "end $vagus$"
+    )

@@ -100,6 +100,8 @@ def swap_statements(survey: Survey, ddl: V2Ddl) -> list[str]:
     statements.extend(final_statements(survey.dependents, survey.places(here)))
     statements.extend(here.touch_trigger(table) for table in here.tables if v2.MODEL[table].touch)
     statements.extend(capture.install_v2_triggers(schema))
+    if survey.preferences != "jsonb":
+        statements.append(capture.install_preferences_trigger(schema))
     statements.extend(maintenance.fence_trigger(here.relation(table)) for table in v2.TABLES)
     statements.extend(here.sequence_updates({base: qualified(schema, new_name(survey, base)) for base in v1.TABLES}))
     return statements
@@ -185,12 +187,14 @@ def settle_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
         for view, statement in matviews.refreshed(survey)
     )
     if survey.preferences != "rows":
+        in_use = survey.preferences == "jsonb"
         steps.append(
             PlanStep(
                 "settle-preferences",
                 Phase.SETTLE,
                 "quiet notification preferences for users who have none",
                 (*noted_preferences(survey), missing_preferences(survey)),
+                lock=f"SHARE ROW EXCLUSIVE on {PREFERENCES}, for an instant" if in_use else "none",
                 undo=undo,
             )
         )
@@ -209,11 +213,16 @@ def settle_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
 
 
 def noted_preferences(survey: Survey) -> list[str]:
-    """Where v1's table stays in place: what everybody had chosen, as a digest, before quiet rows are added."""
+    """Where v1's table stays in place: what everybody had chosen, as a digest, before quiet rows are added.
+
+    From now on it is noted, too, whose choices the app changes.
+    """
     if survey.preferences != "jsonb":
         return []
     relation = qualified(survey.shape.schema, PREFERENCES)
     return [
+        # First, so that nothing is chosen unnoticed between the two.
+        capture.install_preferences_trigger(survey.shape.schema, patiently=True),
         f"create table if not exists {KEPT_PREFERENCES} (user_id uuid primary key, digest text not null)",
         f"truncate {KEPT_PREFERENCES}",
         f"insert into {KEPT_PREFERENCES} select user_id, md5(preferences::text) from {relation}",

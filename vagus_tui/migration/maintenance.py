@@ -15,8 +15,10 @@ from vagus_tui.journal import store
 from vagus_tui.journal.schema import ensure_journal
 
 FENCE_TRIGGER = "vagus_fence"
+FROM_THE_APP = "session_user in ('authenticator', 'anon', 'authenticated', 'service_role')"
+"""Whether a statement came by the app's API: by who logged in, whatever role was taken on since."""
 
-FENCE_SQL = """
+FENCE_SQL = f"""
 create table if not exists vagus_migration.fence (
   one boolean primary key default true check (one),
   raised boolean not null default false,
@@ -27,7 +29,7 @@ insert into vagus_migration.fence default values on conflict do nothing;
 create or replace function vagus_migration.fence() returns trigger
 language plpgsql security definer set search_path = '' as $$
 begin
-  if session_user in ('authenticator', 'anon', 'authenticated', 'service_role')
+  if {FROM_THE_APP}
      and (tg_argv[0] = 'always' or (select raised from vagus_migration.fence)) then
     -- PostgREST turns SQLSTATE PTnnn into that HTTP status: 503 tells the app to come back.
     raise sqlstate 'PT503' using

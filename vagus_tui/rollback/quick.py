@@ -27,7 +27,7 @@ from vagus_tui.rollback.archive import archive_name
 from vagus_tui.rollback.carry_back import CarryBack
 from vagus_tui.rollback.kept import read_kept
 from vagus_tui.rollback.quick_plan import Preview, counts, migrated_run, quick_steps, settle_steps
-from vagus_tui.rollback.swap_back import v2_tables
+from vagus_tui.rollback.swap_back import LOCKED
 from vagus_tui.schema import v1
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
@@ -85,7 +85,7 @@ class _Rollback:
                 await with_retries(
                     attempt,
                     connection,
-                    [qualified(survey.shape.schema, table) for table in v2_tables(survey)],
+                    [qualified(survey.shape.schema, table) for table in LOCKED],
                     attempts=self.settings.lock_attempts,
                     control=self.control,
                     emit=emit,

@@ -198,6 +198,9 @@ class Replacement:
         archive = quote(self.archive)
         ddl = V2Ddl(SCHEMA, survey.shape, survey.taken, preferences=survey.preferences != "jsonb")
         statements = []
+        if (SCHEMA, PREFERENCES) in self.tables:
+            watched = qualified(SCHEMA, PREFERENCES)
+            statements.append(f"drop trigger if exists {capture.CAPTURE_TRIGGER} on {watched}")
         if survey.preferences != "jsonb" and (SCHEMA, PREFERENCES) in self.tables:
             statements.append(f"alter table {qualified(SCHEMA, PREFERENCES)} set schema {archive}")
         statements += [

@@ -12,6 +12,9 @@ from vagus_tui.schema.functions import moved, signatures
 from vagus_tui.schema.helpers import dropped
 from vagus_tui.schema.identifiers import qualified, quote
 
+LOCKED = (*v2.TABLES, PREFERENCES)
+"""What the rollback takes from the app for an instant: v2's tables, and the preferences, which are watched in v2."""
+
 
 def v2_tables(survey: Survey) -> tuple[str, ...]:
     """The tables that the migration brought."""
@@ -21,7 +24,7 @@ def v2_tables(survey: Survey) -> tuple[str, ...]:
 def lock_statement(survey: Survey) -> str:
     """Take every lock of the rollback: v2's tables, the kept v1 tables, and the tables that refer to them."""
     schema = survey.shape.schema
-    relations = [qualified(schema, table) for table in v2_tables(survey)]
+    relations = [qualified(schema, table) for table in LOCKED]
     relations += [qualified(schema, new_name(survey, base)) for base in v1.TABLES]
     relations += sorted(repoint.touched_tables(survey))
     return f"lock table {', '.join(relations)} in access exclusive mode"
@@ -36,6 +39,7 @@ def archive_statements(survey: Survey, archive: str) -> list[str]:
         relation = qualified(schema, table)
         statements.extend(capture.remove_triggers(relation))
         statements.append(maintenance.remove_fence(relation))
+    statements.append(f"drop trigger if exists {capture.CAPTURE_TRIGGER} on {qualified(schema, PREFERENCES)}")
     statements.extend(repoint.archive_statements(survey))
     statements.append(tuning.statistics_archived([qualified(schema, table) for table in v2_tables(survey)], archive))
     statements.extend(
