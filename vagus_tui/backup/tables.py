@@ -83,10 +83,15 @@ class BackupTable:
 
 
 def workout_names(state: DatabaseState) -> list[str]:
-    """The names in `public` that v1's and v2's tables have in this state."""
+    """The names in `public` that v1's and v2's tables have in this state; none where there are no such tables.
+
+    Where the state is not known, whatever has one of these names: a backup is wanted most where something is wrong.
+    """
     names = [table.name for table in state.shape.tables.values()] if state.shape else []
-    if state.state in (State.MIGRATED, State.CLEANED):
+    if state.state in (State.MIGRATED, State.CLEANED, State.V1_RENAMED):
         names += [*v1.TABLES, *v1.HIERARCHY]
+    elif state.state is State.UNKNOWN and not state.empty:
+        names += [*v1.TABLES, *(base + v1.SUFFIX for base in v1.TABLES), *v1.HIERARCHY]
     return sorted(set(names))
 
 

@@ -148,6 +148,7 @@ def parse_overrides(items: list[str]) -> dict[str, str]:
 
 async def _migrate(control: Control, *, yes: bool, overrides: list[str]) -> AsyncGenerator[Event, None]:
     from vagus_tui.journal import store
+    from vagus_tui.journal.schema import journal_exists
     from vagus_tui.migration.gates import gates, override_gates, refusal
     from vagus_tui.migration.runner import migrate
 
@@ -168,7 +169,9 @@ async def _migrate(control: Control, *, yes: bool, overrides: list[str]) -> Asyn
             async for shown in _preview("migrate", await plan_for("migrate", context), held):
                 yield shown
             return
-        await store.record_checks(context.connection, outcomes, operator=settings.operator)
+        # A database that is no workout database gets no journal.
+        if context.state.shape is not None or await journal_exists(context.connection):
+            await store.record_checks(context.connection, outcomes, operator=settings.operator)
         if held:
             yield ResultEvent(
                 ok=False,

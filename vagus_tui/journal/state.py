@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -47,6 +48,7 @@ class DatabaseState:
     `shape` is v1 wherever v1's tables are: under their own names before, as `*_v1` after the cut-over.
     `reasons` says why an unknown state is unknown. `interrupted` is set when a run is open and nobody runs it.
     `run` is the latest of any kind; `migration` is the one by which v2 comes or came, whatever was tried since.
+    `beside` names what stands where v2 would go, though nothing was moved from here.
     """
 
     state: State
@@ -57,6 +59,7 @@ class DatabaseState:
     interrupted: bool = False
     possible: tuple[str, ...] = ()
     migration: store.Run | None = None
+    beside: tuple[str, ...] = ()
 
     @property
     def moved_at(self) -> datetime | None:
@@ -77,6 +80,10 @@ class DatabaseState:
             State.UNKNOWN: "This is not a database that can be moved from here.",
         }
         text = sentences[self.state]
+        if self.state is State.MIGRATED and self.migration is None:
+            text = "v2 is in place; v1 is kept as *_v1. No record says how it came, so only a backup leads back."
+        if self.beside:
+            text = f"v1 is in place under *_v1 names; beside it is what was not made here: {', '.join(self.beside)}."
         if not self.interrupted:
             return text
         if self.run is not None and self.run.kind in _WORDS:
@@ -97,6 +104,33 @@ _POSSIBLE: dict[State, tuple[str, ...]] = {
     # Whatever was destroyed: the way back that needs nothing of what is left.
     State.UNKNOWN: (_FROM_BACKUP,),
 }
+
+
+def _possible(state: State, *, left: bool, recorded: bool, empty: bool) -> tuple[str, ...]:
+    possible = _POSSIBLE[state]
+    if state is State.UNKNOWN and not empty:
+        possible = ("backup", *possible)
+    if state is State.MIGRATED and not recorded:
+        possible = tuple(act for act in possible if act != "rollback")
+    return ("finish rollback", *possible) if left else possible
+
+
+def _beside(found: Mapping[str, object]) -> tuple[str, ...]:
+    """What carries v2's names while v1 carries its later ones: somebody may have begun by hand, and be using it."""
+    return tuple(name for name in (*v1.TABLES, *v1.HIERARCHY) if name in found)
+
+
+def _half_renamed(found: Mapping[str, object]) -> tuple[str, ...]:
+    """Why this is neither v1 nor renamed v1, where every table is there under one name or the other."""
+    own = [base for base in v1.TABLES if base in found]
+    later = [base for base in v1.TABLES if base not in found and base + v1.SUFFIX in found]
+    if not own or not later or len(own) + len(later) < len(v1.TABLES):
+        return ()
+    back = " ".join(f"alter table {base}{v1.SUFFIX} rename to {base};" for base in later)
+    return (
+        f"Renaming v1's tables was left half done: {', '.join(base + v1.SUFFIX for base in later)} beside "
+        f"{', '.join(own)}. Nothing is missing; this takes it back: {back}",
+    )
 
 
 async def read_state(connection: Connection) -> DatabaseState:
@@ -125,8 +159,9 @@ async def read_state(connection: Connection) -> DatabaseState:
             interrupted=bool(more.get("interrupted", left)),
             reasons=tuple(more.get("reasons", ())),  # type: ignore[arg-type]
             empty=bool(more.get("empty", False)),
-            possible=("finish rollback", *_POSSIBLE[state]) if left else _POSSIBLE[state],
+            possible=_possible(state, left=left, recorded=migration is not None, empty=bool(more.get("empty"))),
             migration=migration,
+            beside=_beside(found) if state is State.V1_RENAMED else (),
         )
 
     if v2_in_place:
@@ -141,7 +176,7 @@ async def read_state(connection: Connection) -> DatabaseState:
     if shape is None:
         assert isinstance(own, NotV1) and isinstance(renamed, NotV1)
         empty = own.empty and renamed.empty
-        reasons = renamed.reasons if own.empty and not renamed.empty else own.reasons
+        reasons = _half_renamed(found) or (renamed.reasons if own.empty and not renamed.empty else own.reasons)
         return conclude(State.UNKNOWN, reasons=reasons, empty=empty)
     if staged or (run is not None and run.kind == "migrate" and run.status in ("running", "ready", "interrupted")):
         held = bool(await connection.fetchval(_LOCK_HELD, LOCK_KEY))

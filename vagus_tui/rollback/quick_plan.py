@@ -67,7 +67,10 @@ async def migrated_run(connection: Connection, state: DatabaseState) -> tuple[st
     """
     if state.state is not State.MIGRATED:
         raise RefusedError(
-            f"There is nothing to roll back: {state.summary}", next_step="vagus-tui status says what can be done."
+            " ".join((f"There is nothing to roll back: {state.summary}", *state.reasons)),
+            next_step="vagus-tui rollback --from BACKUP is the way back that needs nothing of what is left."
+            if state.state is State.UNKNOWN and not state.empty
+            else "vagus-tui status says what can be done.",
         )
     if (found := await last_record(connection)) is not None:
         return found

@@ -1,0 +1,66 @@
+"""States that somebody's hands left behind: told as they are, and backed up all the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.backup.helpers import make, settings_for
+from tests.conftest import Connect
+from tests.databases import TestDatabase
+from vagus_tui.backup import BackupOptions, Kind
+from vagus_tui.errors import RefusedError
+from vagus_tui.journal.state import State, read_state
+from vagus_tui.rollback.quick_plan import migrated_run
+from vagus_tui.schema import v1
+
+BY_HAND = "; ".join(
+    (
+        "create table workout_plans (id uuid primary key, user_id uuid, name text, total_weeks int)",
+        *(f"create table {name} (id uuid primary key)" for name in (*v1.HIERARCHY, *v1.TABLES[1:])),
+    )
+)
+CSV = BackupOptions(kinds=frozenset({Kind.CSV}))
+
+
+async def test_what_hands_left_behind(clean_database: TestDatabase, connect: Connect, tmp_path: Path) -> None:
+    conn = await connect(clean_database.url)
+    settings = settings_for(clean_database, tmp_path)
+    plans = await conn.fetchval("select count(*) from workout_plans")
+
+    async def backed_up() -> dict[str, int]:
+        made = await make(settings, CSV)
+        assert made.result.figures is not None
+        return {key.removeprefix("public."): rows for key, rows in made.result.figures["tables"].items()}
+
+    await conn.execute("alter table workout_plans rename to workout_plans_v1")
+    state = await read_state(conn)
+    assert state.state is State.UNKNOWN and "backup" in state.possible
+    assert "half done: workout_plans_v1" in state.reasons[0]
+    assert (await backed_up())["workout_plans_v1"] == plans
+    statement = state.reasons[0].partition("takes it back: ")[2]
+    await conn.execute(statement)
+    assert (await read_state(conn)).state is State.V1
+
+    for table in v1.TABLES:
+        await conn.execute(f"alter table {table} rename to {table}_v1")
+    assert (await read_state(conn)).summary == "v1 is in place under *_v1 names; nothing has been moved."
+    await conn.execute("create table workout_plans as select * from workout_plans_v1 limit 2")
+    state = await read_state(conn)
+    assert state.state is State.V1_RENAMED and "not made here: workout_plans." in state.summary
+    assert (await backed_up())["workout_plans"] == 2
+
+    await conn.execute("drop table workout_plans")
+    await conn.execute(BY_HAND)
+    state = await read_state(conn)
+    assert state.state is State.MIGRATED and "only a backup leads back" in state.summary
+    assert "rollback" not in state.possible
+
+    await conn.execute("insert into exercises values (gen_random_uuid()); drop table exercise_logs_v1")
+    state = await read_state(conn)
+    assert state.state is State.UNKNOWN and "exercise_logs_v1 is missing" in " ".join(state.reasons)
+    found = await backed_up()
+    assert found["exercises"] == 1 and found["workout_plans_v1"] == plans
+    with pytest.raises(RefusedError, match="exercise_logs_v1 is missing"):
+        await migrated_run(conn, state)
