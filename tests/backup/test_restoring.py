@@ -12,10 +12,11 @@ from tests.backup.helpers import Made, collect, make, settings_for
 from tests.backup.test_verification import largest, reseal
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
-from vagus_tui.backup import ArchiveFormat, BackupOptions, Kind, list_backups, restore_test
+from vagus_tui.backup import ArchiveFormat, BackupOptions, Kind, list_backups, restore_test, verify_backup
+from vagus_tui.backup.manifest import read_proof
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
-from vagus_tui.errors import CancelledByOperatorError
+from vagus_tui.errors import CancelledByOperatorError, RefusedError
 from vagus_tui.events import Status, StepEvent
 from vagus_tui.journal import store
 from vagus_tui.migration.runner import migrate
@@ -160,6 +161,24 @@ async def test_a_broken_archive_is_red_and_the_rest_is_still_compared(made: Made
     assert not done.result.ok
     assert done.checks["restore-tables"].status is Status.FAIL
     assert done.checks["restore-csv-public.exercises"].status is Status.PASS
+
+
+async def test_a_machine_that_cannot_read_it_says_nothing_about_the_backup(
+    made: Made, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody may be told to throw a good backup away because this machine's programs know no zstd."""
+    manifest = json.loads((made.path / "manifest.json").read_text())
+    archives = [{**entry, "compression": "zstd"} for entry in manifest["archives"]]
+    reseal(made.path, archives=archives)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("vagus_tui.database.tools._SYSTEM_FOLDERS", ())
+    done = await restore(made.path, settings)
+    assert not done.result.ok and "says nothing about the backup" in done.result.message
+    assert done.checks["restore-tables"].status is Status.ERROR
+    with pytest.raises(RefusedError, match="cannot be read here"):
+        await collect(verify_backup(made.path, Control()))
+    proof = read_proof(made.path)
+    assert proof is None or not proof.damage
 
 
 async def test_stopping_it_leaves_no_server(made: Made, settings: Settings) -> None:

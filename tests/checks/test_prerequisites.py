@@ -185,6 +185,7 @@ async def test_rights(clean_database: TestDatabase) -> None:
         ("alter table workout_plans enable row level security; alter table workout_plans force row level security", ""),
         ("revoke references on auth.users from postgres cascade", "tied to auth.users"),
         ("drop schema auth cascade", "no table auth.users"),
+        ("drop function auth.uid() cascade", "no function auth.uid()"),
         (
             "do $$ begin execute format('alter database %I set default_transaction_read_only = on', "
             "current_database()); end $$",

@@ -42,12 +42,19 @@ _VIEW = re.compile(rb"\d+; \d+ \d+ (?:MATERIALIZED )?VIEW (\S+) (\S+) ")
 # A dump of tables leaves their publications out.
 _PUBLISHED = re.compile(rb"\d+; \d+ \d+ PUBLICATION( TABLE)? ")
 
+# What pg_restore passes on when the machine, or the PostgreSQL that comes along, is at its end: the backup is not.
+_NOT_HERE = ("No space left on device", "Disk quota exceeded", "out of memory", "unsupported XML feature")
+
+
+class NotHereError(RefusedError):
+    """This machine or the PostgreSQL on it cannot restore a backup, which says nothing about the backup."""
+
 
 def restoring_tools(manifest: Manifest) -> ClientTools:
     """A pg_restore that reads the archives and fits the embedded server, which needs no TLS; its own if it can.
 
     Raises:
-        DamagedBackupError: none here can read them.
+        NotHereError: none here can read them.
     """
     zstd = any(archive.compression is Compression.ZSTD for archive in manifest.archives)
     bundled = bundled_tools()
@@ -55,9 +62,7 @@ def restoring_tools(manifest: Manifest) -> ClientTools:
         return bundled
     tools = reading_tools(manifest, manifest.archives)
     if isinstance(tools, MissingTools):
-        raise DamagedBackupError(
-            f"The archives cannot be read here: {tools.reason}", next_step=f"Install {tools.package}."
-        )
+        raise NotHereError(f"The archives cannot be read here: {tools.reason}", next_step=f"Install {tools.package}.")
     return tools
 
 
@@ -145,6 +150,7 @@ class RestoredCopy:
 
         Raises:
             DamagedBackupError: it cannot be restored.
+            NotHereError: this machine or its PostgreSQL cannot do it, which says nothing about the backup.
             CancelledByOperatorError: a stop was asked for.
         """
         await self.create_database(database)
@@ -258,6 +264,12 @@ class RestoredCopy:
                 # Without --exit-on-error, 1 says that some statements failed; anything worse is a broken archive.
                 if status < 0 or (status != 0 and (strict or not errors)):
                     said = next((line for line in errors), f"exit status {status}")
+                    if status < 0 or any(words in said for words in _NOT_HERE):
+                        raise NotHereError(
+                            f"{archive.name} cannot be restored on this machine: "
+                            f"{said.partition('error: ')[2] or 'pg_restore was ended from outside'}.",
+                            state="The backup is as it was, and so is what is known of it.",
+                        )
                     raise DamagedBackupError(
                         f"{archive.name} cannot be restored: {said.partition('error: ')[2] or said}.",
                         next_step="Make a new backup; do not rely on this one.",

@@ -17,14 +17,13 @@ from pathlib import Path
 import asyncpg
 from pydantic import SecretStr
 
-from vagus_tui.backup.copy import RestoredCopy
+from vagus_tui.backup.copy import NotHereError, RestoredCopy
 from vagus_tui.backup.folder import STOPPED
 from vagus_tui.backup.forecast import Forecast, StageForecast, StepForecast
 from vagus_tui.backup.job import or_stopped
 from vagus_tui.backup.manifest import ArchiveEntry, Manifest, read_manifest
 from vagus_tui.backup.rehearsal_record import RealDatabase, keep_forecast
 from vagus_tui.backup.rehearsal_stages import (
-    MEANING,
     ON_A_COPY,
     STAGES,
     Stage,
@@ -148,7 +147,10 @@ class _Rehearsal:
                 raise CancelledByOperatorError(STOPPED, state=REMOVED) from None
             if not isinstance(error, VagusError | asyncpg.PostgresError | OSError):
                 raise
-            failed = error if isinstance(error, StageFailedError) else StageFailedError(stage, _said(error))
+            meaning = error.state if isinstance(error, NotHereError) else ""
+            failed = (
+                error if isinstance(error, StageFailedError) else StageFailedError(stage, _said(error), meaning=meaning)
+            )
             seconds = time.perf_counter() - started
             self._stages.append(
                 StageForecast(id=stage.id, title=stage.title, seconds=seconds, ok=False, message=failed.happened)
@@ -402,7 +404,7 @@ def _result(path: Path, forecast: Forecast, failure: StageFailedError | None, se
     return ResultEvent(
         ok=False,
         message=f"The rehearsal failed at “{failure.stage.title}”: {failure.happened}",
-        state=f"{REMOVED} {MEANING[failure.stage.id]}",
+        state=f"{REMOVED} {failure.state}",
         next_step=failure.next_step or None,
         exit_status=1,
         seconds=round(seconds, 3),

@@ -77,8 +77,8 @@ class StageFailedError(VagusError):
 
     exit_status = 1
 
-    def __init__(self, stage: Stage, happened: str) -> None:
-        super().__init__(happened, state=MEANING[stage.id])
+    def __init__(self, stage: Stage, happened: str, *, meaning: str = "") -> None:
+        super().__init__(happened, state=meaning or MEANING[stage.id])
         self.stage = stage
 
 

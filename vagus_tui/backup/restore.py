@@ -14,7 +14,7 @@ from pathlib import Path
 
 import asyncpg
 
-from vagus_tui.backup.copy import RestoredCopy
+from vagus_tui.backup.copy import NotHereError, RestoredCopy
 from vagus_tui.backup.csv_files import import_csv
 from vagus_tui.backup.digest import content, table_content
 from vagus_tui.backup.folder import STOPPED
@@ -33,6 +33,8 @@ from vagus_tui.settings import Settings
 
 _CSV_DATABASE = "restored_csv"
 _KEPT_DIFFERENCES = 50
+_NOT_HERE = (NotHereError, asyncpg.DiskFullError, asyncpg.OutOfMemoryError, asyncpg.FeatureNotSupportedError)
+"""What says that the local PostgreSQL cannot do it, rather than that the backup is not what it should be."""
 
 
 async def restore_test(path: Path, settings: Settings, control: Control) -> AsyncGenerator[Event, None]:
@@ -52,6 +54,7 @@ async def restore_test(path: Path, settings: Settings, control: Control) -> Asyn
     yield _step("restore-server", "Start a local PostgreSQL", StepState.STARTED, 0)
     copy = await RestoredCopy.start(path, manifest)
     failed: list[str] = []
+    not_here: list[str] = []
     compared = 0
     try:
         yield _step("restore-server", "Start a local PostgreSQL", StepState.DONE, time.perf_counter() - begun)
@@ -59,7 +62,8 @@ async def restore_test(path: Path, settings: Settings, control: Control) -> Asyn
             if isinstance(event, CheckEvent) and event.status is not Status.RUNNING:
                 compared += 1
                 if event.status.blocks:
-                    failed.append(f"{event.title}: {(event.message or 'failed').partition(chr(10))[0]}")
+                    said = f"{event.title}: {(event.message or 'failed').partition(chr(10))[0]}"
+                    (not_here if event.status is Status.ERROR else failed).append(said)
             yield event
     except CancelledByOperatorError:
         raise CancelledByOperatorError(STOPPED, state="The local copy was removed; the backup is as it was.") from None
@@ -72,7 +76,7 @@ async def restore_test(path: Path, settings: Settings, control: Control) -> Asyn
             f"{sentences(copy.complaints)}",
             detail={"said": copy.complaints[:_KEPT_DIFFERENCES]},
         )
-    ok = not failed and compared > 0
+    ok = not failed and not not_here and compared > 0
     if ok:
         async for event in _keep(path, settings):
             yield event
@@ -84,8 +88,14 @@ async def restore_test(path: Path, settings: Settings, control: Control) -> Asyn
         if ok
         else f"The restored copy is not what was backed up: {sentences(failed)}"
         if failed
+        else f"It could not be restored on this machine, which says nothing about the backup: {sentences(not_here)}"
+        if not_here
         else "The backup holds nothing that can be restored.",
-        next_step=None if ok else "Make a new backup; do not rely on this one.",
+        next_step=None
+        if ok
+        else "Restore it on another server; vagus-tui backup --verify reads it back here."
+        if not_here and not failed
+        else "Make a new backup; do not rely on this one.",
         exit_status=0 if ok else 1,
         seconds=round(time.perf_counter() - started, 3),
         figures={"path": str(path), "rows": manifest.rows, "compared": compared, "failed": failed[:_KEPT_DIFFERENCES]},
@@ -105,16 +115,16 @@ async def _restore_all(copy: RestoredCopy, control: Control) -> AsyncIterator[Ev
         try:
             async for event in copy.restore(archive, database, control):
                 yield event
-        except (DamagedBackupError, asyncpg.PostgresError) as error:
+        except (DamagedBackupError, NotHereError, asyncpg.PostgresError) as error:
             yield CheckEvent(
                 id=f"restore-{archive.content}",
                 group=GROUP,
                 title=archive.name,
-                status=Status.FAIL,
+                status=Status.ERROR if isinstance(error, _NOT_HERE) else Status.FAIL,
                 measured="not restored",
                 expected="restored",
                 overridable=False,
-                message=error.happened if isinstance(error, DamagedBackupError) else str(error.args[0]),
+                message=str(error.args[0]) if isinstance(error, asyncpg.PostgresError) else error.happened,
             )
             continue
         async for event in compare_archive(copy, archive, database, control):
@@ -264,7 +274,7 @@ def _csv_type(column: TableColumn) -> str:
 async def _compare_one_csv(connection: Connection, path: Path, entry: CsvEntry, table: TableEntry) -> CheckEvent:
     started = time.perf_counter()
     problems = []
-    rows = 0
+    rows, elsewhere = 0, False
     columns = [column.as_column() for column in table.columns if column.name in entry.columns]
     definition = ", ".join(f"{quote(column.name)} {_csv_type(column)}" for column in columns)
     try:
@@ -280,12 +290,13 @@ async def _compare_one_csv(connection: Connection, path: Path, entry: CsvEntry, 
     except VagusError as error:
         problems.append(error.happened)
     except (asyncpg.PostgresError, OSError) as error:
+        elsewhere = isinstance(error, _NOT_HERE)
         problems.append(f"It cannot be read: {error.args[0] if error.args else type(error).__name__}")
     return CheckEvent(
         id=f"restore-csv-{entry.table}",
         group=GROUP,
         title=entry.name,
-        status=Status.FAIL if problems else Status.PASS,
+        status=Status.ERROR if elsewhere else Status.FAIL if problems else Status.PASS,
         measured=f"{rows:,} rows",
         expected=f"{table.rows:,} rows",
         overridable=False,

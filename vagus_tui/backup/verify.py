@@ -31,7 +31,7 @@ from vagus_tui.backup.options import Compression
 from vagus_tui.backup.progress import Progress
 from vagus_tui.control import Control
 from vagus_tui.database.tools import ClientTools, MissingTools, find_tools
-from vagus_tui.errors import CancelledByOperatorError, VagusError
+from vagus_tui.errors import CancelledByOperatorError, RefusedError, VagusError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status
 
 GROUP = "backup"
@@ -75,6 +75,7 @@ async def verify_backup(path: Path, control: Control) -> AsyncGenerator[Event, N
 
     Raises:
         DamagedBackupError: there is no manifest to compare with.
+        RefusedError: no program here can read its archives.
         CancelledByOperatorError: a stop was asked for.
     """
     started = time.perf_counter()
@@ -203,10 +204,14 @@ async def _verify_archive(
     found: list[str] = []
     yield step.started()
     counter = RowCounter() if archive.content != "definitions" else None
+    tools = await asyncio.to_thread(reading_tools, manifest, (archive,))
+    if isinstance(tools, MissingTools):
+        raise RefusedError(
+            f"{archive.name} cannot be read here: {tools.reason}",
+            state="The backup is as it was, and so is what is known of it.",
+            next_step=f"Install {tools.package}.",
+        )
     try:
-        tools = await asyncio.to_thread(reading_tools, manifest, (archive,))
-        if isinstance(tools, MissingTools):
-            raise DamagedBackupError(f"{archive.name} cannot be read here: {tools.reason} Install {tools.package}.")
         async for size in read_archive(tools, path / archive.name, counter, control):
             if event := step.add(size):
                 yield event

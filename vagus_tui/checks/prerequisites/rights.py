@@ -20,6 +20,7 @@ select
   coalesce((select pg_has_role(oid, @MEMBER@) from pg_roles where rolname = 'authenticated'), false)
     as may_set_role,
   to_regclass('auth.users') is not null as users_there,
+  to_regprocedure('auth.uid()') is not null as knows_callers,
   coalesce(has_table_privilege(to_regclass('auth.users'), 'SELECT'), false)
     and coalesce(not row_security_active(to_regclass('auth.users')), false) as may_read_users,
   coalesce(has_table_privilege(to_regclass('auth.users'), 'REFERENCES'), false) as may_reference_users,
@@ -75,6 +76,8 @@ async def _rights(context: Context) -> Outcome:
             missing.append("auth.users cannot be read past its row level security.")
         if not row["may_reference_users"]:
             missing.append(f"v2 cannot be tied to auth.users: grant references on auth.users to {me};")
+        if not row["knows_callers"]:
+            missing.append("There is no function auth.uid(), by which v2's policies know who asks.")
     if missing:
         return Outcome(Status.FAIL, f"{len(missing)} missing", " ".join(missing), rows=len(missing))
     limits = [
