@@ -13,7 +13,7 @@ from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import literal, qualified
 from vagus_tui.schema.mapping import WorkoutMapping
 
-BLOCKS = 100
+BLOCKS = 50
 """Blocks of v1 per strip: what is joined then fits the second level of a processor's cache."""
 
 NEIGHBOURS = 3

@@ -88,11 +88,15 @@ def prepared_tables(purpose: str = "build") -> Prepared:
     return Prepared(*(qualified(STAGING, f"vagus_{purpose}_{name}") for name in ("keyed", "plan_days", "plans")))
 
 
-def prepare_statements(mapping: WorkoutMapping, prepared: Prepared) -> tuple[str, ...]:
-    """Make those tables; what an interrupted run left of them goes first."""
+def prepare_statements(mapping: WorkoutMapping, prepared: Prepared, *, lasting: bool = True) -> tuple[str, ...]:
+    """Make those tables; what an interrupted run left of them goes first.
+
+    Args:
+        lasting: a resumed run goes on with them. A proof begins anew, and can do without a log of them.
+    """
     return (
         *(f"drop table if exists {relation}" for relation in prepared.relations),
-        *mapping.prepare(prepared),
+        *mapping.prepare(prepared, lasting=lasting),
         "set local default_statistics_target = 10",
         *(f"analyze {relation}" for relation in prepared.relations),
     )

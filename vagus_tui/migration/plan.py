@@ -122,7 +122,7 @@ def proof_steps(found: Survey, mapping: WorkoutMapping) -> list[PlanStep]:
         PROOF_KEYS,
         Phase.PROVE,
         "days and weeks of every plan, worked out anew",
-        prepare_statements(mapping, prepared),
+        prepare_statements(mapping, prepared, lasting=False),
         rows=found.rows[v2.EXERCISES],
         undo=undo,
         unit="day keys",

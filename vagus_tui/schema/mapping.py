@@ -118,14 +118,21 @@ class WorkoutMapping:
         tail = f"\nwhere {' and '.join(conditions)}" if conditions else ""
         return f"{prefix}select\n  {listed}\nfrom {source}{tail}"
 
-    def prepare(self, into: Prepared) -> list[str]:
-        """Fill the tables of which a mapping with `prepared` reads."""
+    def prepare(self, into: Prepared, *, lasting: bool) -> list[str]:
+        """Fill the tables of which a mapping with `prepared` reads; with `lasting`, such that they outlive a crash."""
+        kept = f"keyed as not materialized (select * from {into.keyed})"
         steps = (
             (into.keyed, "keyed", self._keyed(None)),
-            (into.plan_days, "plan_days", f"keyed as (select * from {into.keyed}), {self._plan_days(None)}"),
+            (into.plan_days, "plan_days", f"{kept}, {self._plan_days(None)}"),
             (into.plans, "plans", self._plan_weeks(None)),
         )
-        return [f"create table {relation} as\nwith {ctes}\nselect * from {cte}" for relation, cte, ctes in steps]
+        kind = "table" if lasting else "unlogged table"
+        statements = []
+        for relation, cte, ctes in steps:
+            # Straight into the table: kept aside first, every row would be written twice.
+            straight = ctes.replace(f"{cte} as materialized", f"{cte} as", 1)
+            statements.append(f"create {kind} {relation} as\nwith {straight}\nselect * from {cte}")
+        return statements
 
     def count_days(self) -> str:
         """How many days v2 will have, without making them."""
@@ -203,12 +210,17 @@ class WorkoutMapping:
     @staticmethod
     def week_id(plan: str, week: str) -> str:
         """The id of a generated week, from plan id and week number."""
-        return f"md5({plan}::text || ':' || {week}::text)::uuid"
+        return f"md5({WorkoutMapping.week_text(plan, week)})::uuid"
+
+    @staticmethod
+    def week_text(plan: str, week: str) -> str:
+        """What the ids of a week and of its days are made of."""
+        return f"{plan}::text || ':' || {week}::text"
 
     @staticmethod
     def day_id(plan: str, week: str, key: str) -> str:
         """The id of a generated day, from plan id, week number and day key (the case-folded name)."""
-        return f"md5({plan}::text || ':' || {week}::text || ':' || {key})::uuid"
+        return f"md5({WorkoutMapping.week_text(plan, week)} || ':' || {key})::uuid"
 
     def copy_id(self, exercise: str, week: str) -> str:
         """The id of an exercise repeated in a later week; bigint ids count downwards from zero, where v1 has none."""
@@ -379,7 +391,8 @@ class WorkoutMapping:
 
     def _day_expressions(self) -> dict[str, str]:
         return {
-            "id": self.day_id("d.plan_id", "weeks.n", "d.day_key"),
+            # As `day_id` makes it, of what the week's id was made of.
+            "id": "md5(weeks.week || ':' || d.day_key)::uuid",
             "week_id": "weeks.week_id",
             "day_label": "d.label",
             "day_number": "d.day_number",
@@ -456,10 +469,11 @@ class WorkoutMapping:
             return f"with {self._plan_weeks(scope)}\n", "plans, generate_series(1, plans.total_weeks) n", ""
         if table == v2.DAYS:
             ctes = ", ".join((self._keyed(scope), self._plan_days(scope), self._plan_weeks(scope)))
-            # The week's id is worked out once per week, not once per day of it.
+            # What is a matter of the week is worked out once per week, not once per day of it.
             weeks = (
-                f"weeks as materialized (select plans.id as plan_id, n, {self.week_id('plans.id', 'n')} as week_id "
-                "from plans, generate_series(1, plans.total_weeks) n)"
+                "weeks as materialized (select w.*, md5(w.week)::uuid as week_id from (\n"
+                f"  select plans.id as plan_id, n, {self.week_text('plans.id', 'n')} as week "
+                "from plans, generate_series(1, plans.total_weeks) n) w)"
             )
             return f"with {ctes}, {weeks}\n", "plan_days d join weeks on weeks.plan_id = d.plan_id", ""
         if table == v2.EXERCISES:
