@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from tests.conftest import Connect
 from tests.databases import TestDatabase
 from vagus_tui.backup import BackupOptions, Kind
 from vagus_tui.errors import RefusedError
+from vagus_tui.journal.schema import ensure_journal, journal_exists
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.rollback.quick_plan import migrated_run
 from vagus_tui.schema import v1
@@ -64,3 +67,32 @@ async def test_what_hands_left_behind(clean_database: TestDatabase, connect: Con
     assert found["exercises"] == 1 and found["workout_plans_v1"] == plans
     with pytest.raises(RefusedError, match="exercise_logs_v1 is missing"):
         await migrated_run(conn, state)
+
+
+async def test_two_at_once_make_one_journal(clean_database: TestDatabase, connect: Connect) -> None:
+    """A session that has everything it needs in memory hears of the other's schema only when it asks."""
+    one, other = await connect(clean_database.url), await connect(clean_database.url)
+    warmed = other.transaction()
+    await warmed.start()
+    await ensure_journal(other)
+    await warmed.rollback()
+    begun = one.transaction()
+    await begun.start()
+    await ensure_journal(one)
+    waiting = asyncio.create_task(ensure_journal(other))
+    watching = await connect(clean_database.url)
+    pid = other.get_server_pid()
+    async with asyncio.timeout(10):
+        async for _ in ticks():
+            if await watching.fetchval("select wait_event from pg_stat_activity where pid = $1", pid) == "advisory":
+                break
+    await begun.commit()
+    await waiting
+    assert await journal_exists(other)
+
+
+async def ticks() -> AsyncIterator[None]:
+    """Every hundredth of a second."""
+    while True:
+        await asyncio.sleep(0.01)
+        yield

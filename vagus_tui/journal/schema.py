@@ -158,6 +158,10 @@ async def ensure_journal(connection: Connection) -> None:
     async with connection.transaction():
         # CREATE … IF NOT EXISTS is not safe against a second session doing the same: let one go first.
         await connection.execute("select pg_advisory_xact_lock(hashtext('vagus_migration.ensure'))")
+        # Looking again is more than saving work: a lock of this kind brings no news of the catalog, and this session
+        # would go on believing that the schema, which the other has just made, is not there.
+        if await connection.fetchval(_COMPLETE):
+            return
         await connection.execute(DDL)
         await connection.execute(PROGRESS_DDL)
 

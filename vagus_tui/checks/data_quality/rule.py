@@ -164,7 +164,7 @@ class Rule:
         """The condition of the rows that fail ("fails"), that warn ("warns"), or of both ("all")."""
         fails, warns = self.conditions(names)
         if part == "all":
-            return " or ".join(f"({condition})" for condition in (fails, warns) if condition != "false")
+            return " or ".join(f"({condition})" for condition in (fails, warns) if condition != "false") or "false"
         if part == "warns" and self.fails:
             return f"({warns}) and ({fails}) is not true"
         return {"fails": fails, "warns": warns}[part]
