@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from tests.checks import test_data_quality, test_performance, test_prerequisites
+from tests.checks import test_data_quality, test_performance, test_prerequisites, test_rollout
 from tests.checks.faults import FAULTS
 from vagus_tui.checks.base import Check, Group
 from vagus_tui.checks.registry import checks_for
@@ -49,6 +49,8 @@ RED: Mapping[str, Callable[..., object]] = {
     "missing-indexes": test_performance.test_a_missing_index_is_named_with_its_statement,
     "statements-per-page": test_performance.test_one_query_per_row_is_found,
     "database-cpu": test_performance.test_processor_and_memory_are_told_or_said_to_be_hidden,
+    "maintenance-off": test_rollout.test_maintenance_is_on_or_off,
+    "progressions": test_rollout.test_what_progressions_have_left,
     "database-memory": test_performance.test_processor_and_memory_are_told_or_said_to_be_hidden,
 }
 

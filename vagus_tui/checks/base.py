@@ -32,6 +32,7 @@ class Group(StrEnum):
     VERIFICATION = "verification"
     ACCESS = "access"
     PERFORMANCE = "performance"
+    ROLLOUT = "rollout"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from vagus_tui.checks import access, data_quality, performance, prerequisites, verification
+from vagus_tui.checks import access, data_quality, performance, prerequisites, rollout, verification
 from vagus_tui.checks.base import Check, Group
 from vagus_tui.journal.state import DatabaseState, State
 
@@ -17,6 +17,7 @@ def _groups() -> dict[Group, tuple[Check, ...]]:
         Group.VERIFICATION: verification.CHECKS,
         Group.ACCESS: access.CHECKS,
         Group.PERFORMANCE: performance.CHECKS,
+        Group.ROLLOUT: rollout.CHECKS,
     }
 
 

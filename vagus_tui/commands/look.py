@@ -49,7 +49,7 @@ class CheckCommand(Command):
     """Measures the database against what is expected of it. Changes nothing; exits 1 if any check fails."""
 
     group: CliPositionalArg[
-        Literal["prerequisites", "data-quality", "verification", "access", "performance"] | None
+        Literal["prerequisites", "data-quality", "verification", "access", "performance", "rollout"] | None
     ] = Field(
         default=None,
         description="one group; without it, what fits the database's state",

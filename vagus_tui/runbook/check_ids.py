@@ -91,4 +91,6 @@ ACCESS: frozenset[str] = frozenset(
     }
 )
 
-CHECK_IDS: frozenset[str] = PREREQUISITES | DATA_QUALITY | VERIFICATION | PERFORMANCE | ACCESS
+ROLLOUT: frozenset[str] = frozenset({"maintenance-off", "progressions"})
+
+CHECK_IDS: frozenset[str] = PREREQUISITES | DATA_QUALITY | VERIFICATION | PERFORMANCE | ACCESS | ROLLOUT

@@ -142,6 +142,15 @@ CRITERIA: tuple[Criterion, ...] = (
         checks=_SPEED,
     ),
     criterion(
+        "internal-open",
+        _INTERNAL,
+        Part.ENTRY,
+        "Maintenance is off",
+        "The flag that the app reads, and the fence that refuses its writes: whoever tests would find it closed.",
+        Owner.DEVOPS,
+        checks=("maintenance-off",),
+    ),
+    criterion(
         "internal-shapes",
         _INTERNAL,
         Part.ENTRY,

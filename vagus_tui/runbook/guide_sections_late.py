@@ -16,7 +16,7 @@ LATE: tuple[tuple[str, str, Screen, tuple[tuple[str, str], ...]], ...] = (
             ("Verify the data", "phase:settle timeline.verify job:verify"),
             ("Update the app", "timeline.release-app app.pull app.build"),
             ("Roll out gradually", "phase.internal phase.beta phase.full"),
-            ("Maintenance mode off", "phase:settle timeline.reopen"),
+            ("Maintenance mode off", "phase:settle timeline.reopen criterion.internal-open"),
         ),
     ),
     (

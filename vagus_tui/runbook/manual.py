@@ -16,6 +16,7 @@ _BESIDE = {
     f"{_COACH}.create-plan": ("access-coaches",),
     f"{_COACH}.add-structure": ("access-coaches",),
     f"{_COACH}.groups": ("access-coaches",),
+    f"{_COACH}.progression": ("access-coaches", "progressions"),
     f"{_COACH}.duplicate-week": ("access-coaches", "weeks-complete"),
     f"{_COACH}.export-pdf": ("plan-loading",),
     f"{_COACH}.delete-plan": ("access-coaches", "cascade-deletes"),

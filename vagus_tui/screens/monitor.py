@@ -41,6 +41,7 @@ TITLES: dict[Group, str] = {
     Group.VERIFICATION: "Verification",
     Group.ACCESS: "Access",
     Group.PERFORMANCE: "Performance",
+    Group.ROLLOUT: "Rollout",
 }
 
 CHANGES_SHOWN = 4

@@ -41,7 +41,7 @@ from vagus_tui.widgets.text import safe, safe_str
 from vagus_tui.widgets.views import ViewStrip
 
 COMMANDS = (Column("What"), Column("Run", 20), Column("By", 16, wide_only=72))
-MEASURING = (CheckGroup.VERIFICATION, CheckGroup.ACCESS, CheckGroup.PERFORMANCE)
+MEASURING = (CheckGroup.VERIFICATION, CheckGroup.ACCESS, CheckGroup.PERFORMANCE, CheckGroup.ROLLOUT)
 CRITERIA = "criteria"
 """The name under which the checks of criteria run."""
 BEARING = frozenset(

@@ -98,7 +98,10 @@ def _check(check: str, screen: Screen) -> Spot:
         issue = next((issue.id for issue in ISSUES if check in issue.checks), None)
         if issue is not None:
             return Spot(screen, issue)
-    before = check_by_id(check).group in BEFORE
+    group = check_by_id(check).group
+    if group is Group.ROLLOUT:
+        return item_spot(next(item for item in ITEMS if check in (*item.checks, *item.beside)))
+    before = group in BEFORE
     return Spot(Screen.PREREQUISITES if before else Screen.VERIFICATION, check)
 
 

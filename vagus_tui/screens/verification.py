@@ -13,6 +13,7 @@ from textual.widgets import Static
 from vagus_tui.checks import access as people_access
 from vagus_tui.checks import performance
 from vagus_tui.checks.base import Check, Group
+from vagus_tui.checks.registry import check_by_id
 from vagus_tui.checks.selftest import last_self_test
 from vagus_tui.checks.verification import access, cascade, catalog, preferences, rows, structure
 from vagus_tui.events import CheckEvent, Event, Status
@@ -43,6 +44,10 @@ SECTIONS: tuple[tuple[str, tuple[Check, ...]], ...] = (
 )
 
 
+BY_HAND = "by hand"
+"""The name under which the checks of one item run."""
+
+
 class VerificationScreen(AcceptanceView, CheckScreen):
     """Three views: automatic, by hand, acceptance test."""
 
@@ -55,6 +60,7 @@ class VerificationScreen(AcceptanceView, CheckScreen):
         Binding(
             "t", "self_test", "test the checks", tooltip="plant a fault for each check, rolled back; it must be seen"
         ),
+        Binding("r", "measure", "measure", tooltip="run the checks behind the selected item: the database's part"),
         Binding("P", "app.plans", "plans", tooltip="any plan, v1 beside v2"),
     ]
 
@@ -149,6 +155,8 @@ class VerificationScreen(AcceptanceView, CheckScreen):
             if action == "run":
                 return self.v2_in_place or None
             return CheckScreen.check_action(self, action, parameters)
+        if action == "measure":
+            return self.view == "manual" and self.v2_in_place and (bool(self._behind()) or None)
         if action in ("matrix", "self_test"):
             return (self.view == "automatic" and self.v2_in_place) or False
         return AcceptanceView.check_action(self, action, parameters)
@@ -157,6 +165,19 @@ class VerificationScreen(AcceptanceView, CheckScreen):
         """Where there is more to see."""
         more = "m shows it user by user, table by table." if event.group == Group.ACCESS else ""
         return " ".join(part for part in (super().hint(event), more) if part)
+
+    def _behind(self) -> tuple[Check, ...]:
+        """The checks that have a say in the selected item, or measure the database's part of it."""
+        item = self.query_one("#manual-list", Checklist).selected
+        names = dict.fromkeys((*item.checks, *item.measured, *item.beside) if item is not None else ())
+        return tuple(check_by_id(name) for name in names)
+
+    def action_measure(self) -> None:
+        """Measure what the database knows of the selected item."""
+        if self.session.checking(BY_HAND):
+            self.notify("They are being measured.", timeout=2, markup=False)
+        elif checks := self._behind():
+            self.session.start_checks(BY_HAND, checks, self.session.wake)
 
     def action_matrix(self) -> None:
         """Who reaches what, user by user."""

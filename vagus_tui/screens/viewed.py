@@ -110,6 +110,7 @@ class ViewedScreen(StepScreen):
     @on(Checklist.At)
     def _item_at(self, message: Checklist.At) -> None:
         self.show_item(message.item)
+        self.refresh_bindings()
 
     def show_item(self, item: Item) -> None:
         """Explain the item under the cursor beside its list."""

@@ -1,0 +1,76 @@
+"""What the rollout measures: whether the app is open, and what coaches' progressions have left."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.checks.support import looking_at, outcome
+from tests.databases import TestDatabase
+from tests.migration.support import migrated
+from vagus_tui.events import CheckEvent, Status
+from vagus_tui.migration import maintenance
+
+PROGRESSION = """
+insert into exercises
+  (id, day_id, name, muscle_group, sets, target_reps_min, target_reps_max, target_weight, order_index)
+select gen_random_uuid(), f.id, x.name, x.muscle_group, x.sets, 8, 10, 50.5, x.order_index
+from exercises x join workout_days d on d.id = x.day_id
+join workout_weeks w on w.id = d.week_id and w.week_number = 1
+join workout_weeks v on v.plan_id = w.plan_id and v.week_number = 2
+join workout_days f on f.week_id = v.id and f.day_label = d.day_label
+where x.target_reps_min is not null order by x.id limit 1 returning id
+"""
+
+
+@pytest.fixture
+async def v2_database(clean_database: TestDatabase) -> TestDatabase:
+    """A migrated database."""
+    await migrated(clean_database)
+    return clean_database
+
+
+async def _measured(database: TestDatabase, check: str) -> CheckEvent:
+    async with looking_at(database) as context:
+        return await outcome(check, context)
+
+
+async def test_maintenance_is_on_or_off(v2_database: TestDatabase) -> None:
+    async def found() -> tuple[Status, object]:
+        event = await _measured(v2_database, "maintenance-off")
+        return event.status, event.measured
+
+    assert await found() == (Status.PASS, "off")
+    async with v2_database.as_admin() as admin:
+        await maintenance.switch_flag(admin, enabled=True, message="Back soon")
+        assert await found() == (Status.FAIL, "flag on")
+        await admin.execute("update vagus_migration.fence set raised = true, operator = 'Ada'")
+        assert await found() == (Status.FAIL, "flag and fence")
+        await maintenance.switch_flag(admin, enabled=False)
+        event = await _measured(v2_database, "maintenance-off")
+        assert event.measured == "fence up" and "by Ada" in (event.message or "")
+
+
+async def test_what_progressions_have_left(v2_database: TestDatabase) -> None:
+    event = await _measured(v2_database, "progressions")
+    assert (event.status, event.measured) == (Status.SKIP, "none yet")
+    async with v2_database.as_admin() as admin:
+        written = await admin.fetchval(PROGRESSION)
+        event = await _measured(v2_database, "progressions")
+        assert (event.status, event.measured) == (Status.PASS, "1 plan")
+        await admin.execute(
+            "update exercises set target_reps_min = null, target_reps_max = null, target_weight = null where id = $1",
+            written,
+        )
+        event = await _measured(v2_database, "progressions")
+        assert event.status is Status.FAIL and "without the repetitions and weights" in (event.message or "")
+        await admin.execute("update exercises set target_reps_min = 8, target_reps_max = 10 where id = $1", written)
+        await admin.execute(
+            "update workout_plans set total_weeks = 1 where id = (select w.plan_id from exercises e "
+            "join workout_days d on d.id = e.day_id join workout_weeks w on w.id = d.week_id where e.id = $1)",
+            written,
+        )
+        event = await _measured(v2_database, "progressions")
+        assert event.status is Status.FAIL and "beyond their plan's length" in (event.message or "")
+        # Where nothing is noted, nothing is said.
+        await admin.execute("drop table vagus_migration.v2_changes")
+    assert (await _measured(v2_database, "progressions")).status is Status.SKIP
