@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from tests.backup.helpers import Made, collect, make
+from tests.databases import TestDatabase
 from vagus_tui.backup import ArchiveFormat, BackupOptions, Kind, list_backups, restore_test, verify_backup
 from vagus_tui.backup.manifest import DamagedBackupError, read_manifest
 from vagus_tui.control import Control
 from vagus_tui.errors import CancelledByOperatorError
 from vagus_tui.events import StepEvent, StepState
+from vagus_tui.journal import store
 from vagus_tui.settings import Settings
 
 
@@ -83,24 +85,38 @@ async def test_a_cut_off_file_is_found_and_named(made: Made) -> None:
     assert f"workout-tables/{path.name} has" in done.problems and "instead of" in done.problems
 
 
-async def test_what_was_found_stands_until_the_same_test_finds_it_whole(made: Made, settings: Settings) -> None:
+async def test_what_was_found_stands_until_the_same_test_finds_it_whole(
+    made: Made, settings: Settings, clean_database: TestDatabase
+) -> None:
     assert (await collect(restore_test(made.path, settings, Control()))).result.ok
     assert list_backups(settings)[0].usable
+
+    async def recorded() -> store.BackupRecord:
+        async with clean_database.connect() as connection:
+            return (await store.backups(connection))[0]
+
+    assert (await recorded()).restored
     path = largest(made.path / "workout-tables")
     flip(path, 0.5)
     # Neither its name nor its size tells.
     assert list_backups(settings)[0].usable
     for test, name in (
         (restore_test(made.path, settings, Control()), "restore test"),
-        (verify_backup(made.path, Control()), "verification"),
+        (verify_backup(made.path, Control(), settings), "verification"),
     ):
         assert not (await collect(test)).result.ok
         (info,) = list_backups(settings)
         assert not info.usable and f"A {name} found" in info.problems[0] and path.name in info.problems[0]
+        # That it was restored stays on record, and counts no longer.
+        record = await recorded()
+        assert record.restored_at is not None and not record.restored and not record.verified
+        assert path.name in record.damage
     flip(path, 0.5)
     assert (await collect(restore_test(made.path, settings, Control()))).result.ok
     assert not list_backups(settings)[0].usable
-    assert (await verify(made.path)).result.ok and list_backups(settings)[0].usable
+    assert (await recorded()).damage
+    assert (await collect(verify_backup(made.path, Control(), settings))).result.ok
+    assert list_backups(settings)[0].usable and (await recorded()).restored
 
 
 async def test_a_missing_and_an_extra_file_are_found_and_named(made: Made) -> None:

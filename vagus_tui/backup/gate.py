@@ -103,7 +103,7 @@ async def _judged(context: Context, info: BackupInfo) -> Outcome:
 async def _elsewhere(context: Context, fingerprint: Fingerprint) -> Outcome | None:
     """A fresh verified backup that the journal knows of and that does not lie here."""
     for record in await store.backups(context.connection):
-        if record.verified_at is None:
+        if not record.verified:
             continue
         age = datetime.now(UTC) - record.at
         if age > OLDEST:

@@ -16,13 +16,14 @@ import asyncpg
 
 from vagus_tui.backup.copy import NotHereError, RestoredCopy
 from vagus_tui.backup.csv_files import import_csv
+from vagus_tui.backup.damage import tell_journal
 from vagus_tui.backup.digest import content, table_content
 from vagus_tui.backup.folder import STOPPED
 from vagus_tui.backup.inventory import Difference, Inventory, differences, read_inventory
 from vagus_tui.backup.manifest import ArchiveEntry, CsvEntry, DamagedBackupError, Manifest, TableEntry, read_manifest
 from vagus_tui.backup.snapshot import SESSION
 from vagus_tui.backup.tables import TableColumn
-from vagus_tui.backup.verify import GROUP, RESTORE_TEST, keep_damage, keep_proof, sentences
+from vagus_tui.backup.verify import GROUP, RESTORE_TEST, clears_damage, keep_damage, keep_proof, sentences
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.identifiers import qualified, quote
@@ -82,6 +83,8 @@ async def restore_test(path: Path, settings: Settings, control: Control) -> Asyn
             yield event
     elif failed:
         await asyncio.to_thread(keep_damage, path, sentences(failed), by=RESTORE_TEST)
+        if told := await tell_journal(settings, path, sentences(failed), by=RESTORE_TEST):
+            yield NoteEvent(level="warning", message=told)
     yield ResultEvent(
         ok=ok,
         message=f"Restored and compared: {compared} tables and files as in the manifest."
@@ -318,6 +321,8 @@ async def mark_restored(connection: Connection, path: Path) -> bool:
 
 async def _keep(path: Path, settings: Settings) -> AsyncIterator[Event]:
     """Keep the result beside the manifest and in the journal."""
+    if await asyncio.to_thread(clears_damage, path, RESTORE_TEST):
+        await tell_journal(settings, path, "", by=RESTORE_TEST)
     try:
         await asyncio.to_thread(keep_proof, path, restored=True)
     except OSError as error:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vagus_tui.backup.archive import RowCounter, read_archive
 from vagus_tui.backup.csv_files import CsvCheck
+from vagus_tui.backup.damage import tell_journal
 from vagus_tui.backup.folder import PARTIAL, STOPPED, content_files, sums_text
 from vagus_tui.backup.hashing import FileHash
 from vagus_tui.backup.manifest import (
@@ -33,6 +34,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.tools import ClientTools, MissingTools, find_tools
 from vagus_tui.errors import CancelledByOperatorError, RefusedError, VagusError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status
+from vagus_tui.settings import Settings
 
 GROUP = "backup"
 NOT_PLAIN = "is not a plain file."
@@ -67,11 +69,12 @@ def check(id: str, title: str, problems: list[str], measured: str, expected: str
     )
 
 
-async def verify_backup(path: Path, control: Control) -> AsyncGenerator[Event, None]:
+async def verify_backup(path: Path, control: Control, settings: Settings | None = None) -> AsyncGenerator[Event, None]:
     """Read the whole backup back; whatever is damaged, cut off, missing or too much is named.
 
     Yields steps with their progress in bytes, a check per part, and last a `ResultEvent` whose `ok` says whether
-    the backup can be relied on. The result is kept beside the manifest (`proof.json`).
+    the backup can be relied on. The result is kept beside the manifest (`proof.json`), and damage also in the journal
+    of the database that the settings name.
 
     Raises:
         DamagedBackupError: there is no manifest to compare with.
@@ -86,13 +89,19 @@ async def verify_backup(path: Path, control: Control) -> AsyncGenerator[Event, N
     if path.name.endswith(PARTIAL):
         problems.append(f"{path.name} was never finished.")
     ok = not problems
+    told = ""
     if ok:
+        if await asyncio.to_thread(clears_damage, path, VERIFICATION):
+            told = await tell_journal(settings, path, "", by=VERIFICATION)
         try:
             await asyncio.to_thread(keep_proof, path, verified=True)
         except OSError as error:
             yield NoteEvent(level="warning", message=f"The proof could not be kept: {error.strerror or 'no access'}.")
     else:
         await asyncio.to_thread(keep_damage, path, sentences(problems), by=VERIFICATION)
+        told = await tell_journal(settings, path, sentences(problems), by=VERIFICATION)
+    if told:
+        yield NoteEvent(level="warning", message=told)
     yield ResultEvent(
         ok=ok,
         message=f"The backup is whole: {len(manifest.files)} files, {manifest.rows:,} rows."
@@ -287,6 +296,13 @@ VERIFICATION, RESTORE_TEST = "verification", "restore test"
 def _proof(path: Path) -> Proof:
     checksum, known = manifest_checksum(path), read_proof(path)
     return known if known is not None and known.manifest_sha256 == checksum else Proof(manifest_sha256=checksum)
+
+
+def clears_damage(path: Path, by: str) -> bool:
+    """Whether a test that finds the backup whole takes back what it had found itself."""
+    with contextlib.suppress(OSError):
+        return _proof(path).damaged_by == by
+    return False
 
 
 def keep_damage(path: Path, found: str, *, by: str) -> None:

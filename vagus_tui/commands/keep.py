@@ -158,7 +158,7 @@ async def _chosen(path: str, settings: Settings) -> Path:
 async def _verify(path: Path, control: Control) -> AsyncIterator[Event]:
     from vagus_tui.backup.verify import verify_backup
 
-    async for event in verify_backup(path.expanduser(), control):
+    async for event in verify_backup(path.expanduser().absolute(), control, load_settings()):
         yield event
 
 

@@ -71,7 +71,12 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class BackupRecord:
-    """A backup that was made of this database."""
+    """A backup that was made of this database.
+
+    Attributes:
+        verified_at, restored_at: when it was last read back, and restored as a test: what was so then.
+        damage: what a later test found wrong with it; while there is any, neither of the two counts.
+    """
 
     path: str
     manifest: Mapping[str, Any]
@@ -79,6 +84,17 @@ class BackupRecord:
     restored_at: datetime | None
     operator: str
     at: datetime
+    damage: str = ""
+
+    @property
+    def verified(self) -> bool:
+        """Whether it counts as read back."""
+        return self.verified_at is not None and not self.damage
+
+    @property
+    def restored(self) -> bool:
+        """Whether it counts as restored."""
+        return self.restored_at is not None and not self.damage
 
 
 def _json(value: object) -> str:
@@ -318,12 +334,27 @@ async def record_backup(
     )
 
 
+DAMAGE = "backup-damage"
+DAMAGE_OF = (
+    f"select n.body ->> 'found' from vagus_migration.notes n where n.topic = '{DAMAGE}' "
+    "and n.body ->> 'path' = b.path order by n.id desc limit 1"
+)
+"""What the latest test that had something to say found wrong with the backup `b`."""
+
+
+async def record_damage(connection: Connection, path: str, found: str, *, by: str, operator: str) -> None:
+    """Record what a test found wrong with a backup, or with nothing that it is whole after all."""
+    if await journal_exists(connection):
+        await note(connection, DAMAGE, {"path": path, "found": found[:2000], "by": by}, operator=operator)
+
+
 async def backups(connection: Connection) -> list[BackupRecord]:
     """Every backup that was made of this database, newest first."""
     if not await journal_exists(connection):
         return []
     rows = await connection.fetch(
-        "select path, manifest, verified_at, restored_at, operator, at from vagus_migration.backups order by id desc"
+        "select b.path, b.manifest, b.verified_at, b.restored_at, b.operator, b.at, "
+        f"coalesce(({DAMAGE_OF}), '') as damage from vagus_migration.backups b order by b.id desc"
     )
     return [BackupRecord(**{**dict(row), "manifest": json.loads(row["manifest"])}) for row in rows]
 

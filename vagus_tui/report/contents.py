@@ -14,6 +14,7 @@ from vagus_tui.database.connection import Connection, Database
 from vagus_tui.events import jsonable
 from vagus_tui.journal.schema import journal_exists
 from vagus_tui.journal.state import DatabaseState, read_state
+from vagus_tui.journal.store import DAMAGE_OF
 from vagus_tui.report.story import Line, tell
 from vagus_tui.report.timeline import RunTimeline, run_timelines
 from vagus_tui.report.words import moment
@@ -164,7 +165,8 @@ _QUERIES = (
     _Query(
         "backups",
         "Backups",
-        "select path, operator, at, verified_at, restored_at from vagus_migration.backups order by id",
+        f"select b.path, b.operator, b.at, b.verified_at, b.restored_at, coalesce(({DAMAGE_OF}), '') as damage "
+        "from vagus_migration.backups b order by b.id",
         "No backup is on record.",
     ),
     _Query(

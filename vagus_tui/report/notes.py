@@ -90,6 +90,15 @@ def _upload(_: str, body: Any) -> Told:
     return f"Copied the backup to {body.get('url')} and read it back from there", "good"
 
 
+def _damage(_: str, body: Any) -> Told:
+    if not isinstance(body, Mapping):
+        return NOTHING
+    name, test = str(body.get("path")).rstrip("/").rpartition("/")[2], body.get("by")
+    if found := body.get("found"):
+        return f"A {test} found the backup {name} damaged: {found}", "bad"
+    return f"A {test} found the backup {name} whole again", "good"
+
+
 def _self_test(_: str, body: Any) -> Told:
     if not isinstance(body, Mapping):
         return NOTHING
@@ -116,6 +125,7 @@ _EXACT: Mapping[str, Callable[[str, Any], Told]] = {
     "maintenance": _maintenance,
     "banner": _banner,
     "upload": _upload,
+    "backup-damage": _damage,
     "self-test": _self_test,
     "override-withdrawn": _withdrawn,
 }

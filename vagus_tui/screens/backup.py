@@ -287,9 +287,10 @@ class BackupScreen(StepScreen):
     def action_verify(self) -> None:
         """Read the selected backup back."""
         if (info := self.selected) is not None:
+            settings = self.session.settings
             self.session.start_job(
                 "verify",
-                lambda control: verify_backup(info.path, control),
+                lambda control: verify_backup(info.path, control, settings),
                 title="Verification of the backup",
                 on_quit="The reading is stopped; the backup stays as it is.",
             )

@@ -27,6 +27,8 @@ def backup_text(info: BackupInfo, timezone: str, forecast: Forecast | None = Non
         proved += f", restored {moment(info.restored, timezone)}"
     if info.uploaded:
         proved += f", copied to {info.uploaded_to} {moment(info.uploaded, timezone)}"
+    if info.problems and info.verified:
+        proved = f"Was {proved}. That counts no longer:"
     lines.append(safe(proved, "$text-muted"))
     if forecast is not None:
         words = (

@@ -52,9 +52,9 @@ def job_entry(session: Session, job: Job, done: Done) -> Entry:
     backups = session.now.backups
     state = session.state.state if session.state is not None else None
     if job is Job.BACKUP:
-        return _done(any(one.verified_at is not None for one in backups), "made")
+        return _done(any(one.verified for one in backups), "made")
     if job is Job.RESTORE_TEST:
-        return _done(any(one.restored_at is not None for one in backups), "restored")
+        return _done(any(one.restored for one in backups), "restored")
     if job in (Job.REHEARSE, Job.UPLOAD):
         return _done(job.value in session.now.evidence, "rehearsed" if job is Job.REHEARSE else "copied")
     if job is Job.MIGRATE:

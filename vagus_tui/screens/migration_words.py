@@ -97,7 +97,8 @@ def hold_facts(session: Session, job: Job, forecast: Forecast | None = None) -> 
     if backup is None:
         words = "none in the journal"
     else:
-        words = "restored" if backup.restored_at else "verified" if backup.verified_at else "not verified"
+        words = "restored" if backup.restored else "verified" if backup.verified else "not verified"
+        words = "damaged" if backup.damage else words
         words = f"{words}, {ago(backup.at)}"
     compared = number(sum(step.rows or 0 for step in proofs))
     return HoldFacts(

@@ -82,8 +82,9 @@ COLUMNS: dict[str, tuple[tuple[str, ...], tuple[Column, ...]]] = {
          Column("When", 16, wide_only=64)),
     ),
     "backups": (
-        ("path", "verified_at", "restored_at", "at"),
-        (Column("Where"), Column("Verified", 16), Column("Restored", 16, wide_only=80), Column("Made", 16)),
+        ("path", "verified_at", "restored_at", "damage", "at"),
+        (Column("Where"), Column("Verified", 16), Column("Restored", 16, wide_only=80),
+         Column("Damage", 12, wide_only=64), Column("Made", 16)),
     ),
     "fixes": (
         ("remedy", "action", "table", "rows", "put_back"),

@@ -279,7 +279,7 @@ class RolloutScreen(ViewedScreen):
         left = "" if since is None else f"{days} {'day' if days == 1 else 'days'} to go"
         checks = session.outcomes(checks_for(CheckGroup.VERIFICATION))
         proved = worst([event.status for event in checks]) if checks else Status.PENDING
-        restored = next((one for one in session.now.backups if one.restored_at is not None), None)
+        restored = next((one for one in session.now.backups if one.restored), None)
         # One that was made before the cut-over may lack what was written until then.
         age = None if restored is None else datetime.now(UTC) - restored.at
         fresh = age is not None and since is not None and age <= min(FRESH, since)

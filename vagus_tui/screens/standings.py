@@ -110,6 +110,6 @@ def _backup(session: Knowledge, gate: CheckEvent) -> tuple[Status, str]:
     if newest is None or gate.status.blocks:
         # What is not there yet is no failure until it is needed; the gate says so there.
         return Status.PENDING, ""
-    if gate.status is Status.WARN and newest.verified_at is None:
+    if gate.status is Status.WARN and not newest.verified:
         return Status.PENDING, ""
     return gate.status, ago(newest.at)

@@ -55,7 +55,7 @@ def done_entries(session: Knowledge) -> Done:
     if (rehearsed := session.now.evidence.get(Job.REHEARSE)) is not None:
         done.setdefault("timeline.rehearsal", rehearsed)
     for backup in session.now.backups:
-        if backup.restored_at is None:
+        if not backup.restored:
             continue
         planned = session.now.planned_at
         if planned is not None and backup.at >= planned - session.settings.book.thresholds.final_backup_max_age:
