@@ -124,6 +124,10 @@ async def test_phases_are_signed_off(clean_database: TestDatabase, clean_conn: C
         # What is measured is not signed, and r measures it.
         await pilot.press("space", "r")
         await until(pilot, lambda: at("criterion.internal-verified").startswith("pass "))
+        # Whether the app is open is measured too.
+        at("criterion.internal-open")
+        await pilot.press("r")
+        await until(pilot, lambda: at("criterion.internal-open").startswith("pass "))
         # What no database knows is signed with a note, and not without one.
         at("criterion.internal-shapes")
         await pilot.press("space", "enter")
