@@ -31,7 +31,18 @@ alter table exercises
   add column ticket bigint not null default nextval('ticket_numbers'),
   add column strain_twice integer generated always as (strain * 2) stored,
   add constraint calm check (strain < reps_min * 100 + 900),
-  add constraint known check (strain > 0 and gym > 0);
+  add constraint known check (strain > 0 and gym > 0),
+  add column number integer generated always as identity, add column place serial,
+  alter column notes set default 'none yet', alter column rest_seconds set default 60;
+create table profiles (id uuid primary key);
+insert into profiles select distinct user_id from workout_plans;
+alter table workout_plans drop constraint workout_plans_user_id_fkey, alter column user_id set default auth.uid(),
+  alter column description set default 'x', add constraint workout_plans_user_id_fkey foreign key (user_id)
+  references profiles (id) on delete restrict;
+comment on constraint workout_plans_user_id_fkey on workout_plans is '@graphql({"foreign_name": "owner"})';
+create table likes (plan uuid constraint liked references workout_plans);
+comment on constraint liked on likes is 'by whom';
+create policy "templates; --" on workout_plans for select to anon using (is_template);
 create index on exercises (gym, name);
 create index "by mood; --" on exercises (lower(mood) desc nulls last) where strain > 2;
 create index by_plan on exercises (plan_id, gym);
@@ -54,13 +65,23 @@ async def test_what_they_bring_along(make_database: MakeDatabase, connect: Conne
     notes = "\n".join((await plan_migration(conn, settings_for(database), await read_state(conn))).notes)
     for words in (
         "strain_twice: its values are kept",
-        "exercises.ticket:",
+        "ticket (bigint not null default nextval(",
         "check calm",
         "index by_plan stays with v1",
         "index moods stays with v1",
     ):
         assert words in notes, notes
     assert "gym (integer not null default next_gym())" in notes
+    for words in (
+        "exercises.rest_seconds: v1's default is 60, v2's is 90",
+        "exercises.notes: v1's default is 'none yet'::text, v2 has none",
+        "workout_sessions.plan_id: on delete SET NULL in v1; in v2 sessions and their logs go with the plan",
+        "policy templates; -- (select to anon: using (is_template)) has no like in v2",
+        "exercises.number: v2 goes on numbering after v1's last number, unless one is given",
+    ):
+        assert words in notes, notes
+    told = [event async for event in gates(context) if event.id == "v2-otherwise"][-1]
+    assert told.status is Status.WARN and "in v2 sessions and their logs go" in (told.message or "")
     await migrated(database)
     assert await v2_differences(conn) == []
     made = await conn.fetch(
@@ -75,15 +96,34 @@ async def test_what_they_bring_along(make_database: MakeDatabase, connect: Conne
     day = await conn.fetchval("select id from workout_days limit 1")
     new = await conn.fetchrow(
         "insert into exercises (day_id, name, muscle_group, sets, order_index) values ($1, 'new', 'legs', 3, 1) "
-        "returning gym, mood, strain, ticket",
+        "returning gym, mood, strain, ticket, number, place, notes, id",
         day,
     )
-    assert tuple(new or ()) == (2, 'it\'s \\ "fine"', 3, None)
+    assert new is not None and tuple(new)[:3] == (2, 'it\'s \\ "fine"', 3)
+    assert new["ticket"] == await conn.fetchval("select last_value from ticket_numbers")
+    exercises = await conn.fetchval("select count(*) from exercises_v1")
+    assert (new["number"], new["place"], new["notes"]) == (exercises + 1, exercises + 1, None)
+    keys = await conn.fetch(
+        "select conname, pg_get_constraintdef(oid), obj_description(oid) from pg_constraint where contype = 'f' "
+        "and (conrelid = 'likes'::regclass or confrelid = 'profiles'::regclass) "
+        "and conrelid <> 'workout_plans_v1'::regclass order by 1"
+    )
+    assert [tuple(row) for row in keys] == [
+        ("liked", "FOREIGN KEY (plan) REFERENCES workout_plans(id)", "by whom"),
+        (
+            "workout_plans_user_id_fkey_2",
+            "FOREIGN KEY (user_id) REFERENCES profiles(id) ON DELETE RESTRICT",
+            '@graphql({"foreign_name": "owner"})',
+        ),
+    ]
     for change in ("gym = null", "gym = 77", "mood = 'bad'", "strain = 0"):
         with pytest.raises(asyncpg.IntegrityConstraintViolationError):
             await conn.execute(f"update exercises set {change}")
-    await conn.execute("delete from exercises where name = 'new'")
+    await conn.execute("update exercises set number = 1000 where name = 'new'; update exercises set number = -number")
     await rolled_back(database)
+    assert await conn.fetchval("select number from exercises where id = $1", new["id"]) == -1000
+    assert await conn.fetchval("select count(*) from exercises where number < 0") == exercises + 1
+    assert await conn.fetchval("select nextval('exercises_place_seq')") == exercises + 2
     assert changes(catalog, await catalog_fingerprint(conn)) == []
 
 

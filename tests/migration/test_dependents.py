@@ -213,7 +213,7 @@ async def test_the_plan_says_what_becomes_of_each(surrounded: TestDatabase, conn
     plan = await plan_migration(conn, settings_for(surrounded), await read_state(conn))
     wanted = {
         "foreign key reviews_slug on reviews": "gets a unique index on slug",
-        "reference of a carried-over column plan_parent on workout_plans": "gets the same reference",
+        "reference of v1's own plan_parent on workout_plans": "gets the same reference",
         "view names": "v2 has every column",
         "view plan_sizes": "v1's columns out of v2",
         "view big_plans": "through other views",

@@ -44,7 +44,7 @@ COLUMNS = {
         tempo text; notes text; video_url text; order_index integer!; client_comment text; attachments jsonb;
         created_at timestamptz =now(); updated_at timestamptz =now()""",
     "workout_sessions": """
-        id id! uuid; user_id uuid!; day_id uuid; started_at timestamptz!; completed_at timestamptz;
+        id id! uuid; user_id uuid!; day_id uuid; started_at timestamptz! =now(); completed_at timestamptz;
         total_volume numeric(10,2); total_sets integer; average_rpe numeric(3,1); notes text; energy_level integer;
         created_at timestamptz =now()""",
     "exercise_logs": """

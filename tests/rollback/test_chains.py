@@ -12,7 +12,7 @@ from vagus_tui.sandbox.options import SandboxOptions
 
 V1 = """
 alter table workout_plans add column code text unique, add column seat integer, add column slot int4range,
-  add column rank integer, add column marked text generated always as (lower(name) || seat) stored,
+  add column rank integer, add column marked text generated always as (lower(name) || seat::text) stored,
   add column parent uuid references workout_plans,
   add column latest uuid constraint latest references workout_sessions deferrable initially deferred,
   add column load integer, add column ceiling integer;
@@ -23,9 +23,19 @@ create unique index seats on workout_plans (seat) where is_active;
 alter table workout_plans add constraint slots exclude using gist (slot with &&),
   add constraint ranks unique (rank) deferrable initially deferred, add constraint loaded check (load <= ceiling),
   add constraint strong check (load < 50 or rank > 50),
-  add constraint named check (name <> 'Old') not valid;
+  add constraint planned check (duration_weeks < 50);
 comment on constraint slots on workout_plans is 'one at a time';
 """
+
+LATE = """
+update workout_plans set name = 'Old' where description in ('Plan P', 'Plan Q');
+alter table workout_plans add column extra integer;
+update workout_plans set extra = 1 where description <> 'Plan P';
+alter table workout_plans alter column extra set default 2;
+alter table workout_plans add constraint named check (name <> 'Old' or duration_weeks is null) not valid;
+comment on constraint named on workout_plans is 'of late';
+"""
+"""What old rows do not meet."""
 
 OVERRIDES = {"carried-unique": "v1 alone has them"}
 
@@ -41,6 +51,9 @@ async def test_chains(make_database: MakeDatabase, connect: Connect) -> None:
     conn = await connect(database.url)
     await conn.execute(V1)
     await conn.execute("update workout_plans set description = 'Plan ' || code, is_active = true")
+    await conn.execute(LATE)
+    if conn.get_server_version().major >= 18:
+        await conn.execute("alter table workout_plans add constraint extras not null extra not valid")
     catalog = await catalog_fingerprint(conn)
     await migrated(database, overrides=OVERRIDES)
 
@@ -94,6 +107,8 @@ async def test_chains(make_database: MakeDatabase, connect: Connect) -> None:
     await conn.execute(
         "update workout_plans set parent = $1, latest = $2 where description = 'Plan M'", pair[0], session
     )
+    # Rows that do not meet what only new ones have to.
+    await put("Q", "seat = 300")
     wanted = await plans_of(conn)
 
     ran = await rolled_back(database)
@@ -113,6 +128,7 @@ async def test_chains(make_database: MakeDatabase, connect: Connect) -> None:
     assert (found["K"]["load"], found["K"]["ceiling"], found["K"]["code"]) == (20, 25, "other")
     assert (found["L"]["load"], found["L"]["ceiling"]) == (0, 1)
     assert found["M"]["parent"] == pair[0] and found["M"]["latest"] == session
+    assert (found["Q"]["name"], found["Q"]["seat"]) == ("Old", 300)
     twins = sorted((found[plan]["name"] == "Twin", found[plan]["seat"]) for plan in "NO")
     assert twins[1] == (True, 200) and twins[0] in ((False, 14), (False, 15))
     back = await conn.fetch("select id, parent, latest from workout_plans where id = any($1) order by name", pair)

@@ -23,11 +23,18 @@ with recursive behind as (
   from behind b group by b.of
 )
 select c.relname as relation, a.attname as name, format_type(a.atttypid, a.atttypmod) as type,
-       a.attnotnull or coalesce(m.not_null, false) as not_null, pg_get_expr(d.adbin, d.adrelid) as default,
+       -- From PostgreSQL 18 on a column may be NOT NULL for new rows alone.
+       (a.attnotnull and not exists (select from pg_constraint k where k.conrelid = a.attrelid and k.contype = 'n'
+                                     and not k.convalidated and k.conkey[1] = a.attnum))
+         or coalesce(m.not_null, false) as not_null, pg_get_expr(d.adbin, d.adrelid) as default,
        a.attgenerated <> '' as generated, a.attidentity::text as identity,
        (select format('%I.%I', cn.nspname, co.collname) from pg_collation co
         join pg_namespace cn on cn.oid = co.collnamespace
         where co.oid = a.attcollation and a.attcollation <> t.typcollation) as collation,
+       exists(select from pg_depend u join pg_class q on q.oid = u.refobjid and q.relkind = 'S'
+                join pg_depend w on w.classid = 'pg_class'::regclass and w.objid = q.oid and w.deptype = 'a'
+              where u.classid = 'pg_attrdef'::regclass and u.objid = d.oid
+                and u.refclassid = 'pg_class'::regclass and w.refobjsubid > 0) as serial,
        coalesce(m.base, '') as base, coalesce(m.rules, '{}') as rules
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
@@ -54,6 +61,7 @@ async def read_columns(connection: Connection, schema: str = "public") -> dict[s
             collation=row["collation"] or "",
             base=row["base"],
             rules=tuple(row["rules"]),
+            serial=row["serial"],
         )
         found.setdefault(row["relation"], {})[column.name] = column
     return found

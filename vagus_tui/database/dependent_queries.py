@@ -9,7 +9,8 @@ where n.nspname = $1 and c.relname = any($2::text[])
 
 FOREIGN_KEYS = """
 select n.nspname as schema, k.conname as name, c.relname as on, r.relname as target,
-       pg_get_constraintdef(k.oid) as definition, k.convalidated as validated, c.relkind = 'p' as partitioned,
+       pg_get_constraintdef(k.oid) as definition, k.convalidated as validated,
+       obj_description(k.oid, 'pg_constraint') as comment, c.relkind = 'p' as partitioned,
        pg_get_userbyid(c.relowner)::text as owner, pg_has_role(c.relowner, 'usage') as ours,
        array(select a.attname::text from unnest(k.confkey) with ordinality u(number, place)
              join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.number order by u.place) as columns,
@@ -25,6 +26,7 @@ order by 1, 3, 2
 REFERENCES = """
 select n.nspname as schema, k.conname as name, c.relname as on, r.relname as target, rn.nspname as target_schema,
        pg_get_constraintdef(k.oid) as definition, k.convalidated as validated,
+       obj_description(k.oid, 'pg_constraint') as comment,
        pg_get_userbyid(c.relowner)::text as owner, pg_has_role(c.relowner, 'usage') as ours,
        r.oid = any($1::oid[]) as inner,
        array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum = any(k.conkey))
@@ -239,6 +241,7 @@ from of_indexes where obj_description(index, 'pg_class') is not null
 union all select m.relname, 'comments on constraints', k.conname, obj_description(k.oid, 'pg_constraint'),
   coalesce((select x.definition from of_indexes x where x.index = k.conindid and k.contype <> 'f'), '')
 from mine m join pg_constraint k on k.conrelid = m.oid where obj_description(k.oid, 'pg_constraint') is not null
+  and k.contype <> 'f'
 union all select relname, 'FORCE ROW LEVEL SECURITY', '', 'on', '' from mine where relforcerowsecurity
 order by 1, 2, 3, 4
 """

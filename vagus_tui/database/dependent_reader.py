@@ -12,6 +12,7 @@ import asyncpg
 from vagus_tui.database import dependent_queries as queries
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependents import Dependent, Kind
+from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import quote
 from vagus_tui.schema.v1 import V1Shape
 
@@ -77,6 +78,7 @@ class _Reader:
                 facts=(
                     *((("partitioned", "yes"),) if row["partitioned"] else ()),
                     *(("leaf", leaf) for leaf in row["leaves"]),
+                    *((("comment", row["comment"]),) if row["comment"] else ()),
                 ),
                 **self._whose(row),
             )
@@ -84,14 +86,17 @@ class _Reader:
         ]
 
     async def references(self) -> list[Dependent]:
-        """References that v1's own tables make through columns v2 does not know, such as a plan's parent plan."""
+        """References of v1's own tables that v2 has not by itself: of columns that it does not know, such as a plan's
+        parent plan, and to tables other than v1's own and auth.users.
+        """
         found = []
         for row in await self.connection.fetch(queries.REFERENCES, self.oids):
             base = self.bases[row["on"]]
             table = self.shape.tables[base]
             # Where only the tables' names are known, nothing is carried over either.
             carried = {column.name for column in table.carried} if table.columns else set()
-            if not carried & set(row["columns"]):
+            outside = not row["inner"] and f"{row['target_schema']}.{row['target']}" != v2.USERS and table.columns
+            if not carried & set(row["columns"]) and not outside:
                 continue
             target = self.bases[row["target"]] if row["inner"] else row["target"]
             found.append(
@@ -109,6 +114,7 @@ class _Reader:
                         ("target", target),
                         ("target schema", row["target_schema"]),
                         *((("inner", "yes"),) if row["inner"] else ()),
+                        *((("comment", row["comment"]),) if row["comment"] else ()),
                     ),
                     **self._whose(row),
                 )

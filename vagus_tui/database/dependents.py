@@ -12,7 +12,7 @@ class Kind(StrEnum):
     """The kinds of things that can point at a table, in the order in which people would look for them."""
 
     FOREIGN_KEY = "foreign key"
-    REFERENCE = "reference of a carried-over column"
+    REFERENCE = "reference of v1's own"
     VIEW = "view"
     MATERIALIZED_VIEW = "materialized view"
     RULE = "rule"

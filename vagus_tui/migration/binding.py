@@ -13,10 +13,9 @@ import re
 from vagus_tui.database.dependents import Dependent
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import qualified, quote
-from vagus_tui.schema.inverse import InverseMapping
+from vagus_tui.schema.inverse import LONG_NAMES, InverseMapping
 from vagus_tui.schema.v1 import V1Shape
 
-_LONG_NAMES = {"timestamptz": "timestamp with time zone"}
 _CONSTANTS = re.compile(r"'(?:[^']|'')*'")
 
 
@@ -34,7 +33,7 @@ def same_columns(shape: V1Shape, base: str) -> frozenset[str]:
     found = {old for old, new in carried.items() if old == new}
     for name in (*v1.REQUIRED[base], *v1.OPTIONAL[base]):
         if table.has(name) and name in there:
-            column_type = _LONG_NAMES.get(there[name], there[name])
+            column_type = LONG_NAMES.get(there[name], there[name])
             if table.columns[name].type == column_type:
                 found.add(name)
     return frozenset(found)

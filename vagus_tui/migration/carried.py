@@ -61,7 +61,9 @@ select c.relname as relation, k.conname as name, pg_get_constraintdef(k.oid) as 
   '{}'::text[] as marks, '{}'::text[] as operators,
   '' as constrained, true as valid
 from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
-where n.nspname = $1 and c.relname = any($2::text[]) and k.contype = 'c'
+where n.nspname = $1 and c.relname = any($2::text[])
+  -- Of NOT NULL what holds for new rows alone; the rest the columns say.
+  and (k.contype = 'c' or k.contype = 'n' and not k.convalidated)
 union all
 select c.relname, i.relname, pg_get_indexdef(i.oid), false,
   -- Those in expressions and in the condition too.
@@ -281,7 +283,10 @@ def carried_notes(shape: V1Shape, bound: tuple[Bound, ...]) -> list[str]:
         for column in table.carried:
             if column.generated:
                 lines.append(f"{table.name}.{column.name}: its values are kept, that they are generated is not")
-            elif column.identity or (column.default is not None and default_of(column) is None):
+            elif column.numbered:
+                given = ", unless one is given" if column.identity == "a" else ""
+                lines.append(f"{table.name}.{column.name}: v2 goes on numbering after v1's last number{given}")
+            elif column.serial:
                 lines.append(
                     f"{table.name}.{column.name}: its values are kept; new ones come from v1's sequence, "
                     "which v2 has not: review it"

@@ -18,6 +18,7 @@ from vagus_tui.events import Status
 from vagus_tui.migration import function_text
 from vagus_tui.migration.carried import Bound, read_bound
 from vagus_tui.migration.fates import decide
+from vagus_tui.migration.otherwise import otherwise
 from vagus_tui.migration.plain_tables import ODDITIES_NEXT, table_oddities
 from vagus_tui.migration.tuning import NO_PLACE
 from vagus_tui.schema.identifiers import qualified, quote
@@ -239,6 +240,14 @@ def _is_behind(one: Bound, key: Dependent) -> bool:
     return one.unique is not None and key.base == one.base and one.unique.plainly_by(columns)
 
 
+async def _otherwise(context: Context) -> Outcome:
+    found = await otherwise(context.connection, context.shape)
+    if not found:
+        return Outcome(Status.PASS, "none")
+    counted = f"{len(found)} rule" + ("" if len(found) == 1 else "s")
+    return Outcome(Status.WARN, counted, "Settled by v2's design; make up for it after the cut-over:", detail=found)
+
+
 async def _plain(context: Context) -> Outcome:
     oddities = await table_oddities(context.connection, context.shape)
     if oddities:
@@ -266,6 +275,16 @@ DEPENDENT_GATES: tuple[Check, ...] = (
         "equal what was not, that cannot be: then v2 takes rows that v1 refused.",
         expected="all follow",
         probe=_unique,
+        needs_v1=True,
+    ),
+    Check(
+        id="v2-otherwise",
+        group=Group.PREREQUISITES,
+        title="Rules that v2 has otherwise",
+        why="Defaults, NOT NULL, what a deletion takes along, and policies about others than owners and coaches are "
+        "v2's own. Whoever relied on v1's should know before users do.",
+        expected="none",
+        probe=_otherwise,
         needs_v1=True,
     ),
     *(

@@ -14,6 +14,7 @@ from vagus_tui.migration.binding import foreign_bases, publication_columns, same
 from vagus_tui.migration.carried import Bound, read_bound
 from vagus_tui.migration.trial import TRIAL, TRIAL_COMPAT, Trial, trial
 from vagus_tui.migration.tuning import Places, fate_of
+from vagus_tui.migration.unique import changed_columns
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.identifiers import qualified
@@ -128,6 +129,9 @@ class _Judge:
     def _reference(self, key: Dependent) -> tuple[Fate, str]:
         if missing := self._missing(key.uses):
             return Fate.PERSON, f"it is about {', '.join(missing)}, which v2 has not like that"
+        changed = changed_columns(self.shape, key.base) - {"created_by"}
+        if respelt := sorted(use for use in key.uses if use.partition(".")[2] in changed and use.startswith(key.base)):
+            return Fate.PERSON, f"the mapping may change {', '.join(respelt)}, which then refers to nothing"
         referenced = [use for use in key.uses if key.fact("inner") and use.startswith(f"{key.fact('target')}.")]
         if key.fact("inner") and not any(use.endswith(".id") for use in referenced):
             return Fate.PERSON, "it does not refer to an id"

@@ -166,7 +166,7 @@ def proof_steps(found: Survey, mapping: WorkoutMapping) -> list[PlanStep]:
 
 def notes(found: Survey) -> tuple[str, ...]:
     """What is worth knowing before the run: carried-over columns, and what happens to everything that points at v1."""
-    lines = [*carried_notes(found.shape, found.bound), *grant_notes(found)]
+    lines = [*carried_notes(found.shape, found.bound), *grant_notes(found), *found.otherwise]
     lines.extend(
         f"{base}: v1 publishes whole old rows (REPLICA IDENTITY FULL); v2's table has generated columns, so its key"
         for base in sorted(found.whole_rows - set(whole_row_tables(found)))

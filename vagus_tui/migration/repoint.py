@@ -15,7 +15,7 @@ from vagus_tui.migration.fates import view_options
 from vagus_tui.migration.survey import Survey
 from vagus_tui.schema import v2
 from vagus_tui.schema.ddl import NamedSql, V2Ddl
-from vagus_tui.schema.identifiers import literal, qualified, quote
+from vagus_tui.schema.identifiers import free_name, literal, qualified, quote
 
 _WHAT_IS_REFERRED_TO = re.compile(r"REFERENCES .+?\((?=[^()]*\)(?: MATCH| ON| DEFERRABLE| INITIALLY| NOT|$))")
 
@@ -35,8 +35,22 @@ def foreign_keys(survey: Survey) -> list[Dependent]:
 
 
 def references(survey: Survey) -> list[Dependent]:
-    """References that v2's tables get for columns carried over."""
-    return of_kind(survey, Kind.REFERENCE)
+    """References that v2's tables get from v1's, by the names they have there."""
+    return [replace(key, name=_name_on_v2(key)) for key in of_kind(survey, Kind.REFERENCE)]
+
+
+def _name_on_v2(key: Dependent) -> str:
+    """v1's own name, unless v2's table has a key or a check of that name itself."""
+    model = v2.MODEL[key.base]
+    own = {f"{key.base}_{one.column}_fkey" for one in model.foreign_keys} | {*model.checks}
+    return free_name(key.name, own)
+
+
+def _commented(key: Dependent, relation: str) -> list[str]:
+    """The words that somebody left on a reference: it is made again."""
+    if not key.fact("comment"):
+        return []
+    return [f"comment on constraint {quote(key.name)} on {relation} is {literal(key.fact('comment'))}"]
 
 
 def carried_references(survey: Survey) -> list[Dependent]:
@@ -59,6 +73,7 @@ def repointed(schema: str, key: Dependent, table: str) -> list[str]:
     return [
         f"alter table {relation} drop constraint {quote(key.name)}",
         *(f"alter table {one} add constraint {quote(key.name)} {body} not valid" for one in made_on),
+        *([] if key.fact("partitioned") else _commented(key, relation)),
     ]
 
 
@@ -70,6 +85,7 @@ def validated(schema: str, key: Dependent, table: str) -> list[str]:
     return [
         *(f"alter table {leaf} validate constraint {quote(key.name)}" for leaf in key.all("leaf")),
         f"alter table {relation} add constraint {quote(key.name)} {_body(key, qualified(schema, table))}",
+        *_commented(key, relation),
     ]
 
 
@@ -97,6 +113,7 @@ def _reference_statements(survey: Survey) -> list[str]:
         statements.append(
             f"alter table {qualified(schema, key.base)} add constraint {quote(key.name)} {_body(key, target)} not valid"
         )
+        statements.extend(_commented(key, qualified(schema, key.base)))
     return statements
 
 

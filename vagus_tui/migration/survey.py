@@ -13,6 +13,7 @@ from vagus_tui.database.privileges import Grant, read_grants, read_owners
 from vagus_tui.errors import RefusedError
 from vagus_tui.migration.carried import Bound, read_bound
 from vagus_tui.migration.fates import decide
+from vagus_tui.migration.otherwise import otherwise
 from vagus_tui.migration.plain_tables import ODDITIES_NEXT, table_oddities
 from vagus_tui.migration.tuning import Places
 from vagus_tui.rollback.take_up import archive_to_take_up
@@ -47,6 +48,7 @@ class Survey:
         whole_rows: v1 tables (base names) with REPLICA IDENTITY FULL, which subscribers to old values need.
         bound: checks and indexes that carried-over columns have a part in, and whatever else keeps rows apart.
         repeat_exercises: the mapping makes several rows of v2 of one exercise of v1.
+        otherwise: what v2 does otherwise than v1, one line each.
         archive: the archive of the rollback that was done last, whose v2-only data is taken up again; "" for none.
     """
 
@@ -66,6 +68,7 @@ class Survey:
     archive: str = ""
     bound: tuple[Bound, ...] = ()
     repeat_exercises: bool = False
+    otherwise: tuple[str, ...] = ()
 
     def places(self, ddl: V2Ddl) -> Places:
         """Where v2, made by this DDL, has a place for what was set on v1's tables."""
@@ -226,6 +229,7 @@ async def survey(
         archive=await archive_to_take_up(connection),
         bound=await read_bound(connection, shape, repeat_exercises=repeat_exercises),
         repeat_exercises=repeat_exercises,
+        otherwise=await otherwise(connection, shape),
     )
 
 

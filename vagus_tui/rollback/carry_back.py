@@ -184,7 +184,7 @@ class CarryBack:
             for column in columns
             if column.name != "id"
         )
-        new = ", ".join(self._value(column) for column in columns if column.name != "id")
+        new = ", ".join(self._value(base, column) for column in columns if column.name != "id")
         rows = (
             f"select o.id, false as vagus_new, array_remove(array[{written}]::text[], null) as vagus_written, {kept}\n"
             f"from {self.now(base)} n join {self.before(base)} b on b.id = n.id\n"
@@ -296,9 +296,11 @@ class CarryBack:
         given = f" and n.{quote(column.name)} is not null" if column.not_null else ""
         return f"({self._differs(column, 'n', 'b')}{fits}{given})"
 
-    @staticmethod
-    def _value(column: Column) -> str:
+    def _value(self, base: str, column: Column) -> str:
         """What a new row gets: v2's value, or v1's default where v1 insists on one."""
+        if column.identity and column.name != "id":
+            source = f"{literal(self._v1(base)).strip()}, {literal(column.name).strip()}"
+            return f"coalesce(n.{quote(column.name)}, nextval(pg_get_serial_sequence({source})))"
         if column.not_null and column.default is not None:
             return f"coalesce(n.{quote(column.name)}, {column.default})"
         return f"n.{quote(column.name)}"
@@ -372,6 +374,7 @@ class CarryBack:
         # v1's own triggers would put new times on rows that only come back.
         statements = [trigger.off for trigger in self.kept.triggers]
         statements.extend(off for check in self.kept.checks for off in check.off)
+        statements.extend(self._numbering("by default"))
         # Two rows may have changed places, or one may have what a row had that is about to go.
         schema = self.shape.schema
         statements.extend(out_of_the_way(one.index, schema, self._final(one.base)) for one in self.kept.apart)
@@ -379,7 +382,7 @@ class CarryBack:
         for base in v1.TABLES:
             columns = self._columns(base)
             names = ", ".join(quote(column.name) for column in columns)
-            values = ", ".join(self._value(column) for column in columns)
+            values = ", ".join(self._value(base, column) for column in columns)
             sets = ", ".join(
                 f"{quote(column.name)} = case when {self._written(column)} then n.{quote(column.name)} "
                 f"else o.{quote(column.name)} end"
@@ -402,10 +405,20 @@ class CarryBack:
             statements.extend(f"delete from {self._deleted(base)}" for base in reversed(v1.TABLES))
         # No table can be altered while it owes a look at its rows.
         statements.append("set constraints all immediate")
+        statements.extend(self._numbering("always"))
         statements.extend(back for one in self.kept.references for back in one.back)
         statements.extend(made_again(one.index, schema) for one in self.kept.apart)
         statements.extend(on for check in self.kept.checks for on in check.on)
         return [*statements, *(trigger.on for trigger in self.kept.triggers)]
+
+    def _numbering(self, how: str) -> list[str]:
+        """Columns whose numbers v1 insists on giving itself: for once they take those that come back."""
+        return [
+            f"alter table {self._v1(base)} alter column {quote(column.name)} set generated {how}"
+            for base in v1.TABLES
+            for column in self._columns(base)
+            if column.identity == "a" and column.name != "id"
+        ]
 
     def _preferences(self) -> list[str]:
         """What users chose since in v2's preferences, back into v1's rows per category."""

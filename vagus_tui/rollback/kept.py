@@ -85,7 +85,10 @@ class Kept:
 
 
 _CHECKS = """
-select c.relname, pg_get_expr(k.conbin, k.conrelid) as condition,
+select c.relname,
+  case k.contype when 'c' then pg_get_expr(k.conbin, k.conrelid) else (
+    select format('%I is not null', a.attname) from pg_attribute a
+    where a.attrelid = k.conrelid and a.attnum = k.conkey[1]) end as condition,
   array(select a.attname::text from pg_attribute a where a.attrelid = k.conrelid and a.attnum = any(k.conkey)
         order by 1) as columns,
   case when not k.convalidated then
@@ -95,8 +98,10 @@ select c.relname, pg_get_expr(k.conbin, k.conrelid) as condition,
     'comment on constraint ' || format('%I on %I.%I is ', k.conname, n.nspname, c.relname)
       || quote_literal(obj_description(k.oid, 'pg_constraint'))], null) end as on
 from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
-where k.contype = 'c' and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
-  and n.nspname = $1 and c.relname = any($2::text[]) order by 1, k.conname
+where (k.contype = 'c' or k.contype = 'n' and not k.convalidated)
+  and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
+  and n.nspname = $1 and c.relname = any($2::text[])
+order by 1, k.conname
 """
 
 _REFERENCES = """

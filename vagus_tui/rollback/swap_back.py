@@ -77,16 +77,16 @@ def restore_statements(survey: Survey, archive: str) -> list[str]:
 
 
 def _sequence_updates(survey: Survey) -> list[str]:
-    """For bigint ids: v1's sequences past the rows that were carried back; never backwards."""
-    statements = []
-    for table in survey.shape.tables.values():
-        if table.id_type == "uuid":
-            continue
+    """v1's sequences past the numbers of rows that were carried back; never backwards."""
+    statements: list[str] = []
+    ddl = V2Ddl(survey.shape.schema, survey.shape, survey.taken)
+    for base, table in survey.shape.tables.items():
         relation = qualified(survey.shape.schema, table.name)
-        statements.append(
-            f"select setval(s.name, highest.id) from (select {sequence_behind(relation)} as name) s,\n"
-            f"(select max(id) as id from {relation}) highest\n"
-            "where s.name is not null and highest.id > coalesce(pg_sequence_last_value(s.name), 0)"
+        statements.extend(
+            f"select setval(s.name, highest.number) from (select {sequence_behind(relation, column)} as name) s,\n"
+            f"(select max({quote(column)}) as number from {relation}) highest\n"
+            "where s.name is not null and highest.number > coalesce(pg_sequence_last_value(s.name), 0)"
+            for column in ddl.numbered(base)
         )
     return statements
 

@@ -30,6 +30,9 @@ _RENAMED: Mapping[str, Mapping[str, str]] = {
 }
 """v1 columns whose v2 place has another name; every other one keeps its own."""
 
+LONG_NAMES = {"timestamptz": "timestamp with time zone"}
+"""How the server spells types that v2's columns have."""
+
 _HOLDS_ANY = frozenset(
     {
         *("text", "character varying", "uuid", "boolean", "json", "jsonb"),

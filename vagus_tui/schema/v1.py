@@ -68,6 +68,7 @@ class Column:
         collation: quoted and qualified, and "" where it is the type's own.
         base: what its domain, or that one's domain, is made of; "" where the type is no domain.
         rules: the conditions of its domains, in which VALUE stands for the value.
+        serial: its default draws from a sequence that belongs to a column.
     """
 
     name: str
@@ -79,11 +80,17 @@ class Column:
     collation: str = ""
     base: str = ""
     rules: tuple[str, ...] = ()
+    serial: bool = False
 
     @property
     def plain(self) -> str:
         """The type behind all domains: what its values are."""
         return self.base or self.type
+
+    @property
+    def numbered(self) -> bool:
+        """Whether every row gets a number of its own from a sequence that belongs to the column."""
+        return bool(self.identity) or (self.serial and self.not_null and not self.base)
 
 
 @dataclass(frozen=True, slots=True)
