@@ -115,6 +115,7 @@ end $$;
 create trigger audit_names after insert or update of name on public.workout_plans
   for each row when (new.name is not null) execute function public.audited();
 alter table public.workout_plans enable always trigger audit_names;
+comment on trigger audit_names on public.workout_plans is 'for the auditors';
 
 alter table public.reviews enable row level security;
 grant select, insert on public.reviews to authenticated;

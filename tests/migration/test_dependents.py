@@ -115,6 +115,8 @@ async def test_all_of_it_follows_and_all_of_it_comes_back(surrounded: TestDataba
         after = await read_all(conn)
         assert {name: after[name] == said[name] for name in said} == dict.fromkeys(said, True)
         assert [await seen_by(surrounded, user) for user in users] == seen
+        words = "select obj_description(oid) from pg_trigger where tgrelid = 'workout_plans'::regclass and tgname = $1"
+        assert await conn.fetchval(words, "audit_names") == "for the auditors"
         await _keys_hold(conn)
         if attempt:
             await _written_and_seen(conn)

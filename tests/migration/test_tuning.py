@@ -15,6 +15,12 @@ from vagus_tui.migration.gates import gates
 from vagus_tui.migration.plan import plan_migration
 from vagus_tui.sandbox.options import SandboxOptions
 
+KEEPER = """
+do $$ begin if not exists (select from pg_roles where rolname = 'keeper') then create role keeper; end if; end $$;
+grant keeper to postgres;
+alter table exercise_logs owner to keeper;
+"""
+
 TUNED = """
 alter table exercises add column "My tag; --" text not null default '', add column code text;
 update exercises set code = id::text;
@@ -132,6 +138,8 @@ drop table swapped;
 async def test_it_follows_and_comes_back(make_database: MakeDatabase, connect: Connect) -> None:
     database = await make_database(SandboxOptions(plans=12, clean=True))
     conn = await connect(database.url)
+    async with database.as_admin() as admin:
+        await admin.execute(KEEPER)
     await conn.execute(TUNED)
     before, settings = await catalog_fingerprint(conn), await settings_in(conn)
     gate = [e async for e in gates(await context_of(database, conn)) if e.id == "dependent-settings"][-1]
@@ -147,6 +155,10 @@ async def test_it_follows_and_comes_back(make_database: MakeDatabase, connect: C
         assert await v2_differences(conn) == []
         found = await settings_in(conn)
         assert found == EXPECTED, "\n".join(found)
+        owners = (
+            "select array_agg(distinct tableowner::text order by tableowner::text) from pg_tables where tablename = $1"
+        )
+        assert await conn.fetchval(owners, "exercise_logs") == ["keeper"]
         said = await conn.fetchrow(
             "select obj_description('exercises'::regclass), obj_description(k.oid), k.convalidated "
             "from pg_constraint k where conname = 'in_time' and conrelid = 'workout_sessions'::regclass"

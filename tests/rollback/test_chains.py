@@ -136,3 +136,30 @@ async def test_chains(make_database: MakeDatabase, connect: Connect) -> None:
     assert ran.result.figures is not None and ran.result.figures["not_expressible"] >= 2
     archive = ran.result.figures["archive"]
     assert await conn.fetchval(f"select count(*) from {archive}.workout_plans where id = any($1)", [new, child]) == 2
+
+
+async def test_what_belongs_to_a_deleted_row(make_database: MakeDatabase, connect: Connect) -> None:
+    """A row that v1 cannot move to where it is in v2 stays where it was, and so does what it belongs to there."""
+    database = await make_database(SandboxOptions(plans=8, clean=True))
+    conn = await connect(database.url)
+    await conn.execute(
+        "alter table workout_plans add constraint known check (name <> 'Secret' or duration_weeks is null)"
+    )
+    await migrated(database)
+    moved = await conn.fetchrow(
+        "select e.id, w.plan_id, p.user_id from exercises e join workout_days d on d.id = e.day_id "
+        "join workout_weeks w on w.id = d.week_id join workout_plans p on p.id = w.plan_id order by 1 limit 1"
+    )
+    assert moved is not None
+    plan = await conn.fetchval(
+        "insert into workout_plans (user_id, name, total_weeks) values ($1, 'Secret', 1) returning id",
+        moved["user_id"],
+    )
+    week = await conn.fetchval("insert into workout_weeks (plan_id, week_number) values ($1, 1) returning id", plan)
+    day = await conn.fetchval("insert into workout_days (week_id, day_label) values ($1, 'Monday') returning id", week)
+    await conn.execute("update exercises set day_id = $1 where id = $2", day, moved["id"])
+    await conn.execute("delete from workout_plans where id = $1", moved["plan_id"])
+    left = await conn.fetchval("select count(*) from exercises")
+    await rolled_back(database, apply_deletions=True)
+    assert await conn.fetchval("select plan_id from exercises where id = $1", moved["id"]) == moved["plan_id"]
+    assert await conn.fetchval("select count(*) from exercises") == left

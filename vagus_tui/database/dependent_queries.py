@@ -127,7 +127,8 @@ order by 1, 3, 2
 
 TRIGGERS = """
 select n.nspname as schema, t.tgname as name, c.relname as on, pg_get_triggerdef(t.oid) as definition,
-       t.tgenabled::text as enabled, p.prosrc as source, l.lanname as language, fn.nspname as function_schema,
+       t.tgenabled::text as enabled, obj_description(t.oid, 'pg_trigger') as comment,
+       p.prosrc as source, l.lanname as language, fn.nspname as function_schema,
        p.proname as function_name, format('%I.%I', n.nspname, c.relname) as relation,
        pg_get_userbyid(c.relowner)::text as owner, pg_has_role(c.relowner, 'usage') as ours,
        array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum = any(t.tgattr))

@@ -208,6 +208,7 @@ class _Reader:
                     *((name, row[name]) for name in ("enabled", "source", "language", "relation")),
                     ("function", f"{row['function_schema']}.{row['function_name']}"),
                     *(("column", column) for column in row["columns"]),
+                    *((("comment", row["comment"]),) if row["comment"] else ()),
                 ),
                 **self._whose(row),
             )

@@ -364,7 +364,11 @@ def align_users_step(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> Pla
 
 def grant_statements(survey: Survey, ddl: V2Ddl) -> list[str]:
     """Explicit grants, from what v1's tables had, whatever the project's default privileges are; and the owner."""
-    statements = []
+    # Whoever owns a table must be able to reach and fill its schema; this one is gone with the cut-over.
+    statements = [
+        f"grant usage, create on schema {quote(STAGING)} to {quote(owner)}"
+        for owner in sorted({*survey.owners.values()} - {survey.me})
+    ]
     for table in ddl.tables:
         relation = ddl.relation(table)
         base = v2.MODEL[table].grants_like

@@ -217,6 +217,8 @@ def _trigger_statements(survey: Survey) -> list[str]:
         statements.extend(in_path(f"{quote(schema)}, pg_temp", function_text.trigger_on(trigger, relation)))
         if enabling := _ENABLING.get(trigger.fact("enabled")):
             statements.append(f"alter table {relation} {enabling} {quote(trigger.name)}")
+        if words := trigger.fact("comment"):
+            statements.append(f"comment on trigger {quote(trigger.name)} on {relation} is {literal(words)}")
     return statements
 
 

@@ -402,7 +402,7 @@ class CarryBack:
         if self.survey.preferences == "rows":
             statements.extend(self._preferences())
         if deletions:
-            statements.extend(f"delete from {self._deleted(base)}" for base in reversed(v1.TABLES))
+            statements.extend(self._delete(base) for base in reversed(v1.TABLES))
         # No table can be altered while it owes a look at its rows.
         statements.append("set constraints all immediate")
         statements.extend(self._numbering("always"))
@@ -410,6 +410,15 @@ class CarryBack:
         statements.extend(made_again(one.index, schema) for one in self.kept.apart)
         statements.extend(on for check in self.kept.checks for on in check.on)
         return [*statements, *(trigger.on for trigger in self.kept.triggers)]
+
+    def _delete(self, base: str) -> str:
+        """Delete what was deleted in v2, unless a row belongs to it in v1 yet: one whose new parent v1 cannot hold."""
+        children = [one for one in self._references() if one.to_base == base != one.base and one.to_columns == ("id",)]
+        left = "".join(
+            f"\nand not exists (select from {self._v1(one.base)} c where c.{quote(one.columns[0])} = o.id)"
+            for one in children
+        )
+        return f"delete from {self._deleted(base)}{left}"
 
     def _numbering(self, how: str) -> list[str]:
         """Columns whose numbers v1 insists on giving itself: for once they take those that come back."""
