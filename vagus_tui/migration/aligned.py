@@ -63,10 +63,12 @@ def only(mapping: WorkoutMapping, schema: str, ids: str) -> tuple[str, str]:
 
 def _strips(source: str, copy: str) -> str:
     """CTE `strips`: from which row to which, in v1 and in v2. Together they hold every row of both exactly once."""
-    begin = "('(' || n || ',0)')::tid"
+    begin, end = "('(' || n || ',0)')::tid", f"('(' || n + {BLOCKS} || ',0)')::tid"
     return (
+        # No further than the strip: where most rows were deleted, each would read the same empty blocks to their end.
         "begins as materialized (\n"
-        f"  select {begin} as v1_at, (select l.id from {source} l where l.ctid >= {begin} limit 1) as id\n"
+        f"  select {begin} as v1_at,\n"
+        f"    (select l.id from {source} l where l.ctid >= {begin} and l.ctid < {end} limit 1) as id\n"
         f"  from generate_series({BLOCKS}, pg_relation_size({literal(source)})\n"
         f"    / current_setting('block_size')::integer, {BLOCKS}) n),\n"
         "placed as (\n"
