@@ -31,6 +31,34 @@ async def test_number_keys_reach_all_ten_screens(clean_database: TestDatabase, s
             await until_text(pilot, step.label, "? help", "^p palette")
 
 
+async def test_a_new_screen_reads_no_stylesheet_anew_and_every_screen_has_the_theme_of_now(
+    clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = 0
+    refresh = VagusApp.refresh_css
+
+    def counted(app: VagusApp, animate: bool = True) -> None:
+        nonlocal read
+        read += 1
+        refresh(app, animate)
+
+    async with walking(settings_for(clean_database.url)) as pilot:
+        await until_text(pilot, "? help")
+        monkeypatch.setattr(VagusApp, "refresh_css", counted)
+        await pilot.press("3")
+        await until_text(pilot, "Send the announcement")
+        dark = pilot.app.screen.styles.background
+        assert read == 0
+        wizard(pilot).action_light()
+        await until(pilot, lambda: pilot.app.screen.styles.background != dark)
+        light = pilot.app.screen.styles.background
+        # One that was there before, one that is new.
+        for key, step in (("1", Step.OVERVIEW), ("4", Step.BACKUP)):
+            await pilot.press(key)
+            await until_text(pilot, step.label, "? help")
+            assert pilot.app.screen.styles.background == light
+
+
 async def test_n_and_p_turn_and_escape_leads_to_the_overview(clean_database: TestDatabase) -> None:
     async with walking(settings_for(clean_database.url)) as pilot:
         await pilot.press("n")

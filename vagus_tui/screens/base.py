@@ -149,6 +149,11 @@ class StepScreen(WizardScreen):
     wanted: str = ""
     """What the cursor is to be put on as soon as it is there, see `reveal`."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        # Textual takes a new screen for one that missed a change of theme, and reads every stylesheet anew, twice.
+        self._css_update_count = self.app._css_update_count
+
     def compose(self) -> ComposeResult:
         """The frame around the step's own content."""
         yield HeaderLine(self.session)
