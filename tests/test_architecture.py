@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,13 @@ def test_only_the_faces_know_textual() -> None:
         place = path.relative_to(ROOT).parts[0].removesuffix(".py")
         if place not in FACES:
             assert not any(name.split(".")[0] == "textual" for name in imported(path)), path
+
+
+def test_commands_start_without_the_wizards_toolkit() -> None:
+    loaded = "import sys, vagus_tui.cli, vagus_tui.commands.output; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    names = set(done.stdout.split())
+    assert "vagus_tui.commands.output" in names and not {"textual", "obstore", "google.cloud"} & names
 
 
 def test_no_file_is_larger_than_a_sitting() -> None:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vagus_tui.checks.access.matrix import COMMANDS, AccessEvent
-from vagus_tui.widgets.text import safe_str
+from vagus_tui.widgets.harmless import safe_str
 
 MARKS = {"same": ("✓", "green"), "by design": ("+", "cyan"), "lost": ("✗", "red"), "gained": ("!", "bold red")}
 LEGEND = "✓ same, + more by design, ✗ lost, ! gained, · no rows; select insert update delete"

@@ -35,7 +35,7 @@ from vagus_tui.events import (
     StepState,
 )
 from vagus_tui.widgets.format import duration, milliseconds, number, size
-from vagus_tui.widgets.text import BLOCK_LIMIT, safe_str
+from vagus_tui.widgets.harmless import BLOCK_LIMIT, safe_str
 
 WHOLE = ""
 """The bar of the whole among those of the steps, whose ids are never empty."""
