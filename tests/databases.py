@@ -19,13 +19,18 @@ from urllib.parse import quote as quote_url
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import asyncpg
+from pydantic import SecretStr
 
-from vagus_tui.database.connection import Connection
+from vagus_tui.control import Control
+from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.identifiers import literal, quote
+from vagus_tui.events import ResultEvent
+from vagus_tui.migration.runner import migrate
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.sandbox.sandbox import build_v1
 from vagus_tui.sandbox.server import AUTHENTICATOR, OPERATOR
 from vagus_tui.sandbox.template import ADMIN, sql
+from vagus_tui.settings import Settings
 
 T = TypeVar("T")
 
@@ -145,23 +150,30 @@ class Databases:
 
     def __init__(self, server: Server) -> None:
         self.server = server
-        self._templates: dict[SandboxOptions, str] = {}
+        self._templates: dict[tuple[SandboxOptions, bool], str] = {}
         self._numbers = itertools.count(1)
 
-    async def clone(self, options: SandboxOptions) -> TestDatabase:
-        """A new database with what the options say in it."""
-        template = self._templates.get(options)
+    async def clone(self, options: SandboxOptions, *, moved: bool = False) -> TestDatabase:
+        """A new database with what the options say in it; with `moved`, migrated already."""
         async with connected(self.server.admin_url()) as admin:
-            if template is None:
-                template = self._name("template")
-                await admin.execute(f"CREATE DATABASE {quote(template)} TEMPLATE template0 ENCODING 'UTF8'")
-                self._templates[options] = template
-                await build_v1(
-                    self.server.admin_url(template), self.server.url(OPERATOR, template), options, lambda _: None
-                )
             name = self._name("test")
-            await self._copy(admin, template, name)
+            await self._copy(admin, await self._template(admin, options, moved=moved), name)
         return TestDatabase(name, self.server, options)
+
+    async def _template(self, admin: Connection, options: SandboxOptions, *, moved: bool) -> str:
+        """The template of a kind, made when the first test asks for it."""
+        found = self._templates.get((options, moved))
+        if found is not None:
+            return found
+        name = self._name("template")
+        if moved:
+            await self._copy(admin, await self._template(admin, options, moved=False), name)
+            await migrate_template(self.server.url(OPERATOR, name))
+        else:
+            await admin.execute(f"CREATE DATABASE {quote(name)} TEMPLATE template0 ENCODING 'UTF8'")
+            await build_v1(self.server.admin_url(name), self.server.url(OPERATOR, name), options, lambda _: None)
+        self._templates[options, moved] = name
+        return name
 
     async def _copy(self, admin: Connection, template: str, name: str) -> None:
         strategy = "STRATEGY file_copy" if admin.get_server_version().major >= 15 else ""
@@ -184,6 +196,21 @@ class Databases:
 
     def _name(self, kind: str) -> str:
         return f"vagus_{kind}_{os.getpid()}_{next(self._numbers)}"
+
+
+async def migrate_template(url: str) -> None:
+    """Migrate what later tests only need to find migrated; nothing is kept on this machine for it."""
+    settings = Settings(
+        _env_file=None,  # type: ignore[call-arg]
+        database_url=SecretStr(url),
+        operator="tester",
+        journal_dir=None,
+    )
+    last = None
+    async for event in migrate(Database(settings), settings, Control(), hold=False):
+        last = event
+    if not isinstance(last, ResultEvent) or not last.ok:
+        raise RuntimeError(f"The template could not be migrated: {last}")
 
 
 async def adopt(address: str) -> ForeignServer:

@@ -63,7 +63,7 @@ async def on(database: TestDatabase, statements: str) -> TestDatabase:
     ids=["uuid", "bigint", "renamed", "empty"],
 )
 async def test_nobody_loses_and_nobody_gains(options: SandboxOptions, make_database: MakeDatabase) -> None:
-    found, matrix = await access_of(await migrated(await make_database(options)))
+    found, matrix = await access_of(await make_database(options, moved=True))
     assert failed(found) == set(), [event.message for event in found.values()]
     assert matrix.verdict is Verdict.SAME
     assert matrix.compared and matrix.tried > 50 and matrix.disagreements == ()
@@ -177,12 +177,10 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 async def test_lost_and_gained_access_are_found(name: str, make_database: MakeDatabase) -> None:
     broken = BROKEN[name]
-    database = await make_database(MORE)
+    database = await make_database(MORE, moved=not broken.before)
+    await on(database, broken.statements)
     if broken.before:
-        await on(database, broken.statements)
-    await migrated(database)
-    if not broken.before:
-        await on(database, broken.statements)
+        await migrated(database)
     found, matrix = await access_of(database)
     assert failed(found) == broken.checks, [event.message for event in found.values()]
     assert matrix.verdict is broken.verdict
@@ -200,7 +198,7 @@ async def test_lost_and_gained_access_are_found(name: str, make_database: MakeDa
 
 
 async def test_an_exercise_that_strayed_is_lost_to_one_and_gained_by_another(make_database: MakeDatabase) -> None:
-    database = await migrated(await make_database(MORE))
+    database = await make_database(MORE, moved=True)
     async with database.planting() as admin:
         moved = await admin.fetchrow(
             "with d as (select d.id, p.user_id from workout_days d join workout_weeks w on w.id = d.week_id "
@@ -275,7 +273,7 @@ async def test_a_policy_that_a_role_cannot_evaluate_gives_it_nothing(make_databa
 
 
 async def test_what_users_do_after_the_cut_over_is_held_against_the_rules_alone(make_database: MakeDatabase) -> None:
-    database = await migrated(await make_database(MORE))
+    database = await make_database(MORE, moved=True)
     await on(
         database,
         "insert into workout_plans (user_id, name, goal, total_weeks) select user_id, 'new', 'strength', 2 "
@@ -291,7 +289,7 @@ async def test_what_users_do_after_the_cut_over_is_held_against_the_rules_alone(
 
 
 async def test_without_v1_its_own_rules_are_what_counts(make_database: MakeDatabase) -> None:
-    database = await migrated(await make_database(MORE))
+    database = await make_database(MORE, moved=True)
     async with database.as_admin() as admin:
         await admin.execute("drop table exercise_logs_v1, workout_sessions_v1, exercises_v1, workout_plans_v1 cascade")
     found, matrix = await access_of(database)
@@ -307,7 +305,7 @@ async def test_before_the_migration_it_is_skipped(clean_database: TestDatabase) 
 
 
 async def test_everyone_is_measured_and_only_who_differs_is_kept(make_database: MakeDatabase) -> None:
-    database = await migrated(await make_database(MORE))
+    database = await make_database(MORE, moved=True)
     async with looking_at(database) as context:
         users = await context.connection.fetchval("select count(*) from auth.users")
         items = [item async for item in measure(context, everyone=True)]
@@ -334,7 +332,7 @@ async def test_everyone_is_measured_and_only_who_differs_is_kept(make_database: 
 
 
 async def test_stopping_leaves_nothing_behind(make_database: MakeDatabase) -> None:
-    database = await migrated(await make_database(MORE))
+    database = await make_database(MORE, moved=True)
     async with looking_at(database) as context:
         running = measure(context, everyone=True)
         await anext(running)
@@ -346,12 +344,11 @@ async def test_stopping_leaves_nothing_behind(make_database: MakeDatabase) -> No
         assert await context.connection.fetchval("select auth.uid()") is None
 
 
-async def test_a_matrix_is_kept_and_read_back(clean_database: TestDatabase) -> None:
-    async with looking_at(clean_database) as context:
+async def test_a_matrix_is_kept_and_read_back(moved_database: TestDatabase) -> None:
+    async with looking_at(moved_database) as context:
         assert await access_matrix(context.connection) is None
-    await migrated(clean_database)
-    _, matrix = await access_of(clean_database)
-    async with looking_at(clean_database) as context:
+    _, matrix = await access_of(moved_database)
+    async with looking_at(moved_database) as context:
         kept = await access_matrix(context.connection)
     assert kept == matrix
     assert unpacked(packed(matrix)) == matrix

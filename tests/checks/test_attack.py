@@ -10,7 +10,6 @@ import asyncpg
 import pytest
 
 from tests.checks.attack import OWNERS, Attacker, Shot, World
-from tests.checks.test_verification import migrated
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
 from vagus_tui.database.connection import Connection
@@ -131,7 +130,7 @@ async def attacked(database: TestDatabase, shots: int, seed: int = SEED) -> Find
 @pytest.fixture
 async def target(make_database: MakeDatabase) -> TestDatabase:
     """A migrated database with supersets, former coaches, and names that nobody else must read."""
-    database = await migrated(await make_database(SandboxOptions(plans=60, clean=True)))
+    database = await make_database(SandboxOptions(plans=60, clean=True), moved=True)
     async with database.connect() as conn:
         await conn.execute(WORLD)
     return database

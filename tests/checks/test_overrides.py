@@ -11,7 +11,6 @@ import pytest
 
 from tests.backup.helpers import make, settings_for
 from tests.checks.support import looking_at, outcome
-from tests.checks.test_verification import migrated
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
 from tests.wizard.walk import settings_for as wizard_settings
@@ -60,12 +59,11 @@ async def test_an_override_is_on_record_with_who_why_and_when(clean_database: Te
         assert await conn.fetchval("select count(*) from vagus_migration.overrides") == 2
 
 
-async def test_no_word_in_the_journal_lets_the_proof_pass(clean_database: TestDatabase) -> None:
-    await migrated(clean_database)
-    async with clean_database.planting() as admin:
+async def test_no_word_in_the_journal_lets_the_proof_pass(moved_database: TestDatabase) -> None:
+    async with moved_database.planting() as admin:
         await admin.execute("update exercises set name = name || '!' where id = (select id from exercises limit 1)")
         await admin.execute("create policy open on workout_weeks for select to authenticated using (true)")
-    async with looking_at(clean_database) as context:
+    async with looking_at(moved_database) as context:
         names = ("row-proof", "rls-enforced", "access-owners")
         for name in names:
             await store.override(context.connection, name, "let it be", operator="mallory")
@@ -78,13 +76,12 @@ async def test_no_word_in_the_journal_lets_the_proof_pass(clean_database: TestDa
     assert (events[-1].id, events[-1].measured) == (GateId.STATE, "migrated")
 
 
-async def test_the_wizard_obeys_the_same_rule(clean_database: TestDatabase) -> None:
-    await migrated(clean_database)
-    async with clean_database.planting() as admin:
+async def test_the_wizard_obeys_the_same_rule(moved_database: TestDatabase) -> None:
+    async with moved_database.planting() as admin:
         await admin.execute("update exercises set name = name || '!' where id = (select id from exercises limit 1)")
-    async with clean_database.connect() as conn:
+    async with moved_database.connect() as conn:
         await store.override(conn, "row-proof", "let it be", operator="mallory")
-    async with walking(wizard_settings(clean_database.url)) as pilot:
+    async with walking(wizard_settings(moved_database.url)) as pilot:
         session = wizard(pilot).session
         wizard(pilot).action_go("verification")
         await until(pilot, lambda: "row-proof" in session.results and session.results["row-proof"].status.blocks)

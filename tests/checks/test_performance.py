@@ -33,12 +33,6 @@ async def outcomes(database: TestDatabase | str, **values: object) -> dict[str, 
     return {event.id: event for event in events if event.status not in (Status.PENDING, Status.RUNNING)}
 
 
-@pytest.fixture
-async def v2_database(clean_database: TestDatabase) -> TestDatabase:
-    """A small database that was migrated."""
-    return await migrated(clean_database)
-
-
 @pytest.mark.parametrize(
     "options",
     [SandboxOptions(plans=40, clean=True), SandboxOptions(plans=40, clean=True, bigint_ids=True, renamed=True)],
@@ -64,8 +58,8 @@ async def test_nobody_to_measure_with(empty_database: TestDatabase) -> None:
     assert {found[page].status for page in TIMED} == {Status.SKIP}
 
 
-async def test_both_versions_show_the_same(v2_database: TestDatabase) -> None:
-    async with looking_at(v2_database) as context:
+async def test_both_versions_show_the_same(moved_database: TestDatabase) -> None:
+    async with looking_at(moved_database) as context:
         there = (await speed.versions(context)).there
         for page in PAGES:
             if page.id in ("plan-loading", "current-week", "session-tracking"):
@@ -78,12 +72,12 @@ async def test_both_versions_show_the_same(v2_database: TestDatabase) -> None:
                 assert len(old) == len(inside) > 0, page.id
 
 
-async def test_a_page_over_its_limit_fails(v2_database: TestDatabase, clean_database: TestDatabase) -> None:
-    found = await outcomes(v2_database, page_limit_seconds=0.00001)
+async def test_a_page_over_its_limit_fails(moved_database: TestDatabase) -> None:
+    found = await outcomes(moved_database, page_limit_seconds=0.00001)
     assert "Over the limit" in (found["plan-loading"].message or "")
     analytics = {page.id for page in PAGES if page.analytics}
     assert {page for page in TIMED if found[page].status is Status.FAIL} == TIMED - analytics
-    found = await outcomes(v2_database, analytics_limit_seconds=0.00001)
+    found = await outcomes(moved_database, analytics_limit_seconds=0.00001)
     assert {page for page in TIMED if found[page].status is Status.FAIL} == analytics
 
 
@@ -92,21 +86,21 @@ async def test_v1_over_the_limit_is_no_fault_of_the_migration(clean_database: Te
     assert found["plan-loading"].status is Status.WARN and "v1 itself" in (found["plan-loading"].message or "")
 
 
-async def test_a_slow_policy_is_seen(v2_database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_policy_is_seen(moved_database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "NOTICEABLE_SECONDS", NOTICEABLE)
-    async with v2_database.connect() as conn:
+    async with moved_database.connect() as conn:
         qual = await conn.fetchval(
             "select pg_get_expr(polqual, polrelid) from pg_policy where polname = 'workout_plans_select'"
         )
         await conn.execute(
             f"alter policy workout_plans_select on workout_plans using (({qual}) and pg_sleep(0.15)::text = '')"
         )
-    async with looking_at(v2_database, page_limit_seconds=60) as context:
+    async with looking_at(moved_database, page_limit_seconds=60) as context:
         one = await outcome("plan-loading", context)
         assert one.status is Status.FAIL and "rollback" in (one.message or "")
         broken_off = await outcome("current-week", context)
         assert broken_off.status is Status.FAIL
-    found = await outcomes(v2_database, page_limit_seconds=0.02)
+    found = await outcomes(moved_database, page_limit_seconds=0.02)
     assert found["slowdown"].status is Status.FAIL
     assert str(found["plan-loading"].measured).startswith("over ")
     assert "broken off" in (found["plan-loading"].message or "")
@@ -122,12 +116,12 @@ def test_what_a_slowdown_comes_to(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_pages_that_nobody_waits_for_are_no_slowdown_together(
-    v2_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+    moved_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(speed, "NOTICEABLE_SECONDS", NOTICEABLE)
     slow = {page.id: 0.012 for page in PAGES}
 
-    async with looking_at(v2_database) as context:
+    async with looking_at(moved_database) as context:
         (somebody, *_) = await people(context)
 
         async def timed(page: Page, _: object) -> list[Measured]:
@@ -142,11 +136,11 @@ async def test_pages_that_nobody_waits_for_are_no_slowdown_together(
         assert (await outcome("slowdown", context)).status is Status.FAIL
 
 
-async def test_a_missing_index_is_named_with_its_statement(v2_database: TestDatabase) -> None:
-    async with v2_database.connect() as conn:
+async def test_a_missing_index_is_named_with_its_statement(moved_database: TestDatabase) -> None:
+    async with moved_database.connect() as conn:
         await conn.execute("drop index idx_exercise_logs_session_id")
         await conn.execute("drop index idx_workout_days_week_id")
-    async with looking_at(v2_database) as context:
+    async with looking_at(moved_database) as context:
         event = await outcome("missing-indexes", context)
     assert (event.status, event.measured) == (Status.FAIL, "2 missing")
     for statement in (
@@ -156,10 +150,12 @@ async def test_a_missing_index_is_named_with_its_statement(v2_database: TestData
         assert statement in (event.message or "").replace('"', "")
 
 
-async def test_whole_tables_read_slowly_are_named(v2_database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_whole_tables_read_slowly_are_named(
+    moved_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # In a table this small the server always reads everything, which nobody notices.
     monkeypatch.setattr(indexes, "LARGE", 1)
-    async with looking_at(v2_database) as context:
+    async with looking_at(moved_database) as context:
         assert (await outcome("missing-indexes", context)).status is Status.PASS
         monkeypatch.setattr(speed, "NOTICEABLE_SECONDS", 0.0)
         await context.connection.execute("analyze")
@@ -167,8 +163,8 @@ async def test_whole_tables_read_slowly_are_named(v2_database: TestDatabase, mon
     assert event.status is Status.WARN and "reads all" in (event.message or "")
 
 
-async def test_the_account_holds_the_plans_of_both_versions(v2_database: TestDatabase) -> None:
-    async with looking_at(v2_database) as context:
+async def test_the_account_holds_the_plans_of_both_versions(moved_database: TestDatabase) -> None:
+    async with looking_at(moved_database) as context:
         for page in PAGES:
             check = check_by_id(page.id)
             assert check.account is not None
@@ -178,12 +174,12 @@ async def test_the_account_holds_the_plans_of_both_versions(v2_database: TestDat
             assert "Function Scan on detect_prs" not in text
 
 
-async def test_measuring_changes_nothing(v2_database: TestDatabase) -> None:
-    async with v2_database.connect() as conn:
+async def test_measuring_changes_nothing(moved_database: TestDatabase) -> None:
+    async with moved_database.connect() as conn:
         digest = "select md5(string_agg(t::text, '' order by t.id)) from exercise_logs t"
         captured = "select count(*) from vagus_migration.v2_changes"
         before = [await conn.fetchval(digest), await conn.fetchval(captured)]
-        await outcomes(v2_database)
+        await outcomes(moved_database)
         assert [await conn.fetchval(digest), await conn.fetchval(captured)] == before
 
 
@@ -258,8 +254,8 @@ async def test_one_query_per_row_is_found(counting_database: TestDatabase) -> No
         assert event.status is Status.WARN and "exercises: 600 statements" in (event.message or "")
 
 
-async def test_without_the_extension_it_is_not_visible(v2_database: TestDatabase) -> None:
-    async with looking_at(v2_database) as context:
+async def test_without_the_extension_it_is_not_visible(moved_database: TestDatabase) -> None:
+    async with looking_at(moved_database) as context:
         event = await outcome("statements-per-page", context)
     assert (event.status, event.measured) == (Status.SKIP, "not visible")
 
@@ -267,11 +263,11 @@ async def test_without_the_extension_it_is_not_visible(v2_database: TestDatabase
 # The command line
 
 
-async def test_the_command(v2_database: TestDatabase) -> None:
-    ran = await vagus("check", "performance", "--json", url=v2_database.url)
+async def test_the_command(moved_database: TestDatabase) -> None:
+    ran = await vagus("check", "performance", "--json", url=moved_database.url)
     assert ran.status == 0
     lines = {line["id"]: line for line in ran.of("check")}
     assert lines.keys() > TIMED
     assert all(lines[page]["value"] > 0 for page in TIMED)
-    ran = await vagus("check", "performance", "--json", url=v2_database.url, VAGUS_PAGE_LIMIT_SECONDS="0.00001")
+    ran = await vagus("check", "performance", "--json", url=moved_database.url, VAGUS_PAGE_LIMIT_SECONDS="0.00001")
     assert ran.status == 1 and "plan-loading" in ran.result["message"]

@@ -99,8 +99,8 @@ async def test_every_fault_is_seen_and_nothing_of_it_stays(
         assert await conn.fetchval("select count(*) from pg_class where relname like 'vagus_access_%'") == 0
 
 
-async def test_an_empty_database_has_nothing_to_break(empty_database: TestDatabase) -> None:
-    events, found = await shown(await migrated(empty_database), CHECKS)
+async def test_an_empty_database_has_nothing_to_break(make_database: MakeDatabase) -> None:
+    events, found = await shown(await make_database(SandboxOptions(empty=True), moved=True), CHECKS)
     assert found.missed == {} and found.seen
     messages = " ".join(event.message or "" for event in events)
     assert "no row to plant it in" in messages and "is empty" in messages
@@ -120,55 +120,51 @@ def blind(*faults: Fault) -> Check:
 RLS_OFF = changed_table("rls off", "alter table public.exercises disable row level security", "exercises")
 
 
-async def test_a_check_that_cannot_fail_is_found_out(clean_database: TestDatabase) -> None:
-    events, found = await shown(await migrated(clean_database), [blind(RLS_OFF)])
+async def test_a_check_that_cannot_fail_is_found_out(moved_database: TestDatabase) -> None:
+    events, found = await shown(moved_database, [blind(RLS_OFF)])
     assert [event.status for event in events] == [Status.FAIL]
     assert not found.ok and found.missed == {"blind": ["rls off"]}
 
 
-async def test_what_cannot_be_tried_is_told(clean_database: TestDatabase) -> None:
-    await migrated(clean_database)
+async def test_what_cannot_be_tried_is_told(moved_database: TestDatabase) -> None:
     checks = [
         blind(
             changed_rows("no such row", "delete from public.exercises where name = 'there is none'", "exercises"),
             changed_table("not ours", "alter table auth.users disable row level security", "auth.users"),
         )
     ]
-    events, found = await shown(clean_database, checks)
+    events, found = await shown(moved_database, checks)
     assert {event.status for event in events} == {Status.SKIP} and not found.ok
     assert "no row" in (events[0].message or "") and "must be owner" in (events[1].message or "")
 
 
-async def test_a_table_in_use_is_not_waited_for(clean_database: TestDatabase) -> None:
-    await migrated(clean_database)
-    async with clean_database.connect() as other, other.transaction():
+async def test_a_table_in_use_is_not_waited_for(moved_database: TestDatabase) -> None:
+    async with moved_database.connect() as other, other.transaction():
         await other.execute("select count(*) from exercises")
-        events, _ = await shown(clean_database, [blind(RLS_OFF)])
+        events, _ = await shown(moved_database, [blind(RLS_OFF)])
     assert events[0].status is Status.SKIP and "in use" in (events[0].message or "")
 
 
 async def test_users_are_not_kept_waiting_by_a_slow_check(
-    clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+    moved_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await migrated(clean_database)
     monkeypatch.setattr("vagus_tui.checks.selftest.LONGEST_SECONDS", 0.0)
-    events, _ = await shown(clean_database, with_faults(checks_for(Group.VERIFICATION)), environment="production")
+    events, _ = await shown(moved_database, with_faults(checks_for(Group.VERIFICATION)), environment="production")
     assert {event.status for event in events} == {Status.SKIP}
     assert "would be held" in (events[0].message or "") and "restored copy" in (events[0].message or "")
     # A check that has become slow only with its fault is stopped.
     slow = blind(changed_rows("slow", "select pg_sleep(30)", "exercises"))
     monkeypatch.setattr("vagus_tui.checks.selftest.LONGEST_SECONDS", 0.2)
-    events, _ = await shown(clean_database, [slow], environment="production")
+    events, _ = await shown(moved_database, [slow], environment="production")
     assert events[0].status is Status.SKIP and "stopped after" in (events[0].message or "")
 
 
-async def test_a_fault_that_would_stay_is_told(clean_database: TestDatabase) -> None:
-    await migrated(clean_database)
+async def test_a_fault_that_would_stay_is_told(moved_database: TestDatabase) -> None:
     committing = blind(
         Fault("commits", "select 1; commit; drop policy exercises_select on public.exercises", "exercises")
     )
     with pytest.raises(VagusError, match="not rolled back"):
-        await shown(clean_database, [committing])
+        await shown(moved_database, [committing])
 
 
 async def test_checks_that_are_red_or_skipped_are_not_tried(clean_database: TestDatabase) -> None:

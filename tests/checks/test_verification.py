@@ -29,12 +29,6 @@ async def migrated(database: TestDatabase, **values: object) -> TestDatabase:
     return database
 
 
-@pytest.fixture
-async def v2_database(clean_database: TestDatabase) -> TestDatabase:
-    """A small database that was migrated."""
-    return await migrated(clean_database)
-
-
 async def outcomes(database: TestDatabase) -> dict[str, CheckEvent]:
     """Every verification check's outcome."""
     async with looking_at(database) as context:
@@ -58,7 +52,7 @@ def troubled(found: dict[str, CheckEvent]) -> dict[str, str | None]:
     ids=["uuid", "bigint", "renamed", "empty"],
 )
 async def test_all_pass_after_a_migration(options: SandboxOptions, make_database: MakeDatabase) -> None:
-    found = await outcomes(await migrated(await make_database(options)))
+    found = await outcomes(await make_database(options, moved=True))
     assert not [event for event in found.values() if event.status not in (Status.PASS, Status.SKIP)], troubled(found)
     assert [event.id for event in found.values() if event.status is Status.SKIP] in ([], ["cascade-deletes"])
 
@@ -75,10 +69,10 @@ async def test_all_are_skipped_before_a_migration(clean_database: TestDatabase) 
         assert default_group(context.state) is Group.DATA_QUALITY
 
 
-async def test_what_needs_v1_is_skipped_once_it_is_gone(v2_database: TestDatabase) -> None:
-    async with v2_database.as_admin() as admin:
+async def test_what_needs_v1_is_skipped_once_it_is_gone(moved_database: TestDatabase) -> None:
+    async with moved_database.as_admin() as admin:
         await admin.execute("drop table exercise_logs_v1, workout_sessions_v1, exercises_v1, workout_plans_v1 cascade")
-    found = await outcomes(v2_database)
+    found = await outcomes(moved_database)
     assert set(troubled(found)) == {
         "plans-migrated",
         "exercises-migrated",
@@ -211,10 +205,10 @@ DAMAGES = (
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.check_id)
-async def test_damage_turns_its_check_red(damage: Damage, v2_database: TestDatabase) -> None:
-    async with v2_database.planting() as admin:
+async def test_damage_turns_its_check_red(damage: Damage, moved_database: TestDatabase) -> None:
+    async with moved_database.planting() as admin:
         await admin.execute(damage.statements)
-    async with looking_at(v2_database) as context:
+    async with looking_at(moved_database) as context:
         found = await outcome(damage.check_id, context)
         assert found.status is Status.FAIL, found
         assert found.message
@@ -222,22 +216,22 @@ async def test_damage_turns_its_check_red(damage: Damage, v2_database: TestDatab
         assert bool(page.rows) == damage.rows
 
 
-async def test_cascades_that_refuse_are_found(v2_database: TestDatabase) -> None:
-    async with v2_database.as_admin() as admin:
+async def test_cascades_that_refuse_are_found(moved_database: TestDatabase) -> None:
+    async with moved_database.as_admin() as admin:
         await admin.execute(
             "alter table workout_weeks drop constraint workout_weeks_plan_id_fkey; alter table workout_weeks add "
             "constraint workout_weeks_plan_id_fkey foreign key (plan_id) references workout_plans (id)"
         )
-    async with looking_at(v2_database) as context:
+    async with looking_at(moved_database) as context:
         event = await outcome("cascade-deletes", context)
         assert (event.status, event.measured) == (Status.FAIL, "refused")
         assert "workout_weeks_plan_id_fkey of workout_weeks" in (event.message or "")
 
 
 async def test_what_users_write_after_the_cut_over_is_told_and_not_held_against_them(
-    v2_database: TestDatabase,
+    moved_database: TestDatabase,
 ) -> None:
-    async with v2_database.connect() as conn:
+    async with moved_database.connect() as conn:
         await conn.execute("update exercises set name = 'renamed' where id = (select id from exercises limit 1)")
         await conn.execute("delete from workout_plans where id = (select id from workout_plans order by id limit 1)")
         await conn.execute("delete from workout_weeks where id = (select id from workout_weeks order by id limit 1)")
@@ -249,16 +243,16 @@ async def test_what_users_write_after_the_cut_over_is_told_and_not_held_against_
             "update workout_sessions set day_id = null where id = (select id from workout_sessions where "
             "day_id is not null limit 1)"
         )
-    found = await outcomes(v2_database)
+    found = await outcomes(moved_database)
     assert troubled(found) == {}
     assert found["plans-migrated"].message == "Since the cut-over: 1 plan removed, 1 plan added."
     assert "written to since the cut-over" in (found["row-proof"].message or "")
     assert "unlinked since the cut-over" in (found["sessions-linked"].message or "")
 
 
-async def test_looking_leaves_nothing_behind(v2_database: TestDatabase) -> None:
+async def test_looking_leaves_nothing_behind(moved_database: TestDatabase) -> None:
     async def everything() -> list[object]:
-        async with v2_database.as_admin() as admin:
+        async with moved_database.as_admin() as admin:
             return [
                 await admin.fetchval(f"select md5(string_agg(t::text, ',' order by t::text)) from {table} t")
                 for table in (
@@ -272,7 +266,7 @@ async def test_looking_leaves_nothing_behind(v2_database: TestDatabase) -> None:
             ]
 
     before = await everything()
-    async with looking_at(v2_database) as context:
+    async with looking_at(moved_database) as context:
         async for _ in run_checks(checks_for(Group.VERIFICATION), context):
             pass
         assert await context.connection.fetchval("select current_user") == "postgres"
@@ -280,8 +274,8 @@ async def test_looking_leaves_nothing_behind(v2_database: TestDatabase) -> None:
     assert await everything() == before
 
 
-async def test_a_plan_that_is_locked_does_not_hold_the_checks_up(v2_database: TestDatabase) -> None:
-    async with v2_database.connect() as other, other.transaction():
+async def test_a_plan_that_is_locked_does_not_hold_the_checks_up(moved_database: TestDatabase) -> None:
+    async with moved_database.connect() as other, other.transaction():
         await other.execute("select from workout_plans for update")
-        found = await asyncio.wait_for(outcomes(v2_database), 20)
+        found = await asyncio.wait_for(outcomes(moved_database), 20)
     assert troubled(found) == {}

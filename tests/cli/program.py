@@ -6,12 +6,13 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
+
+from tests.forks import FORKS
 
 SECRET = "kept-to-yourself-%40-47"
 """A password that no output may hold, as it stands in an address."""
@@ -62,19 +63,7 @@ async def vagus(
         interrupt_at: Ctrl-C as soon as a line of stdout holds this text.
         variables: further environment.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "vagus_tui",
-        *arguments,
-        cwd=cwd,
-        env=environment(url, **variables),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        limit=2**24,
-    )
-    assert process.stdout is not None and process.stderr is not None
+    process = await FORKS.run(arguments, cwd=cwd, env=environment(url, **variables))
     errors = asyncio.create_task(process.stderr.read())
     out = b""
     while line := await process.stdout.readline():
@@ -82,7 +71,8 @@ async def vagus(
         if interrupt_at and interrupt_at.encode() in line:
             process.send_signal(signal.SIGINT)
             interrupt_at = ""
-    ran = Ran(await process.wait(), out.decode(), (await errors).decode())
+    said = (await errors).decode()
+    ran = Ran(await process.wait(), out.decode(), said)
     assert "Traceback" not in ran.out + ran.err
     if url:
         password = urlsplit(url).password

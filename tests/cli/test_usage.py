@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from vagus_tui.commands.misspelt import misspelt
 COMMANDS = ("demo", "sandbox", "status", "check", "sql", "migrate", "rollback", "backup", "report")
 
 
-async def test_version() -> None:
-    ran = await vagus("--version")
-    assert (ran.status, ran.out) == (0, f"vagus-tui {__version__}\n")
+def test_version() -> None:
+    # Started afresh, as nobody's child: the other tests fork a process that has everything imported.
+    ran = subprocess.run([sys.executable, "-m", "vagus_tui", "--version"], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"vagus-tui {__version__}\n", "")
 
 
 async def test_help_names_every_command_and_the_exit_statuses() -> None:

@@ -6,13 +6,13 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from textwrap import dedent
 
 import pytest
 
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
+from tests.forks import FORKS
 from tests.migration.support import do_abandon, do_migrate, migrated, rolled_back, state_of
 from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
 from vagus_tui.control import Control
@@ -92,14 +92,8 @@ DRIVER = dedent("""
 
 async def killed_at(database: TestDatabase, step: str, state: str) -> None:
     """Migrate in a process of its own that is killed at a step."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        DRIVER,
-        step,
-        state,
-        env={**os.environ, "VAGUS_DATABASE_URL": database.url},
-    )
+    environment = {**os.environ, "VAGUS_DATABASE_URL": database.url}
+    process = await FORKS.run((step, state), code=DRIVER, env=environment)
     assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
     async with database.as_admin() as admin:
         # The server notices a vanished client when it next looks: give it a moment.

@@ -132,9 +132,8 @@ async def test_a_value_that_v2_refuses_does_not_hide_the_plan(database: TestData
         assert any(line.kind is Kind.EXERCISE for line in page.lines)
 
 
-async def test_an_exercise_that_was_moved_later_says_where_it_came_from(clean_database: TestDatabase) -> None:
-    await migrated(settings_for(clean_database.url))
-    async with clean_database.as_admin() as admin:
+async def test_an_exercise_that_was_moved_later_says_where_it_came_from(moved_database: TestDatabase) -> None:
+    async with moved_database.as_admin() as admin:
         [(exercise, plan)] = await admin.fetch(
             "select e.id::text, w.plan_id::text from exercises e join workout_days d on d.id = e.day_id "
             "join workout_weeks w on w.id = d.week_id where w.week_number = 1 limit 1"
@@ -145,7 +144,7 @@ async def test_an_exercise_that_was_moved_later_says_where_it_came_from(clean_da
             exercise,
             plan,
         )
-    async with context_of(clean_database) as context:
+    async with context_of(moved_database) as context:
         moved = [line for line in await whole_tree(context, plan) if line.expected]
     assert [line.id for line in moved] == [exercise]
     assert moved[0].expected.endswith("week 1") and moved[0].week == 2

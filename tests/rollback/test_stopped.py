@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from pathlib import Path
 from textwrap import dedent
 
@@ -13,6 +12,7 @@ import pytest
 
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
+from tests.forks import FORKS
 from tests.migration.support import (
     collected,
     do_abandon,
@@ -61,7 +61,7 @@ async def killed_at(database: TestDatabase, step: str, state: str, path: Path | 
     """Roll back in a process of its own that is killed at a step."""
     arguments = (step, state, "" if path is None else str(path))
     environment = {**os.environ, "VAGUS_DATABASE_URL": database.url}
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", DRIVER, *arguments, env=environment)
+    process = await FORKS.run(arguments, code=DRIVER, env=environment)
     assert await asyncio.wait_for(process.wait(), 90) == -signal.SIGKILL
     await vanished(database)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tests.conftest import Connect
 from tests.databases import TestDatabase
-from tests.wizard.moved import migrated
 from tests.wizard.walk import LARGE, SMALL, Walk, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.checks.access.matrix import access_matrix
 from vagus_tui.screens.access_matrix import AccessMatrixScreen
@@ -19,10 +18,9 @@ async def opened(pilot: Walk) -> AccessMatrixScreen:
 
 
 async def test_it_says_so_when_nothing_was_measured_and_measures(
-    clean_database: TestDatabase, connect: Connect
+    moved_database: TestDatabase, connect: Connect
 ) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
+    settings = settings_for(moved_database.url)
     async with walking(settings, size=SMALL) as pilot:
         await opened(pilot)
         await until_text(pilot, "Access has not been measured yet", "a measures every user")
@@ -36,14 +34,13 @@ async def test_it_says_so_when_nothing_was_measured_and_measures(
         await until_text(pilot, "set local role authenticated")
         await pilot.press("escape", "escape")
         await until_text(pilot, "nobody lost or gained")
-    conn = await connect(clean_database.url)
+    conn = await connect(moved_database.url)
     assert await access_matrix(conn) is not None
 
 
-async def test_what_was_gained_and_lost_is_walked_to(clean_database: TestDatabase, connect: Connect) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
-    conn = await connect(clean_database.url)
+async def test_what_was_gained_and_lost_is_walked_to(moved_database: TestDatabase, connect: Connect) -> None:
+    settings = settings_for(moved_database.url)
+    conn = await connect(moved_database.url)
     await conn.execute('create policy "[/red] open" on exercises for select to authenticated using (true)')
     await conn.execute("drop policy exercise_logs_delete on exercise_logs")
     async with walking(settings, size=LARGE) as pilot:
@@ -71,9 +68,8 @@ def test_large_numbers_stay_in_their_field() -> None:
     assert [brief(count) for count in counts] == ["0", "9,999", "10.0k", "12.6k", "126k", "999k", "1.9M", "126M"]
 
 
-async def test_it_is_reached_from_verification_and_left_again(clean_database: TestDatabase) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
+async def test_it_is_reached_from_verification_and_left_again(moved_database: TestDatabase) -> None:
+    settings = settings_for(moved_database.url)
     async with walking(settings, size=SMALL) as pilot:
         wizard(pilot).action_go("verification")
         await until(pilot, lambda: "access-as-applied" in wizard(pilot).session.results)
@@ -86,11 +82,10 @@ async def test_it_is_reached_from_verification_and_left_again(clean_database: Te
 
 
 async def test_what_cannot_be_measured_is_told_and_the_last_one_stays(
-    clean_database: TestDatabase, connect: Connect
+    moved_database: TestDatabase, connect: Connect
 ) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
-    admin = await connect(clean_database.admin_url)
+    settings = settings_for(moved_database.url)
+    admin = await connect(moved_database.admin_url)
     async with walking(settings, size=SMALL) as pilot:
         await opened(pilot)
         await until_text(pilot, "not been measured")

@@ -72,10 +72,9 @@ async def test_evidence_stands_for_itself(clean_database: TestDatabase) -> None:
     assert after["guide.contacts.1"] is Status.SKIP
 
 
-async def test_enter_leads_to_the_very_place(clean_database: TestDatabase) -> None:
+async def test_enter_leads_to_the_very_place(moved_database: TestDatabase) -> None:
     """One of each kind of place; that every entry has a place that exists is the matter of the map's own tests."""
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
+    settings = settings_for(moved_database.url)
     async with walking(settings) as pilot:
         app = wizard(pilot)
         lines = {line.id: line for line in guide_lines(app.session)}

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.databases import TestDatabase
-from tests.wizard.moved import migrated
 from tests.wizard.walk import SMALL, settings_for, until, until_text, walking, wizard
 from vagus_tui.checks.base import Context
 from vagus_tui.cleanup.gates import OWN_GATES, GateId
@@ -58,11 +57,10 @@ async def test_it_opens_anywhere_and_shows_the_operators_own(clean_database: Tes
         await until(pilot, lambda: "Vigor workouts" in str(screen.rendered(WEEK_BEFORE.items[0])))
 
 
-async def test_the_waiting_period_is_the_operators_own(clean_database: TestDatabase, tmp_path: Path) -> None:
+async def test_the_waiting_period_is_the_operators_own(moved_database: TestDatabase, tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('[thresholds]\nclean_up_earliest = "3 weeks"\n', encoding="utf-8")
-    settings = settings_for(clean_database.url, runbook=file)
-    await migrated(settings)
+    settings = settings_for(moved_database.url, runbook=file)
     database = Database(settings)
     async with database.connection("test") as connection:
         context = Context(database, connection, settings, await read_state(connection))

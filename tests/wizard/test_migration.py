@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.databases import TestDatabase
-from tests.wizard.moved import ended, migrated
+from tests.wizard.moved import ended
 from tests.wizard.walk import LARGE, Walk, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
@@ -263,9 +263,8 @@ def test_figures_of_what_was_taken_up() -> None:
     }
 
 
-async def test_a_migrated_database_shows_its_run(clean_database: TestDatabase, tmp_path: Path) -> None:
-    settings = _settings(clean_database.url, tmp_path)
-    await migrated(settings)
+async def test_a_migrated_database_shows_its_run(moved_database: TestDatabase, tmp_path: Path) -> None:
+    settings = _settings(moved_database.url, tmp_path)
     async with walking(settings, size=LARGE) as pilot:
         session = wizard(pilot).session
         await until(pilot, lambda: Step.MIGRATION in session.standings)

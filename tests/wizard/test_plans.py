@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tests.databases import TestDatabase
-from tests.wizard.moved import migrated
 from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking
 from vagus_tui.screens.plan_preview import PlanPreviewScreen
 from vagus_tui.screens.plans import PlansScreen
@@ -55,9 +54,8 @@ async def test_plans_are_sorted_narrowed_and_paged(database: TestDatabase) -> No
         assert all(plan.exercises == 0 for plan in plans.items)
 
 
-async def test_after_the_migration_the_same_screen_reads_v2(clean_database: TestDatabase) -> None:
-    await migrated(settings_for(clean_database.url))
-    async with walking(settings_for(clean_database.url), size=LARGE) as pilot:
+async def test_after_the_migration_the_same_screen_reads_v2(moved_database: TestDatabase) -> None:
+    async with walking(settings_for(moved_database.url), size=LARGE) as pilot:
         await pilot.press("P")
         await until(pilot, lambda: isinstance(pilot.app.screen, PlansScreen))
         await until(pilot, lambda: pilot.app.screen.query_one(PlanList).items)

@@ -7,7 +7,6 @@ from pathlib import Path
 from textual.widgets import OptionList
 
 from tests.databases import TestDatabase
-from tests.wizard.moved import migrated
 from tests.wizard.walk import LARGE, SMALL, Walk, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.database.connection import Connection
 from vagus_tui.journal import store
@@ -29,12 +28,11 @@ async def test_nothing_yet(clean_database: TestDatabase) -> None:
         await until_text(pilot, "0  What happened", "Nothing has been run")
 
 
-async def test_runs_steps_and_overrides(clean_database: TestDatabase, clean_conn: Connection) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
-    await store.override(clean_conn, "tls", HOSTILE, operator="ada")
+async def test_runs_steps_and_overrides(moved_database: TestDatabase, moved_conn: Connection) -> None:
+    settings = settings_for(moved_database.url)
+    await store.override(moved_conn, "tls", HOSTILE, operator="ada")
     step = "verification.script.log-in"
-    await record(clean_conn, "7", step, Verdict.FAIL, profile="testers.history", note=HOSTILE, operator="ada")
+    await record(moved_conn, "7", step, Verdict.FAIL, profile="testers.history", note=HOSTILE, operator="ada")
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("report")
         await until_text(pilot, "1  Runs", "1  Overrides", "migrate", "done")
@@ -60,7 +58,7 @@ async def test_what_the_database_forgot_is_put_back(
     settings = settings_for(clean_database.url, journal_dir=tmp_path)
     await store.override(clean_conn, "tls", "a tunnel", operator="ada")
     async with walking(settings, size=LARGE) as pilot:
-        await until(pilot, lambda: list(tmp_path.glob("*.jsonl")))
+        await until(pilot, lambda: any("a tunnel" in copy.read_text() for copy in tmp_path.glob("*.jsonl")))
     await clean_conn.execute("drop schema vagus_migration cascade")
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("report")
@@ -71,9 +69,8 @@ async def test_what_the_database_forgot_is_put_back(
         await until_text(pilot, "Overrode tls: a tunnel (known")
 
 
-async def test_it_is_written_to_a_file(clean_database: TestDatabase, tmp_path: Path) -> None:
-    settings = settings_for(clean_database.url, backup_dir=tmp_path / "kept")
-    await migrated(settings)
+async def test_it_is_written_to_a_file(moved_database: TestDatabase, tmp_path: Path) -> None:
+    settings = settings_for(moved_database.url, backup_dir=tmp_path / "kept")
     async with walking(settings, size=SMALL) as pilot:
         wizard(pilot).action_go("report")
         await until_text(pilot, "1  Runs")

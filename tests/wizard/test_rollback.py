@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tests.databases import TestDatabase
-from tests.wizard.moved import migrated
 from tests.wizard.walk import LARGE, SMALL, settings_for, until, until_text, walking, wizard
 from vagus_tui.database.connection import Connection
 from vagus_tui.events import CheckEvent, Status
@@ -90,12 +89,11 @@ async def test_before_the_migration_it_is_locked(clean_database: TestDatabase) -
         await until_text(pilot, "Locked by 1 gate")
 
 
-async def test_questions_are_answered_and_kept(clean_database: TestDatabase, clean_conn: Connection) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
+async def test_questions_are_answered_and_kept(moved_database: TestDatabase, moved_conn: Connection) -> None:
+    settings = settings_for(moved_database.url)
     # Said of an attempt before this one.
-    await store.sign(clean_conn, "advice.app-crashes", ticked=True, operator="Bob")
-    await clean_conn.execute("update vagus_migration.sign_offs set at = at - interval '1 day'")
+    await store.sign(moved_conn, "advice.app-crashes", ticked=True, operator="Bob")
+    await moved_conn.execute("update vagus_migration.sign_offs set at = at - interval '1 day'")
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("rollback")
         await until_text(pilot, "Undecided: find out first")
@@ -106,14 +104,13 @@ async def test_questions_are_answered_and_kept(clean_database: TestDatabase, cle
         assert wizard(pilot).session.standings[Step.ROLLBACK].status is Status.FAIL
         await pilot.press("o", "down", "o")
         await until_text(pilot, "Stay")
-    signed = await store.sign_offs(clean_conn)
+    signed = await store.sign_offs(moved_conn)
     assert signed["advice.app-crashes"].ticked is False
 
 
-async def test_later_writes_are_shown_and_carried_back(clean_database: TestDatabase, clean_conn: Connection) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
-    await clean_conn.execute(
+async def test_later_writes_are_shown_and_carried_back(moved_database: TestDatabase, moved_conn: Connection) -> None:
+    settings = settings_for(moved_database.url)
+    await moved_conn.execute(
         "update workout_plans set name = 'written later' where id = (select min(id::text)::uuid from workout_plans)"
     )
     async with walking(settings, size=SMALL) as pilot:
@@ -134,12 +131,11 @@ async def test_later_writes_are_shown_and_carried_back(clean_database: TestDatab
         await until(pilot, lambda: "back to the earlier version" in wizard(pilot).clipboard)
         await pilot.press("down", "t")
         await until(pilot, lambda: "workout_plans: 0 new, 1 changed" in wizard(pilot).clipboard)
-    assert await clean_conn.fetchval("select count(*) from workout_plans where name = 'written later'") == 1
+    assert await moved_conn.fetchval("select count(*) from workout_plans where name = 'written later'") == 1
 
 
-async def test_the_harmless_answer_comes_first(clean_database: TestDatabase, clean_conn: Connection) -> None:
-    settings = settings_for(clean_database.url, environment="production", project="vagus-prod")
-    await migrated(settings)
+async def test_the_harmless_answer_comes_first(moved_database: TestDatabase, moved_conn: Connection) -> None:
+    settings = settings_for(moved_database.url, environment="production", project="vagus-prod")
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("rollback")
         await pilot.press("v")
@@ -149,4 +145,4 @@ async def test_the_harmless_answer_comes_first(clean_database: TestDatabase, cle
         await pilot.press("enter", "escape")
         await pilot.pause(0.2)
         assert wizard(pilot).session.job is None
-    assert await clean_conn.fetchval("select to_regclass('public.workout_weeks')") is not None
+    assert await moved_conn.fetchval("select to_regclass('public.workout_weeks')") is not None

@@ -69,10 +69,9 @@ def keys(pilot: Walk) -> set[str]:
 
 
 async def test_clean_up_waits_for_its_gates(
-    clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path
+    moved_database: TestDatabase, moved_conn: Connection, tmp_path: Path
 ) -> None:
-    settings = settings_for(clean_database.url, backup_dir=tmp_path, project="vagus-dev")
-    await migrated(settings)
+    settings = settings_for(moved_database.url, backup_dir=tmp_path, project="vagus-dev")
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("rollback")
         await until_text(pilot, "Whether to go back")
@@ -82,7 +81,7 @@ async def test_clean_up_waits_for_its_gates(
         await pilot.pause(0.1)
         assert wizard(pilot).session.job is None
         await _backup(settings, restored=True)
-        await clean_conn.execute(OLD)
+        await moved_conn.execute(OLD)
         await pilot.press("r")
         await until_text(pilot, "every gate holds", patience=60)
         await pilot.press("c")
@@ -103,12 +102,11 @@ async def test_clean_up_waits_for_its_gates(
         wizard(pilot).action_go("overview")
         await until(pilot, lambda: "G" in keys(pilot))
         assert "t" not in keys(pilot)
-    assert await clean_conn.fetchval("select to_regclass('exercises_v1') is null")
+    assert await moved_conn.fetchval("select to_regclass('exercises_v1') is null")
 
 
-async def test_clean_up_is_reached_from_rollout(clean_database: TestDatabase) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
+async def test_clean_up_is_reached_from_rollout(moved_database: TestDatabase) -> None:
+    settings = settings_for(moved_database.url)
     async with walking(settings, size=SMALL) as pilot:
         wizard(pilot).action_go("rollout")
         await until_text(pilot, "Clean-up")

@@ -9,7 +9,6 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from tests.databases import TestDatabase
-from tests.wizard.moved import migrated
 from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.checks.registry import check_by_id
 from vagus_tui.database.connection import Connection
@@ -48,10 +47,9 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-async def test_commands_are_run_and_what_they_print_is_kept(clean_database: TestDatabase, checkout: Path) -> None:
+async def test_commands_are_run_and_what_they_print_is_kept(moved_database: TestDatabase, checkout: Path) -> None:
     (checkout / "do").write_text("echo all well\n")
-    settings = settings_for(clean_database.url, app_dir=checkout)
-    await migrated(settings)
+    settings = settings_for(moved_database.url, app_dir=checkout)
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("rollout")
         await until_text(pilot, "Get the code with v2 support")
@@ -71,17 +69,16 @@ async def test_commands_are_run_and_what_they_print_is_kept(clean_database: Test
         await until_text(pilot, "✗ failed in")
         lines = {line.title: line.entry for line in guide_lines(wizard(pilot).session)}
         assert (lines["Dependencies"].words, lines["Mocks"].words) == ("failed", "open")
-    async with clean_database.connect() as conn:
+    async with moved_database.connect() as conn:
         kept = await outcomes(conn)
         assert kept["app.dependencies"].status == 7 and "broken" in kept["app.dependencies"].tail
 
 
 async def test_a_command_that_hangs_is_stopped_with_all_it_started(
-    clean_database: TestDatabase, checkout: Path
+    moved_database: TestDatabase, checkout: Path
 ) -> None:
     (checkout / "do").write_text("sleep 600 & echo $! > pid; wait\n")
-    settings = settings_for(clean_database.url, app_dir=checkout)
-    await migrated(settings)
+    settings = settings_for(moved_database.url, app_dir=checkout)
     async with walking(settings, size=SMALL) as pilot:
         wizard(pilot).action_go("rollout")
         await until_text(pilot, "Get the code with v2 support")
@@ -97,9 +94,8 @@ async def test_a_command_that_hangs_is_stopped_with_all_it_started(
         await until(pilot, lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
-async def test_without_a_checkout_nothing_is_run(clean_database: TestDatabase) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
+async def test_without_a_checkout_nothing_is_run(moved_database: TestDatabase) -> None:
+    settings = settings_for(moved_database.url)
     async with walking(settings, size=SMALL) as pilot:
         wizard(pilot).action_go("rollout")
         await until_text(pilot, "Get the code with v2 support")
@@ -107,9 +103,8 @@ async def test_without_a_checkout_nothing_is_run(clean_database: TestDatabase) -
         await until_text(pilot, "VAGUS_APP_DIR", "Nothing was run")
 
 
-async def test_phases_are_signed_off(clean_database: TestDatabase, clean_conn: Connection) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
+async def test_phases_are_signed_off(moved_database: TestDatabase, moved_conn: Connection) -> None:
+    settings = settings_for(moved_database.url)
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("rollout")
         await until_text(pilot, "day 1: phase 1")
@@ -135,7 +130,7 @@ async def test_phases_are_signed_off(clean_database: TestDatabase, clean_conn: C
         await pilot.press(*"7.1", "enter")
         await until(pilot, lambda: at("criterion.internal-shapes").startswith("Ada"))
         # Nothing is signed off silently against a criterion that does not hold.
-        await clean_conn.execute("drop index idx_workout_days_week_id")
+        await moved_conn.execute("drop index idx_workout_days_week_id")
         session.start_checks("criteria", [check_by_id("v2-indexes"), check_by_id("missing-indexes")])
         await until(pilot, lambda: "of 25 fail" in at("criterion.internal-verified"))
         at("rollout.internal.deploy")
@@ -143,7 +138,7 @@ async def test_phases_are_signed_off(clean_database: TestDatabase, clean_conn: C
         await until_text(pilot, "2 criteria not met", "✗ Verification passes: 1 of 25 fail")
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is not None and pilot.app.screen.query("#phases-list"))
-        assert "rollout.internal.deploy" not in await store.sign_offs(clean_conn)
+        assert "rollout.internal.deploy" not in await store.sign_offs(moved_conn)
         await pilot.press("space")
         await until_text(pilot, "2 criteria not met")
         await pilot.press(*"known", "enter")
@@ -158,35 +153,34 @@ async def test_phases_are_signed_off(clean_database: TestDatabase, clean_conn: C
         await until(pilot, lambda: "of 25 fail" in at("criterion.internal-verified"))
         # The end waits for other items, and for days without a failure; what was measured long ago is stale.
         assert at("criterion.beta-before") == "open" and at("criterion.internal-manual").endswith("done")
-        await clean_conn.execute("update vagus_migration.checks set at = at - interval '30 h'")
-        await clean_conn.execute("update vagus_migration.runs set started_at = started_at - interval '9 days'")
+        await moved_conn.execute("update vagus_migration.checks set at = at - interval '30 h'")
+        await moved_conn.execute("update vagus_migration.runs set started_at = started_at - interval '9 days'")
         await until(pilot, lambda: at("criterion.beta-grave") == "1 of 13 not run")
-        await clean_conn.execute(
+        await moved_conn.execute(
             "insert into vagus_migration.checks (check_id, check_group, status, operator) "
             "select id, 'performance', case id when 'missing-indexes' then 'fail' else 'pass' end, 'Ada' "
             "from unnest($1::text[]) id",
             sorted(PERFORMANCE),
         )
         await until(pilot, lambda: "1 of 12 fail" in at("criterion.full-speed") and not session.checking("criteria"))
-        await clean_conn.execute("create index idx_workout_days_week_id on workout_days (week_id)")
+        await moved_conn.execute("create index idx_workout_days_week_id on workout_days (week_id)")
         session.start_checks("criteria", [check_by_id("missing-indexes")])
         await until(pilot, lambda: at("criterion.full-speed").endswith(" of 3 d"))
-        await clean_conn.execute("update vagus_migration.checks set at = at - interval '4 days'")
+        await moved_conn.execute("update vagus_migration.checks set at = at - interval '4 days'")
         await until(pilot, lambda: at("criterion.full-speed").startswith("stale, pass"))
-    assert (await store.sign_offs(clean_conn))["rollout.internal.deploy"].note == "known"
+    assert (await store.sign_offs(moved_conn))["rollout.internal.deploy"].note == "known"
 
 
-async def test_the_clean_up_is_guarded(clean_database: TestDatabase, clean_conn: Connection) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
+async def test_the_clean_up_is_guarded(moved_database: TestDatabase, moved_conn: Connection) -> None:
+    settings = settings_for(moved_database.url)
     async with walking(settings, size=SMALL) as pilot:
         wizard(pilot).action_go("rollout")
         await until_text(pilot, "day 1")
         await pilot.press("v", "v")
         await until_text(pilot, "14 days to go", "v2 is in service", "Clean-up 1 of 5")
-    await clean_conn.execute("update vagus_migration.runs set finished_at = finished_at - interval '15 days'")
+    await moved_conn.execute("update vagus_migration.runs set finished_at = finished_at - interval '15 days'")
     # A rollback that failed meanwhile takes nothing of that away.
-    await clean_conn.execute(
+    await moved_conn.execute(
         "insert into vagus_migration.runs (kind, status, operator, environment, finished_at) "
         "values ('rollback', 'failed', 'Ada', 'development', clock_timestamp())"
     )

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from tests.databases import TestDatabase
-from tests.wizard.moved import migrated
 from tests.wizard.walk import LARGE, SMALL, settings_for, until, until_text, walking, wizard
 from vagus_tui.checks.verification import catalog, rows
 from vagus_tui.screens.self_test import SelfTestScreen
 
 
-async def test_faults_are_planted_after_asking_and_seen(clean_database: TestDatabase) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
+async def test_faults_are_planted_after_asking_and_seen(moved_database: TestDatabase) -> None:
+    settings = settings_for(moved_database.url)
     async with walking(settings, size=SMALL) as pilot:
         # A few checks: all of them are tried in the tests of the checks.
         await pilot.app.push_screen(SelfTestScreen((*rows.CHECKS, *catalog.CHECKS)))
@@ -30,10 +28,8 @@ async def test_faults_are_planted_after_asking_and_seen(clean_database: TestData
         await until_text(pilot, "✓ one of the plans is missing", "seen")
 
 
-async def test_in_production_the_name_is_typed(clean_database: TestDatabase) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
-    async with walking(settings_for(clean_database.url, environment="production"), size=LARGE) as pilot:
+async def test_in_production_the_name_is_typed(moved_database: TestDatabase) -> None:
+    async with walking(settings_for(moved_database.url, environment="production"), size=LARGE) as pilot:
         wizard(pilot).action_go("verification")
         await until(pilot, lambda: "access-as-applied" in wizard(pilot).session.results)
         await until_text(pilot, "were never tested here")

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.databases import TestDatabase
-from tests.wizard.moved import migrated
 from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.backup.forecast import TOPIC, Forecast
 from vagus_tui.events import Phase, Status, StepEvent, StepState
@@ -179,10 +178,9 @@ async def test_t_zero_is_set_rows_are_ticked_and_the_run_is_there(
         await until_text(pilot, "to two weeks after it")
 
 
-async def test_evidence_ticks_what_the_migration_did(clean_database: TestDatabase) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
-    async with clean_database.connect() as conn:
+async def test_evidence_ticks_what_the_migration_did(moved_database: TestDatabase) -> None:
+    settings = settings_for(moved_database.url)
+    async with moved_database.connect() as conn:
         rehearsed = Forecast(
             rehearsed_at=datetime.now(UTC),
             complete=True,

@@ -8,7 +8,6 @@ import pytest
 
 from tests.conftest import Connect
 from tests.databases import TestDatabase
-from tests.wizard.moved import migrated
 from tests.wizard.walk import LARGE, settings_for, until, until_text, walking, wizard
 from vagus_tui.checks.base import Context
 from vagus_tui.database.connection import Connection, Database
@@ -35,36 +34,33 @@ async def test_before_the_migration_there_is_nothing_to_repair(
             await look(repair, context)
 
 
-async def test_a_healthy_database_needs_no_repair(clean_database: TestDatabase, clean_conn: Connection) -> None:
-    await migrated(settings_for(clean_database.url))
-    context = await _context(clean_database.url, clean_conn)
+async def test_a_healthy_database_needs_no_repair(moved_database: TestDatabase, moved_conn: Connection) -> None:
+    context = await _context(moved_database.url, moved_conn)
     for name in ("exercises-to-their-day", "missing-indexes", "quiet-preferences"):
         assert (await look(BY_ID[name], context)).count == 0
         with pytest.raises(RefusedError):
             await apply(BY_ID[name], context)
 
 
-async def test_a_missing_index_is_created(clean_database: TestDatabase, clean_conn: Connection) -> None:
-    await migrated(settings_for(clean_database.url))
+async def test_a_missing_index_is_created(moved_database: TestDatabase, moved_conn: Connection) -> None:
     index = "select to_regclass('public.idx_exercises_day_id') is not null"
-    assert await clean_conn.fetchval(index)
-    await clean_conn.execute("drop index idx_exercises_day_id")
-    context = await _context(clean_database.url, clean_conn)
+    assert await moved_conn.fetchval(index)
+    await moved_conn.execute("drop index idx_exercises_day_id")
+    context = await _context(moved_database.url, moved_conn)
     found = await look(BY_ID["missing-indexes"], context)
     assert found.count == 1 and "concurrently" in found.statements[0]
     await apply(BY_ID["missing-indexes"], context)
-    assert await clean_conn.fetchval(index)
+    assert await moved_conn.fetchval(index)
 
 
-async def test_statistics_left_behind_are_a_sign(clean_database: TestDatabase, clean_conn: Connection) -> None:
-    await migrated(settings_for(clean_database.url))
-    context = await _context(clean_database.url, clean_conn)
+async def test_statistics_left_behind_are_a_sign(moved_database: TestDatabase, moved_conn: Connection) -> None:
+    context = await _context(moved_database.url, moved_conn)
     fresh = await look(BY_ID["analyze-v2"], context)
     assert fresh.count and not fresh.trouble, "it can always be made, which is no sign"
-    await clean_conn.execute("alter table exercise_logs set (autovacuum_enabled = off)")
+    await moved_conn.execute("alter table exercise_logs set (autovacuum_enabled = off)")
     while not (stale := await look(BY_ID["analyze-v2"], context)).trouble:
-        await clean_conn.execute("update exercise_logs set notes = notes")
-        await clean_conn.execute("select pg_stat_force_next_flush()")
+        await moved_conn.execute("update exercise_logs set notes = notes")
+        await moved_conn.execute("select pg_stat_force_next_flush()")
     assert stale.trouble == 1
     assert stale.lines[0].startswith("exercise_logs: ") and stale.lines[0].endswith(": stale")
     await apply(BY_ID["analyze-v2"], context)
@@ -72,20 +68,19 @@ async def test_statistics_left_behind_are_a_sign(clean_database: TestDatabase, c
 
 
 async def test_an_exercise_in_another_plan_comes_back(
-    clean_database: TestDatabase, clean_conn: Connection, connect: Connect
+    moved_database: TestDatabase, moved_conn: Connection, connect: Connect
 ) -> None:
-    await migrated(settings_for(clean_database.url))
-    row = await clean_conn.fetchrow(
+    row = await moved_conn.fetchrow(
         "select e.id, e.day_id, (select d.id from workout_days d join workout_weeks w on w.id = d.week_id "
         "where w.plan_id <> o.plan_id order by d.id limit 1) as elsewhere "
         "from exercises e join exercises_v1 o on o.id = e.id order by e.id limit 1"
     )
     assert row is not None
-    await clean_conn.execute("update exercises set day_id = $1 where id = $2", row["elsewhere"], row["id"])
-    context = await _context(clean_database.url, clean_conn)
+    await moved_conn.execute("update exercises set day_id = $1 where id = $2", row["elsewhere"], row["id"])
+    context = await _context(moved_database.url, moved_conn)
     found = await look(BY_ID["exercises-to-their-day"], context)
     wrong, own = [
-        await clean_conn.fetchval(
+        await moved_conn.fetchval(
             "select format('“%s” week %s %s', left(p.name, 40), w.week_number, d.day_label) from workout_days d "
             "join workout_weeks w on w.id = d.week_id join workout_plans p on p.id = w.plan_id where d.id = $1",
             row[column],
@@ -94,40 +89,38 @@ async def test_an_exercise_in_another_plan_comes_back(
     ]
     assert found.count == 1 and found.lines[0].endswith(f": from {wrong} to {own}")
     await apply(BY_ID["exercises-to-their-day"], context)
-    assert await clean_conn.fetchval("select day_id from exercises where id = $1", row["id"]) == row["day_id"]
-    kept = await clean_conn.fetch("select row_id, before, after from vagus_migration.repaired")
+    assert await moved_conn.fetchval("select day_id from exercises where id = $1", row["id"]) == row["day_id"]
+    kept = await moved_conn.fetch("select row_id, before, after from vagus_migration.repaired")
     assert [tuple(one) for one in kept] == [(str(row["id"]), str(row["elsewhere"]), str(row["day_id"]))]
 
 
 async def test_a_day_within_the_same_plan_is_the_users_own_choice(
-    clean_database: TestDatabase, clean_conn: Connection
+    moved_database: TestDatabase, moved_conn: Connection
 ) -> None:
-    await migrated(settings_for(clean_database.url))
-    moved = await clean_conn.execute(
+    moved = await moved_conn.execute(
         "update exercises e set day_id = t.other from (select x.id, (select d2.id from workout_days d2 "
         "join workout_weeks w2 on w2.id = d2.week_id where w2.plan_id = w.plan_id and d2.id <> x.day_id limit 1) "
         "as other from exercises x join workout_days d on d.id = x.day_id join workout_weeks w on w.id = d.week_id "
         "order by x.id limit 5) t where e.id = t.id and t.other is not null"
     )
     assert moved != "UPDATE 0"
-    context = await _context(clean_database.url, clean_conn)
+    context = await _context(moved_database.url, moved_conn)
     assert (await look(BY_ID["exercises-to-their-day"], context)).count == 0
 
 
-async def test_policies_come_back_as_defined(clean_database: TestDatabase, clean_conn: Connection) -> None:
-    await migrated(settings_for(clean_database.url))
+async def test_policies_come_back_as_defined(moved_database: TestDatabase, moved_conn: Connection) -> None:
     query = (
         "select tablename, policyname, cmd, roles, qual, with_check from pg_policies where schemaname = 'public' "
         "and tablename in ('workout_plans', 'workout_weeks', 'exercises') order by 1, 2"
     )
-    before = [tuple(row) for row in await clean_conn.fetch(query)]
+    before = [tuple(row) for row in await moved_conn.fetch(query)]
     name = before[0][1]
-    context = await _context(clean_database.url, clean_conn)
+    context = await _context(moved_database.url, moved_conn)
     healthy = await look(BY_ID["policies-as-defined"], context)
     assert healthy.count and not healthy.trouble, "it can always be made, which is no sign"
-    await clean_conn.execute(f'drop policy "{name}" on {before[0][0]}')
-    await clean_conn.execute("create policy everybody on workout_plans for select using (true)")
-    await clean_conn.execute("alter table workout_weeks disable row level security")
+    await moved_conn.execute(f'drop policy "{name}" on {before[0][0]}')
+    await moved_conn.execute("create policy everybody on workout_plans for select using (true)")
+    await moved_conn.execute("alter table workout_weeks disable row level security")
     found = await look(BY_ID["policies-as-defined"], context)
     assert found.trouble == 3
     assert found.lines[:3] == (
@@ -136,26 +129,25 @@ async def test_policies_come_back_as_defined(clean_database: TestDatabase, clean
         "everybody on workout_plans: not one of v2's; it goes",
     )
     await apply(BY_ID["policies-as-defined"], context)
-    assert [tuple(row) for row in await clean_conn.fetch(query)] == before
-    assert await clean_conn.fetchval("select relrowsecurity from pg_class where oid = 'workout_weeks'::regclass")
-    note = await store.latest_note(clean_conn, "repair")
+    assert [tuple(row) for row in await moved_conn.fetch(query)] == before
+    assert await moved_conn.fetchval("select relrowsecurity from pg_class where oid = 'workout_weeks'::regclass")
+    note = await store.latest_note(moved_conn, "repair")
     assert "everybody" in {policy["name"] for policy in note["before"]["policies"]}
     assert note["before"]["off"] == ["workout_weeks"]
 
 
 async def test_users_without_preferences_get_quiet_ones(
-    clean_database: TestDatabase, clean_conn: Connection, connect: Connect
+    moved_database: TestDatabase, moved_conn: Connection, connect: Connect
 ) -> None:
-    await migrated(settings_for(clean_database.url))
-    total = await clean_conn.fetchval("select count(*) from notification_preferences")
-    await clean_conn.execute(
+    total = await moved_conn.fetchval("select count(*) from notification_preferences")
+    await moved_conn.execute(
         "delete from notification_preferences where user_id in (select user_id from notification_preferences limit 3)"
     )
-    context = await _context(clean_database.url, clean_conn)
+    context = await _context(moved_database.url, moved_conn)
     assert (await look(BY_ID["quiet-preferences"], context)).count == 3
     await apply(BY_ID["quiet-preferences"], context)
-    assert await clean_conn.fetchval("select count(*) from notification_preferences") == total
-    loud = await clean_conn.fetchval(
+    assert await moved_conn.fetchval("select count(*) from notification_preferences") == total
+    loud = await moved_conn.fetchval(
         "select count(*) from notification_preferences where preferences::text like '%true%'"
     )
     assert loud == 0
@@ -179,10 +171,9 @@ async def test_a_session_in_the_way_is_cancelled_by_its_id(
         await cancel(context, found)
 
 
-async def test_the_screen_finds_and_repairs(clean_database: TestDatabase, clean_conn: Connection) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
-    await clean_conn.execute("drop index idx_workout_days_week_id")
+async def test_the_screen_finds_and_repairs(moved_database: TestDatabase, moved_conn: Connection) -> None:
+    settings = settings_for(moved_database.url)
+    await moved_conn.execute("drop index idx_workout_days_week_id")
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("troubleshooting")
         await until_text(pilot, "The migration stopped midway", "r looks for all five")
@@ -194,13 +185,13 @@ async def test_the_screen_finds_and_repairs(clean_database: TestDatabase, clean_
         await until_text(pilot, "Do it")
         await pilot.press("tab", "enter")
         await until_text(pilot, "Create missing indexes without blocking writes: nothing to do")
-        assert await clean_conn.fetchval("select to_regclass('public.idx_workout_days_week_id') is not null")
+        assert await moved_conn.fetchval("select to_regclass('public.idx_workout_days_week_id') is not null")
         await until_text(pilot, "✓ repaired", "u undo a repair")
         await pilot.press("u")
         await until_text(pilot, "idx_workout_days_week_id is dropped while users go on", "Take it back")
         await pilot.press("tab", "enter")
         await until_text(pilot, "Taken back")
-        assert await clean_conn.fetchval("select to_regclass('public.idx_workout_days_week_id') is null")
+        assert await moved_conn.fetchval("select to_regclass('public.idx_workout_days_week_id') is null")
         await until_text(pilot, "idx_workout_days_week_id on workout_days: missing")
 
 

@@ -30,19 +30,17 @@ async def test_before_the_migration_it_is_locked(clean_database: TestDatabase) -
         await until_text(pilot, "Locked by 1 gate", "The migration is done")
 
 
-async def test_checks_run_by_themselves_and_pass(clean_database: TestDatabase) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
+async def test_checks_run_by_themselves_and_pass(moved_database: TestDatabase) -> None:
+    settings = settings_for(moved_database.url)
     async with walking(settings, size=SMALL) as pilot:
         wizard(pilot).action_go("verification")
         await until_text(pilot, "all pass", "Every row arrived")
         await until(pilot, lambda: wizard(pilot).session.standings[Step.VERIFICATION].word.endswith("done"))
 
 
-async def test_a_changed_row_turns_it_red(clean_database: TestDatabase) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
-    async with clean_database.planting() as admin:
+async def test_a_changed_row_turns_it_red(moved_database: TestDatabase) -> None:
+    settings = settings_for(moved_database.url)
+    async with moved_database.planting() as admin:
         await admin.execute("update exercises set name = name || '!' where id = (select id from exercises limit 1)")
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("verification")
@@ -50,9 +48,8 @@ async def test_a_changed_row_turns_it_red(clean_database: TestDatabase) -> None:
         await until(pilot, lambda: wizard(pilot).session.standings[Step.VERIFICATION].status is Status.FAIL)
 
 
-async def test_items_are_signed_off_by_name(clean_database: TestDatabase, clean_conn: Connection) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
+async def test_items_are_signed_off_by_name(moved_database: TestDatabase, moved_conn: Connection) -> None:
+    settings = settings_for(moved_database.url)
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("verification")
         await until_text(pilot, "all pass")
@@ -62,21 +59,20 @@ async def test_items_are_signed_off_by_name(clean_database: TestDatabase, clean_
         listed = pilot.app.screen.query_one("#manual-list")
         await pilot.click("#manual-list", offset=(4, 2))
         await until_text(pilot, "The first write down the new")
-        assert listed.has_focus and await store.sign_offs(clean_conn) == {}
+        assert listed.has_focus and await store.sign_offs(moved_conn) == {}
         await pilot.press("up", "space")
         await until_text(pilot, "Signed off by Ada")
         await pilot.press("down", "e")
         await until_text(pilot, "A note, to be kept with it")
         await pilot.press(*"fine", "enter")
         await until_text(pilot, "fine")
-    signed = await store.sign_offs(clean_conn)
+    signed = await store.sign_offs(moved_conn)
     assert signed["verification.coach.client-list"].ticked
     assert signed["verification.coach.create-plan"].note == "fine"
 
 
-async def test_what_is_measured_cannot_be_signed(clean_database: TestDatabase, clean_conn: Connection) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
+async def test_what_is_measured_cannot_be_signed(moved_database: TestDatabase, moved_conn: Connection) -> None:
+    settings = settings_for(moved_database.url)
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("verification")
         await until_text(pilot, "all pass")
@@ -87,12 +83,11 @@ async def test_what_is_measured_cannot_be_signed(clean_database: TestDatabase, c
         await until_text(pilot, "Check plans-migrated")
         await pilot.press("space")
         await pilot.pause(0.3)
-    assert await store.sign_offs(clean_conn) == {}
+    assert await store.sign_offs(moved_conn) == {}
 
 
-async def test_people_are_proposed_from_the_data(clean_database: TestDatabase) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
+async def test_people_are_proposed_from_the_data(moved_database: TestDatabase) -> None:
+    settings = settings_for(moved_database.url)
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("verification")
         await until_text(pilot, "Every row arrived")
@@ -101,13 +96,12 @@ async def test_people_are_proposed_from_the_data(clean_database: TestDatabase) -
 
 
 async def test_every_step_passes_or_fails_for_every_person(
-    clean_database: TestDatabase, clean_conn: Connection
+    moved_database: TestDatabase, moved_conn: Connection
 ) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
+    settings = settings_for(moved_database.url)
     async with (
         walking(settings, size=SMALL) as pilot,
-        walking(settings_for(clean_database.url, operator="Marie"), size=LARGE) as other,
+        walking(settings_for(moved_database.url, operator="Marie"), size=LARGE) as other,
     ):
         for one in (pilot, other):
             await one.press("6")
@@ -135,12 +129,12 @@ async def test_every_step_passes_or_fails_for_every_person(
         await until(pilot, lambda: isinstance(pilot.app.screen, UserViewScreen))
         await pilot.press("escape")
         # Who has begun stays among the people, whatever has become of their figures.
-        await clean_conn.execute("delete from coach_clients where coach_id = $1::uuid", UUID(person.user_id))
-        context = Context(Database(settings), clean_conn, settings, await read_state(clean_conn))
+        await moved_conn.execute("delete from coach_clients where coach_id = $1::uuid", UUID(person.user_id))
+        context = Context(Database(settings), moved_conn, settings, await read_state(moved_conn))
         kept = await suggest_testers(context, {person.user_id: person.profile})
         assert person.user_id in {one.user_id for one in kept[person.profile]}
         assert person.user_id not in {one.user_id for one in (await suggest_testers(context))[person.profile]}
-    rows = await clean_conn.fetch(
+    rows = await moved_conn.fetch(
         "select body ->> 'verdict' as verdict from vagus_migration.notes where topic like 'acceptance.%' order by id"
     )
     assert [row["verdict"] for row in rows] == ["pass", "fail", "open"]

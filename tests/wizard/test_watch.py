@@ -6,7 +6,6 @@ import asyncio
 
 from tests.checks.test_monitor import MEND, ORPHAN
 from tests.databases import TestDatabase
-from tests.wizard.moved import migrated
 from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.events import Status
@@ -28,9 +27,8 @@ async def test_an_interval_is_chosen_on_a_screen_of_checks(clean_database: TestD
         assert "every 5 min" not in screen_text(pilot)
 
 
-async def test_every_group_can_be_watched_from_anywhere(clean_database: TestDatabase) -> None:
-    settings = settings_for(clean_database.url)
-    await migrated(settings)
+async def test_every_group_can_be_watched_from_anywhere(moved_database: TestDatabase) -> None:
+    settings = settings_for(moved_database.url)
     async with walking(settings, size=SMALL) as pilot:
         await pilot.press("7")
         await pilot.press("W")

@@ -16,7 +16,7 @@ from vagus_tui.settings import Settings
 
 SMALL = (80, 24)
 LARGE = (120, 36)
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 40.0
 
 Walk = Pilot[int]
 
