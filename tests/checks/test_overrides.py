@@ -17,13 +17,14 @@ from tests.wizard.walk import settings_for as wizard_settings
 from tests.wizard.walk import until, walking, wizard
 from vagus_tui.backup.options import BackupOptions, Kind
 from vagus_tui.checks.base import Context, Group, blocking, run_check
+from vagus_tui.checks.overrides import overridden
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.database.connection import Database
 from vagus_tui.errors import ConfigurationError, RefusedError
 from vagus_tui.events import Status
 from vagus_tui.journal import store
 from vagus_tui.journal.state import read_state
-from vagus_tui.migration.gates import OWN_GATES, GateId, gates, overridden, override_gates
+from vagus_tui.migration.gates import OWN_GATES, GateId, gates, override_gates
 from vagus_tui.settings import Environment, Settings
 
 NEVER = {

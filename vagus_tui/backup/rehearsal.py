@@ -37,6 +37,7 @@ from vagus_tui.backup.rehearsal_stages import (
 from vagus_tui.backup.rehearsal_users import Traces, Writes, look_for, untouched, write_as_users
 from vagus_tui.backup.verify import some
 from vagus_tui.checks.base import Check, Context, Group, blocking, run_checks
+from vagus_tui.checks.overrides import overridden
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.checks.selftest import SelfTest, self_test, with_faults
 from vagus_tui.control import Control
@@ -45,7 +46,6 @@ from vagus_tui.errors import CancelledByOperatorError, VagusError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal.state import read_state
-from vagus_tui.migration.gates import overridden
 from vagus_tui.migration.runner import migrate
 from vagus_tui.rollback.quick import roll_back
 from vagus_tui.sandbox.server import AUTHENTICATOR

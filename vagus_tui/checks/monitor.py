@@ -17,12 +17,12 @@ import asyncpg
 
 from vagus_tui.checks.base import Check, Context, blocking, run_checks
 from vagus_tui.checks.history import History
+from vagus_tui.checks.overrides import overridden
 from vagus_tui.control import Control
 from vagus_tui.errors import VagusError
 from vagus_tui.events import CheckEvent, Event, RoundEvent, Status
 from vagus_tui.journal import store
 from vagus_tui.journal.schema import journal_exists
-from vagus_tui.migration.gates import overridden
 
 REST = 1.0
 """A round is followed by at least this many times its own length of rest: the server is there for the app."""

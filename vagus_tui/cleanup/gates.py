@@ -18,15 +18,15 @@ from vagus_tui.backup.identity import read_fingerprint
 from vagus_tui.backup.listing import BackupInfo, list_backups
 from vagus_tui.backup.manifest import Manifest
 from vagus_tui.backup.snapshot import SESSION
-from vagus_tui.checks.base import Check, Context, Group, Outcome, blocking, run_checks
+from vagus_tui.checks import overrides
+from vagus_tui.checks.base import Check, Context, Group, Outcome, run_checks
+from vagus_tui.checks.overrides import overridden, record_overrides
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.cleanup.kept import KeptTable, hanging_on, read_remains
 from vagus_tui.database.connection import Connection
-from vagus_tui.errors import ConfigurationError
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.journal import store
 from vagus_tui.journal.state import State
-from vagus_tui.migration.gates import overridden
 from vagus_tui.runbook.timeline import CLEAN_UP_EARLIEST
 
 GATES = "clean-up"
@@ -215,11 +215,7 @@ async def gates(context: Context, *, archives: bool = False) -> AsyncIterator[Ch
 
 def refusal(outcomes: Iterable[CheckEvent]) -> str | None:
     """Why the clean-up may not start, in one sentence; None when nothing is in the way."""
-    held = blocking(outcomes)
-    if not held:
-        return None
-    names = ", ".join(event.id for event in held)
-    return f"{len(held)} of the gates before a clean-up {'holds' if len(held) == 1 else 'hold'} it up: {names}."
+    return overrides.refusal(outcomes, "a clean-up")
 
 
 async def override_gates(
@@ -228,17 +224,6 @@ async def override_gates(
     """Record overrides by name, all or none.
 
     Raises:
-        ConfigurationError: a name is no gate, the gate cannot be overridden, or a reason is empty.
+        ConfigurationError: a name is no gate, the gate cannot be overridden, or a reason is empty; nothing is recorded.
     """
-    known = {check.id: check for check in gate_checks(archives=archives)}
-    problems = [f"There is no gate named “{name}”." for name in reasons if name not in known]
-    problems += [
-        f"The gate “{name}” cannot be overridden." for name in reasons if name in known and not known[name].overridable
-    ]
-    problems += [f"The override of “{name}” has no reason." for name, reason in reasons.items() if not reason.strip()]
-    if problems:
-        names = ", ".join(sorted(check.id for check in known.values() if check.overridable))
-        raise ConfigurationError(" ".join(problems), next_step=f"Gates that can be overridden: {names}.")
-    async with connection.transaction():
-        for name, reason in reasons.items():
-            await store.override(connection, name, reason.strip(), operator=operator)
+    await record_overrides(connection, gate_checks(archives=archives), reasons, operator=operator)

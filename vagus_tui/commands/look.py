@@ -224,10 +224,10 @@ async def _counts(context: Context) -> dict[str, int]:
 
 async def _check(name: str | None) -> AsyncGenerator[Event, None]:
     from vagus_tui.checks.base import Group, run_checks
+    from vagus_tui.checks.overrides import overridden
     from vagus_tui.checks.registry import checks_for, default_group
     from vagus_tui.journal import store
     from vagus_tui.journal.schema import journal_exists
-    from vagus_tui.migration.gates import overridden
 
     async with opened("check") as context:
         group = Group(name) if name else default_group(context.state)
@@ -258,10 +258,10 @@ async def _access_of_everyone() -> AsyncGenerator[Event, None]:
     from vagus_tui.checks.access.checks import events_of
     from vagus_tui.checks.access.matrix import AccessMatrix, keep_matrix
     from vagus_tui.checks.access.measure import measure
+    from vagus_tui.checks.overrides import overridden
     from vagus_tui.journal import store
     from vagus_tui.journal.schema import journal_exists
     from vagus_tui.journal.state import State
-    from vagus_tui.migration.gates import overridden
 
     async with opened("check") as context:
         if context.state.state not in (State.MIGRATED, State.CLEANED):

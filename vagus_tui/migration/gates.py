@@ -12,10 +12,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from enum import StrEnum
 
 from vagus_tui.backup.gate import backup_outcome
-from vagus_tui.checks.base import Check, Context, Group, Outcome, blocking, run_checks
+from vagus_tui.checks import overrides
+from vagus_tui.checks.base import Check, Context, Group, Outcome, run_checks
+from vagus_tui.checks.overrides import overridden, record_overrides
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.database.connection import Connection
-from vagus_tui.errors import ConfigurationError
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.journal import store
 from vagus_tui.journal.state import DatabaseState, State
@@ -149,41 +150,15 @@ async def gates(context: Context) -> AsyncIterator[CheckEvent]:
         yield event
 
 
-def overridden(event: CheckEvent, allowed: Mapping[str, store.Override]) -> CheckEvent:
-    """The outcome with the reason for which it is let pass, where it holds something up and may be let pass."""
-    override = allowed.get(event.id)
-    if override is None or not event.overridable or not event.status.blocks:
-        return event
-    return dataclasses.replace(event, overridden=f"{override.reason} ({override.operator})")
-
-
 async def override_gates(connection: Connection, reasons: Mapping[str, str], *, operator: str) -> None:
     """Record overrides by name, all or none.
 
     Raises:
         ConfigurationError: a name is no gate, the gate cannot be overridden, or a reason is empty; nothing is recorded.
     """
-    known = {check.id: check for check in gate_checks()}
-    problems = []
-    for name, reason in reasons.items():
-        if name not in known:
-            problems.append(f"There is no gate named “{name}”.")
-        elif not known[name].overridable:
-            problems.append(f"The gate “{name}” cannot be overridden.")
-        elif not reason.strip():
-            problems.append(f"The override of “{name}” has no reason.")
-    if problems:
-        names = ", ".join(sorted(check.id for check in known.values() if check.overridable))
-        raise ConfigurationError(" ".join(problems), next_step=f"Gates that can be overridden: {names}.")
-    async with connection.transaction():
-        for name, reason in reasons.items():
-            await store.override(connection, name, reason.strip(), operator=operator)
+    await record_overrides(connection, gate_checks(), reasons, operator=operator)
 
 
 def refusal(outcomes: Iterable[CheckEvent]) -> str | None:
     """Why the migration may not start, in one sentence; None when nothing is in the way."""
-    held = blocking(outcomes)
-    if not held:
-        return None
-    names = ", ".join(event.id for event in held)
-    return f"{len(held)} of the gates before a migration {'holds' if len(held) == 1 else 'hold'} it up: {names}."
+    return overrides.refusal(outcomes, "a migration")

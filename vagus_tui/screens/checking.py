@@ -182,8 +182,9 @@ class Checking(Reading):
         if self.state is None or self.state.state not in MOVABLE:
             self.own_gates = ()
         else:
+            from vagus_tui.checks.overrides import overridden
             from vagus_tui.migration.dependent_gates import DEPENDENT_GATES
-            from vagus_tui.migration.gates import OWN_GATES, overridden
+            from vagus_tui.migration.gates import OWN_GATES
 
             busy = self.now.lock is not None or (self.job is not None and self.job.running)
             held_back = {check.id for check in DEPENDENT_GATES} if busy else set()

@@ -1,0 +1,54 @@
+"""Gates and what lets them pass: overrides by name, each with a reason, on record; and what still holds up."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+from vagus_tui.checks.base import Check, blocking
+from vagus_tui.database.connection import Connection
+from vagus_tui.errors import ConfigurationError
+from vagus_tui.events import CheckEvent
+from vagus_tui.journal import store
+
+
+def overridden(event: CheckEvent, allowed: Mapping[str, store.Override]) -> CheckEvent:
+    """The outcome with the reason for which it is let pass, where it holds something up and may be let pass."""
+    override = allowed.get(event.id)
+    if override is None or not event.overridable or not event.status.blocks:
+        return event
+    return dataclasses.replace(event, overridden=f"{override.reason} ({override.operator})")
+
+
+async def record_overrides(
+    connection: Connection, gates: Iterable[Check], reasons: Mapping[str, str], *, operator: str
+) -> None:
+    """Record overrides of these gates by name, all or none.
+
+    Raises:
+        ConfigurationError: a name is no gate, the gate cannot be overridden, or a reason is empty; nothing is recorded.
+    """
+    known = {check.id: check for check in gates}
+    problems = []
+    for name, reason in reasons.items():
+        if name not in known:
+            problems.append(f"There is no gate named “{name}”.")
+        elif not known[name].overridable:
+            problems.append(f"The gate “{name}” cannot be overridden.")
+        elif not reason.strip():
+            problems.append(f"The override of “{name}” has no reason.")
+    if problems:
+        names = ", ".join(sorted(check.id for check in known.values() if check.overridable))
+        raise ConfigurationError(" ".join(problems), next_step=f"Gates that can be overridden: {names}.")
+    async with connection.transaction():
+        for name, reason in reasons.items():
+            await store.override(connection, name, reason.strip(), operator=operator)
+
+
+def refusal(outcomes: Iterable[CheckEvent], what: str) -> str | None:
+    """Why something (`a migration`) may not start, in one sentence; None when nothing is in the way."""
+    held = blocking(outcomes)
+    if not held:
+        return None
+    names = ", ".join(event.id for event in held)
+    return f"{len(held)} of the gates before {what} {'holds' if len(held) == 1 else 'hold'} it up: {names}."
