@@ -8,6 +8,8 @@ from tests.conftest import Connect, MakeDatabase
 from tests.migration.support import migrated, rolled_back
 from tests.oracle import catalog_fingerprint, changes
 from vagus_tui.database.connection import Connection
+from vagus_tui.journal.state import read_state
+from vagus_tui.rollback.quick_plan import preview
 from vagus_tui.sandbox.options import SandboxOptions
 
 V1 = """
@@ -111,6 +113,8 @@ async def test_chains(make_database: MakeDatabase, connect: Connect) -> None:
     await put("Q", "seat = 300")
     wanted = await plans_of(conn)
 
+    told = await preview(conn, await read_state(conn))
+    assert len(told.kept_out) == 5 and "workout_plans" in told.kept_out[0], told
     ran = await rolled_back(database)
     assert changes(catalog, await catalog_fingerprint(conn)) == []
     found = await plans_of(conn)
@@ -134,8 +138,14 @@ async def test_chains(make_database: MakeDatabase, connect: Connect) -> None:
     back = await conn.fetch("select id, parent, latest from workout_plans where id = any($1) order by name", pair)
     assert {row["id"]: row["parent"] for row in back} == {pair[0]: pair[1], pair[1]: pair[0]}
     assert ran.result.figures is not None and ran.result.figures["not_expressible"] >= 2
+    assert any("kept_out_of_v1 of the archive names them: workout_plans " in note.message for note in ran.notes)
     archive = ran.result.figures["archive"]
     assert await conn.fetchval(f"select count(*) from {archive}.workout_plans where id = any($1)", [new, child]) == 2
+    named = await conn.fetch(f"select * from {archive}.kept_out_of_v1")
+    columns = {row["row_id"]: row["columns"] for row in named if row["table_name"] == "workout_plans"}
+    assert columns[str(new)] == ["code"] and columns[str(child)] == ["parent"]
+    assert (columns[str(found["C"]["id"])], columns[str(found["D"]["id"])]) == (["code"], ["parent"])
+    assert "name" in {*columns.get(str(found["N"]["id"]), ()), *columns.get(str(found["O"]["id"]), ())}
 
 
 async def test_what_belongs_to_a_deleted_row(make_database: MakeDatabase, connect: Connect) -> None:

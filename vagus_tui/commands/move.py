@@ -204,6 +204,9 @@ async def _rollback(control: Control, *, yes: bool, apply_deletions: bool) -> As
                     not_expressible=item.not_expressible,
                     kept_values=item.kept_values,
                 )
+            if found.kept_out:
+                named = "; ".join(found.kept_out)
+                yield NoteEvent(level="warning", message=f"v1 cannot hold all of these, for example: {named}.")
             cost = await cost_of(context.connection, context.settings, found)
             yield NoteEvent(message=f"{cost.time} {UNDO}")
             async for shown in _preview("rollback", plan, None):

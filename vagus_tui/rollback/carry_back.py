@@ -358,6 +358,41 @@ class CarryBack:
             f"({self._kept_values(base)})::bigint as kept_values"
         )
 
+    def kept_out(self) -> str:
+        """Every row of which v1 cannot hold something: table_name, row_id, and the columns that are in the way.
+
+        For a new row those keep it out of v1 whole; for others v1 keeps its own values in them.
+        """
+        parts = []
+        for base in v1.TABLES:
+            columns = [column for column in self._columns(base) if column.name != "id"]
+            missing = ", ".join(
+                f"case when n.{quote(column.name)} is null then {literal(column.name).strip()} end"
+                for column in columns
+                if column.not_null and column.default is None and not column.identity
+            )
+            kept = ", ".join(
+                f"case when {self._differs(column, 'n', 'b')} and not {self._written(column)} "
+                f"then {literal(column.name).strip()} end"
+                for column in columns
+            )
+            head = f"select {literal(base).strip()} as table_name, n.id::text as row_id, "
+            unfit = f"n.{UNFIT} || array_remove(array[{missing}]::text[], null)"
+            parts.append(
+                f"{head}array(select distinct unnest({unfit}) order by 1) as columns\n"
+                f"from {self._new(base)} and not ({self._expressible(base)})"
+            )
+            parts.append(
+                f"{head}k.columns\nfrom {self.now(base)} n join {self.before(base)} b on b.id = n.id\n"
+                f"cross join lateral (select array_remove(array[{kept}]::text[], null) as columns) k\n"
+                f"where k.columns <> '{{}}' and exists (select from {self._v1(base)} o where o.id = n.id)"
+            )
+        return "\nunion all ".join(parts)
+
+    def named(self, archive: str) -> str:
+        """Name those rows, in the archive."""
+        return f"create table {qualified(archive, 'kept_out_of_v1')} as\n{self.kept_out()}"
+
     def left_behind(self, archive: str) -> str:
         """Name, in the archive, the rows that v1 has no place for: migrating again takes them up from there."""
         parts = []

@@ -120,6 +120,7 @@ class _Rollback:
         """The one transaction: carry back, prove, swap. Returns the figures for the report."""
         events: list[StepEvent] = []
         figures: dict[str, Any] = {}
+        kept_out: tuple[str, ...] = ()
         locked = time.perf_counter()
         async with connection.transaction(), asyncio.timeout(LIMIT_SECONDS):
             await connection.execute(f"set local lock_timeout = {self.settings.lock_timeout_ms}")
@@ -133,6 +134,7 @@ class _Rollback:
                 else:
                     if step.id == "carry-back":
                         found = await counts(connection, survey, carry)
+                        kept_out = found.kept_out
                         figures = _figures(found, deletions=self.deletions)
                     for statement in step.statements:
                         await connection.execute(statement)
@@ -174,6 +176,8 @@ class _Rollback:
                     "v1 keeps its own, the new ones are in the archive.",
                 )
             )
+        if kept_out:
+            emit(NoteEvent(message=f"Table kept_out_of_v1 of the archive names them: {'; '.join(kept_out)} …"))
         return figures
 
     async def _prove(self, connection: Connection, carry: CarryBack) -> None:

@@ -28,6 +28,9 @@ from vagus_tui.schema.identifiers import qualified
 from vagus_tui.schema.mapping import MappingOptions
 from vagus_tui.settings import Settings
 
+SHOWN = 5
+"""So many rows are named where there may be many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Carried:
@@ -43,10 +46,15 @@ class Carried:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a rollback would do now: rows carried back per table, and what stays in the archive alone."""
+    """What a rollback would do now: rows carried back per table, and what stays in the archive alone.
+
+    Args:
+        kept_out: the first rows of which v1 cannot hold something: table, id, and the columns in the way.
+    """
 
     carried: tuple[Carried, ...]
     only_in_v2: dict[str, int]
+    kept_out: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -102,7 +110,7 @@ def quick_steps(
         step(
             "archive",
             f"move v2 into {archive}",
-            [*archive_statements(survey, archive), carry.left_behind(archive)],
+            [*archive_statements(survey, archive), carry.left_behind(archive), carry.named(archive)],
         ),
         step(
             "restore",
@@ -180,4 +188,8 @@ async def counts(connection: Connection, survey: Survey, carry: CarryBack) -> Pr
         )
         if count:
             only[table] = count
-    return Preview(tuple(carried), only)
+    named: list[str] = []
+    if any(item.not_expressible or item.kept_values for item in carried):
+        rows = await connection.fetch(f"select * from (\n{carry.kept_out()}\n) k order by 1, 2 limit {SHOWN}")
+        named = [f"{row['table_name']} {row['row_id']} ({', '.join(row['columns'])})" for row in rows]
+    return Preview(tuple(carried), only, tuple(named))

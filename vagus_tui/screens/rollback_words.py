@@ -97,6 +97,8 @@ def what_happens(found: Preview | None, cost: Cost | None = None, *, deletions: 
         lines.append(Content(f"v1 has no place for: {what}. They stay in the archive and in the report."))
     if kept := sum(item.kept_values for item in found.carried):
         lines.append(Content(f"{plural(kept, 'row')} keep a value of v1, which cannot hold v2's; the archive has it."))
+    if found.kept_out:
+        lines.append(Content(f"For example: {safe_str('; '.join(found.kept_out))}."))
     lines.append(Content("v2 is moved into an archive schema without API access. Nothing is dropped."))
     lines.append(Content("One short transaction: writes wait for seconds. If anything fails it is undone as a whole."))
     if cost is not None:
