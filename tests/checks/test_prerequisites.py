@@ -202,6 +202,16 @@ async def test_each_missing_right_is_named(statement: str, said: str, clean_data
     assert said in (event.message or "")
 
 
+async def test_a_schema_that_may_not_be_entered_is_named_like_any_right(clean_database: TestDatabase) -> None:
+    async with clean_database.as_admin() as admin:
+        await admin.execute("revoke usage on schema auth from anon")
+    async with looking_at(clean_database) as context:
+        await context.connection.execute("set role anon")
+        event = await outcome("rights", context)
+    assert event.status is Status.FAIL
+    assert 'grant usage on schema auth to "anon"' in (event.message or "")
+
+
 async def test_pg_dump(tls_url: str, clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     event = await measured("pg-dump", clean_database)
     assert event.status is Status.PASS, event.message

@@ -19,11 +19,12 @@ select
   array(select rolname::text from pg_roles where rolname in ('anon', 'authenticated', 'service_role')) as api_roles,
   coalesce((select pg_has_role(oid, @MEMBER@) from pg_roles where rolname = 'authenticated'), false)
     as may_set_role,
-  to_regclass('auth.users') is not null as users_there,
-  to_regprocedure('auth.uid()') is not null as knows_callers,
-  coalesce(has_table_privilege(to_regclass('auth.users'), 'SELECT'), false)
-    and coalesce(not row_security_active(to_regclass('auth.users')), false) as may_read_users,
-  coalesce(has_table_privilege(to_regclass('auth.users'), 'REFERENCES'), false) as may_reference_users,
+  users.oid is not null as users_there,
+  coalesce(has_schema_privilege(users.schema, 'USAGE'), false) as may_enter_auth,
+  exists (select from pg_proc where pronamespace = users.schema and proname = 'uid' and pronargs = 0) as knows_callers,
+  coalesce(has_table_privilege(users.oid, 'SELECT'), false)
+    and coalesce(not row_security_active(users.oid), false) as may_read_users,
+  coalesce(has_table_privilege(users.oid, 'REFERENCES'), false) as may_reference_users,
   array(select format('%I', c.relname)
         from pg_class c join pg_namespace n on n.oid = c.relnamespace
         where n.nspname = 'public' and c.relname = any($1::text[]) and row_security_active(c.oid)
@@ -32,6 +33,10 @@ select
   current_setting('transaction_read_only')::boolean as read_only,
   pg_has_role('pg_monitor', 'USAGE') as may_watch,
   coalesce(pg_has_role('pg_signal_backend', 'USAGE'), false) as may_cancel
+-- By the catalog: a name cannot be looked up in a schema that one may not enter.
+from (select 1) always left join (
+  select c.oid, n.oid as schema from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where n.nspname = 'auth' and c.relname = 'users') users on true
 """
 
 
@@ -72,6 +77,8 @@ async def _rights(context: Context) -> Outcome:
     if not row["users_there"]:
         missing.append("There is no table auth.users: this is not a Supabase database, or not the right one.")
     else:
+        if not row["may_enter_auth"]:
+            missing.append(f"The schema auth may not be entered: grant usage on schema auth to {me};")
         if not row["may_read_users"]:
             missing.append("auth.users cannot be read past its row level security.")
         if not row["may_reference_users"]:
