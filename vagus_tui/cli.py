@@ -11,6 +11,7 @@ import contextlib
 import inspect
 import io
 import json
+import os
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -220,6 +221,17 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _writable_streams() -> None:
+    """Streams that take whatever is written: a closed one is as good as none, and a mark that it has not is a ?."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - lives as long as the process
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 def main() -> None:
     """The entry point of the `vagus-tui` command."""
+    _writable_streams()
     sys.exit(run(sys.argv[1:]))

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from tests.cli.program import environment, vagus
+from tests.databases import TestDatabase
 
 NOWHERE = "postgresql://postgres@127.0.0.1:1/postgres"
 
@@ -50,3 +51,38 @@ def test_errors_may_go_into_a_file(tmp_path: Path) -> None:
 async def test_without_a_terminal_it_is_not_painted_into_a_pipe() -> None:
     ran = await vagus(url=NOWHERE)
     assert (ran.status, ran.out) == (2, "") and "The wizard needs a terminal" in ran.err
+
+
+def _into(sink: str, *arguments: str, url: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a shell does, its output led elsewhere; the status is the program's own."""
+    line = f"set -o pipefail; {sys.executable} -m vagus_tui {' '.join(arguments)} {sink}"
+    return subprocess.run(
+        ["bash", "-c", line],
+        env=environment(url, **variables),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_a_reader_who_leaves_ends_no_work(clean_database: TestDatabase) -> None:
+    """A migration that is watched through `| head` is done all the same, and says so by its status."""
+    ran = _into("| true", "migrate", "--yes", url=clean_database.url)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert '"state": "migrated"' in _into("| tail -1", "status", "--json", url=clean_database.url).stdout
+
+
+def test_output_that_cannot_be_written_is_no_success_of_what_only_looks(clean_database: TestDatabase) -> None:
+    for arguments in (("sql",), ("status", "--json")):
+        ran = _into("> /dev/full", *arguments, url=clean_database.url)
+        assert ran.returncode == 4 and "Traceback" not in ran.stderr
+        assert "the output cannot be written any more (No space left on device)" in ran.stderr
+    done = _into("> /dev/full", "migrate", "--yes", url=clean_database.url)
+    assert done.returncode == 0 and "No space left" in done.stderr
+
+
+def test_a_closed_stream_and_a_narrow_one(clean_database: TestDatabase) -> None:
+    assert _into(">&-", "status", url=clean_database.url).returncode == 0
+    ran = _into("", "check", "data-quality", url=clean_database.url, PYTHONIOENCODING="ascii")
+    assert ran.returncode == 0 and "? pass" in ran.stdout and "Traceback" not in ran.stderr

@@ -52,6 +52,7 @@ async def test_what_hands_left_behind(clean_database: TestDatabase, connect: Con
     await conn.execute("create table workout_plans as select * from workout_plans_v1 limit 2")
     state = await read_state(conn)
     assert state.state is State.V1_RENAMED and "not made here: workout_plans." in state.summary
+    assert state.possible == ("check", "backup")
     assert (await backed_up())["workout_plans"] == 2
 
     await conn.execute("drop table workout_plans")

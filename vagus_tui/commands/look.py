@@ -35,6 +35,7 @@ ELSEWHERE = (
     "Is this the database that VAGUS_DATABASE_URL was meant to name? "
     "v1 comes back from a backup with vagus-tui rollback --from BACKUP."
 )
+KEEP = "vagus-tui backup keeps what is there, whatever it is."
 
 
 class StatusCommand(Command):
@@ -141,7 +142,9 @@ async def _status(control: Control) -> AsyncGenerator[Event, None]:
             ok=True,
             message=event.message or "",
             state=event.state,
-            next_step=ELSEWHERE if context.state.state is State.UNKNOWN else None,
+            next_step=(ELSEWHERE if context.state.empty else f"{KEEP} {ELSEWHERE}")
+            if context.state.state is State.UNKNOWN
+            else None,
             exit_status=DONE,
         )
 

@@ -49,6 +49,9 @@ def finish(job: Job, *, as_json: bool, graceful: bool = False, stopping: str = "
         status = UNDONE
     finally:
         output.close()
+    if output.lost and not graceful and status == DONE:
+        # Of what only looks, the output is the result.
+        status = NEEDS_OPERATOR
     raise Finished(status)
 
 

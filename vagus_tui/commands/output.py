@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -80,7 +81,9 @@ class TextEvent(Event):
 
 
 class Output(Protocol):
-    """Where a job's events go."""
+    """Where a job's events go. `lost` once something could not be written, though somebody still wanted it."""
+
+    lost: bool
 
     def show(self, event: Event) -> None:
         """Show one event."""
@@ -89,13 +92,34 @@ class Output(Protocol):
         """Finish what is shown, such as a progress bar."""
 
 
-def _mute() -> None:
-    """The reader went away (`| head`): go on without writing, so that no job is cut off half-way."""
+def _mute(error: OSError) -> bool:
+    """Nothing can be written any more: the reader went away (`| head`), or the disk of a log is full.
+
+    The work goes on without a word, so that no job is cut off half-way by whoever watches it. True where what is lost
+    was wanted.
+    """
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - lives as long as the process
+    if isinstance(error, BrokenPipeError):
+        return False
+    with contextlib.suppress(OSError):
+        reason = error.strerror or type(error).__name__
+        print(f"vagus-tui: the output cannot be written any more ({reason}); the work goes on.", file=sys.stderr)
+    return True
+
+
+class _Console(Console):
+    """A console that says so when its reader went away; the original would end the program then and there."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to whoever printed."""
+        raise
 
 
 class JsonOutput:
     """One JSON object per line on stdout; checks once, with their outcome."""
+
+    def __init__(self) -> None:
+        self.lost = False
 
     def show(self, event: Event) -> None:
         """Write the event's line, at once."""
@@ -103,8 +127,8 @@ class JsonOutput:
             return
         try:
             print(json.dumps(event.to_json(), ensure_ascii=True), flush=True)
-        except BrokenPipeError:
-            _mute()
+        except OSError as error:
+            self.lost |= _mute(error)
 
     def close(self) -> None:
         """Nothing is left open."""
@@ -114,8 +138,9 @@ class HumanOutput:
     """Text for people: tables of checks, a line per step, progress bars on a terminal only."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
-        self._errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self.lost = False
+        self._console = _Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+        self._errors = _Console(stderr=True, highlight=False, markup=False, emoji=False)
         self._checks: list[CheckEvent] = []
         self._cells: list[AccessEvent] = []
         self._spinner: Spinner | None = None
@@ -128,8 +153,8 @@ class HumanOutput:
         """Show one event in its own form."""
         try:
             self._show(event)
-        except BrokenPipeError:
-            _mute()
+        except OSError as error:
+            self.lost |= _mute(error)
 
     def _show(self, event: Event) -> None:
         if isinstance(event, CheckEvent):
@@ -210,8 +235,8 @@ class HumanOutput:
             self._flush_cells()
             self._end_progress()
             sys.stdout.flush()
-        except BrokenPipeError:
-            _mute()
+        except OSError as error:
+            self.lost |= _mute(error)
 
     def _check(self, event: CheckEvent) -> None:
         if event.status is Status.PENDING:

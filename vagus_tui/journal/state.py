@@ -106,8 +106,11 @@ _POSSIBLE: dict[State, tuple[str, ...]] = {
 }
 
 
-def _possible(state: State, *, left: bool, recorded: bool, empty: bool) -> tuple[str, ...]:
+def _possible(state: State, *, left: bool, recorded: bool, empty: bool, beside: bool) -> tuple[str, ...]:
     possible = _POSSIBLE[state]
+    if beside:
+        # What stands in v2's place has to make room first.
+        possible = tuple(act for act in possible if act != "migrate")
     if state is State.UNKNOWN and not empty:
         possible = ("backup", *possible)
     if state is State.MIGRATED and not recorded:
@@ -152,6 +155,7 @@ async def read_state(connection: Connection) -> DatabaseState:
     staged = bool(await connection.fetchval(f"select {ours(STAGING)}"))
 
     def conclude(state: State, shape: V1Shape | None = None, **more: object) -> DatabaseState:
+        beside = _beside(found) if state is State.V1_RENAMED else ()
         return DatabaseState(
             state=state,
             shape=shape,
@@ -159,9 +163,11 @@ async def read_state(connection: Connection) -> DatabaseState:
             interrupted=bool(more.get("interrupted", left)),
             reasons=tuple(more.get("reasons", ())),  # type: ignore[arg-type]
             empty=bool(more.get("empty", False)),
-            possible=_possible(state, left=left, recorded=migration is not None, empty=bool(more.get("empty"))),
+            possible=_possible(
+                state, left=left, recorded=migration is not None, empty=bool(more.get("empty")), beside=bool(beside)
+            ),
             migration=migration,
-            beside=_beside(found) if state is State.V1_RENAMED else (),
+            beside=beside,
         )
 
     if v2_in_place:

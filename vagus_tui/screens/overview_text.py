@@ -65,9 +65,11 @@ def where_things_stand(session: Session) -> Content:
         what = "The database is empty." if state.empty else "This is not a v1 database that can be moved."
         parts = [Content.assemble((MARKS[Status.FAIL], STYLES[Status.FAIL]), " ", (what, "bold"))]
         parts += [Content.assemble("  ", safe(reason)) for reason in state.reasons]
+        if not state.empty:
+            parts.append(Content.assemble(("From here: ", "$text-muted"), " · ".join(state.possible)))
         hint = "Is VAGUS_DATABASE_URL the right one? “vagus-tui demo” shows everything on sample data."
         return lines([*parts, Content.styled(hint, "$text-muted")])
-    status = Status.WARN if state.interrupted else Status.PASS
+    status = Status.WARN if state.interrupted or state.beside else Status.PASS
     parts = [Content.assemble((MARKS[status], STYLES[status]), " ", (state.summary, "bold"))]
     parts += [Content.assemble("  ", safe(reason)) for reason in state.reasons]
     if left_on := maintenance_words(session.now.maintenance, state):
