@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
+from vagus_tui.checks.registry import check_by_id
 from vagus_tui.events import Status
 from vagus_tui.journal.state import State
+from vagus_tui.remedies.repairs import REPAIRS
 from vagus_tui.runbook.checklists import ITEMS
 from vagus_tui.runbook.guide_map import GUIDE_MAP, Place, PlaceKind
 from vagus_tui.runbook.index import title_of
-from vagus_tui.runbook.model import Fulfilment, Item, Job
+from vagus_tui.runbook.model import Fulfilment, Item, Job, Screen
 from vagus_tui.runbook.rollout import APP_UPDATE
 from vagus_tui.screens.item_facts import check_entry, item_entry
+from vagus_tui.screens.palette_actions import actions_of
 from vagus_tui.screens.session import Session
 from vagus_tui.screens.spots import Spot, item_spot, spot_of
 from vagus_tui.screens.timeline_facts import Done, done_entries
@@ -72,17 +76,29 @@ def _item(session: Session, item: Item, done: Done) -> Entry:
     return item_entry(session, item)
 
 
+@cache
+def _key(action: str) -> str:
+    """`key b on Migration: in the way`."""
+    screen, _, name = action.partition(".")
+    found = next(one for one in actions_of(Screen(screen)) if one.action.partition("(")[0] == name)
+    return f"key {found.key} on {found.step.label}: {found.words}"
+
+
 def _place(session: Session, place: Place, done: Done) -> tuple[str, Entry]:
     """What a place is called, and how it stands."""
     state = session.state.state if session.state is not None else None
     if place.kind is PlaceKind.CHECK:
-        return f"check {place.ref}", check_entry(session, place.ref)
+        return f"check: {check_by_id(place.ref).title}", check_entry(session, place.ref)
     if place.kind is PlaceKind.JOB:
         return f"job {place.ref}", job_entry(session, Job(place.ref), done)
     if place.kind is PlaceKind.PHASE:
         return f"phase {place.ref}", _done(state in _AFTER)
     if place.kind is PlaceKind.MAPPING:
         return f"mapping of {place.ref}", _done(state in _AFTER, "moved")
+    if place.kind is PlaceKind.REPAIR:
+        return f"repair: {next(repair.title for repair in REPAIRS if repair.id == place.ref)}", KNOWN
+    if place.kind is PlaceKind.ACTION:
+        return _key(place.ref), KNOWN
     if place.kind is not PlaceKind.RUNBOOK:
         return place.ref, KNOWN
     title = title_of(place.ref) or place.ref

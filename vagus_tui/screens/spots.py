@@ -7,7 +7,6 @@ from enum import StrEnum
 
 from vagus_tui.checks.base import Group
 from vagus_tui.checks.registry import check_by_id
-from vagus_tui.remedies.repairs import REPAIRS
 from vagus_tui.runbook import acceptance, manual, rollout
 from vagus_tui.runbook.checklists import ITEMS
 from vagus_tui.runbook.guide_map import Place, PlaceKind
@@ -78,7 +77,7 @@ def _spot(place: Place, screen: Screen) -> Spot | None:
     if place.kind is PlaceKind.CHECK:
         return _check(ref, screen)
     if place.kind is PlaceKind.REPAIR:
-        return Spot(Screen.TROUBLESHOOTING, next(repair.issue for repair in REPAIRS if repair.id == ref))
+        return Spot(Screen.TROUBLESHOOTING, f"repair:{ref}")
     if place.kind is PlaceKind.PHASE:
         return Spot(Screen.MIGRATION, f"phase:{ref}")
     if place.kind is PlaceKind.MAPPING:

@@ -18,7 +18,7 @@ from vagus_tui.checks.registry import check_by_id
 from vagus_tui.events import CheckEvent, Event, Phase, Status
 from vagus_tui.journal.state import State
 from vagus_tui.migration.blockers import Blocker
-from vagus_tui.remedies.repairs import Finding, Repair, apply, look, repairs_for
+from vagus_tui.remedies.repairs import REPAIRS, Finding, Repair, apply, look, repairs_for
 from vagus_tui.remedies.repairs_undo import Applied, applied_repairs, look_undo, undo_repair
 from vagus_tui.remedies.sessions import in_the_way
 from vagus_tui.runbook.model import Screen as Step
@@ -81,13 +81,21 @@ class TroubleshootingScreen(StepScreen):
         return ISSUES[number]
 
     def reveal(self, ref: str) -> bool:
-        """A trouble; or who is in the way, over the trouble that it belongs to."""
-        blockers = ref == "action:blockers"
-        issues = self.query_one("#issues", OptionList)
-        issues.highlighted = issues.get_option_index(STOPPED if blockers else ref)
-        issues.focus()
-        if blockers:
+        """A trouble, a repair of one, or who is in the way, over the trouble that it belongs to."""
+        kind, _, name = ref.partition(":")
+        issue = ref
+        if kind == "action":
+            issue = STOPPED
             self.action_blockers()
+        elif kind == "repair":
+            issue = next(repair.issue for repair in REPAIRS if repair.id == name)
+        issues = self.query_one("#issues", OptionList)
+        issues.highlighted = issues.get_option_index(issue)
+        issues.focus()
+        if kind == "repair" and not self.looked:
+            # Until somebody has looked, repairs stand after how the trouble shows.
+            scroll = self.query_one("#issue-scroll", VerticalScroll)
+            self.set_timer(0.1, lambda: scroll.scroll_end(animate=False))
         return True
 
     @property

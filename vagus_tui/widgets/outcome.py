@@ -15,6 +15,7 @@ from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.text import safe_block, safe_str
 
 FIGURES_AT = 27
+LONG = 30
 """The cell at which figures begin, whatever their names are indented by."""
 
 
@@ -63,9 +64,10 @@ def figures(values: Mapping[str, Any] | None, indent: str = "  ", *, nested: boo
             lines.append(Content.styled(f"{indent}{words}", "$text-muted"))
             lines.append(figures(value, indent + "  ", nested=True))
         elif value not in (None, "", [], {}):
-            lines.append(
-                Content.assemble((f"{indent + words:<{FIGURES_AT}}", "$text-muted"), figure(value).rjust(right))
-            )
+            said = figure(value).rjust(right)
+            # What is long, a path say, begins at once: it would not fit beside the column and be torn from its name.
+            at = FIGURES_AT if len(said) <= LONG else len(indent + words) + 2
+            lines.append(Content.assemble((f"{indent + words:<{at}}", "$text-muted"), said))
     return Content("\n").join(lines)
 
 
