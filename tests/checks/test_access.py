@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.checks.support import looking_at, settings_for
 from tests.checks.test_verification import migrated
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
+from vagus_tui.checks.access import applied
 from vagus_tui.checks.access.checks import CACHED, events_of
 from vagus_tui.checks.access.matrix import (
     COMMANDS,
@@ -50,6 +52,31 @@ async def on(database: TestDatabase, statements: str) -> TestDatabase:
     async with database.connect() as conn:
         await conn.execute(statements)
     return database
+
+
+async def test_what_is_written_meanwhile_is_no_disagreement(
+    clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user's set that comes between what the policies say and what the server lets through, again and again."""
+    database = await migrated(clean_database)
+    real, written = applied._try, list[str]()
+
+    async def with_a_writer(connection: Any, person: Person, *rest: Any) -> int:
+        await on(
+            database,
+            "insert into exercise_logs (session_id, exercise_id, set_number, reps, weight) "
+            "select session_id, exercise_id, 90 + (select count(*) from exercise_logs where set_number >= 90), 1, 1 "
+            "from exercise_logs l join workout_sessions s on s.id = l.session_id "
+            f"where s.user_id::text = '{person.user_id}' order by l.id limit 1",
+        )
+        written.append(person.id)
+        return await real(connection, person, *rest)
+
+    monkeypatch.setattr(applied, "_try", with_a_writer)
+    outcomes, matrix = await access_of(database)
+    # Looked at twice, as the first look saw the writer come between.
+    assert len(written) == 2 * matrix.tried
+    assert matrix.disagreements == () and "access-as-applied" not in failed(outcomes)
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,12 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
 @contextlib.asynccontextmanager
-async def undone(connection: Connection, *, timeout_ms: int = 60_000) -> AsyncIterator[None]:
-    """A transaction that is always rolled back; waits for no lock longer than a moment."""
-    transaction = connection.transaction()
+async def undone(connection: Connection, *, timeout_ms: int = 60_000, one_moment: bool = False) -> AsyncIterator[None]:
+    """A transaction that is always rolled back; waits for no lock longer than a moment.
+
+    With `one_moment` all of it sees the rows as they were at one moment, whatever is written meanwhile.
+    """
+    transaction = connection.transaction(isolation="repeatable_read" if one_moment else None)
     await transaction.start()
     try:
         await connection.execute(f"set local lock_timeout = '500ms'; set local statement_timeout = {timeout_ms}")

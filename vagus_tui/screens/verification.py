@@ -60,6 +60,8 @@ class VerificationScreen(AcceptanceView, CheckScreen):
         Binding(
             "t", "self_test", "test the checks", tooltip="plant a fault for each check, rolled back; it must be seen"
         ),
+        # By the view, one of the two: those of a class take a key from those that it inherits.
+        Binding("r", "run", "run again"),
         Binding("r", "measure", "measure", tooltip="run the checks behind the selected item: the database's part"),
         Binding("P", "app.plans", "plans", tooltip="any plan, v1 beside v2"),
     ]

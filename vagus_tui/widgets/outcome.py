@@ -15,8 +15,8 @@ from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.text import safe_block, safe_str
 
 FIGURES_AT = 27
-LONG = 30
 """The cell at which figures begin, whatever their names are indented by."""
+LONG = 30
 
 
 def figure(value: object) -> str:

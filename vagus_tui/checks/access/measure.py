@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import asyncpg
@@ -222,7 +222,7 @@ async def measure(context: Context, *, everyone: bool = False) -> AsyncIterator[
             pace = BATCH_SECONDS / max(time.perf_counter() - began, 0.001)
             size = max(1, min(LARGEST_BATCH, int(size * min(2.0, max(0.25, pace)))))
             yield Progress(done, total, found.failing, time.perf_counter() - started)
-        yield AccessMatrix(
+        matrix = AccessMatrix(
             people=tuple(found.people.values()),
             tables=context.tables,
             cells=found.cells,
@@ -236,6 +236,18 @@ async def measure(context: Context, *, everyone: bool = False) -> AsyncIterator[
             disagreements=tuple(disagreements),
             gaps=tuple(gap for guard in ground.new.values() for gap in guard.gaps()),
         )
+    if matrix.disagreements:
+        # A row that was written between the two counts looks like one that the policies do not explain.
+        tried, disagreements = await _compared_at_one_moment(context)
+        matrix = replace(matrix, tried=tried, disagreements=tuple(disagreements))
+    yield matrix
+
+
+async def _compared_at_one_moment(context: Context) -> tuple[int, list[str]]:
+    """Hold the figures against the server while nothing can come between them."""
+    connection = context.connection
+    async with undone(connection, timeout_ms=STATEMENT_MS, one_moment=True), prepared(context) as ground:
+        return await compare_with_server(connection, await crowd.sample(connection), ground)
 
 
 async def measured(context: Context, *, everyone: bool = False) -> AccessMatrix:
