@@ -52,9 +52,14 @@ async def test_items_are_signed_off_by_name(moved_database: TestDatabase, moved_
     settings = settings_for(moved_database.url)
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("verification")
-        await until_text(pilot, "all pass")
+        await until_text(pilot, "all pass", "r run again")
         await pilot.press("v")
         await until_text(pilot, "Coach features", "The database's part", "✓ access-coaches: pass")
+        # What no run of the table measures is measured here.
+        await pilot.press("down", "down", "down", "down")
+        await until_text(pilot, "Coach applies a progression", "· progressions: not", "r measure")
+        await pilot.press("r")
+        await until_text(pilot, "– progressions: skip, none")
         # A click goes there, a second one on it ticks: who only wants to read does not sign.
         listed = pilot.app.screen.query_one("#manual-list")
         await pilot.click("#manual-list", offset=(4, 2))

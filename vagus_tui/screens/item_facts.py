@@ -16,7 +16,7 @@ from vagus_tui.runbook.criteria import Criterion
 from vagus_tui.runbook.model import Fulfilment, Item
 from vagus_tui.screens.session import Session
 from vagus_tui.widgets.checklist import Entry
-from vagus_tui.widgets.format import duration, moment, plural
+from vagus_tui.widgets.format import duration, moment, number, plural
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS, worst
 from vagus_tui.widgets.text import safe, safe_block, safe_str
 
@@ -206,13 +206,16 @@ def item_text(session: Session, item: Item, entry: Entry | None = None) -> Conte
         words = check_entry(session, check).words
         result = session.results.get(check) or session.now.measured.get(check)
         if result is not None:
-            words += f": {safe_str(result.measured)}"
+            words += f": {_figure(result.measured)}"
         lines.append(Content.assemble((f"Check {check}: ", "$text-muted"), words))
     if item.beside:
         lines.append(Content.styled("The database's part; the app's is for people to try:", "$text-muted"))
         for check in item.beside:
-            entry = check_entry(session, check)
-            lines.append(Content.assemble((MARKS[entry.status], STYLES[entry.status]), f" {check}: {entry.words}"))
+            entry, result = check_entry(session, check), session.results.get(check)
+            found = "" if result is None or entry.status is Status.PASS else f", {_figure(result.measured)}"
+            lines.append(
+                Content.assemble((MARKS[entry.status], STYLES[entry.status]), f" {check}: {entry.words}{found}")
+            )
     signed = session.now.sign_offs.get(item.id)
     if signed is not None:
         earlier = "" if standing_sign(session, item) is signed else " That was another migration: it does not count."
@@ -225,6 +228,13 @@ def item_text(session: Session, item: Item, entry: Entry | None = None) -> Conte
             lines.append(safe(f"Failed for {tried.person[:8]}: {tried.note}", STYLES[Status.FAIL], limit=400))
     lines.append(safe(f"{item.owner.value}{f' · Guide: {item.guide}' if item.guide else ''}", "$text-muted"))
     return Content("\n").join(lines)
+
+
+def _figure(value: object) -> str:
+    """What was measured, with thousands separators."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return number(value)
+    return safe_str(value)
 
 
 def _by_standing(session: Session, checks: tuple[str, ...]) -> list[str]:

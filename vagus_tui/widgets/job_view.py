@@ -237,7 +237,9 @@ class JobView(VerticalScroll):
         """The right end; the time has its place before it is known, so that nothing moves when it comes."""
         forecast = max(len(one.forecast) for one in self.phases)
         if width >= WIDE:
-            parts = [took.rjust(TOOK_WIDTH), line.forecast.ljust(forecast), line.undo]
+            # So that one stands below the other, whatever the last column says.
+            undo = max(len(one.undo) for one in self.phases)
+            parts = [took.rjust(TOOK_WIDTH), line.forecast.ljust(forecast), line.undo.ljust(undo)]
         else:
             # What was forecast gives way to what it took.
             parts = [(took or line.forecast).rjust(max(TOOK_WIDTH, forecast)), line.undo]
