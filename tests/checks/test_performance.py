@@ -64,7 +64,9 @@ async def test_both_versions_show_the_same(moved_database: TestDatabase) -> None
         for page in PAGES:
             if page.id in ("plan-loading", "current-week", "session-tracking"):
                 continue
-            for subject in await people(context):
+            subjects = await people(context)
+            assert subjects
+            for subject in subjects:
                 arguments = page.arguments(subject)
                 assert arguments is not None
                 old = await context.connection.fetch(page.v1(there[1]), *arguments)

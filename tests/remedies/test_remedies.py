@@ -150,10 +150,11 @@ async def _applied_and_undone(remedy: Remedy, context: Context, before: dict[str
         await undo(context.connection, applied.batch, "undoer")
 
 
-@pytest.mark.parametrize("fault", ALL, ids=lambda fault: fault.check_id)
+REFUSED = [fault for fault in ALL if fault.status == "fail" and fault.check_id not in BY_HAND]
+
+
+@pytest.mark.parametrize("fault", REFUSED, ids=lambda fault: fault.check_id)
 async def test_some_fix_helps_against_every_refused_row(fault: Fault, clean_database: TestDatabase) -> None:
-    if fault.status != "fail" or fault.check_id in BY_HAND:
-        return
     await plant(clean_database, fault.plant)
     async with looking_at(clean_database) as context:
         for remedy in remedies_for(fault.check_id):

@@ -46,6 +46,7 @@ async def test_what_it_says_is_committed_is_there_and_nothing_faulty_is_made(cle
         async def exists(write: Write) -> bool:
             return bool(await conn.fetchval(f"SELECT EXISTS (SELECT FROM {write.table} WHERE id = $1)", write.id))
 
+        assert inserted and deleted
         for write in inserted:
             assert await exists(write) is ((write.table, write.id) not in deleted)
         for defect in DEFECTS:

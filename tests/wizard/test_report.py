@@ -77,7 +77,7 @@ async def test_it_is_written_to_a_file(moved_database: TestDatabase, tmp_path: P
         await pilot.press("w")
         await until_text(pilot, "Write the report")
         await pilot.press("enter")
-        await pilot.pause(0.5)
+        await until(pilot, lambda: list((tmp_path / "kept").glob("vagus_report_*.html")))
     (page,) = (tmp_path / "kept").glob("vagus_report_*.html")
     assert 'id="runs">Runs</h2>' in page.read_text()
 
