@@ -58,9 +58,7 @@ def failing(ran: Ran) -> dict[str, str | None]:
 @pytest.fixture
 async def moved(make_database: MakeDatabase) -> TestDatabase:
     """A migrated database."""
-    database = await make_database(SandboxOptions(plans=20, clean=True))
-    await migrated(database)
-    return database
+    return await make_database(SandboxOptions(plans=20, clean=True), moved=True)
 
 
 async def test_every_gate_must_hold(moved: TestDatabase, connect: Connect, tmp_path: Path) -> None:
@@ -110,9 +108,8 @@ async def test_v1_goes_and_the_backup_leads_back(moved: TestDatabase, connect: C
 
 
 async def test_archives_on_choice(make_database: MakeDatabase, connect: Connect, tmp_path: Path) -> None:
-    database = await make_database(SandboxOptions(plans=20, clean=True))
+    database = await make_database(SandboxOptions(plans=20, clean=True), moved=True)
     conn = await connect(database.url)
-    await migrated(database)
     await rolled_back(database)
     await migrated(database)
     await conn.execute(OLD)

@@ -355,9 +355,8 @@ async def test_grants_are_v1s_whatever_the_defaults_are(
 
 async def test_who_may_do_what_by_command(make_database: MakeDatabase, connect: Connect) -> None:
     """Owner and active coach everything from the plan down; the coach reads sessions and logs; others nothing."""
-    database = await make_database(CLEAN)
+    database = await make_database(CLEAN, moved=True)
     conn = await connect(database.url)
-    await migrated(database)
     row = await conn.fetchrow(
         "select p.id as plan, p.user_id as owner, w.id as week, d.id as day, e.id as exercise, s.id as session, "
         "l.id as log "

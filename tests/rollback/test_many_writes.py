@@ -197,9 +197,8 @@ V1_OF = {
 
 @pytest.mark.parametrize(("seed", "bigint_ids"), [(1, False), (2, True)])
 async def test_none_is_lost(seed: int, bigint_ids: bool, make_database: MakeDatabase, connect: Connect) -> None:
-    database = await make_database(SandboxOptions(plans=20, clean=True, bigint_ids=bigint_ids))
+    database = await make_database(SandboxOptions(plans=20, clean=True, bigint_ids=bigint_ids), moved=True)
     conn = await connect(database.url)
-    await migrated(database)
     at_cut_over = await contents(conn, "public")
     users = [row[0] for row in await conn.fetch("select distinct user_id from workout_plans order by 1 limit 12")]
     await written(database, users, random.Random(seed))

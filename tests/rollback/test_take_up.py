@@ -84,9 +84,8 @@ async def v2_only(conn: Connection) -> dict[str, set[tuple[Any, ...]]]:
 )
 async def test_v2_is_as_it_was(options: SandboxOptions, make_database: MakeDatabase, connect: Connect) -> None:
     """There, back, and there again: v2 has every row and value that it had before the way back."""
-    database = await make_database(options)
+    database = await make_database(options, moved=True)
     conn = await connect(database.url)
-    await migrated(database)
     who = await _athlete(conn)
     await _write(database, who)
     before = await v2_only(conn)
@@ -106,9 +105,8 @@ async def test_v2_is_as_it_was(options: SandboxOptions, make_database: MakeDatab
 
 
 async def test_what_v1_has_deleted_or_changed_since_stays_so(make_database: MakeDatabase, connect: Connect) -> None:
-    database = await make_database(SandboxOptions(plans=20, clean=True))
+    database = await make_database(SandboxOptions(plans=20, clean=True), moved=True)
     conn = await connect(database.url)
-    await migrated(database)
     who = await _athlete(conn)
     made = await _write(database, who)
     await rolled_back(database)
