@@ -228,7 +228,9 @@ def _writable_streams() -> None:
         if stream is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - lives as long as the process
         elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            # It asks a file where it stands, which one that has been led elsewhere since cannot say.
+            with contextlib.suppress(OSError):
+                stream.reconfigure(errors="replace")
 
 
 def main() -> None:
