@@ -100,6 +100,10 @@ async def test_what_is_set_for_the_role_changes_nothing_for_us(clean_database: T
         "bytea_output": "escape",
         "idle_session_timeout": "200",
     }
+    async with looking_at(clean_database) as context:
+        # Where nothing is odd nothing is set: behind a transaction pooler the app would have it next.
+        ours = "select array_agg(name) from pg_settings where source = 'session' and name = any($1::text[])"
+        assert await context.connection.fetchval(ours, [*odd, "transaction_timeout"]) is None
     async with clean_database.as_admin() as admin:
         for name, value in odd.items():
             await admin.execute(f"alter role postgres in database \"{clean_database.name}\" set {name} = '{value}'")

@@ -32,28 +32,25 @@ _SSL_MODES = ("", "disable", "allow", "prefer", "require", "verify-ca", "verify-
 _SAME_EVERYWHERE = {
     "array_nulls": "on",
     "bytea_output": "hex",
-    "datestyle": "ISO, MDY",
+    "datestyle": "ISO",
     "default_transaction_isolation": "read committed",
     "extra_float_digits": "1",
+    "idle_session_timeout": "0",
     "intervalstyle": "postgres",
     "quote_all_identifiers": "off",
     "row_security": "on",
     "standard_conforming_strings": "on",
+    "transaction_timeout": "0",
     "transform_null_equals": "off",
 }
-_LIFTED = ("idle_session_timeout", "transaction_timeout")
-_BASELINE = "select " + ", ".join(
-    [
-        *(f"set_config({literal(name)}, {literal(value)}, false)" for name, value in _SAME_EVERYWHERE.items()),
-        *(
-            f"case when current_setting({name}, true) is not null then set_config({name}, '0', false) end"
-            for name in map(literal, _LIFTED)
-        ),
-    ]
+_BASELINE = (
+    "select set_config(name, wanted, false) from (values "
+    + ", ".join(f"({literal(name)}, {literal(wanted)})" for name, wanted in _SAME_EVERYWHERE.items())
+    + ") settings (name, wanted) where split_part(current_setting(name, true), ',', 1) <> wanted"
 )
 """What somebody may have set for the role or the database, and what would change the meaning of our statements, the
-texts of values or the answers of access checks, or end a session that waits for the operator. Not every version has
-each timeout."""
+texts of values or the answers of access checks, or end a session that waits for the operator. Only what differs is set:
+behind a transaction pooler, which is refused but has to be looked at first, a session is the app's as well."""
 
 LOST = (
     asyncpg.ConnectionDoesNotExistError,
@@ -288,8 +285,11 @@ class Database:
 
 async def _apply(connection: Connection, server_settings: Mapping[str, str]) -> None:
     """Make settings for the session. Poolers refuse them, all but the name, among the parameters of a connection."""
-    made = (f"set_config({literal(name)}, {literal(value)}, false)" for name, value in server_settings.items())
-    await connection.execute(", ".join((_BASELINE, *made)))
+    statements = [_BASELINE]
+    if server_settings:
+        made = (f"set_config({literal(name)}, {literal(value)}, false)" for name, value in server_settings.items())
+        statements.append(f"select {', '.join(made)}")
+    await connection.execute("; ".join(statements))
 
 
 async def close(connection: Connection) -> None:
