@@ -12,6 +12,7 @@ import asyncpg
 from vagus_tui.database import dependent_queries as queries
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependents import Dependent, Kind
+from vagus_tui.database.settings_sql import setting_sql
 from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import quote
 from vagus_tui.schema.v1 import V1Shape
@@ -309,7 +310,7 @@ class _Reader:
                 self.shape.schema,
                 name,
                 self.bases[on],
-                "\n".join(_in_words(row) for row in rows),
+                "\n".join(setting_sql(name, on, row["item"], row["value"]) + ";" for row in rows),
                 on=on,
                 facts=tuple((part, row[part]) for row in rows for part in ("item", "value", "text")),
             )
@@ -341,8 +342,3 @@ class _Reader:
             )
             for row in await self.connection.fetch(queries.STATISTICS, self.oids, self.shape.schema)
         ]
-
-
-def _in_words(setting: asyncpg.Record) -> str:
-    """One setting as a line: what it is about, and what was set."""
-    return f"{setting['item']}: {setting['value']}" if setting["item"] else str(setting["value"])

@@ -33,8 +33,6 @@ def kept_shape(survey: Survey) -> V1Shape:
 UNFIT = "vagus_unfit"
 """Names the columns of a row that v1 cannot hold as v2 has them: too long, out of range, against a check."""
 
-_MORE = "vagus_more := vagus_more + vagus_marked;\n"
-
 _PARENTS = (
     (v1.EXERCISES, "plan_id", v1.PLANS),
     (v1.SESSIONS, "plan_id", v1.PLANS),
@@ -77,6 +75,11 @@ class CarryBack:
     def before(base: str) -> str:
         """The temporary table with what v2 said of them at the cut-over, in v1's columns."""
         return f"pg_temp.{quote(f'vagus_before_{base}')}"
+
+    @staticmethod
+    def final(base: str) -> str:
+        """The temporary table with the touched rows as v1 will have them; see `_final`."""
+        return f"pg_temp.{quote(f'vagus_final_{base}')}"
 
     def collect(self, *, deletions: bool = False) -> list[str]:
         """Name the touched rows, and lay what they were and what they are side by side.
@@ -146,15 +149,26 @@ class CarryBack:
         that does not come back is missed by those that belong to it.
         """
         marks = [
-            *(self._against(check) for check in self.kept.checks),
-            *(self._taken(one, deletions=deletions) for one in self.kept.apart),
-            *(self._without_parent(reference) for reference in self._references()),
+            *((check.base, self._against(check)) for check in self.kept.checks),
+            *((one.base, self._taken(one, deletions=deletions)) for one in self.kept.apart),
+            *((reference.base, self._without_parent(reference)) for reference in self._references()),
         ]
-        passes = "".join(f"{mark};\nget diagnostics vagus_marked = row_count;\n{_MORE}" for mark in marks)
+        # What the rows will be is put down once, and again only where something was marked.
+        made = "".join(
+            f"create temporary table {quote(f'vagus_final_{base}')} on commit drop as\n"
+            f"select f.* from {self._final(base)};\nanalyze {self.final(base)};\n"
+            for base in v1.TABLES
+        )
+        passes = "".join(
+            f"{mark};\nget diagnostics vagus_marked = row_count;\nif vagus_marked > 0 then\n"
+            f"vagus_more := vagus_more + vagus_marked;\ntruncate {self.final(base)};\n"
+            f"insert into {self.final(base)} select f.* from {self._final(base)};\nend if;\n"
+            for base, mark in marks
+        )
         body = (
             # Conditions of v1's name its columns, whatever these are called.
-            "#variable_conflict use_column\ndeclare vagus_marked bigint; vagus_more bigint;\nbegin\nloop\n"
-            f"vagus_more := 0;\n{passes}exit when vagus_more = 0;\nend loop;\nend"
+            "#variable_conflict use_column\ndeclare vagus_marked bigint; vagus_more bigint;\nbegin\n"
+            f"{made}loop\nvagus_more := 0;\n{passes}exit when vagus_more = 0;\nend loop;\nend"
         )
         return f"do {literal(body)}"
 
@@ -215,7 +229,7 @@ class CarryBack:
     def _against(self, check: RowCheck) -> str:
         """Mark what a check of v1 refuses. One that old rows need not meet is asked of what is written alone."""
         found = (
-            f"select f.id from {self._final(check.base)}\n"
+            f"select f.id from {self.final(check.base)} f\n"
             f"where {self._moved('f', check.columns)} and not coalesce(({check.condition}), true)"
         )
         return self._mark(check.base, check.columns, found)
@@ -224,18 +238,18 @@ class CarryBack:
         """Mark what another row of v1 has, or gets before: v1 takes it only once."""
         unique = one.index.unique
         moved = f"{self._moved('f', one.columns)} as moved, vagus_new, "
-        going = f" and o.id not in (select o.id from {self._deleted(one.base)})" if deletions else ""
+        final = self.final(one.base)
+        going = f"\nand not exists (select from {self._deleted(one.base)} and o.id = z.id)" if deletions else ""
         return self._mark(
             one.base,
             one.columns,
-            f"with final as ({keyed_rows(unique, self._final(one.base), moved)})\n"
-            "select x.id from final x where x.moved and (\n"
+            f"with final as materialized ({keyed_rows(unique, f'{final} f', moved)})\n"
             # Of two rows that want the same, one gets it: one that has it already, or one that v1 knows.
-            f"  exists (select from final y where {unique.clash('x', 'y')} and y.id <> x.id\n"
-            "    and (not y.moved or (y.vagus_new, y.id) < (x.vagus_new, x.id)))\n"
-            f"  or exists (select from ({keyed_rows(unique, self._v1(one.base))}) o\n"
-            f"    where {unique.clash('x', 'o')} and o.id <> x.id\n"
-            f"    and o.id not in (select f.id from {self._final(one.base)}){going}))",
+            f"select x.id from final x join final y on {unique.clash('x', 'y')} and y.id <> x.id\n"
+            "where x.moved and (not y.moved or (y.vagus_new, y.id) < (x.vagus_new, x.id))\n"
+            f"union all\nselect x.id from final x join ({keyed_rows(unique, self._v1(one.base))}) z\n"
+            f"on {unique.clash('x', 'z')} and z.id <> x.id\n"
+            f"where x.moved and not exists (select from {final} f where f.id = z.id){going}",
         )
 
     def _without_parent(self, one: KeptReference) -> str:
@@ -245,17 +259,17 @@ class CarryBack:
         same = " and ".join(f"t.{quote(there)} = f.{quote(here)}" for here, there in pairs)
         missing = f"not exists (select from {one.target} t where {same})"
         if one.to_base:
-            final = self._final(one.to_base)
+            final = self.final(one.to_base)
             missing = (
                 f"not exists (select from {self._v1(one.to_base)} t where {same}\n"
-                f"  and t.id not in (select f.id from {final}))\n"
-                f"and not exists (select from (select * from {final}) t where {same})"
+                f"  and not exists (select from {final} z where z.id = t.id))\n"
+                f"and not exists (select from {final} t where {same})"
             )
         columns = tuple(column for column in one.columns if column in {c.name for c in self._columns(one.base)})
         return self._mark(
             one.base,
             columns,
-            f"select f.id from {self._final(one.base)}\nwhere {self._moved('f', columns)} and {given} and {missing}",
+            f"select f.id from {self.final(one.base)} f\nwhere {self._moved('f', columns)} and {given} and {missing}",
         )
 
     def _logs_of_copies(self) -> str:
@@ -412,7 +426,7 @@ class CarryBack:
         statements.extend(self._numbering("by default"))
         # Two rows may have changed places, or one may have what a row had that is about to go.
         schema = self.shape.schema
-        statements.extend(out_of_the_way(one.index, schema, self._final(one.base)) for one in self.kept.apart)
+        statements.extend(out_of_the_way(one.index, schema, self.final(one.base)) for one in self.kept.apart)
         statements.extend(late for one in self.kept.references for late in one.late)
         for base in v1.TABLES:
             columns = self._columns(base)
