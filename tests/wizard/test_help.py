@@ -107,7 +107,7 @@ async def test_an_action_of_another_screen_is_done_there(clean_database: TestDat
         await until_text(pilot, "Troubleshooting: diagnose")
         await pilot.press("enter")
         await until(pilot, lambda: pilot.app.current_mode == Step.TROUBLESHOOTING.value)
-        await until_text(pilot, "troubles found")
+        await until_text(pilot, "trouble found")
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])

@@ -140,7 +140,8 @@ class TroubleshootingScreen(StepScreen):
         self.session.set_standing(
             self.STEP, Status.WARN if troubles else Status.PENDING, plural(troubles, "sign") if troubles else ""
         )
-        self.say(plural(troubles, "trouble found", "troubles found") if self.looked else "r looks for all five")
+        found = plural(troubles, "trouble found", "troubles found") if troubles else "no trouble found"
+        self.say(found if self.looked else "r looks for all five")
         self._show()
 
     def _status(self, issue: Issue) -> Status:
