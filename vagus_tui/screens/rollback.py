@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar
 
+import asyncpg
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -16,7 +17,7 @@ from textual.widgets import DataTable, Static
 
 from vagus_tui.checks.registry import check_by_id
 from vagus_tui.events import Event, Phase, Status
-from vagus_tui.journal.state import State
+from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.steps import Plan
 from vagus_tui.rollback.advice import Advice, Answer, Recommendation, advise
 from vagus_tui.rollback.cost import Cost, cost_of
@@ -121,6 +122,11 @@ class RollbackScreen(ViewedScreen):
     def running(self) -> bool:
         """Whether it is at work."""
         return self.job is not None and self.job.running
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is at work, a rollback from a backup too."""
+        return self.session.job is not None and self.session.job.running
 
     @property
     def possible(self) -> bool:
@@ -276,7 +282,7 @@ class RollbackScreen(ViewedScreen):
         else:
             state = self.session.state
             # Looking holds locks of its own: never while a rollback waits for them.
-            if state is not None and not self.running and self._asked_for != (state.state, state.run, job):
+            if state is not None and not self.busy and self._asked_for != (state.state, state.run, job):
                 self._asked_for = (state.state, state.run, job)
                 self.attempt(self._load, group="preview", exclusive=True)
             ended = [job_outcome(job)] if job is not None and not job.running else []
@@ -286,9 +292,15 @@ class RollbackScreen(ViewedScreen):
         async with self.session.context("rollback preview", statement_timeout="120000") as context:
             if context.state.state is not State.MIGRATED:
                 return
-            self.plan = await plan_rollback(context.connection, context.settings, context.state)
-            self.found = await preview(context.connection, context.state)
-            self.cost = await cost_of(context.connection, context.settings, self.found)
+            try:
+                self.plan = await plan_rollback(context.connection, context.settings, context.state)
+                self.found = await preview(context.connection, context.state)
+                self.cost = await cost_of(context.connection, context.settings, self.found)
+            except asyncpg.UndefinedTableError:
+                # Rolled back while it was looked at, here or by somebody else: then there is nothing to look at.
+                if (await read_state(context.connection)).state is State.MIGRATED:
+                    raise
+                return
         table = self.query_one("#carried", Rows)
         table.set_rows(carried_rows(self.found))
         table.styles.height = len(self.found.carried) + 1
@@ -298,7 +310,7 @@ class RollbackScreen(ViewedScreen):
 
     def view_opened(self, view: str) -> None:
         """What would be carried back changes as users write: look again."""
-        if view == "quick" and self.possible and not self.running:
+        if view == "quick" and self.possible and not self.busy:
             self.attempt(self._load, group="preview", exclusive=True)
 
     # Acting
