@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NoReturn
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.errors import RefusedError
 from vagus_tui.journal.state import LOCK_KEY
+
+PATIENCE = 1.0
+"""Seconds: a session that has just ended, or was killed, lets go of the lock a moment later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +49,14 @@ async def take_lock(connection: Connection) -> None:
     Raises:
         RefusedError: somebody else holds it; says who and since when.
     """
-    if await connection.fetchval("select pg_try_advisory_lock($1)", LOCK_KEY):
-        return
+    until = time.monotonic() + PATIENCE
+    while not await connection.fetchval("select pg_try_advisory_lock($1)", LOCK_KEY):
+        if time.monotonic() > until:
+            await _refuse(connection)
+        await asyncio.sleep(0.1)
+
+
+async def _refuse(connection: Connection) -> NoReturn:
     holder = await lock_holder(connection)
     who = (
         f"{holder.application or holder.user} from {holder.address}, PID {holder.pid}, since {holder.since:%H:%M:%S}"
