@@ -26,7 +26,7 @@ CAPABILITIES = {
     "journal",
     "sandbox",
 }
-GROUND = {"errors", "events", "settings", "control", "jobs"}
+GROUND = {"errors", "events", "settings", "control", "jobs", "zones"}
 """Modules of the top level that everybody may use."""
 
 ALLOWED: dict[str, set[str]] = {

@@ -7,7 +7,6 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import platformdirs
 from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
@@ -15,6 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from vagus_tui.runbook.book import DEFAULT_BOOK, Book
 from vagus_tui.runbook_file import RunbookFileError, read_book
+from vagus_tui.zones import known_zone
 
 
 class Environment(StrEnum):
@@ -38,7 +38,8 @@ def default_journal_dir() -> Path:
     return platformdirs.user_data_path("vagus-tui") / "journal"
 
 
-ExpandedPath = Annotated[Path, AfterValidator(lambda path: path.expanduser())]
+ExpandedPath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+"""Whole, whatever it was given as: backups are known to the journal by their paths, from wherever it is read."""
 
 
 class Settings(BaseSettings):
@@ -136,11 +137,10 @@ class Settings(BaseSettings):
     @classmethod
     def _known_zone(cls, value: str) -> str:
         """A zone that is not known would show every time, T-0 included, in another one."""
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("there is no such time zone; one is named as in Europe/Oslo") from None
-        return value
+        name = value.strip() or "UTC"
+        if known_zone(name) is None:
+            raise ValueError("there is no such time zone here; one is named as in Europe/Oslo, and UTC is always there")
+        return name
 
     @field_validator("planned_at")
     @classmethod

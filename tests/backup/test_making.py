@@ -15,6 +15,7 @@ from tests.backup.helpers import Made, make, settings_for
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
 from vagus_tui.backup import ArchiveFormat, BackupOptions, Compression, Kind, make_backup
+from vagus_tui.backup import gauge as gauges
 from vagus_tui.backup import make as making
 from vagus_tui.backup.csv_files import read_header
 from vagus_tui.backup.gauge import BackupGauge
@@ -45,7 +46,7 @@ async def test_a_backup_of_every_kind(
     before = await counts(clean_database, WORKOUT)
     gauge = BackupGauge()
     monkeypatch.setattr(making, "BackupGauge", lambda: gauge)
-    monkeypatch.setattr(making, "TICK_SECONDS", 0.02)
+    monkeypatch.setattr(gauges, "TICK_SECONDS", 0.02)
     done = await make(settings)
     assert done.result.ok
     # How far it is as a whole: it never falls, knows of every step, and is the whole when all is done and not before.

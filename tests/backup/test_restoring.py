@@ -13,11 +13,14 @@ from tests.backup.test_verification import largest, reseal
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
 from vagus_tui.backup import ArchiveFormat, BackupOptions, Kind, list_backups, restore_test, verify_backup
+from vagus_tui.backup import gauge as gauges
+from vagus_tui.backup import restore as restoring
+from vagus_tui.backup.gauge import BackupGauge, Bound, Planned
 from vagus_tui.backup.manifest import read_proof
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.errors import CancelledByOperatorError, RefusedError
-from vagus_tui.events import Status, StepEvent
+from vagus_tui.events import Phase, ProgressEvent, Status, StepEvent, StepState
 from vagus_tui.journal import store
 from vagus_tui.migration.runner import migrate
 from vagus_tui.sandbox.options import SandboxOptions
@@ -47,7 +50,12 @@ async def restore(path: Path, settings: Settings) -> Made:
 
 
 @pytest.mark.parametrize("form", list(ArchiveFormat))
-async def test_everything_comes_back(settings: Settings, clean_database: TestDatabase, form: ArchiveFormat) -> None:
+async def test_everything_comes_back(
+    settings: Settings, clean_database: TestDatabase, form: ArchiveFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gauge = BackupGauge()
+    monkeypatch.setattr(restoring, "BackupGauge", lambda: gauge)
+    monkeypatch.setattr(gauges, "TICK_SECONDS", 0.05)
     async with clean_database.connect() as conn:
         await conn.execute(HANGING)
     made = await make(settings, BackupOptions(format=form))
@@ -58,6 +66,11 @@ async def test_everything_comes_back(settings: Settings, clean_database: TestDat
     )
     assert all(event.status is Status.PASS for event in done.checks.values()), done.problems
     assert list_backups(settings)[0].restored is not None
+    # How far it is as a whole, every step and every comparison.
+    shares = [event.share for event in done.events if isinstance(event, ProgressEvent)]
+    assert len(shares) > 5 and shares == sorted(shares) and shares[0] < 0.5
+    assert gauge.steps.keys() == {step.id for step in done.steps} | done.checks.keys()
+    assert gauge.share == 1.0 and gauge.seconds_left == 0.0
     async with clean_database.connect() as conn:
         assert (await store.backups(conn))[0].restored_at is not None
 
@@ -179,6 +192,29 @@ async def test_a_machine_that_cannot_read_it_says_nothing_about_the_backup(
         await collect(verify_backup(made.path, Control()))
     proof = read_proof(made.path)
     assert proof is None or not proof.damage
+
+
+def test_what_says_nothing_of_itself_goes_on_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("vagus_tui.backup.gauge.time.monotonic", lambda: clock[-1])
+    gauge = BackupGauge()
+    gauge.plan([Planned(name, Phase.VERIFY, Bound.HERE, weight) for name, weight in {"a": 1.0, "b": 3.0}.items()])
+
+    def say(step: str, state: StepState, **values: Any) -> None:
+        gauge.take(StepEvent(id=step, phase=Phase.VERIFY, title=step, state=state, **values))
+
+    say("a", StepState.DONE, seconds=2.0)
+    say("b", StepState.STARTED)
+    found = []
+    for seconds in (1.0, 3.0, 5.0, 60.0):
+        clock.append(seconds)
+        gauge.tick()
+        found.append(gauge.steps["b"].share)
+    assert found == sorted(set(found)) and 0.3 < found[1] < 0.6 and found[-1] <= 0.99
+    # Once it does say something, the clock is not asked any more.
+    say("b", StepState.PROGRESS, rows=995, total=1000)
+    gauge.tick()
+    assert gauge.steps["b"].share == 0.99 and gauge.share < 1
 
 
 async def test_stopping_it_leaves_no_server(made: Made, settings: Settings) -> None:

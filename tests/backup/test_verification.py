@@ -100,6 +100,13 @@ async def test_what_was_found_stands_until_the_same_test_finds_it_whole(
     flip(path, 0.5)
     # Neither its name nor its size tells.
     assert list_backups(settings)[0].usable
+    # A backup that this database has not made is none of its journal's business.
+    shutil.copytree(made.path, other := made.path.with_name("copied"))
+    flip(largest(other / "csv"), 0.5)
+    assert not (await collect(verify_backup(other, Control(), settings))).result.ok
+    async with clean_database.connect() as connection:
+        assert await store.latest_note(connection, store.DAMAGE) is None
+    shutil.rmtree(other)
     for test, name in (
         (restore_test(made.path, settings, Control()), "restore test"),
         (verify_backup(made.path, Control(), settings), "verification"),

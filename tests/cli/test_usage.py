@@ -6,14 +6,17 @@ import asyncio
 import socket
 import subprocess
 import sys
+import zoneinfo
 from pathlib import Path
 
 import pytest
 
 from tests.cli.program import SECRET, vagus, with_password
 from tests.databases import TestDatabase
-from vagus_tui import __version__
+from vagus_tui import __version__, zones
+from vagus_tui.commands.keep import _chosen
 from vagus_tui.commands.misspelt import misspelt
+from vagus_tui.settings import Settings
 
 COMMANDS = ("demo", "sandbox", "status", "check", "sql", "migrate", "rollback", "backup", "report")
 
@@ -107,6 +110,31 @@ def test_names_that_are_meant_and_names_of_others() -> None:
     others = ["VAGUS_API_URL", "VAGUS_VENV", "VAGUS_TEST_DATABASE_URL", "PATH", "VAGUS_"]
     assert list(misspelt([*others, "vagus_env", "VAGUS_BACKUPDIR", "VAGUS_OPERATOR"])) == meant
     assert list(misspelt(["VAGUS_ENV", "VAGUS_ENVIRONMENT"])) == []
+
+
+def test_utc_needs_no_time_zone_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small containers have none; whoever says nothing of a zone is not refused for that."""
+
+    def absent(name: str) -> None:
+        raise zoneinfo.ZoneInfoNotFoundError(name)
+
+    monkeypatch.setattr(zones, "ZoneInfo", absent)
+    monkeypatch.delenv("VAGUS_TIMEZONE", raising=False)
+    assert Settings(_env_file=None).timezone == "UTC"  # type: ignore[call-arg]
+    monkeypatch.setenv("VAGUS_TIMEZONE", " ")
+    assert Settings(_env_file=None).timezone == "UTC"  # type: ignore[call-arg]
+    assert zones.zone("Europe/Oslo").tzname(None) == "UTC"
+    monkeypatch.setenv("VAGUS_TIMEZONE", "Europe/Oslo")
+    with pytest.raises(ValueError, match="no such time zone here"):
+        Settings(_env_file=None)  # type: ignore[call-arg]
+
+
+async def test_paths_are_whole_wherever_they_are_given_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal knows backups by their paths."""
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(_env_file=None, backup_dir=Path("kept"))  # type: ignore[call-arg]
+    assert settings.backup_dir == tmp_path / "kept"
+    assert await _chosen("kept/one", settings) == tmp_path / "kept" / "one"
 
 
 async def test_a_settings_file_that_is_no_text(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from tests.conftest import Connect, MakeDatabase
@@ -14,7 +15,9 @@ from tests.migration.test_tuning import settings_in
 from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
 from tests.rollback.support import backed_up, digests_differ, do_roll_back_from, rolled_back_from
 from vagus_tui.backup import Kind
+from vagus_tui.backup.manifest import read_proof
 from vagus_tui.database.connection import Connection
+from vagus_tui.journal import store
 from vagus_tui.journal.state import State
 from vagus_tui.sandbox.options import SandboxOptions
 
@@ -238,6 +241,25 @@ async def test_a_damaged_backup_is_refused(make_database: MakeDatabase, connect:
     assert changes(rows, await v1_rows(conn)) == []
     assert changes(catalog, await catalog_fingerprint(conn)) == []
     assert (await state_of(database)).state is State.V1
+    assert largest.name in (await store.backups(conn))[0].damage
+
+
+async def test_a_machine_that_cannot_restore_it_says_nothing_about_the_backup(
+    make_database: MakeDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = await make_database(SMALL)
+    path = await backed_up(database, tmp_path, frozenset({Kind.CSV}))
+
+    async def full(*_: object) -> int:
+        raise asyncpg.DiskFullError("could not extend file: No space left on device")
+
+    monkeypatch.setattr("vagus_tui.backup.restore.import_csv", full)
+    ran = await do_roll_back_from(database, path)
+    assert ran.result.exit_status == 1 and "says nothing about the backup" in ran.result.message
+    proof = read_proof(path)
+    assert proof is not None and proof.verified_at is not None and not proof.damage
+    async with database.connect() as conn:
+        assert not (await store.backups(conn))[0].damage
 
 
 async def test_a_backup_of_another_database_is_refused(

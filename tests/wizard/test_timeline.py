@@ -26,8 +26,8 @@ from vagus_tui.screens.timeline_rows import (
     span,
 )
 from vagus_tui.widgets.axis import Axis, Bar
-from vagus_tui.widgets.format import zone
 from vagus_tui.widgets.gantt import Gantt
+from vagus_tui.zones import zone
 
 OSLO = zone("Europe/Oslo")
 

@@ -12,10 +12,10 @@ import shutil
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from vagus_tui.backup.manifest import MANIFEST, PROOF, SUMS, FileEntry
 from vagus_tui.errors import RefusedError, UndoneError, VagusError
+from vagus_tui.zones import zone
 
 PARTIAL = ".partial"
 REHEARSAL = "rehearsal.json"
@@ -26,12 +26,9 @@ REMOVED = "What had been written of the backup was removed; the database was onl
 RESERVE_BYTES = 64 << 20
 
 
-def local_now(zone: str) -> datetime:
+def local_now(timezone: str) -> datetime:
     """The time of day in the operator's zone; UTC when that name is unknown."""
-    try:
-        return datetime.now(ZoneInfo(zone))
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return datetime.now(ZoneInfo("UTC"))
+    return datetime.now(zone(timezone))
 
 
 class BackupFolder:

@@ -1,4 +1,4 @@
-"""How far a backup is across all of its steps, and how much longer it takes.
+"""How far a backup, a verification or a restore test is across all of its steps, and how much longer it takes.
 
 A step's weight is what it costs per byte of its tables, in seconds on a machine of some kind. Which machine does not
 matter: how long the rest takes comes from how fast this backup has gone through its own weights, told apart by what
@@ -7,15 +7,15 @@ bounds them: the server's work, the line to it, and this machine.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from vagus_tui.backup.job import BackupJob
-from vagus_tui.backup.options import Compression, Kind
-from vagus_tui.backup.tables import BackupTable
-from vagus_tui.events import Phase, ProgressEvent, StepEvent, StepState
+from vagus_tui.events import CheckEvent, Event, Phase, ProgressEvent, Status, StepEvent, StepState
+from vagus_tui.jobs import with_notes
 from vagus_tui.migration.gauge import by_time
 
 
@@ -28,15 +28,20 @@ class Bound(Enum):
 
 
 LEAST_WEIGHT = 0.02
-DIGEST_COST, DUMP_COST, CSV_COST = 6.0, 12.0, 14.0
-COMPRESS_COST, CHECKSUM_COST, ARCHIVE_COST, CSV_CHECK_COST = 10.0, 3.0, 7.0, 10.0
-"""Nanoseconds per byte that the tables take on the server; measured on uuid-heavy rows."""
-START_COST = 0.15
-"""Seconds until a program of PostgreSQL's is at work."""
+"""Seconds, of a step that is short whatever its tables are."""
 TELLING_SHARE = 0.05
 """So much of what is bound alike has to be done before its speed is believed: programs that start tell nothing."""
-GZIP_COST = 30.0
-"""What pg_dump takes longer when it compresses by itself; zstd costs next to nothing."""
+TICK_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A step, or a check, that is still to come: what it is called and what it costs."""
+
+    name: str
+    phase: Phase
+    bound: Bound
+    weight: float
 
 
 @dataclass(slots=True)
@@ -45,6 +50,7 @@ class _Step:
     bound: Bound
     weight: float
     share: float = 0.0
+    told: bool = False
     began: float | None = None
     spent: float = 0.0
 
@@ -53,74 +59,40 @@ class _Step:
         return self.weight * self.share
 
 
-def _start(step: str) -> float:
-    return START_COST if step.startswith("dump-") else LEAST_WEIGHT
-
-
-def _bytes(tables: Iterable[BackupTable]) -> int:
-    return sum(table.bytes for table in tables if not table.partitioned)
-
-
-def _planned(job: BackupJob) -> Iterator[tuple[str, Phase, Bound, float, int]]:
-    """Every step that is still to come once the tables are known: its cost per byte, and the bytes."""
-    kinds = job.options.kinds
-    packing = 0.0 if job.compression is Compression.ZSTD else GZIP_COST
-    dumps = [
-        (name, _bytes(tables))
-        for kind, name, tables in ((Kind.TABLES, "tables", job.selected), (Kind.FULL, "full", job.everything))
-        if kind in kinds
-    ]
-    yield "digest", Phase.BACKUP, Bound.SERVER, DIGEST_COST, _bytes(job.tables)
-    if Kind.TABLES in kinds:
-        yield "dump-definitions", Phase.BACKUP, Bound.LINE, 0.0, 0
-    for name, size in dumps:
-        yield f"dump-{name}", Phase.BACKUP, Bound.LINE, DUMP_COST + (0.0 if job.packs else packing), size
-        if job.packs:
-            yield f"compress-{name}", Phase.BACKUP, Bound.HERE, COMPRESS_COST, size
-    exported = [(table.name, table.bytes) for table in job.workout] if Kind.CSV in kinds else []
-    for name, size in exported:
-        yield f"csv-{name}", Phase.BACKUP, Bound.LINE, CSV_COST, size
-    yield "checksums", Phase.BACKUP, Bound.HERE, CHECKSUM_COST / 3, sum(size for _, size in dumps)
-    yield "verify-files", Phase.VERIFY, Bound.HERE, CHECKSUM_COST, sum(size for _, size in (*dumps, *exported))
-    if Kind.TABLES in kinds:
-        yield "verify-definitions", Phase.VERIFY, Bound.HERE, 0.0, 0
-    for name, size in dumps:
-        yield f"verify-{name}", Phase.VERIFY, Bound.HERE, ARCHIVE_COST, size
-    for name, size in exported:
-        yield f"verify-{name}.csv", Phase.VERIFY, Bound.HERE, CSV_CHECK_COST, size
-
-
 class BackupGauge:
-    """Follows the steps of one backup. Its share never falls and is the whole only when all is done."""
+    """Follows the steps of one job. Its share never falls and is the whole only when all is done."""
 
     def __init__(self) -> None:
         self.steps: dict[str, _Step] = {}
         self.phase = Phase.BACKUP
         self._highest = 0.0
 
-    def plan(self, job: BackupJob) -> None:
-        """The tables and the room for them are known: so is what is to be done."""
-        self.steps = {
-            name: _Step(phase, bound, _start(name) + cost * size / 1e9)
-            for name, phase, bound, cost, size in _planned(job)
-        }
+    def plan(self, steps: Iterable[Planned]) -> None:
+        """What is to be done is known."""
+        self.steps = {step.name: _Step(step.phase, step.bound, step.weight) for step in steps}
+        self.phase = next((step.phase for step in self.steps.values()), self.phase)
 
-    def take(self, event: StepEvent) -> None:
-        """Hear of a step."""
-        if (step := self.steps.get(event.id)) is None:
+    def take(self, event: Event) -> None:
+        """Hear of a step, or of a check."""
+        if not isinstance(event, StepEvent | CheckEvent) or (step := self.steps.get(event.id)) is None:
             return
         self.phase = step.phase
-        if event.state is StepState.STARTED:
+        if isinstance(event, CheckEvent):
+            begins, over = event.status is Status.RUNNING, event.status not in (Status.PENDING, Status.RUNNING)
+        else:
+            begins, over = event.state is StepState.STARTED, event.state is StepState.DONE
+            if event.state is StepState.PROGRESS and event.rows and event.total:
+                step.share, step.told = max(step.share, min(0.99, event.rows / event.total)), True
+        if begins:
             step.began = time.monotonic()
-        elif event.state is StepState.PROGRESS and event.rows and event.total:
-            step.share = max(step.share, min(0.99, event.rows / event.total))
-        elif event.state is StepState.DONE:
+        elif over:
             step.spent, step.began, step.share = event.seconds or 0.0, None, 1.0
 
     def _pace(self, bound: Bound | None) -> float | None:
         """Seconds that a unit of weight took here; None where too little was done to tell."""
         steps = [step for step in self.steps.values() if bound in (None, step.bound)]
-        begun, now = [step for step in steps if step.share], time.monotonic()
+        # What is judged by the clock says nothing about the pace that it is judged by.
+        begun, now = [step for step in steps if step.share == 1.0 or (step.share and step.told)], time.monotonic()
         spent = sum(step.spent if step.began is None else now - step.began for step in begun)
         done, whole = sum(step.done for step in begun), sum(step.weight for step in steps)
         return spent / done if done > TELLING_SHARE * whole and spent > LEAST_WEIGHT else None
@@ -133,7 +105,7 @@ class BackupGauge:
                 pace = self._pace(step.bound) or overall
                 judged = by_time(time.monotonic() - step.began, step.weight * pace)
                 # Who has told something is believed rather than the clock.
-                step.share = step.share or min(0.99, judged)
+                step.share = step.share if step.told else max(step.share, min(0.99, judged))
 
     @property
     def share(self) -> float:
@@ -163,3 +135,27 @@ class BackupGauge:
             elapsed=round(elapsed, 2),
             seconds_left=None if left is None else round(left, 1),
         )
+
+
+async def gauged(events: AsyncGenerator[Event, None], gauge: BackupGauge) -> AsyncGenerator[Event, None]:
+    """The events of a job, which the gauge hears, and between them how far all of it is."""
+    told: asyncio.Queue[Event] = asyncio.Queue()
+    ticking = asyncio.create_task(_tick(gauge, told.put_nowait), name="backup progress")
+    try:
+        async with contextlib.aclosing(with_notes(events, told)) as all_of_it:
+            async for event in all_of_it:
+                gauge.take(event)
+                yield event
+    finally:
+        ticking.cancel()
+        await asyncio.gather(ticking, return_exceptions=True)
+
+
+async def _tick(gauge: BackupGauge, tell: Callable[[Event], None]) -> None:
+    """Say how far the whole is, a few times a second and no more often."""
+    begun = time.perf_counter()
+    while True:
+        await asyncio.sleep(TICK_SECONDS)
+        gauge.tick()
+        if (event := gauge.event(time.perf_counter() - begun)) is not None:
+            tell(event)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from vagus_tui.backup.folder import (
     local_now,
     remove_leftovers,
 )
-from vagus_tui.backup.gauge import BackupGauge
+from vagus_tui.backup.gauge import BackupGauge, gauged
 from vagus_tui.backup.identity import journal_id
 from vagus_tui.backup.job import BackupJob, estimated_bytes
 from vagus_tui.backup.manifest import Manifest
@@ -35,18 +35,17 @@ from vagus_tui.backup.progress import Progress
 from vagus_tui.backup.snapshot import Snapshot, exported_snapshot
 from vagus_tui.backup.tables import left_out, select_tables, workout_names
 from vagus_tui.backup.verify import keep_proof, sentences, some, verify_contents
+from vagus_tui.backup.weights import of_backup
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.database.tls import link_security
 from vagus_tui.database.tools import MissingTools, tools_for
 from vagus_tui.errors import CancelledByOperatorError, RefusedError, UndoneError, VagusError
 from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
-from vagus_tui.jobs import with_notes
 from vagus_tui.journal import store
 from vagus_tui.journal.state import DatabaseState, read_state
 from vagus_tui.settings import Settings
 
-TICK_SECONDS = 0.5
 _DUMPS = frozenset({Kind.TABLES, Kind.FULL})
 
 
@@ -63,26 +62,10 @@ async def make_backup(
         CancelledByOperatorError, UndoneError: it was stopped or failed, and what was written was removed.
         ConnectionLostError: the database went away; what was written was removed.
     """
-    gauge, told = BackupGauge(), asyncio.Queue[Event]()
-    ticking = asyncio.create_task(_tick(gauge, told.put_nowait), name="backup progress")
-    try:
-        making = with_notes(_make(database, settings, options, control, gauge), told)
-        async with contextlib.aclosing(making):
-            async for event in making:
-                yield event
-    finally:
-        ticking.cancel()
-        await asyncio.gather(ticking, return_exceptions=True)
-
-
-async def _tick(gauge: BackupGauge, tell: Callable[[Event], None]) -> None:
-    """Say how far the whole is, a few times a second and no more often."""
-    begun = time.perf_counter()
-    while True:
-        await asyncio.sleep(TICK_SECONDS)
-        gauge.tick()
-        if (event := gauge.event(time.perf_counter() - begun)) is not None:
-            tell(event)
+    gauge = BackupGauge()
+    async with contextlib.aclosing(gauged(_make(database, settings, options, control, gauge), gauge)) as making:
+        async for event in making:
+            yield event
 
 
 async def _make(
@@ -124,16 +107,12 @@ async def _make(
     try:
         async with exported_snapshot(database) as snapshot:
             async for event in _write(job, snapshot, gauge):
-                if isinstance(event, StepEvent):
-                    gauge.take(event)
-                    if event.state is StepState.DONE:
-                        job.timings[event.id] = event.seconds or 0.0
+                if isinstance(event, StepEvent) and event.state is StepState.DONE:
+                    job.timings[event.id] = event.seconds or 0.0
                 yield event
             manifest = await write_manifest(job, snapshot)
         problems: list[str] = []
         async for event in verify_contents(job.path, manifest, control, problems):
-            if isinstance(event, StepEvent):
-                gauge.take(event)
             yield event
         if problems:
             raise UndoneError(
@@ -215,7 +194,7 @@ async def _write(job: BackupJob, snapshot: Snapshot, gauge: BackupGauge) -> Asyn
     yield step.finished()
     for note in _how_to_pack(job):
         yield note
-    gauge.plan(job)
+    gauge.plan(of_backup(job))
     async for event in digests(job, snapshot):
         yield event
     if Kind.TABLES in kinds:

@@ -7,6 +7,7 @@ indexes, policies, row security, grants, triggers, sequences) is compared with t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -19,11 +20,13 @@ from vagus_tui.backup.csv_files import import_csv
 from vagus_tui.backup.damage import tell_journal
 from vagus_tui.backup.digest import content, table_content
 from vagus_tui.backup.folder import STOPPED
+from vagus_tui.backup.gauge import BackupGauge, gauged
 from vagus_tui.backup.inventory import Difference, Inventory, differences, read_inventory
 from vagus_tui.backup.manifest import ArchiveEntry, CsvEntry, DamagedBackupError, Manifest, TableEntry, read_manifest
 from vagus_tui.backup.snapshot import SESSION
 from vagus_tui.backup.tables import TableColumn
 from vagus_tui.backup.verify import GROUP, RESTORE_TEST, clears_damage, keep_damage, keep_proof, sentences
+from vagus_tui.backup.weights import of_restore_test
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.identifiers import qualified, quote
@@ -49,8 +52,16 @@ async def restore_test(path: Path, settings: Settings, control: Control) -> Asyn
         RefusedError: too little space for the copy. SandboxError: the embedded PostgreSQL did not start.
         CancelledByOperatorError: a stop was asked for; the copy is gone.
     """
+    gauge = BackupGauge()
+    async with contextlib.aclosing(gauged(_test(path, settings, control, gauge), gauge)) as testing:
+        async for event in testing:
+            yield event
+
+
+async def _test(path: Path, settings: Settings, control: Control, gauge: BackupGauge) -> AsyncGenerator[Event, None]:
     started = time.perf_counter()
     manifest = await asyncio.to_thread(read_manifest, path)
+    gauge.plan(of_restore_test(manifest))
     begun = time.perf_counter()
     yield _step("restore-server", "Start a local PostgreSQL", StepState.STARTED, 0)
     copy = await RestoredCopy.start(path, manifest)
@@ -175,15 +186,17 @@ async def _compare_table(
         async with connection.transaction():
             now = await table_content(connection, entry.as_table())
     except asyncpg.PostgresError as error:
+        elsewhere = isinstance(error, _NOT_HERE)
+        said = error.args[0] if error.args else error.sqlstate
         return CheckEvent(
             id=id,
             group=GROUP,
             title=entry.key,
-            status=Status.FAIL,
+            status=Status.ERROR if elsewhere else Status.FAIL,
             measured="not there",
             expected=expected,
             overridable=False,
-            message=f"It was not restored: {error.args[0] if error.args else error.sqlstate}",
+            message=f"It cannot be compared here: {said}" if elsewhere else f"It was not restored: {said}",
         )
     problems = []
     if now.rows != entry.rows:

@@ -15,6 +15,7 @@ from vagus_tui.backup.archive import RowCounter, read_archive
 from vagus_tui.backup.csv_files import CsvCheck
 from vagus_tui.backup.damage import tell_journal
 from vagus_tui.backup.folder import PARTIAL, STOPPED, content_files, sums_text
+from vagus_tui.backup.gauge import BackupGauge, gauged
 from vagus_tui.backup.hashing import FileHash
 from vagus_tui.backup.manifest import (
     MANIFEST,
@@ -30,6 +31,7 @@ from vagus_tui.backup.manifest import (
 )
 from vagus_tui.backup.options import Compression
 from vagus_tui.backup.progress import Progress
+from vagus_tui.backup.weights import of_verification
 from vagus_tui.control import Control
 from vagus_tui.database.tools import ClientTools, MissingTools, find_tools
 from vagus_tui.errors import CancelledByOperatorError, RefusedError, VagusError
@@ -81,8 +83,18 @@ async def verify_backup(path: Path, control: Control, settings: Settings | None 
         RefusedError: no program here can read its archives.
         CancelledByOperatorError: a stop was asked for.
     """
+    gauge = BackupGauge()
+    async with contextlib.aclosing(gauged(_verify(path, control, settings, gauge), gauge)) as verifying:
+        async for event in verifying:
+            yield event
+
+
+async def _verify(
+    path: Path, control: Control, settings: Settings | None, gauge: BackupGauge
+) -> AsyncGenerator[Event, None]:
     started = time.perf_counter()
     manifest = await asyncio.to_thread(read_manifest, path)
+    gauge.plan(of_verification(manifest))
     problems: list[str] = []
     async for event in verify_contents(path, manifest, control, problems):
         yield event

@@ -145,7 +145,8 @@ async def _chosen(path: str, settings: Settings) -> Path:
     from vagus_tui.backup.listing import list_backups
 
     if path != NEWEST:
-        return Path(path).expanduser()
+        # The journal knows backups by their whole path.
+        return Path(path).expanduser().absolute()
     found = await asyncio.to_thread(list_backups, settings)
     newest = next((info for info in found if info.usable), None)
     if newest is None:

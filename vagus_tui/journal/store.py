@@ -343,8 +343,9 @@ DAMAGE_OF = (
 
 
 async def record_damage(connection: Connection, path: str, found: str, *, by: str, operator: str) -> None:
-    """Record what a test found wrong with a backup, or with nothing that it is whole after all."""
-    if await journal_exists(connection):
+    """Record what a test found wrong with a backup of this database, or with nothing that it is whole after all."""
+    known = "select exists (select from vagus_migration.backups where path = $1)"
+    if await journal_exists(connection) and await connection.fetchval(known, path):
         await note(connection, DAMAGE, {"path": path, "found": found[:2000], "by": by}, operator=operator)
 
 

@@ -17,7 +17,8 @@ from uuid import UUID
 
 import asyncpg
 
-from vagus_tui.backup.copy import RestoredCopy
+from vagus_tui.backup.copy import NotHereError, RestoredCopy
+from vagus_tui.backup.damage import tell_journal
 from vagus_tui.backup.identity import read_fingerprint
 from vagus_tui.backup.inventory import differences, read_inventory
 from vagus_tui.backup.manifest import DamagedBackupError, read_manifest
@@ -181,7 +182,7 @@ class _FromBackup:
         async for event in verify_contents(self.path, self.manifest, self.control, problems):
             self._emit(event)
         if problems:
-            await asyncio.to_thread(keep_damage, self.path, sentences(problems), by=VERIFICATION)
+            await self._keep_damage(sentences(problems), by=VERIFICATION)
             raise DamagedBackupError(
                 f"The backup is damaged: {sentences(problems)}",
                 next_step="Use another backup; do not rely on this one.",
@@ -189,7 +190,7 @@ class _FromBackup:
 
     async def _restored(self, copy: RestoredCopy) -> FromCopy:
         """Restore it locally and compare; returns what only the copy knows."""
-        failed: list[str] = []
+        failed: dict[Status, list[str]] = {Status.FAIL: [], Status.ERROR: []}
         if self.part is None:
             async for event in compare_csv(copy, self.control):
                 self._judge(event, failed)
@@ -199,11 +200,18 @@ class _FromBackup:
                 self._emit(event)
             async for event in compare_archive(copy, self.part, database, self.control):
                 self._judge(event, failed)
-        if failed:
-            await asyncio.to_thread(keep_damage, self.path, sentences(failed), by=RESTORE_TEST)
+        if wrong := failed[Status.FAIL]:
+            await self._keep_damage(sentences(wrong), by=RESTORE_TEST)
             raise DamagedBackupError(
-                f"The restored copy is not what was backed up: {sentences(failed)}",
+                f"The restored copy is not what was backed up: {sentences(wrong)}",
                 next_step="Use another backup; do not rely on this one.",
+            )
+        if failed[Status.ERROR]:
+            raise NotHereError(
+                "It could not be restored on this machine, which says nothing about the backup: "
+                f"{sentences(failed[Status.ERROR])}",
+                state=UNTOUCHED,
+                next_step="Start it from a machine with more room, or with all that the backup makes use of.",
             )
         if self.part is None:
             self._emit(
@@ -220,10 +228,15 @@ class _FromBackup:
         finally:
             await admin.close()
 
-    def _judge(self, event: Event, failed: list[str]) -> None:
+    def _judge(self, event: Event, failed: dict[Status, list[str]]) -> None:
         self._emit(event)
-        if isinstance(event, CheckEvent) and event.status is not Status.RUNNING and event.status.blocks:
-            failed.append(f"{event.title}: {(event.message or 'failed').partition(chr(10))[0]}")
+        if isinstance(event, CheckEvent) and event.status.blocks:
+            failed[event.status].append(f"{event.title}: {(event.message or 'failed').partition(chr(10))[0]}")
+
+    async def _keep_damage(self, found: str, *, by: str) -> None:
+        await asyncio.to_thread(keep_damage, self.path, found, by=by)
+        if told := await tell_journal(self.settings, self.path, found, by=by):
+            self._emit(NoteEvent(level="warning", message=told))
 
     async def _compare_with_now(self, connection: Connection, made: Replacement) -> None:
         """Rows that are there now and not in the backup (they go into the archive), and the other way round."""

@@ -152,7 +152,8 @@ class StepScreen(WizardScreen):
     def __init__(self) -> None:
         super().__init__()
         # Textual takes a new screen for one that missed a change of theme, and reads every stylesheet anew, twice.
-        self._css_update_count = self.app._css_update_count
+        # It is Textual's own count: where a version of it has none, screens are slower and nothing else.
+        self._css_update_count = getattr(self.app, "_css_update_count", -1)
 
     def compose(self) -> ComposeResult:
         """The frame around the step's own content."""

@@ -40,9 +40,10 @@ from vagus_tui.screens.text_view import TextView
 from vagus_tui.screens.ticking import tick_item
 from vagus_tui.widgets.checklist import Checklist, Entry
 from vagus_tui.widgets.detail_panel import DetailPanel
-from vagus_tui.widgets.format import moment, zone
+from vagus_tui.widgets.format import moment
 from vagus_tui.widgets.marks import STYLES
 from vagus_tui.widgets.text import safe, safe_block, safe_str
+from vagus_tui.zones import zone
 
 NO_DATE = "T−0 is not set: the dates in the texts are gaps until it is. t sets it."
 IN_APP = (Channel.BANNER, Channel.PAGE)
@@ -53,6 +54,7 @@ class CommunicationsScreen(StepScreen):
     """Four phases, ten messages. The wizard sends nothing: copy the text, send it, sign it off."""
 
     STEP = Step.COMMUNICATIONS
+    FOOTER_FIRST: ClassVar[tuple[str, ...]] = ("select", "tell_app", "message", "copy")
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "message", "message", tooltip="the text for the selected item, filled in"),

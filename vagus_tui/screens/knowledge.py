@@ -27,7 +27,7 @@ from vagus_tui.rollout.app_update import Outcome
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.job import Job
 from vagus_tui.settings import Settings
-from vagus_tui.widgets.format import zone
+from vagus_tui.zones import zone
 
 EVENT_BATCH_SECONDS = 0.1
 

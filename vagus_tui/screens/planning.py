@@ -9,8 +9,8 @@ from textual.content import Content
 
 from vagus_tui.screens.dialogs import PromptDialog
 from vagus_tui.screens.session import parse_moment
-from vagus_tui.widgets.format import zone
 from vagus_tui.widgets.text import safe
+from vagus_tui.zones import zone
 
 if TYPE_CHECKING:
     from vagus_tui.screens.base import WizardScreen

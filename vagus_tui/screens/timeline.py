@@ -36,13 +36,14 @@ from vagus_tui.screens.timeline_rows import (
     when_words,
 )
 from vagus_tui.widgets.footer import KeyFooter
-from vagus_tui.widgets.format import ago, clock, duration, zone
+from vagus_tui.widgets.format import ago, clock, duration
 from vagus_tui.widgets.gantt import Gantt
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.text import safe
 from vagus_tui.widgets.title import TitleLine
 from vagus_tui.widgets.views import ViewStrip
+from vagus_tui.zones import zone
 
 RUN = "run"
 NEAR_SECONDS = 3 * 3600

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from vagus_tui.zones import zone
 
 
 def number(value: float | None) -> str:
@@ -58,14 +59,6 @@ def size(count: float | None) -> str:
             return f"{amount:,.0f} {unit}" if amount >= 100 or unit == "B" else f"{amount:,.1f} {unit}"
         amount /= 1000
     return f"{amount:,.1f} TB"
-
-
-def zone(name: str) -> ZoneInfo:
-    """The time zone of that name, or UTC where the name is unknown."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo("UTC")
 
 
 def moment(at: datetime | None, timezone: str = "UTC") -> str:

@@ -252,8 +252,9 @@ class JobView(VerticalScroll):
             done, total, share = overall.rows, overall.total, overall.phase_share
         elif overall is not None and not overall.total:
             # What each step counts is something else; how long all of them take is said once, above.
-            share = overall.phase_share
-            return self._bar(share, _percent(share), width) if overall.phase is phase else []
+            # Where there is but one phase, its bar would say the same once more.
+            share, alone = overall.phase_share, len(self.phases) == 1
+            return self._bar(share, _percent(share), width) if overall.phase is phase and not alone else []
         elif total <= 0:
             return []
         elif any(_STATUS[step.state] is Status.RUNNING and not step.total for step in self._steps(phase)):
