@@ -49,7 +49,19 @@ create index by_plan on exercises (plan_id, gym);
 create unique index known_by on exercises (id, mood);
 create index idx_exercises_day_id on exercises using hash (mood);
 create unique index moods on exercises (plan_id, (mood || id::text)) where mood <> '';
+create sequence badges;
+create function label_of(exercises) returns text immutable language sql as $$ select lower($1.name) $$;
+alter table exercises add column badge text not null default 'B' || nextval('badges'),
+  add column vagus_unfit text default 'fit', add column vagus_new boolean,
+  add column a_number_whose_name_is_so_long_that_it_has_to_be_cut_once bigint generated always as identity,
+  add column a_number_whose_name_is_so_long_that_it_has_to_be_cut_twice integer generated always as identity,
+  add constraint labelled check (label_of(exercises) <> 'x');
+alter sequence badges owned by exercises.badge;
+create index labels on exercises (label_of(exercises));
+create index "by USING (mood)" on exercises (mood, strain);
 """
+
+LONG = "a_number_whose_name_is_so_long_that_it_has_to_be_cut_"
 
 
 async def test_what_they_bring_along(make_database: MakeDatabase, connect: Connect) -> None:
@@ -69,6 +81,10 @@ async def test_what_they_bring_along(make_database: MakeDatabase, connect: Conne
         "check calm",
         "index by_plan stays with v1",
         "index moods stays with v1",
+        "exercises.badge: its values are kept; new ones come from v1's sequence",
+        "index labels stays with v1",
+        "(it looks at whole rows, and v2's are others)",
+        "check labelled stays with v1",
     ):
         assert words in notes, notes
     assert "gym (integer not null default next_gym())" in notes
@@ -77,6 +93,7 @@ async def test_what_they_bring_along(make_database: MakeDatabase, connect: Conne
         "exercises.notes: v1's default is 'none yet'::text, v2 has none",
         "workout_sessions.plan_id: on delete SET NULL in v1; in v2 sessions and their logs go with the plan",
         "policy templates; -- (select to anon: using (is_template)) has no like in v2",
+        "workout_plans.user_id: on delete RESTRICT in v1: what v1's kept rows refer to in profiles cannot be deleted",
         "exercises.number: v2 goes on numbering after v1's last number, unless one is given",
     ):
         assert words in notes, notes
@@ -88,6 +105,7 @@ async def test_what_they_bring_along(make_database: MakeDatabase, connect: Conne
         "select indexdef from pg_indexes where tablename = 'exercises' and indexdef ~ 'gym|mood' order by indexname"
     )
     assert [row[0].replace("public.", "") for row in made] == [
+        'CREATE INDEX "by USING (mood)" ON exercises USING btree (mood, strain)',
         'CREATE INDEX "by mood; --" ON exercises USING btree (lower(mood) DESC NULLS LAST) WHERE (strain > 2)',
         "CREATE INDEX exercises_gym_name_idx ON exercises USING btree (gym, name)",
         "CREATE INDEX idx_exercises_day_id_2 ON exercises USING hash (mood)",
@@ -96,13 +114,14 @@ async def test_what_they_bring_along(make_database: MakeDatabase, connect: Conne
     day = await conn.fetchval("select id from workout_days limit 1")
     new = await conn.fetchrow(
         "insert into exercises (day_id, name, muscle_group, sets, order_index) values ($1, 'new', 'legs', 3, 1) "
-        "returning gym, mood, strain, ticket, number, place, notes, id",
+        f"returning gym, mood, strain, ticket, number, place, notes, id, badge, {LONG}once, {LONG}twice",
         day,
     )
     assert new is not None and tuple(new)[:3] == (2, 'it\'s \\ "fine"', 3)
     assert new["ticket"] == await conn.fetchval("select last_value from ticket_numbers")
     exercises = await conn.fetchval("select count(*) from exercises_v1")
     assert (new["number"], new["place"], new["notes"]) == (exercises + 1, exercises + 1, None)
+    assert (new["badge"], new[f"{LONG}once"], new[f"{LONG}twice"]) == (None, exercises + 1, exercises + 1)
     keys = await conn.fetch(
         "select conname, pg_get_constraintdef(oid), obj_description(oid) from pg_constraint where contype = 'f' "
         "and (conrelid = 'likes'::regclass or confrelid = 'profiles'::regclass) "
@@ -119,9 +138,17 @@ async def test_what_they_bring_along(make_database: MakeDatabase, connect: Conne
     for change in ("gym = null", "gym = 77", "mood = 'bad'", "strain = 0"):
         with pytest.raises(asyncpg.IntegrityConstraintViolationError):
             await conn.execute(f"update exercises set {change}")
-    await conn.execute("update exercises set number = 1000 where name = 'new'; update exercises set number = -number")
+    await conn.execute(
+        "update exercises set number = 1000, vagus_unfit = 'not', vagus_new = true where name = 'new';"
+        "update exercises set number = -number;"
+        # As an older version wrote it down.
+        "update vagus_migration.runs set catalog = replace(catalog::text, '\"reference of v1''s own\"', "
+        "'\"reference of a carried-over column\"')::jsonb"
+    )
     await rolled_back(database)
-    assert await conn.fetchval("select number from exercises where id = $1", new["id"]) == -1000
+    back = await conn.fetchrow("select number, badge, vagus_unfit, vagus_new from exercises where id = $1", new["id"])
+    assert back is not None and (back["number"], back["vagus_unfit"], back["vagus_new"]) == (-1000, "not", True)
+    assert back["badge"].startswith("B") and int(back["badge"][1:]) > exercises
     assert await conn.fetchval("select count(*) from exercises where number < 0") == exercises + 1
     assert await conn.fetchval("select nextval('exercises_place_seq')") == exercises + 2
     assert changes(catalog, await catalog_fingerprint(conn)) == []
@@ -138,6 +165,7 @@ update workout_sessions set device = id::text;
 alter table exercise_logs add column stamp uuid unique default gen_random_uuid();
 create unique index once_a_goal on workout_plans (goal, id, code) include (name);
 create unique index goals on workout_plans (goal, seat);
+create statistics of_plans on name, seat from workout_plans;
 create unique index per_week on exercises (id, week_number) where week_number > 0;
 """
 """What keeps rows apart: a constraint, an expression on part of the rows, two that v2 cannot have."""
@@ -177,10 +205,13 @@ async def test_what_keeps_rows_apart(make_database: MakeDatabase, connect: Conne
     async def pass_on(event: Event, control: Control) -> None:
         if isinstance(event, StepEvent) and (event.id, event.state) == ("hold", StepState.STARTED):
             await conn.execute(PASSED_ON)
+            # Somebody else's are nothing to the plan.
+            await conn.execute("create statistics elsewhere on coach_id, client_id from coach_clients")
             control.go()
 
     ran = await do_migrate(database, hold=True, on_event=pass_on, overrides={"carried-unique": "made again by hand"})
     assert ran.result.ok, ran.result
+    await conn.execute("drop statistics elsewhere")
     assert await v2_differences(conn) == []
     made = await conn.fetch(
         "select i.indexrelid::regclass::text as name, c.contype is not null as constraint_too from pg_index i "

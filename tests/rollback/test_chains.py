@@ -17,9 +17,10 @@ alter table workout_plans add column code text unique, add column seat integer, 
   add column rank integer, add column marked text generated always as (lower(name) || seat::text) stored,
   add column parent uuid references workout_plans,
   add column latest uuid constraint latest references workout_sessions deferrable initially deferred,
-  add column load integer, add column ceiling integer;
-update workout_plans p set code = chr(64 + n), seat = n, slot = int4range(n * 10, n * 10 + 5), rank = n, load = 1,
-  ceiling = 10 from (select id, row_number() over (order by id)::integer as n from workout_plans) o where o.id = p.id;
+  add column load integer, add column ceiling integer, add column pin integer;
+update workout_plans p set code = chr(64 + n), seat = n, pin = nullif(n, 1), slot = int4range(n * 10, n * 10 + 5),
+  rank = n, load = 1, ceiling = 10
+  from (select id, row_number() over (order by id)::integer as n from workout_plans) o where o.id = p.id;
 create unique index marks on workout_plans (marked);
 create unique index seats on workout_plans (seat) where is_active;
 alter table workout_plans add constraint slots exclude using gist (slot with &&),
@@ -54,8 +55,16 @@ async def test_chains(make_database: MakeDatabase, connect: Connect) -> None:
     await conn.execute(V1)
     await conn.execute("update workout_plans set description = 'Plan ' || code, is_active = true")
     await conn.execute(LATE)
+    if conn.get_server_version().major >= 15:
+        await conn.execute(
+            "create unique index pins on workout_plans (pin) nulls not distinct;"
+            "alter table workout_plans alter pin set default 1000 + floor(random() * 1000000)"
+        )
     if conn.get_server_version().major >= 18:
-        await conn.execute("alter table workout_plans add constraint extras not null extra not valid")
+        await conn.execute(
+            "alter table workout_plans add constraint extras not null extra not valid, alter name drop not null, "
+            "add constraint always_named not null name not valid"
+        )
     catalog = await catalog_fingerprint(conn)
     await migrated(database, overrides=OVERRIDES)
 
@@ -66,7 +75,7 @@ async def test_chains(make_database: MakeDatabase, connect: Connect) -> None:
     user = await conn.fetchval("select user_id from workout_plans limit 1")
     # A is gone from v2 and stays in v1: B cannot have its code, so C not B's, and a new plan not C's.
     await conn.execute("delete from workout_plans where description = 'Plan A'")
-    await put("B", "code = 'A'")
+    await put("B", "code = 'A', pin = null")
     await put("C", "code = 'B'")
     new = await conn.fetchval(
         "insert into workout_plans (user_id, name, total_weeks, code) values ($1, 'New', 1, 'C') returning id", user
@@ -119,6 +128,7 @@ async def test_chains(make_database: MakeDatabase, connect: Connect) -> None:
     assert changes(catalog, await catalog_fingerprint(conn)) == []
     found = await plans_of(conn)
     assert [found[plan]["code"] for plan in "ABCD"] == ["A", "B", "C", "D"]
+    assert found["B"]["pin"] == (2 if conn.get_server_version().major >= 15 else None)
     assert found["D"]["parent"] is None
     ids = {row["id"] for row in await conn.fetch("select id from workout_plans")}
     assert not {new, child} & ids and set(pair) <= ids
@@ -153,9 +163,11 @@ async def test_what_belongs_to_a_deleted_row(make_database: MakeDatabase, connec
     database = await make_database(SandboxOptions(plans=8, clean=True))
     conn = await connect(database.url)
     await conn.execute(
-        "alter table workout_plans add constraint known check (name <> 'Secret' or duration_weeks is null)"
+        "alter table workout_plans add column code text unique, "
+        "add constraint known check (name <> 'Secret' or duration_weeks is null);"
+        "update workout_plans set code = id::text"
     )
-    await migrated(database)
+    await migrated(database, overrides=OVERRIDES)
     moved = await conn.fetchrow(
         "select e.id, w.plan_id, p.user_id from exercises e join workout_days d on d.id = e.day_id "
         "join workout_weeks w on w.id = d.week_id join workout_plans p on p.id = w.plan_id order by 1 limit 1"
@@ -169,7 +181,13 @@ async def test_what_belongs_to_a_deleted_row(make_database: MakeDatabase, connec
     day = await conn.fetchval("insert into workout_days (week_id, day_label) values ($1, 'Monday') returning id", week)
     await conn.execute("update exercises set day_id = $1 where id = $2", day, moved["id"])
     await conn.execute("delete from workout_plans where id = $1", moved["plan_id"])
+    # Its code is free in v2, and not in v1, where it stays.
+    heir = await conn.fetchrow("select id, code from workout_plans where code is not null order by 1 limit 1")
+    assert heir is not None
+    await conn.execute("update workout_plans set code = $1 where id = $2", str(moved["plan_id"]), heir["id"])
     left = await conn.fetchval("select count(*) from exercises")
-    await rolled_back(database, apply_deletions=True)
+    ran = await rolled_back(database, apply_deletions=True)
+    assert any("1 of the rows deleted in v2 stay in v1" in note.message for note in ran.notes), ran.notes
+    assert await conn.fetchval("select code from workout_plans where id = $1", heir["id"]) == heir["code"]
     assert await conn.fetchval("select plan_id from exercises where id = $1", moved["id"]) == moved["plan_id"]
     assert await conn.fetchval("select count(*) from exercises") == left

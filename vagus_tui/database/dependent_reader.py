@@ -13,7 +13,7 @@ from vagus_tui.database import dependent_queries as queries
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependents import Dependent, Kind
 from vagus_tui.database.settings_sql import setting_sql
-from vagus_tui.schema import v2
+from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import quote
 from vagus_tui.schema.v1 import V1Shape
 
@@ -333,7 +333,8 @@ class _Reader:
                     *(("column", column) for column in row["columns"]),
                     *(("expression", expression) for expression in row["expressions"]),
                     *(("within", column) for column in row["within"]),
-                    *(("taken", name) for name in row["taken"] if name != row["name"]),
+                    # Only those that v2's may be called too: others come and go, and mean nothing to the plan.
+                    *(("taken", name) for name in row["taken"] if name != row["name"] and name.startswith(begins)),
                     # NULL or -1, by the version, where nothing was set.
                     *((("target", str(row["target"])),) if row["target"] is not None and row["target"] >= 0 else ()),
                     *((("comment", row["comment"]),) if row["comment"] else ()),
@@ -341,4 +342,5 @@ class _Reader:
                 **self._whose(row),
             )
             for row in await self.connection.fetch(queries.STATISTICS, self.oids, self.shape.schema)
+            for begins in (row["name"].removesuffix(v1.SUFFIX)[:14],)
         ]

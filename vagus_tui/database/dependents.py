@@ -26,6 +26,10 @@ class Kind(StrEnum):
     STATISTICS = "extended statistics"
 
 
+_FORMER_KINDS = {"reference of a carried-over column": Kind.REFERENCE.value}
+"""What records of older versions call some kinds."""
+
+
 class Fate(StrEnum):
     """What becomes of a dependent in the cut-over."""
 
@@ -102,4 +106,5 @@ class Dependent:
         for name in ("options", "uses"):
             values[name] = tuple(values.get(name, ()))
         values["facts"] = tuple((str(key), str(value)) for key, value in values.get("facts", ()))
-        return cls(**{**values, "kind": Kind(values["kind"]), "fate": Fate(values.get("fate", Fate.UNDECIDED))})
+        kind = Kind(_FORMER_KINDS.get(values["kind"], values["kind"]))
+        return cls(**{**values, "kind": kind, "fate": Fate(values.get("fate", Fate.UNDECIDED))})

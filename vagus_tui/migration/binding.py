@@ -39,12 +39,17 @@ def same_columns(shape: V1Shape, base: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def whole_row(definition: str) -> bool:
+    """Whether a definition looks at a table's row as a whole, as the server prints it (`p.*`)."""
+    return ".*" in _CONSTANTS.sub("''", definition)
+
+
 def foreign_bases(shape: V1Shape, tables: tuple[str, ...], uses: tuple[str, ...], definition: str) -> tuple[str, ...]:
     """Which of the v1 tables a definition reads have to be given in v1's shape: those of which it uses other columns.
 
     A whole row (`p.*`) is v1's row: then all of them.
     """
-    if ".*" in _CONSTANTS.sub("''", definition):
+    if whole_row(definition):
         return tables
     other = set()
     for use in uses:

@@ -13,7 +13,7 @@ from typing import Any
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.events import Phase
-from vagus_tui.migration.binding import same_columns
+from vagus_tui.migration.binding import same_columns, whole_row
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.unique import (
     Apart,
@@ -26,7 +26,7 @@ from vagus_tui.migration.unique import (
 )
 from vagus_tui.schema import v2
 from vagus_tui.schema.ddl import NamedSql, V2Ddl, default_of
-from vagus_tui.schema.identifiers import free_name, quote
+from vagus_tui.schema.identifiers import free_name, quote, split_index
 from vagus_tui.schema.v1 import V1Shape
 
 
@@ -135,6 +135,8 @@ async def read_bound(connection: Connection, shape: V1Shape, *, repeat_exercises
         if unique is not None:
             reason = why_not(plain, base, row, unique, repeat_exercises=repeat_exercises)
             kept = not reason
+        if kept and whole_row(row["definition"]):
+            kept, reason = False, "it looks at whole rows, and v2's are others"
         found.append(
             Bound(
                 base,
@@ -155,6 +157,8 @@ def _has_anyway(shape: V1Shape, base: str, row: Mapping[str, Any], unique: Uniqu
     """Whether v2 demands or finds the same by itself."""
     if unique is not None:
         return had_anyway(base, unique)
+    if row["is_check"] and row["definition"].startswith("NOT NULL "):
+        return all(V2Ddl(shape.schema, shape).never_empty(base, column) for column in row["columns"])
     if row["is_check"]:
         return _bare(row["definition"]) in {_bare(f"check ({body})") for body in v2.MODEL[base].checks.values()}
     return model_index(V2Ddl(shape.schema, shape), base, row["definition"]) is not None
@@ -170,7 +174,7 @@ def _bare(sql: str) -> str:
 
 def model_index(ddl: V2Ddl, base: str, definition: str) -> str | None:
     """The index of v2's own that is about the same columns and rows as one of v1's; None where there is none."""
-    wanted = _bare(definition.partition(" USING ")[2])
+    wanted = _bare(split_index(definition)[1])
     for index in (*ddl.unique_indexes(base), *ddl.indexes(base)):
         body = index.sql.partition(f" on {ddl.relation(base)} ")[2]
         if _bare(body.removeprefix("using ") if body.startswith("using ") else f"btree {body}") == wanted:
@@ -232,7 +236,7 @@ def carried_indexes(bound: tuple[Bound, ...], ddl: V2Ddl, table: str) -> list[Na
     made = []
     for one, name in _named(bound, ddl, table):
         unique = "unique " if one.unique else ""
-        _, _, body = one.definition.partition(" USING ")
+        _, body = split_index(one.definition)
         made.append(NamedSql(name, f"create {unique}index {quote(name)} on {ddl.relation(table)} using {body}"))
     return made
 

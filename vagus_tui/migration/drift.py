@@ -151,7 +151,7 @@ def _names(planned: Survey, now: Survey, ddl: V2Ddl) -> list[str]:
 
 
 def _bound(planned: Iterable[Bound], now: Iterable[Bound], told: set[str]) -> list[str]:
-    before, after = ({(one.base, one.name): one for one in bound} for bound in (planned, now))
+    before, after = ({(one.base, one.name, one.check): one for one in bound} for bound in (planned, now))
     found = []
     for key in sorted({*before, *after}):
         one = after.get(key) or before[key]

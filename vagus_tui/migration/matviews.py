@@ -13,7 +13,7 @@ from vagus_tui.database.dependents import Dependent, Fate, Kind
 from vagus_tui.migration.binding import foreign_bases, in_path, translated
 from vagus_tui.migration.survey import Survey
 from vagus_tui.schema.helpers import made
-from vagus_tui.schema.identifiers import literal, qualified, quote
+from vagus_tui.schema.identifiers import literal, qualified, quote, split_index
 from vagus_tui.schema.rights import bare
 
 
@@ -67,9 +67,9 @@ def _made(
 
 def _index_on(index: str, relation: str) -> str:
     """An index's definition on another relation; the catalog writes the relation's name before USING."""
-    head, using, tail = index.partition(" USING ")
+    head, tail = split_index(index)
     head, _, _ = head.rpartition(" ON ")
-    return f"{head} ON {relation}{using}{tail}"
+    return f"{head} ON {relation} USING {tail}"
 
 
 def _same_rights(old: str, new: str) -> list[str]:

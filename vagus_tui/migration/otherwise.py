@@ -29,11 +29,13 @@ _DELETIONS = {
 """What a deletion does in v2, by v1's column."""
 
 _KEYS = """
-select c.relname, a.attname, k.conname,
+select c.relname, a.attname, k.conname, k.confrelid = any(v1.oids) as inner, k.confrelid::regclass::text as target,
   case k.confdeltype when 'c' then 'CASCADE' when 'n' then 'SET NULL' when 'd' then 'SET DEFAULT'
     when 'r' then 'RESTRICT' else 'NO ACTION' end as action
 from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
 join pg_attribute a on a.attrelid = c.oid and a.attnum = k.conkey[1]
+cross join (select array_agg(o.oid) as oids from pg_class o join pg_namespace p on p.oid = o.relnamespace
+            where p.nspname = $1 and o.relname = any($2::text[])) v1
 where k.contype = 'f' and cardinality(k.conkey) = 1 and n.nspname = $1 and c.relname = any($2::text[]) order by 1, 2, 3
 """
 
@@ -58,6 +60,11 @@ async def otherwise(connection: Connection, shape: V1Shape) -> tuple[str, ...]:
         rule = _DELETIONS.get((bases[row["relname"]], row["attname"]))
         if rule is not None and rule[0] != row["action"]:
             lines.append(f"{row['relname']}.{row['attname']}: on delete {row['action']} in v1; in v2 {rule[1]}")
+        if not row["inner"] and row["action"] in ("NO ACTION", "RESTRICT"):
+            lines.append(
+                f"{row['relname']}.{row['attname']}: on delete {row['action']} in v1: what v1's kept rows refer to in "
+                f"{row['target']} cannot be deleted before the clean-up"
+            )
     for row in await connection.fetch(_POLICIES, shape.schema, list(bases)):
         # v2 knows owners and coaches, by who is logged in, and whoever sees the plan; for others it has no like.
         known = any(word in row["says"] for word in ("uid()", *bases))

@@ -44,8 +44,14 @@ class Uniqueness:
 
     def clash(self, one: str, other: str) -> str:
         """The condition under which two rows with keys k0, k1 … cannot both be there."""
-        plain = "is not distinct from" if self.empty_too else "="
-        listed = self.operators or (plain,) * len(self.keys)
+        if self.empty_too:
+            # Arrays without a value are equal and can be hashed; else each row would be held against every other.
+            return " and ".join(
+                f"array[{one}.k{number}] = array[{other}.k{number}] "
+                f"and {one}.k{number} is not distinct from {other}.k{number}"
+                for number in range(len(self.keys))
+            )
+        listed = self.operators or ("=",) * len(self.keys)
         return " and ".join(f"{one}.k{number} {sign} {other}.k{number}" for number, sign in enumerate(listed))
 
     def plainly_by(self, columns: frozenset[str]) -> bool:

@@ -17,7 +17,7 @@ from vagus_tui.migration.unique import keyed_rows, made_again, out_of_the_way
 from vagus_tui.rollback.kept import Kept, KeptApart, KeptReference, RowCheck
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.comparing import comparable
-from vagus_tui.schema.identifiers import literal, qualified, quote
+from vagus_tui.schema.identifiers import free_name, literal, qualified, quote
 from vagus_tui.schema.inverse import InverseMapping
 from vagus_tui.schema.mapping import MappingOptions, WorkoutMapping
 from vagus_tui.schema.preferences import chosen
@@ -29,9 +29,6 @@ def kept_shape(survey: Survey) -> V1Shape:
     tables = {base: V1Table(base, new_name(survey, base), table.columns) for base, table in survey.shape.tables.items()}
     return dataclasses.replace(survey.shape, tables=tables)
 
-
-UNFIT = "vagus_unfit"
-"""Names the columns of a row that v1 cannot hold as v2 has them: too long, out of range, against a check."""
 
 _PARENTS = (
     (v1.EXERCISES, "plan_id", v1.PLANS),
@@ -49,6 +46,13 @@ class CarryBack:
         self.kept = kept
         self.shape = kept_shape(survey)
         self.mapping = WorkoutMapping(self.shape, options)
+        # Columns of our own beside v1's, whatever those are called. The first names the columns of a row that v1 cannot
+        # hold as v2 has them: too long, out of range, against a check. The others tell whether a row is new to v1, and
+        # which of its columns get another value.
+        known = {name for table in survey.shape.tables.values() for name in table.columns}
+        self._unfit, self._is_new, self._changing = (
+            free_name(name, known) for name in ("vagus_unfit", "vagus_new", "vagus_written")
+        )
         self._now = InverseMapping(self.shape, lambda table: qualified(self.shape.schema, table))
         self._before = InverseMapping(self.shape, catch_up.expected)
 
@@ -80,6 +84,11 @@ class CarryBack:
     def final(base: str) -> str:
         """The temporary table with the touched rows as v1 will have them; see `_final`."""
         return f"pg_temp.{quote(f'vagus_final_{base}')}"
+
+    @staticmethod
+    def going(base: str) -> str:
+        """The temporary table with the ids of rows that v1 loses, where what was deleted in v2 is to go."""
+        return f"pg_temp.{quote(f'vagus_going_{base}')}"
 
     def collect(self, *, deletions: bool = False) -> list[str]:
         """Name the touched rows, and lay what they were and what they are side by side.
@@ -129,7 +138,7 @@ class CarryBack:
         for base in v1.TABLES:
             where = f"{InverseMapping.alias(base)}.id {in_touched[base]}"
             for name, inverse in (("now", self._now), ("before", self._before)):
-                extra = {UNFIT: inverse.unfit(base)} if name == "now" else None
+                extra = {self._unfit: inverse.unfit(base)} if name == "now" else None
                 statements.append(
                     f"create temporary table {quote(f'vagus_{name}_{base}')} on commit drop as\n"
                     f"{inverse.select(base, where, extra)}"
@@ -146,7 +155,8 @@ class CarryBack:
         """Mark what v1 cannot hold, again and again until nothing more is to be marked.
 
         A value that does not come back leaves the row with the one it had, which another row may have wanted; a row
-        that does not come back is missed by those that belong to it.
+        that does not come back is missed by those that belong to it; and what belongs to a row that was deleted in v2,
+        and cannot be moved, keeps that row in v1 with all that it has.
         """
         marks = [
             *((check.base, self._against(check)) for check in self.kept.checks),
@@ -165,6 +175,18 @@ class CarryBack:
             f"insert into {self.final(base)} select f.* from {self._final(base)};\nend if;\n"
             for base, mark in marks
         )
+        if deletions:
+            made += "".join(
+                f"create temporary table {quote(f'vagus_going_{base}')} on commit drop as\n"
+                f"select o.id from {self._deleted(base)};\nanalyze {self.going(base)};\n"
+                for base in v1.TABLES
+            )
+            passes += "".join(
+                f"{self._stays(one)};\nget diagnostics vagus_marked = row_count;\n"
+                "vagus_more := vagus_more + vagus_marked;\n"
+                for one in self._references()
+                if one.to_base
+            )
         body = (
             # Conditions of v1's name its columns, whatever these are called.
             "#variable_conflict use_column\ndeclare vagus_marked bigint; vagus_more bigint;\nbegin\n"
@@ -200,7 +222,8 @@ class CarryBack:
         )
         new = ", ".join(self._value(base, column) for column in columns if column.name != "id")
         rows = (
-            f"select o.id, false as vagus_new, array_remove(array[{written}]::text[], null) as vagus_written, {kept}\n"
+            f"select o.id, false as {self._is_new}, array_remove(array[{written}]::text[], null) as {self._changing},\n"
+            f"{kept}\n"
             f"from {self.now(base)} n join {self.before(base)} b on b.id = n.id\n"
             f"join {self._v1(base)} o on o.id = n.id\n"
             f"union all select n.id, true, '{{}}', {new}\n"
@@ -212,18 +235,17 @@ class CarryBack:
         worked_out = ", ".join(f"({column.default})::{column.type} as {quote(column.name)}" for column in generated)
         return f"(select r.*, g.* from ({rows}) r cross join lateral (select {worked_out}) g) f"
 
-    @staticmethod
-    def _moved(row: str, columns: tuple[str, ...]) -> str:
+    def _moved(self, row: str, columns: tuple[str, ...]) -> str:
         """Whether a row gets another value in one of some columns, or is new."""
         named = ", ".join(literal(column).strip() for column in columns)
-        return f"({row}.vagus_new or {row}.vagus_written && array[{named}]::text[])"
+        return f"({row}.{self._is_new} or {row}.{self._changing} && array[{named}]::text[])"
 
     def _mark(self, base: str, columns: tuple[str, ...], found: str) -> str:
         """Mark columns as unfit in the rows whose ids a query finds, unless they are marked already."""
         named = ", ".join(literal(column).strip() for column in columns)
         return (
-            f"update {self.now(base)} n set {UNFIT} = {UNFIT} || array[{named}]::text[]\n"
-            f"where not n.{UNFIT} @> array[{named}]::text[] and n.id in (\n{found})"
+            f"update {self.now(base)} n set {self._unfit} = {self._unfit} || array[{named}]::text[]\n"
+            f"where not n.{self._unfit} @> array[{named}]::text[] and n.id in (\n{found})"
         )
 
     def _against(self, check: RowCheck) -> str:
@@ -237,16 +259,16 @@ class CarryBack:
     def _taken(self, one: KeptApart, *, deletions: bool) -> str:
         """Mark what another row of v1 has, or gets before: v1 takes it only once."""
         unique = one.index.unique
-        moved = f"{self._moved('f', one.columns)} as moved, vagus_new, "
+        moved = f"{self._moved('f', one.columns)} as moved, {self._is_new} as is_new, "
         final = self.final(one.base)
-        going = f"\nand not exists (select from {self._deleted(one.base)} and o.id = z.id)" if deletions else ""
+        going = f"\nand not exists (select from {self.going(one.base)} g where g.id = z.id)" if deletions else ""
         return self._mark(
             one.base,
             one.columns,
             f"with final as materialized ({keyed_rows(unique, f'{final} f', moved)})\n"
             # Of two rows that want the same, one gets it: one that has it already, or one that v1 knows.
             f"select x.id from final x join final y on {unique.clash('x', 'y')} and y.id <> x.id\n"
-            "where x.moved and (not y.moved or (y.vagus_new, y.id) < (x.vagus_new, x.id))\n"
+            "where x.moved and (not y.moved or (y.is_new, y.id) < (x.is_new, x.id))\n"
             f"union all\nselect x.id from final x join ({keyed_rows(unique, self._v1(one.base))}) z\n"
             f"on {unique.clash('x', 'z')} and z.id <> x.id\n"
             f"where x.moved and not exists (select from {final} f where f.id = z.id){going}",
@@ -270,6 +292,20 @@ class CarryBack:
             one.base,
             columns,
             f"select f.id from {self.final(one.base)} f\nwhere {self._moved('f', columns)} and {given} and {missing}",
+        )
+
+    def _stays(self, one: KeptReference) -> str:
+        """Keep what was deleted in v2 where a row belongs to it in v1 yet: one whose new parent v1 cannot hold."""
+
+        def same(child: str) -> str:
+            pairs = zip(one.columns, one.to_columns, strict=True)
+            return " and ".join(f"{child}.{quote(here)} = o.{quote(there)}" for here, there in pairs)
+
+        return (
+            f"delete from {self.going(one.to_base)} g where exists (\n"
+            f"select from {self._v1(one.to_base)} o join {self._v1(one.base)} c on {same('c')}\nwhere o.id = g.id "
+            f"and not exists (select from {self.going(one.base)} k where k.id = c.id)\n"
+            f"and not exists (select from {self.final(one.base)} f where f.id = c.id and ({same('f')}) is not true))"
         )
 
     def _logs_of_copies(self) -> str:
@@ -296,7 +332,7 @@ class CarryBack:
 
     def _expressible(self, base: str) -> str:
         """The condition under which v1 can hold a new row: nothing is missing that v1 insists on."""
-        needed = [f"cardinality(n.{UNFIT}) = 0"]
+        needed = [f"cardinality(n.{self._unfit}) = 0"]
         needed += [
             f"n.{quote(column.name)} is not null"
             for column in self._columns(base)
@@ -306,7 +342,7 @@ class CarryBack:
 
     def _written(self, column: Column) -> str:
         """The condition under which a changed value is put into a row that v1 has: it changed, and v1 can hold it."""
-        fits = f" and {literal(column.name).strip()} <> all(n.{UNFIT})"
+        fits = f" and {literal(column.name).strip()} <> all(n.{self._unfit})"
         given = f" and n.{quote(column.name)} is not null" if column.not_null else ""
         return f"({self._differs(column, 'n', 'b')}{fits}{given})"
 
@@ -315,8 +351,9 @@ class CarryBack:
         if column.identity and column.name != "id":
             source = f"{literal(self._v1(base)).strip()}, {literal(column.name).strip()}"
             return f"coalesce(n.{quote(column.name)}, nextval(pg_get_serial_sequence({source})))"
-        if column.not_null and column.default is not None:
-            return f"coalesce(n.{quote(column.name)}, {column.default})"
+        default = self.kept.defaults.get((base, column.name), column.default)
+        if column.not_null and default is not None:
+            return f"coalesce(n.{quote(column.name)}, {default})"
         return f"n.{quote(column.name)}"
 
     def _new(self, base: str) -> str:
@@ -372,6 +409,14 @@ class CarryBack:
             f"({self._kept_values(base)})::bigint as kept_values"
         )
 
+    def withheld(self) -> str:
+        """The number of rows that were deleted in v2 and stay in v1 all the same, though what was deleted goes."""
+        parts = [
+            f"(select count(*) from {self._deleted(base)} and o.id not in (select id from {self.going(base)}))"
+            for base in v1.TABLES
+        ]
+        return f"select {' + '.join(parts)}"
+
     def kept_out(self) -> str:
         """Every row of which v1 cannot hold something: table_name, row_id, and the columns that are in the way.
 
@@ -391,7 +436,7 @@ class CarryBack:
                 for column in columns
             )
             head = f"select {literal(base).strip()} as table_name, n.id::text as row_id, "
-            unfit = f"n.{UNFIT} || array_remove(array[{missing}]::text[], null)"
+            unfit = f"n.{self._unfit} || array_remove(array[{missing}]::text[], null)"
             parts.append(
                 f"{head}array(select distinct unnest({unfit}) order by 1) as columns\n"
                 f"from {self._new(base)} and not ({self._expressible(base)})"
@@ -451,7 +496,10 @@ class CarryBack:
         if self.survey.preferences == "rows":
             statements.extend(self._preferences())
         if deletions:
-            statements.extend(self._delete(base) for base in reversed(v1.TABLES))
+            statements.extend(
+                f"delete from {self._v1(base)} o where o.id in (select id from {self.going(base)})"
+                for base in reversed(v1.TABLES)
+            )
         # No table can be altered while it owes a look at its rows.
         statements.append("set constraints all immediate")
         statements.extend(self._numbering("always"))
@@ -459,15 +507,6 @@ class CarryBack:
         statements.extend(made_again(one.index, schema) for one in self.kept.apart)
         statements.extend(on for check in self.kept.checks for on in check.on)
         return [*statements, *(trigger.on for trigger in self.kept.triggers)]
-
-    def _delete(self, base: str) -> str:
-        """Delete what was deleted in v2, unless a row belongs to it in v1 yet: one whose new parent v1 cannot hold."""
-        children = [one for one in self._references() if one.to_base == base != one.base and one.to_columns == ("id",)]
-        left = "".join(
-            f"\nand not exists (select from {self._v1(one.base)} c where c.{quote(one.columns[0])} = o.id)"
-            for one in children
-        )
-        return f"delete from {self._deleted(base)}{left}"
 
     def _numbering(self, how: str) -> list[str]:
         """Columns whose numbers v1 insists on giving itself: for once they take those that come back."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vagus_tui.database.connection import Connection
+from vagus_tui.migration.binding import whole_row
 from vagus_tui.migration.carried import read_demands
 from vagus_tui.migration.cut_over import new_name
 from vagus_tui.migration.survey import Survey
@@ -76,12 +77,17 @@ class KeptReference:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Checks, unique indexes, references and triggers of the kept v1 tables."""
+    """Checks, unique indexes, references and triggers of the kept v1 tables.
+
+    Args:
+        defaults: of columns, by v1 table and column, as they are now: a sequence that one draws from has another name.
+    """
 
     checks: tuple[RowCheck, ...]
     apart: tuple[KeptApart, ...]
     references: tuple[KeptReference, ...]
     triggers: tuple[QuietTrigger, ...]
+    defaults: Mapping[tuple[str, str], str]
 
 
 _CHECKS = """
@@ -120,6 +126,13 @@ where k.contype = 'f' and k.conparentid = 0 and n.nspname = $1 and c.relname = a
 order by 1, k.conname
 """
 
+_DEFAULTS = """
+select c.relname, a.attname, pg_get_expr(d.adbin, d.adrelid) as expression
+from pg_attrdef d join pg_class c on c.oid = d.adrelid join pg_namespace n on n.oid = c.relnamespace
+join pg_attribute a on a.attrelid = c.oid and a.attnum = d.adnum and a.attgenerated = ''
+where n.nspname = $1 and c.relname = any($2::text[])
+"""
+
 _TRIGGERS = """
 select format('alter table %I.%I', n.nspname, c.relname) as on_table, quote_ident(t.tgname) as name,
   case t.tgenabled when 'A' then 'enable always' when 'R' then 'enable replica' else 'enable' end as enabling
@@ -134,11 +147,17 @@ async def read_kept(connection: Connection, survey: Survey) -> Kept:
     checks = await connection.fetch(_CHECKS, survey.shape.schema, list(names))
     triggers = await connection.fetch(_TRIGGERS, survey.shape.schema, list(names))
     references = await connection.fetch(_REFERENCES, survey.shape.schema, list(names))
+    defaults = await connection.fetch(_DEFAULTS, survey.shape.schema, list(names))
     apart = [
         _apart(survey, names[row["relation"]], row)
         for row in await read_demands(connection, survey.shape.schema, list(names))
-        if row["is_unique"] and row["valid"] and not row["primary_key"] and not uniqueness(row).by_id
+        if row["is_unique"]
+        and row["valid"]
+        and not row["primary_key"]
+        and not uniqueness(row).by_id
+        and not whole_row(row["definition"])
     ]
+    # What looks at whole rows knows them by their table's type: whether those that come back meet it, the server says.
     return Kept(
         tuple(
             RowCheck(
@@ -149,6 +168,7 @@ async def read_kept(connection: Connection, survey: Survey) -> Kept:
                 tuple(row["on"] or ()),
             )
             for row in checks
+            if not whole_row(row["condition"])
         ),
         tuple(apart),
         tuple(
@@ -169,6 +189,7 @@ async def read_kept(connection: Connection, survey: Survey) -> Kept:
             )
             for row in triggers
         ),
+        {(names[row["relname"]], row["attname"]): row["expression"] for row in defaults},
     )
 
 

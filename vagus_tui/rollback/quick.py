@@ -136,6 +136,8 @@ class _Rollback:
                         found = await counts(connection, survey, carry)
                         kept_out = found.kept_out
                         figures = _figures(found, deletions=self.deletions)
+                        if self.deletions:
+                            figures["deletions_withheld"] = await connection.fetchval(carry.withheld())
                     for statement in step.statements:
                         await connection.execute(statement)
                 if step.id == "lock":
@@ -174,6 +176,14 @@ class _Rollback:
                     level="warning",
                     message=f"{figures['kept_values']:,} changed values do not fit v1's columns or checks: "
                     "v1 keeps its own, the new ones are in the archive.",
+                )
+            )
+        if withheld := figures.get("deletions_withheld"):
+            emit(
+                NoteEvent(
+                    level="warning",
+                    message=f"{withheld:,} of the rows deleted in v2 stay in v1: others belong to them, which v1 "
+                    "cannot hold where v2 has them.",
                 )
             )
         if kept_out:

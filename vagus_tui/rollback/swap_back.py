@@ -6,6 +6,7 @@ from vagus_tui.database.dependent_reader import COMPAT, KEPT
 from vagus_tui.migration import capture, maintenance, matviews, repoint, tuning
 from vagus_tui.migration.cut_over import new_name, rename_statement
 from vagus_tui.migration.survey import PREFERENCES, Survey
+from vagus_tui.rollback.carry_back import CarryBack
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import V2Ddl, sequence_behind
 from vagus_tui.schema.functions import moved, signatures
@@ -84,9 +85,11 @@ def _sequence_updates(survey: Survey) -> list[str]:
         relation = qualified(survey.shape.schema, table.name)
         statements.extend(
             f"select setval(s.name, highest.number) from (select {sequence_behind(relation, column)} as name) s,\n"
-            f"(select max({quote(column)}) as number from {relation}) highest\n"
+            f"(select max({quote(column)}) as number from {source}) highest\n"
             "where s.name is not null and highest.number > coalesce(pg_sequence_last_value(s.name), 0)"
             for column in ddl.numbered(base)
+            # Other columns than the id need not have an index; what came back is in the temporary table.
+            for source in (relation if column == "id" else CarryBack.now(base),)
         )
     return statements
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import md5
 
 from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import literal, qualified, quote
@@ -106,8 +107,11 @@ class V2Ddl:
 
     def _numbers(self, table: str, column: Column) -> str:
         """The name of the sequence behind a carried-over column that numbers its rows."""
-        stem = f"{table}_{column.name}".encode()[:50].decode(errors="ignore")
-        return self.free_name(f"{stem}_seq")
+        name = f"{table}_{column.name}"
+        if len(name.encode()) > 50:
+            # Two long names may begin alike.
+            name = f"{name.encode()[:41].decode(errors='ignore')}_{md5(name.encode()).hexdigest()[:8]}"
+        return self.free_name(f"{name}_seq")
 
     # ── tables ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -152,6 +156,15 @@ class V2Ddl:
             if column.type == kind and there.rest == "not null":
                 found[there.name] = f" default {default}"
         return found
+
+    def never_empty(self, base: str, column: str) -> bool:
+        """Whether v2 insists on a value in the place that a v1 column has there."""
+        source = self.shape.tables[base]
+        if column in v2.carried_columns(base, source):
+            found = source.columns[column]
+            return found.numbered or column_rest(found).endswith(" not null")
+        there = counterpart(base, source, column)
+        return any(known.name == there and "not null" in known.rest for known in v2.MODEL[base].columns)
 
     def comment(self, table: str, origin: str) -> str:
         """A comment that says where the table came from."""
@@ -262,18 +275,20 @@ class V2Ddl:
         return self._types
 
     def sequence_updates(self, v1_relations: Mapping[str, str]) -> list[str]:
-        """For bigint ids: set v2's sequences past every id in use, and past every id that v1 ever gave out.
+        """Set v2's sequences past every number in use, and past every one that v1 ever gave out.
 
-        An id of a row that is gone must not come again: links and reports may still have it. Run while nobody writes.
+        An id of a row that is gone must not come again: links and reports may still have it. Run while nobody writes:
+        numbers that no index has in order are not looked through, if v1's sequence says where it is.
 
         Args:
             v1_relations: the quoted names that v1's tables have by then, by v1 name.
         """
         return [
             f"select setval(pg_get_serial_sequence({literal(self.relation(table)).strip()}, {literal(there).strip()}), "
-            f"greatest(1, (select max({quote(there)}) from {self.relation(table)}), (select case when "
-            "has_sequence_privilege(s.name, 'usage, select') then pg_sequence_last_value(s.name) end "
-            f"from (select {sequence_behind(v1_relations[base], column)} as name) s)))"
+            f"greatest(1, given.last, case when given.last is null or {in_order(self.relation(table), there)}\n"
+            f"then (select max({quote(there)}) from {self.relation(table)}) end)) from (select case when "
+            "has_sequence_privilege(s.name, 'usage, select') then pg_sequence_last_value(s.name) end as last "
+            f"from (select {sequence_behind(v1_relations[base], column)} as name) s) given"
             for table, base in v2.V1_BASES.items()
             for column, there in self.numbered(table).items()
         ]
@@ -285,6 +300,16 @@ class V2Ddl:
         names = v2.carried_columns(table, source)
         found = {column.name: names[column.name] for column in source.carried if column.numbered}
         return found if self._types[v2.ID_PLACEHOLDERS[base]] == "uuid" else {"id": "id", **found}
+
+
+def in_order(relation: str, column: str) -> str:
+    """The condition that an index of a table has a column in order, so that its highest value is found at once."""
+    return (
+        "exists (select from pg_index x join pg_class i on i.oid = x.indexrelid join pg_am m on m.oid = i.relam\n"
+        "join pg_attribute a on a.attrelid = x.indrelid and a.attnum = x.indkey[0]\n"
+        f"where x.indrelid = {literal(relation).strip()}::regclass and a.attname = {literal(column).strip()}\n"
+        "and m.amname = 'btree' and x.indpred is null and x.indisvalid)"
+    )
 
 
 def sequence_behind(relation: str, column: str = "id") -> str:

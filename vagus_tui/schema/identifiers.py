@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def quote(name: str) -> str:
     """Quote one identifier, always, so that case, spaces and quotes in it survive.
@@ -28,6 +30,17 @@ def free_name(name: str, taken: set[str], suffix: str = "") -> str:
         if candidate not in taken:
             return candidate
         number += 1
+
+
+_TO_USING = re.compile(r'(?:"(?:[^"]|"")*"|[^"])*? USING ')
+
+
+def split_index(definition: str) -> tuple[str, str]:
+    """What stands before and after USING in the server's definition of an index, whatever its names hold."""
+    found = _TO_USING.match(definition)
+    if found is None:
+        raise ValueError("this is not the definition of an index")
+    return definition[: found.end() - len(" USING ")], definition[found.end() :]
 
 
 def literal(value: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -59,6 +60,11 @@ OPTIONAL: Mapping[str, tuple[str, ...]] = {
 """Used where they are there, done without where they are not."""
 
 
+_COUNTED = ("smallint", "integer", "bigint")
+_NEXT = re.compile(r"nextval\('(?:[^']|'')+'::regclass\)")
+"""A default that is the next number of a sequence and nothing else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column as the catalog has it; `type` is format_type's text, such as `numeric(6,2)`.
@@ -89,8 +95,12 @@ class Column:
 
     @property
     def numbered(self) -> bool:
-        """Whether every row gets a number of its own from a sequence that belongs to the column."""
-        return bool(self.identity) or (self.serial and self.not_null and not self.base)
+        """Whether every row gets a number of its own from a sequence that belongs to the column.
+
+        What is made of such a number, like a text that begins with a letter, is not numbered: v2 cannot count it on.
+        """
+        plain = self.type in _COUNTED and _NEXT.fullmatch(self.default or "") is not None
+        return bool(self.identity) or (self.serial and self.not_null and plain)
 
 
 @dataclass(frozen=True, slots=True)
