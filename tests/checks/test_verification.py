@@ -10,7 +10,7 @@ import pytest
 from tests.checks.support import looking_at, outcome, settings_for
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
-from tests.migration.support import as_user
+from tests.migration.support import as_user, rolled_back
 from vagus_tui.checks.base import Group, offending_rows, run_check, run_checks
 from vagus_tui.checks.registry import check_by_id, checks_for, default_group
 from vagus_tui.control import Control
@@ -129,6 +129,23 @@ async def test_preferences_are_those_that_everybody_had(shape: str, make_databas
         assert event.status is Status.WARN and "did not note" in (event.message or "")
         await admin.execute("update notification_preferences set updated_at = now() where user_id = $1", first)
         assert (await found()).status is Status.PASS
+
+
+async def test_preferences_that_may_not_be_watched(make_database: MakeDatabase) -> None:
+    """Somebody else's table: the migration is settled all the same, and the check says what was not noted."""
+    database = await make_database(SandboxOptions(plans=15, clean=True, notification_preferences="jsonb"))
+    async with database.as_admin() as admin:
+        await admin.execute(
+            "alter table notification_preferences owner to supabase_admin;"
+            "grant all on notification_preferences to postgres"
+        )
+    await migrated(database)
+    async with database.as_admin() as admin:
+        await admin.execute("update notification_preferences set preferences = '{\"mine\": true}'")
+    async with looking_at(database) as context:
+        event = await run_check(check_by_id("preferences-intact"), context)
+    assert event.status is Status.WARN and "did not note" in (event.message or "")
+    await rolled_back(database)
 
 
 @dataclass(frozen=True, slots=True)

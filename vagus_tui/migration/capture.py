@@ -128,14 +128,15 @@ def install_preferences_trigger(schema: str, *, patiently: bool = False) -> str:
     """Note whose preferences the app changes after the cut-over; what others change there is nobody's choice.
 
     Args:
-        patiently: the table is in use: give up when it does not come free soon. Then nothing is noted, which a check
-            of the preferences says.
+        patiently: the table is v1's own and in use: give up when it does not come free soon, or may not be given a
+            trigger. Then nothing is noted, which a check of the preferences says.
     """
     relation = qualified(schema, v2.PREFERENCES)
     name = literal(v2.PREFERENCES).strip()
     always = _always(relation, CAPTURE_TRIGGER)
     wait = "  perform set_config('lock_timeout', '2s', true);\n" if patiently else ""
-    give_up = "exception when lock_not_available then null;\n" if patiently else ""
+    reasons = "lock_not_available or deadlock_detected or insufficient_privilege or wrong_object_type"
+    give_up = f"exception when {reasons} then null;\n" if patiently else ""
     return (
         "create or replace function vagus_migration.capture_preferences() returns trigger\n"
         "language plpgsql security definer set search_path = '' as $$\n"

@@ -187,14 +187,25 @@ def settle_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
         for view, statement in matviews.refreshed(survey)
     )
     if survey.preferences != "rows":
-        in_use = survey.preferences == "jsonb"
+        if survey.preferences == "jsonb":
+            steps.append(
+                PlanStep(
+                    "settle-preferences-noted",
+                    Phase.SETTLE,
+                    "note whose notification preferences the app changes from now on",
+                    # Before the next step, so that nothing is chosen unnoticed between the two; and in a transaction of
+                    # its own, since the app's writes wait until it ends.
+                    (capture.install_preferences_trigger(schema, patiently=True),),
+                    lock=f"SHARE ROW EXCLUSIVE on {PREFERENCES}, for an instant",
+                    undo=undo,
+                )
+            )
         steps.append(
             PlanStep(
                 "settle-preferences",
                 Phase.SETTLE,
                 "quiet notification preferences for users who have none",
                 (*noted_preferences(survey), missing_preferences(survey)),
-                lock=f"SHARE ROW EXCLUSIVE on {PREFERENCES}, for an instant" if in_use else "none",
                 undo=undo,
             )
         )
@@ -213,16 +224,11 @@ def settle_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
 
 
 def noted_preferences(survey: Survey) -> list[str]:
-    """Where v1's table stays in place: what everybody had chosen, as a digest, before quiet rows are added.
-
-    From now on it is noted, too, whose choices the app changes.
-    """
+    """Where v1's table stays in place: what everybody had chosen, as a digest, before quiet rows are added."""
     if survey.preferences != "jsonb":
         return []
     relation = qualified(survey.shape.schema, PREFERENCES)
     return [
-        # First, so that nothing is chosen unnoticed between the two.
-        capture.install_preferences_trigger(survey.shape.schema, patiently=True),
         f"create table if not exists {KEPT_PREFERENCES} (user_id uuid primary key, digest text not null)",
         f"truncate {KEPT_PREFERENCES}",
         f"insert into {KEPT_PREFERENCES} select user_id, md5(preferences::text) from {relation}",
