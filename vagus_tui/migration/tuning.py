@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vagus_tui.database.dependents import Dependent, Fate, Kind
-from vagus_tui.migration.binding import in_path, same_columns
+from vagus_tui.migration.binding import in_path, same_columns, whole_row
 from vagus_tui.migration.carried import Bound, constraint_on_v2, index_on_v2
 from vagus_tui.migration.unique import changed_columns
 from vagus_tui.schema import v1, v2
@@ -78,13 +78,24 @@ class Places:
             return self._column(one, setting)
         if setting.item and one.name in _OF_INDEXES:
             there = index_on_v2(self.bound, self.ddl, one.base, setting.item, setting.definition)
-            if one.name in (IDENTITY, CLUSTERED):
+            named = (b for b in self.bound if (b.base, b.name) == (one.base, setting.item))
+            ours = next((b for b in named if b.kept and not b.check), None)
+            if one.name == CLUSTERED:
                 return there
+            if one.name == IDENTITY:
+                # v2 has optional columns that v1 has not; no row is known by those.
+                return there if ours is None or self._always_there(ours) else None
             # What is set on the index that v2 has in its place anyway is not ours to say.
-            return there if any(b.base == one.base and b.name == setting.item and b.kept for b in self.bound) else None
+            return there if ours is not None else None
         if one.name == CONSTRAINT_COMMENTS:
             return constraint_on_v2(self.bound, self.ddl, one.base, setting.item, setting.definition)
         return setting.item
+
+    def _always_there(self, index: Bound) -> bool:
+        """Whether every row of v2 has a value in each column that a unique index of v1 tells rows apart by."""
+        keys = () if index.unique is None else index.unique.keys
+        told_by = (column for column in index.columns if quote(column) in keys)
+        return all(self.ddl.never_empty(index.base, column) for column in told_by)
 
     def _column(self, one: Dependent, setting: Setting) -> str | None:
         table = self.shape.tables[one.base]
@@ -110,6 +121,8 @@ class Places:
         same = same_columns(plain, statistics.base)
         missing = [name for name in statistics.all("column") if counterpart(statistics.base, table, name) is None]
         missing += [name for name in statistics.all("within") if name not in same]
+        if any(whole_row(expression) for expression in statistics.all("expression")):
+            missing.append("whole rows")
         if statistics.all("expression"):
             missing += [name for name in statistics.all("column") if name not in same and name not in missing]
         return missing

@@ -52,7 +52,7 @@ async def begin(main: Connection, settings: Settings, state: DatabaseState, emit
     if old is not None and state.state in (State.BUILDING, State.READY) and old.kind == "migrate":
         if (taken := await _take_up(main, settings, old, made, emit)) is not None:
             return taken
-        emit(NoteEvent(level="warning", message="v1 or the settings changed since: starting over."))
+        emit(NoteEvent(level="warning", message="v1, the settings or this program changed since: starting over."))
         assert state.shape is not None
         await take_back(main, state.shape, settings, emit)
         await store.update_run(main, old.id, status="abandoned", finished_at=datetime.now(UTC))
