@@ -61,7 +61,7 @@ def proof_mapping(mapping: WorkoutMapping, table: str) -> WorkoutMapping:
 def proof_sql(mapping: WorkoutMapping, schema: str, table: str, *, among: bool = False) -> str:
     """The query for every difference in one table; with `among`, of the ids in $1 (text[]), for logs alone."""
     if among:
-        wanted, found = only(mapping, schema, f"any($1::text[]::{v2.id_types(mapping.shape)['log_id']}[])")
+        wanted, found = only(mapping, schema, f"$1::text[]::{v2.id_types(mapping.shape)['log_id']}[]")
         return differences(mapping, table, wanted, f"select t.* from {found} t")
     return differences(mapping, table, mapping.select(table), f"select t.* from {qualified(schema, table)} t")
 
