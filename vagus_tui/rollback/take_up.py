@@ -121,11 +121,17 @@ class TakeUp:
 
     def _insert(self, table: str, source: str, where: str, given: Mapping[str, str] | None = None) -> str:
         """Rows of the archive (`o`) with all their columns, some of them given otherwise."""
-        columns = [c.name for c in v2.MODEL[table].columns if "generated always" not in c.rest]
-        names = ", ".join(quote(name) for name in columns)
-        values = ", ".join((given or {}).get(name, f"o.{quote(name)}") for name in columns)
+        values = {c.name: f"o.{quote(c.name)}" for c in v2.MODEL[table].columns if "generated always" not in c.rest}
+        values |= given or {}
+        if table in v2.V1_BASES:
+            # By name, since v1 may have other columns to carry over by now than the archive has.
+            carried = v2.carried_columns(table, self.shape.tables[v2.V1_BASES[table]]).values()
+            source += f"\ncross join lateral jsonb_populate_record(null::{self._here(table)}, to_jsonb(o)) c"
+            values |= {name: f"c.{quote(name)}" for name in carried}
+        names = ", ".join(quote(name) for name in values)
         return (
-            f"insert into {self._here(table)} ({names})\nselect {values} from {self._there(table)} o{source}\n"
+            f"insert into {self._here(table)} ({names})\nselect {', '.join(values.values())}\n"
+            f"from {self._there(table)} o{source}\n"
             f"where {where}\n  and not exists (select from {self._here(table)} n where n.id = o.id)\n"
             "on conflict do nothing returning 1"
         )
