@@ -22,6 +22,7 @@ from vagus_tui.screens.job import Job
 from vagus_tui.screens.migration_words import figures_in_words
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.settings import Settings
+from vagus_tui.widgets.code import CodeText
 from vagus_tui.widgets.long_lines import LongLines
 
 
@@ -55,8 +56,16 @@ async def test_the_plan_is_shown_with_its_sql(clean_database: TestDatabase, tmp_
         await until(pilot, lambda: lines.scroll_x == lines.max_scroll_x and " →" not in lines.columns)
         await pilot.press("home")
         await until_text(pilot, f"· columns 1 to {first} of ")
+        # All of it is there, in colour: its last line too.
+        code = pilot.app.screen.query_one(CodeText)
+        await pilot.press("ctrl+end")
+        await until_text(pilot, (code.lines[-1] or code.lines[-2])[:40])
+        await until(pilot, lambda: any(line.spans for line in code._shown))
         await pilot.press("w")
         await until(pilot, lambda: not lines.columns)
+        assert lines.max_scroll_y > len(code.lines) - lines.size.height
+        await pilot.press("ctrl+end")
+        await until_text(pilot, (code.lines[-1] or code.lines[-2])[:40])
 
 
 async def test_what_points_at_v1_is_shown_with_what_becomes_of_it(clean_database: TestDatabase, tmp_path: Path) -> None:

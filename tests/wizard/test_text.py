@@ -7,12 +7,16 @@ from datetime import datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.content import Content
+from textual.geometry import Offset
+from textual.selection import Selection
 from textual.widgets import DataTable
 
 from vagus_tui.checks.base import RowPage
+from vagus_tui.widgets.code import CodeText, breaks, coloured
 from vagus_tui.widgets.hanging import Hanging
 from vagus_tui.widgets.outcome import figures
 from vagus_tui.widgets.row_page import show_page
@@ -120,3 +124,42 @@ def test_nothing_harmful_is_left(value: str) -> None:
     for text in (safe_str(value), safe_block(value).plain):
         assert not any((ord(char) < 32 and char != "\n") or 0x7F <= ord(char) <= 0x9F for char in text)
         assert not any(char in text for char in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b")
+
+
+@given(st.text(alphabet=st.sampled_from("ab  é漢字\u0301"), max_size=60), st.integers(2, 20))
+def test_rows_of_a_line_fit_and_lose_nothing(line: str, width: int) -> None:
+    starts = breaks(line, width)
+    assert starts[0] == 0 and starts == sorted(set(starts))
+    pieces = [line[start:end] for start, end in zip(starts, [*starts[1:], len(line)], strict=True)]
+    assert "".join(pieces) == line
+    assert all(cell_len(piece.removesuffix(" ")) <= width for piece in pieces)
+
+
+def test_lines_break_at_words() -> None:
+    assert breaks("select one from two", 11) == breaks("select one from two", 10) == [0, 11]
+    assert breaks("x" * 25, 10) == [0, 10, 20]
+    assert breaks("short", 10) == breaks("anything", 0) == [0]
+
+
+def test_code_is_coloured_and_its_text_is_its_own() -> None:
+    text = "select 'it''s' -- [/red]\n\nfrom t;"
+    lines = coloured(text, "sql", "ansi_dark")
+    assert [line.plain for line in lines][:3] == text.split("\n") and lines[0].spans
+
+
+async def test_what_is_selected_of_wrapped_code_is_the_text_itself() -> None:
+    class Shown(App[None]):
+        CSS = "CodeText { height: auto; }"
+
+        def compose(self) -> ComposeResult:
+            yield CodeText("select one from two\nwhere three", wrapped=True)
+
+    async with Shown().run_test(size=(12, 6)) as pilot:
+        code = pilot.app.query_one(CodeText)
+        assert code.size.height == 3 and code.render_line(1).text.rstrip() == "from two"
+        pilot.app.screen.selections = {code: Selection(Offset(7, 0), Offset(5, 1))}
+        assert code.get_selection(pilot.app.screen.selections[code]) == ("one from two\nwhere", "\n")
+        await pilot.pause()
+        colours = [segment.style.bgcolor for segment in code.render_line(2) if segment.style is not None]
+        # The selected word, and what is left of the row.
+        assert code.render_line(2).text.startswith("where") and len(set(colours)) == 2

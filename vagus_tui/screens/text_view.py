@@ -6,21 +6,23 @@ import re
 from pathlib import Path
 from typing import ClassVar
 
-from rich.syntax import Syntax
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Static
 
 from vagus_tui.errors import VagusError
 from vagus_tui.screens.editing import PathDialog, write_text
+from vagus_tui.widgets.code import CodeText
 from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.format import plural
 from vagus_tui.widgets.long_lines import LongLines
-from vagus_tui.widgets.text import BLOCK_LIMIT, safe_block, safe_str
+from vagus_tui.widgets.text import safe_str
 from vagus_tui.widgets.title import TitleLine
+
+LONGEST = 1_000_000
+"""Characters that are shown; a whole plan has some 300,000."""
 
 
 class TextView(ModalScreen[None]):
@@ -47,29 +49,19 @@ class TextView(ModalScreen[None]):
         """Title, text, keys."""
         yield TitleLine(safe_str(self.view_title))
         with LongLines(id="text-scroll"):
-            yield Static(id="text")
+            shown = safe_str(self.text, limit=LONGEST, lines=True)
+            yield CodeText(shown, wrapped=self.wrapped, id="text")
         yield KeyFooter()
 
     def on_mount(self) -> None:
-        """Show the text."""
-        self._fill()
-
-    def _fill(self) -> None:
-        text = self.query_one("#text", Static)
-        text.set_class(not self.wrapped, "-unwrapped")
+        """Colours come when they are there; a long text takes its time for them, and nobody waits."""
+        self._set_class()
         if self.language and not self.app.no_color:
-            shown = safe_str(self.text, limit=BLOCK_LIMIT, lines=True)
-            text.update(
-                Syntax(
-                    shown,
-                    self.language,
-                    theme="ansi_dark" if self.app.current_theme.dark else "ansi_light",
-                    word_wrap=self.wrapped,
-                    background_color="default",
-                )
-            )
-        else:
-            text.update(safe_block(self.text))
+            work = self.query_one(CodeText).colour(self.language, dark=self.app.current_theme.dark)
+            self.run_worker(work, exit_on_error=False)
+
+    def _set_class(self) -> None:
+        self.query_one(CodeText).set_class(not self.wrapped, "-unwrapped")
 
     @on(LongLines.Moved)
     def _say(self) -> None:
@@ -89,7 +81,8 @@ class TextView(ModalScreen[None]):
         """Wrap long lines, or let them run."""
         self.wrapped = not self.wrapped
         self.query_one(LongLines).scroll_to(x=0, animate=False)
-        self._fill()
+        self._set_class()
+        self.query_one(CodeText).wrap(self.wrapped)
 
     @property
     def file_name(self) -> str:
