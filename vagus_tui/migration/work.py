@@ -30,7 +30,7 @@ select set_config('work_mem', greatest(16, least(128, mb / 16))::text || 'MB', f
   set_config('maintenance_work_mem', greatest(64, least(512, mb / 4))::text || 'MB', false)
 from (select pg_size_bytes(current_setting('effective_cache_size')) / 1048576 / $1::integer as mb) share
 """
-"""A session's share of what the server counts on: a sixteenth for a join or sort, a quarter for an index."""
+"""A session's share of what the server counts on: a sixteenth for a join or sort, a quarter for checking references."""
 
 
 @asynccontextmanager
