@@ -31,8 +31,8 @@ ROWS_PER_PART = 250_000
 MAX_PARTS = 40
 
 SORT_MEMORY = "32MB"
-"""For index builds: sorted in runs near the processor's cache and merged, ten million keys are in order in four fifths
-of the time that they take in memory at once, and no fewer of them are slower."""
+"""For index builds: runs that are sorted near the processor's cache and merged take four fifths of the time of ten
+million keys sorted in memory at once (two builds side by side: a little less than it), and spare the server's memory."""
 
 ALIGN, ALIGN_USERS = "align", "align-users"
 """The rounds of catching up within the build: notes and rows of one moment, so REPEATABLE READ."""
