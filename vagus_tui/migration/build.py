@@ -32,7 +32,7 @@ MAX_PARTS = 40
 
 SORT_MEMORY = "32MB"
 """For index builds: runs that are sorted near the processor's cache and merged take four fifths of the time of ten
-million keys sorted in memory at once (two builds side by side: a little less than it), and spare the server's memory."""
+million keys sorted in memory at once (two builds side by side: a little less than it), and spare the server memory."""
 
 ALIGN, ALIGN_USERS = "align", "align-users"
 """The rounds of catching up within the build: notes and rows of one moment, so REPEATABLE READ."""
