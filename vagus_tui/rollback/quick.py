@@ -26,7 +26,7 @@ from vagus_tui.rollback import finish
 from vagus_tui.rollback.archive import archive_name
 from vagus_tui.rollback.carry_back import CarryBack
 from vagus_tui.rollback.kept import read_kept
-from vagus_tui.rollback.quick_plan import Preview, counts, migrated_run, quick_steps, settle_steps
+from vagus_tui.rollback.quick_plan import SHOWN, Preview, counts, migrated_run, quick_steps, settle_steps
 from vagus_tui.rollback.swap_back import LOCKED
 from vagus_tui.schema import v1
 from vagus_tui.schema.identifiers import qualified
@@ -187,7 +187,8 @@ class _Rollback:
                 )
             )
         if kept_out:
-            emit(NoteEvent(message=f"Table kept_out_of_v1 of the archive names them: {'; '.join(kept_out)} …"))
+            more = " …" if len(kept_out) == SHOWN else ""
+            emit(NoteEvent(message=f"Table kept_out_of_v1 of the archive names them: {'; '.join(kept_out)}{more}"))
         return figures
 
     async def _prove(self, connection: Connection, carry: CarryBack) -> None:
