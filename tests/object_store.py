@@ -108,21 +108,28 @@ def object_store() -> Iterator[ObjectStore]:
 
 
 class Line:
-    """A way to the object store that can be cut."""
+    """A way to the object store that can be cut, or held: then nothing goes through and nothing breaks."""
 
     def __init__(self, target: int) -> None:
         self.target = target
         self.port = 0
         self.cut = False
+        self._open = asyncio.Event()
+        self._open.set()
         self._writers: set[asyncio.StreamWriter] = set()
 
     def mend(self) -> None:
         """Let connections through again."""
         self.cut = False
 
+    def hold(self) -> None:
+        """Pass nothing on any more, and break nothing either."""
+        self._open.clear()
+
     def cut_now(self) -> None:
         """Break every connection and let none through."""
         self.cut = True
+        self._open.set()
         for writer in self._writers:
             writer.transport.abort()
 
@@ -137,6 +144,7 @@ class Line:
         async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
             with contextlib.suppress(OSError):
                 while data := await source.read(65536):
+                    await self._open.wait()
                     sink.write(data)
                     await sink.drain()
             sink.close()

@@ -162,6 +162,25 @@ async def test_what_breaks_and_comes_back_is_gone_on_with(
     assert "S3 answers again" in said[-1]
 
 
+async def test_a_line_that_falls_silent_is_not_waited_for_without_end(
+    cloud: ObjectStore, bucket: str, made: Made, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing breaks and nothing comes: the library alone would wait for five minutes."""
+    monkeypatch.setattr(s3_bucket, "_STALL_SECONDS", 0.3)
+    monkeypatch.setattr(s3_bucket, "_CONNECT_SECONDS", 1)
+    enlarged(made.path, 8 * PART)
+    said: list[str] = []
+    async with line_to(cloud) as line, asyncio.timeout(40):
+        there = cloud.settings(settings, f"s3://{bucket}", f"http://127.0.0.1:{line.port}")
+        with pytest.raises(UploadFailedError, match="connection"):
+            async for event in upload_backup(made.path, there, Control(), patience_seconds=4):
+                if isinstance(event, StepEvent) and event.id == "upload" and (event.rows or 0) > 2 * PART:
+                    line.hold()
+                if isinstance(event, NoteEvent):
+                    said.append(event.message)
+    assert said and all("it did not answer in time" in text for text in said)
+
+
 async def test_a_killed_server_is_gone_on_with(made: Made, settings: Settings, tmp_path: Path) -> None:
     big = enlarged(made.path, 4 * PART)
     sizes = {entry.name: entry.bytes for entry in read_manifest(made.path).files}

@@ -64,6 +64,9 @@ async def test_items_are_signed_off_by_name(moved_database: TestDatabase, moved_
         listed = pilot.app.screen.query_one("#manual-list")
         await pilot.click("#manual-list", offset=(4, 2))
         await until_text(pilot, "The first write down the new")
+        # What turns the table of checks is not offered where there is none.
+        offered = {binding.action for _, binding, _, _ in pilot.app.screen.active_bindings.values()}
+        assert "measure" in offered and not {"next_problem", "repeat", "override", "sql"} & offered
         assert listed.has_focus and await store.sign_offs(moved_conn) == {}
         await pilot.press("up", "space")
         await until_text(pilot, "Signed off by Ada")

@@ -10,7 +10,7 @@ from vagus_tui.events import NoteEvent
 
 Tell = Callable[[NoteEvent], None]
 
-GOES_ON = "It goes on by itself when it can; stopped, it is gone on with later, and what has arrived is not sent again."
+GOES_ON = "It goes on by itself when it can. If stopped, start it again later: what has arrived is not sent again."
 
 
 def _ignore(note: NoteEvent) -> None:
@@ -42,6 +42,11 @@ class Retrying:
         left = max(0.0, self.patience_seconds - (now - self.since))
         message = f"{self.cloud}: try {self.tries} failed, {why}. Trying again for {left:.0f} s at most. {GOES_ON}"
         self.tell(NoteEvent(level="warning", message=message, detail={"try": self.tries, "why": why}))
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing was answered for as long as was promised."""
+        return bool(self.tries) and time.monotonic() - self.since > self.patience_seconds
 
     def answered(self) -> None:
         """A request was answered: what had failed is over."""

@@ -99,6 +99,8 @@ class S3Bucket:
         if self.cause(error) is not Cause.BROKEN:
             return None
         text = str(error)
+        if isinstance(error, TimeoutError):
+            return "it did not answer in time"
         if (found := _STATUS.search(text)) is not None:
             code = int(found[1])
             return f"it answered with status {code}" if code >= 500 or code in (408, 429) else None
@@ -146,7 +148,13 @@ class S3Bucket:
                 await asyncio.wait({sending} if asking is None else {sending, asking}, timeout=1)
                 if asking is not None and asking.done():
                     asking = None
-                if asking is None and time.monotonic() - taken > _STALL_SECONDS:
+                stalled = time.monotonic() - taken > _STALL_SECONDS
+                if not stalled:
+                    self._retrying.answered()
+                elif self._retrying.exhausted:
+                    # The library waits for minutes where a line is silent rather than broken.
+                    raise TimeoutError
+                elif asking is None:
                     asking = asyncio.ensure_future(self._ask_whether_there(name))
             await sending
             self._retrying.answered()
@@ -160,8 +168,9 @@ class S3Bucket:
         """A slow line takes parts slowly; one that is broken does not even answer, and then the parts wait for it."""
         import obstore
 
+        patience = self._retrying.patience_seconds
         try:
-            await obstore.head_async(self._once, name)
+            await asyncio.wait_for(obstore.head_async(self._once, name), min(_CONNECT_SECONDS, patience))
         except FileNotFoundError:
             self._retrying.answered()
         except Exception as error:

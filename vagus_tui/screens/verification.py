@@ -44,6 +44,8 @@ SECTIONS: tuple[tuple[str, tuple[Check, ...]], ...] = (
 )
 
 
+ROOMY = 84
+"""From so many cells on, the names of the views have room for all that is said of them."""
 BY_HAND = "by hand"
 """The name under which the checks of one item run."""
 
@@ -54,6 +56,7 @@ class VerificationScreen(AcceptanceView, CheckScreen):
     STEP = Step.VERIFICATION
     RUN = VERIFICATION
     WORDS: ClassVar[dict[Status, str]] = {Status.PASS: "proved", Status.WARN: "warn", Status.FAIL: "fail"}
+    FOOTER_FIRST: ClassVar[tuple[str, ...]] = ("select", "run", "step_failed", "tick_with_note", "measure")
     VIEWS = (("automatic", "Automatic"), ("manual", "By hand"), ("acceptance", "Acceptance test"))
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "matrix", "access matrix", tooltip="who reaches what by which command, v1 against v2"),
@@ -127,7 +130,9 @@ class VerificationScreen(AcceptanceView, CheckScreen):
             steps = [item_entry(self.session, item).status for item in TEST_SCRIPT.items]
             failed = count(self.session.now.tries.values())[1]
             words = f"{steps.count(Status.PASS)} of {len(steps)}"
-            strip.say("acceptance", f"{words}, {failed} fail" if failed else words)
+            # In a small window there is room for one of the two.
+            both = f"{words}, {failed} fail" if self.size.width >= ROOMY else f"{failed} fail"
+            strip.say("acceptance", both if failed else words)
             self.settle()
         if Topic.STATE in topics and self.view == "acceptance":
             self.find_testers()
@@ -151,7 +156,7 @@ class VerificationScreen(AcceptanceView, CheckScreen):
         """Keys of the open view."""
         if not self.is_mounted:
             return True
-        if action in ("run", "override", "sql"):
+        if action in ("run", "override", "sql", "next_problem", "repeat"):
             if self.view != "automatic":
                 return False
             if action == "run":
