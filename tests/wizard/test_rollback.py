@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.databases import TestDatabase
+from tests.wizard.moved import migrated
 from tests.wizard.walk import LARGE, SMALL, settings_for, until, until_text, walking, wizard
 from vagus_tui.database.connection import Connection
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.journal import store
+from vagus_tui.journal.state import State
 from vagus_tui.rollback.advice import Recommendation, advise
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.rollback_advice import CRITERIA, Weight
@@ -132,6 +134,15 @@ async def test_later_writes_are_shown_and_carried_back(moved_database: TestDatab
         await pilot.press("down", "t")
         await until(pilot, lambda: "workout_plans: 0 new, 1 changed" in wizard(pilot).clipboard)
     assert await moved_conn.fetchval("select count(*) from workout_plans where name = 'written later'") == 1
+    async with walking(settings, size=SMALL) as pilot:
+        # Who comes afterwards sees what follows, and once there is a v2 again, whether to go back from it.
+        wizard(pilot).action_go("rollback")
+        await until_text(pilot, "Send the rollback notice")
+        wizard(pilot).action_go("overview")
+        await migrated(settings)
+        await until(pilot, lambda: (state := wizard(pilot).session.state) is not None and state.state is State.MIGRATED)
+        wizard(pilot).action_go("rollback")
+        await until_text(pilot, "Does the app crash", "undecided")
 
 
 async def test_the_harmless_answer_comes_first(moved_database: TestDatabase, moved_conn: Connection) -> None:

@@ -89,6 +89,7 @@ class RollbackScreen(ViewedScreen):
         self.plan: Plan | None = None
         self.cost: Cost | None = None
         self._asked_for: object = None
+        self._led_on = False
 
     def compose_views(self) -> ComposeResult:
         """The questions, the act, what follows."""
@@ -177,7 +178,12 @@ class RollbackScreen(ViewedScreen):
         if self.job is not None:
             self.open_view("quick")
         elif state is not None and state.state is State.ROLLED_BACK and self.view == "advice":
+            self._led_on = True
             self.open_view("after")
+        elif self.possible and self._led_on and self.view == "after":
+            # What followed the last way back is done with: there is a v2 again to go back from.
+            self._led_on = False
+            self.open_view("advice")
 
     def reveal(self, ref: str) -> bool:
         """A question, an item of what follows, the quick rollback, or the choice of a backup."""
@@ -310,6 +316,8 @@ class RollbackScreen(ViewedScreen):
 
     def view_opened(self, view: str) -> None:
         """What would be carried back changes as users write: look again."""
+        if view == "advice":
+            self._show_advice()
         if view == "quick" and self.possible and not self.busy:
             self.attempt(self._load, group="preview", exclusive=True)
 
