@@ -263,7 +263,8 @@ class ReportScreen(StepScreen):
         if await self.ask(ConfirmDialog("Put the entries back?", body, yes="Put them back")):
             async with self.session.connection("journal") as connection:
                 await copy.put_back(connection, self.session.settings.operator)
-            await self._load()
+            # In place of a reading that may be under way, of what was there before.
+            self.action_reload()
 
     def action_read(self) -> None:
         """The whole report as text."""
