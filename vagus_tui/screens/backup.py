@@ -146,7 +146,7 @@ class BackupScreen(StepScreen):
         """Only the keys that do something now."""
         if not self.is_mounted:
             return True
-        busy = self.session.job is not None and self.session.job.running
+        busy = self.session.busy
         showing_run = self.query_one("#panes", ContentSwitcher).current == "run-pane"
         if action == "stop":
             return self.running

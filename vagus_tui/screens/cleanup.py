@@ -117,7 +117,7 @@ class CleanUpScreen(WizardScreen):
         if self.running or not self.possible:
             return False
         if action == "clean_up":
-            busy = self.session.job is not None and self.session.job.running
+            busy = self.session.busy
             return (self.measured and not self.held and not busy) or None
         if action == "override":
             gate = self.selected

@@ -123,7 +123,7 @@ class MigrationScreen(MigrationActs):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only the keys that do something now."""
         # Whoever holds the operator's lock is the one who runs it.
-        busy = (self.session.job is not None and self.session.job.running) or self.session.now.lock is not None
+        busy = self.session.busy or self.session.now.lock is not None
         if action in ("pause", "unpause"):
             paused = self.job is not None and self.job.control.paused
             return self.running and paused is (action == "unpause")

@@ -165,7 +165,7 @@ class RehearsalScreen(WizardScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only the keys that do something now."""
-        busy = self.session.job is not None and self.session.job.running
+        busy = self.session.busy
         if action == "stop":
             return self.running
         if action == "log":

@@ -131,7 +131,7 @@ class ReportScreen(StepScreen):
     def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
         """What was written to the journal meanwhile is read again."""
         written = {Topic.STATE, Topic.SIGN_OFFS, Topic.OVERRIDES, Topic.BACKUPS, Topic.LINK, Topic.PLANNED, Topic.TEXTS}
-        ended = Topic.JOB in topics and not (self.session.job is not None and self.session.job.running)
+        ended = Topic.JOB in topics and not self.session.busy
         if self.session.state is not None and self.is_current and (topics & written or ended):
             self.action_reload()
 

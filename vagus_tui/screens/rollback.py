@@ -125,11 +125,6 @@ class RollbackScreen(ViewedScreen):
         return self.job is not None and self.job.running
 
     @property
-    def busy(self) -> bool:
-        """Whether anything is at work, a rollback from a backup too."""
-        return self.session.job is not None and self.session.job.running
-
-    @property
     def possible(self) -> bool:
         """Whether there is a v2 to go back from."""
         return self.session.state is not None and self.session.state.state is State.MIGRATED
@@ -152,7 +147,7 @@ class RollbackScreen(ViewedScreen):
         """Keys of the open view, as far as they do something now."""
         if not self.is_mounted:
             return True
-        busy = self.session.job is not None and self.session.job.running
+        busy = self.session.busy
         state = self.session.state
         over = state is not None and state.state in (State.ROLLED_BACK, State.CLEANED)
         if action in ("answer", "measure"):
@@ -288,7 +283,7 @@ class RollbackScreen(ViewedScreen):
         else:
             state = self.session.state
             # Looking holds locks of its own: never while a rollback waits for them.
-            if state is not None and not self.busy and self._asked_for != (state.state, state.run, job):
+            if state is not None and not self.session.busy and self._asked_for != (state.state, state.run, job):
                 self._asked_for = (state.state, state.run, job)
                 self.attempt(self._load, group="preview", exclusive=True)
             ended = [job_outcome(job)] if job is not None and not job.running else []
@@ -318,7 +313,7 @@ class RollbackScreen(ViewedScreen):
         """What would be carried back changes as users write: look again."""
         if view == "advice":
             self._show_advice()
-        if view == "quick" and self.possible and not self.busy:
+        if view == "quick" and self.possible and not self.session.busy:
             self.attempt(self._load, group="preview", exclusive=True)
 
     # Acting

@@ -111,7 +111,7 @@ class FromBackupScreen(WizardScreen):
         """Only the keys that do something now."""
         if not self.is_mounted:
             return True
-        busy = self.session.job is not None and self.session.job.running
+        busy = self.session.busy
         if action == "stop":
             return self.running
         if action == "log":

@@ -62,6 +62,11 @@ class Session(Watching):
 
     # The job
 
+    @property
+    def busy(self) -> bool:
+        """Whether a job is at work: a backup, a migration, a rollback of either kind."""
+        return self.job is not None and self.job.running
+
     def start_job(
         self, name: str, factory: JobFactory, *, title: str = "", on_quit: str = "", control: Control | None = None
     ) -> Job:

@@ -92,7 +92,7 @@ class TimelineScreen(WizardScreen):
 
     def on_mount(self) -> None:
         """Open the view that fits the moment."""
-        if self.session.watched is not None or (self.session.job is not None and self.session.job.running):
+        if self.session.watched is not None or self.session.busy:
             self._open(RUN)
         elif (planned := self.session.now.planned_at) is not None:
             self._open("hours" if abs((planned - utc_now()).total_seconds()) < NEAR_SECONDS else "days")

@@ -98,7 +98,7 @@ class Rail(Widget):
         holder = self.session.now.lock
         if holder is None:
             text, style = "lock: free", "$text-muted"
-        elif self.session.job is not None and self.session.job.running:
+        elif self.session.busy:
             text, style = "lock: ours", "$accent"
         elif (run := self.session.watched) is not None:
             phase = run.current.phase.value if run.current is not None else run.name
