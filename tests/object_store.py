@@ -116,6 +116,8 @@ class Line:
         self.cut = False
         self._open = asyncio.Event()
         self._open.set()
+        self._held: list[asyncio.Event] = []
+        self._hold_next = False
         self._writers: set[asyncio.StreamWriter] = set()
 
     def mend(self) -> None:
@@ -126,10 +128,16 @@ class Line:
         """Pass nothing on any more, and break nothing either."""
         self._open.clear()
 
+    def hold_next(self) -> None:
+        """Do so with the next connection alone."""
+        self._held.append(asyncio.Event())
+        self._hold_next = True
+
     def cut_now(self) -> None:
         """Break every connection and let none through."""
         self.cut = True
-        self._open.set()
+        for held in (*self._held, self._open):
+            held.set()
         for writer in self._writers:
             writer.transport.abort()
 
@@ -140,11 +148,12 @@ class Line:
             return
         there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self.target)
         self._writers |= {writer, there_writer}
+        through, self._hold_next = self._held[-1] if self._hold_next else self._open, False
 
         async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
             with contextlib.suppress(OSError):
                 while data := await source.read(65536):
-                    await self._open.wait()
+                    await through.wait()
                     sink.write(data)
                     await sink.drain()
             sink.close()

@@ -181,6 +181,30 @@ async def test_a_line_that_falls_silent_is_not_waited_for_without_end(
     assert said and all("it did not answer in time" in text for text in said)
 
 
+@pytest.mark.parametrize("answered", [False, True])
+async def test_a_small_request_that_is_not_answered_is_told_and_ends(
+    cloud: ObjectStore, bucket: str, settings: Settings, monkeypatch: pytest.MonkeyPatch, answered: bool
+) -> None:
+    """Whether nobody answers any more, or others are answered and this request alone is not."""
+    for name, seconds in (("STALL", 0.1), ("CONNECT", 0.5), ("SLOW", 0.2), ("ANSWER", 0.8), ("LONGEST", 0.1)):
+        monkeypatch.setattr(s3_bucket, f"_{name}_{'PAUSE' if name == 'LONGEST' else 'SECONDS'}", seconds)
+    said: list[str] = []
+    async with line_to(cloud) as line, asyncio.timeout(20):
+        there = cloud.settings(settings, f"s3://{bucket}", f"http://127.0.0.1:{line.port}")
+        store = open_remote(there, patience_seconds=2, tell=lambda note: said.append(note.message)).store
+        await store.put("small", b"data")
+        if answered:
+            line.hold_next()
+            # It is given up and made again, on a connection that passes.
+            assert await store.get("small", 0, 4) == b"data"
+            assert "answers, but slowly" in said[0] and "It is made again after" in said[0]
+        else:
+            line.hold()
+            with pytest.raises(TimeoutError):
+                await store.size("small")
+            assert said and all("did not answer in time" in text for text in said)
+
+
 async def test_a_killed_server_is_gone_on_with(made: Made, settings: Settings, tmp_path: Path) -> None:
     big = enlarged(made.path, 4 * PART)
     sizes = {entry.name: entry.bytes for entry in read_manifest(made.path).files}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ from vagus_tui.events import NoteEvent
 Tell = Callable[[NoteEvent], None]
 
 GOES_ON = "It goes on by itself when it can. If stopped, start it again later: what has arrived is not sent again."
+WAITING_SAID_SECONDS = 60
+"""A slow line is told of no more often than that."""
 
 
 def _ignore(note: NoteEvent) -> None:
@@ -32,16 +35,34 @@ class Retrying:
     tell: Tell = _ignore
     tries: int = 0
     since: float = field(default_factory=time.monotonic)
+    said: float = -math.inf
 
-    def failed(self, why: str) -> None:
-        """A try has failed, and there will be another."""
+    def failed(self, why: str, heard: float | None = None) -> None:
+        """A try has failed, and there will be another.
+
+        Args:
+            why: in our words.
+            heard: when something was last answered, where that is longer ago than this try.
+        """
         now = time.monotonic()
         if not self.tries:
-            self.since = now
+            self.since = now if heard is None else heard
         self.tries += 1
-        left = max(0.0, self.patience_seconds - (now - self.since))
+        left = self.patience_seconds - (now - self.since)
+        if left < 1:
+            # The error that ends it follows.
+            return
         message = f"{self.cloud}: try {self.tries} failed, {why}. Trying again for {left:.0f} s at most. {GOES_ON}"
         self.tell(NoteEvent(level="warning", message=message, detail={"try": self.tries, "why": why}))
+
+    def waiting(self, seconds: float, limit: float) -> None:
+        """A request has not moved for so long, while others are answered: said now and then."""
+        now = time.monotonic()
+        if now - self.said < WAITING_SAID_SECONDS:
+            return
+        self.said = now
+        until = "" if math.isinf(limit) else f" It is made again after {limit:.0f} s."
+        self.tell(NoteEvent(message=f"{self.cloud} answers, but slowly: nothing has moved for {seconds:.0f} s.{until}"))
 
     @property
     def exhausted(self) -> bool:

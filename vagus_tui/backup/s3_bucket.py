@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import configparser
+import math
 import os
 import re
 import time
@@ -30,13 +31,21 @@ _LONGEST_PAUSE = 5.0
 _PART_RETRIES = 1_000
 """Of a part: not their number ends them but the time that is given."""
 _STALL_SECONDS = 5.0
-"""When nothing of a large file was taken for so long, it is asked whether anybody is there."""
+"""When nothing of a request came or went for so long, it is asked whether anybody is there."""
+_SLOW_SECONDS = 15.0
+"""When a request has not moved for so long, though somebody is there, that is said."""
+_ANSWER_SECONDS = 20.0
+"""What an answer may take that carries no data."""
+_SLOWEST_LINE = 50_000
+"""Bytes per second: a request with data on a slower line than that is given up and made again."""
 _STATUS = re.compile(r"status(?: code)?:? (\d{3})", re.IGNORECASE)
 _LATE = re.compile(r"kind: Timeout|TimedOut|operation timed out")
 _CONNECT_SECONDS = 10
 # One part on a slow line; the default of half a minute would end uploads that do move.
-_REQUEST_SECONDS = 300
+_REQUEST_SECONDS = 300.0
 T = TypeVar("T")
+_NO_OBJECT = ".vagus-tui-nothing"
+"""To ask whether anybody is there, of a bucket of which no object is known."""
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
 
@@ -75,24 +84,103 @@ class S3Bucket:
         # of them again.
         self._once, self._parts = opened(0), opened(_PART_RETRIES)
 
-    async def _patiently(self, request: Callable[[], Awaitable[T]]) -> T:
-        """Make a request, again and again as long as what is in the way may pass, and say so."""
-        pause, begun = 0.5, time.monotonic()
+    async def _patiently(self, name: str, request: Callable[[], Awaitable[T]], carries: int = 0) -> T:
+        """Make a request, again and again as long as what is in the way may pass, and say so.
+
+        Args:
+            name: an object that may be asked for when there is no answer.
+            request: makes it.
+            carries: the bytes of data that go with it, either way.
+        """
+        pause, since = 0.5, math.inf
+        limit = min(_REQUEST_SECONDS, _ANSWER_SECONDS + carries / _SLOWEST_LINE)
         while True:
             try:
-                answer = await request()
+                return await self._attended(name, request(), limit=limit)
             except Exception as error:
                 why = self._passing(error)
                 if why is None:
                     self._retrying.answered()
-                if why is None or time.monotonic() + pause - begun > self._retrying.patience_seconds:
+                since = min(since, time.monotonic())
+                late = time.monotonic() + pause - since > self._retrying.patience_seconds
+                if why is None or late or self._retrying.exhausted:
                     raise
                 self._retrying.failed(why)
-            else:
-                self._retrying.answered()
-                return answer
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _attended(
+        self,
+        name: str,
+        request: Awaitable[T],
+        *,
+        moved: Callable[[], float] | None = None,
+        limit: float = math.inf,
+    ) -> T:
+        """Wait for a request. Where nothing moves, it is asked whether anybody is there, and what comes of it is said.
+
+        The library alone would wait for minutes, without a word, where a line is silent rather than broken.
+
+        Args:
+            name: an object that may be asked for.
+            request: what is under way.
+            moved: when it last moved, on the monotonic clock; None where that cannot be seen.
+            limit: seconds after which a request that does not move is given up, whoever else is answered.
+
+        Raises:
+            TimeoutError: nothing was answered for as long as was promised, or this request was not within its limit.
+        """
+        work: asyncio.Future[T] = asyncio.ensure_future(request)
+        asking: asyncio.Future[bool] | None = None
+        seen = heard = time.monotonic()
+        try:
+            while not work.done():
+                waiting: set[asyncio.Future[Any]] = {work} if asking is None else {work, asking}
+                await asyncio.wait(waiting, timeout=min(1.0, _STALL_SECONDS))
+                now = time.monotonic()
+                if moved is not None and (last := moved()) > seen:
+                    seen = heard = last
+                    self._retrying.answered()
+                if asking is not None and asking.done():
+                    heard, asking = now if asking.result() else heard, None
+                silent = now - seen
+                if work.done() or silent <= _STALL_SECONDS:
+                    continue
+                if silent > limit or self._retrying.exhausted:
+                    raise TimeoutError
+                if heard > seen and silent > _SLOW_SECONDS:
+                    self._retrying.waiting(silent, limit)
+                if asking is None:
+                    asking = asyncio.ensure_future(self._somebody_is_there(name, heard))
+            answer = await work
+            self._retrying.answered()
+            return answer
+        finally:
+            work.cancel()
+            if asking is not None:
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+
+    async def _somebody_is_there(self, name: str, heard: float) -> bool:
+        """A slow line moves slowly; one that is broken does not even answer. It takes its time, so as not to insist."""
+        import obstore
+
+        patience = self._retrying.patience_seconds
+        try:
+            await asyncio.wait_for(obstore.head_async(self._once, name), min(_CONNECT_SECONDS, patience))
+        except FileNotFoundError:
+            there = True
+        except Exception as error:
+            why = self._passing(error)
+            there = why is None
+            if why is not None:
+                self._retrying.failed(why, heard)
+        else:
+            there = True
+        if there:
+            self._retrying.answered()
+        await asyncio.sleep(_LONGEST_PAUSE / 2)
+        return there
 
     def _passing(self, error: Exception) -> str | None:
         """Why a request failed, where that may pass; None where another try would fare no better."""
@@ -113,7 +201,7 @@ class S3Bucket:
         import obstore
 
         try:
-            return int((await self._patiently(lambda: obstore.head_async(self._once, name)))["size"])
+            return int((await self._patiently(name, lambda: obstore.head_async(self._once, name)))["size"])
         except FileNotFoundError:
             return None
 
@@ -121,7 +209,9 @@ class S3Bucket:
         """See `Bucket.put`."""
         import obstore
 
-        await self._patiently(lambda: obstore.put_async(self._once, name, data, use_multipart=False))
+        await self._patiently(
+            name, lambda: obstore.put_async(self._once, name, data, use_multipart=False), carries=len(data)
+        )
 
     async def send(self, name: str, pieces: AsyncIterator[bytes], size: int) -> None:
         """See `Bucket.send`."""
@@ -137,48 +227,10 @@ class S3Bucket:
                 yield piece
             taken = time.monotonic()
 
-        sending: asyncio.Future[Any] = asyncio.ensure_future(
-            obstore.put_async(
-                self._parts, name, watched(), use_multipart=True, chunk_size=part, max_concurrency=_AT_ONCE
-            )
+        sending = obstore.put_async(
+            self._parts, name, watched(), use_multipart=True, chunk_size=part, max_concurrency=_AT_ONCE
         )
-        asking: asyncio.Future[Any] | None = None
-        try:
-            while not sending.done():
-                await asyncio.wait({sending} if asking is None else {sending, asking}, timeout=1)
-                if asking is not None and asking.done():
-                    asking = None
-                stalled = time.monotonic() - taken > _STALL_SECONDS
-                if not stalled:
-                    self._retrying.answered()
-                elif self._retrying.exhausted:
-                    # The library waits for minutes where a line is silent rather than broken.
-                    raise TimeoutError
-                elif asking is None:
-                    asking = asyncio.ensure_future(self._ask_whether_there(name))
-            await sending
-            self._retrying.answered()
-        finally:
-            sending.cancel()
-            if asking is not None:
-                asking.cancel()
-                await asyncio.gather(asking, return_exceptions=True)
-
-    async def _ask_whether_there(self, name: str) -> None:
-        """A slow line takes parts slowly; one that is broken does not even answer, and then the parts wait for it."""
-        import obstore
-
-        patience = self._retrying.patience_seconds
-        try:
-            await asyncio.wait_for(obstore.head_async(self._once, name), min(_CONNECT_SECONDS, patience))
-        except FileNotFoundError:
-            self._retrying.answered()
-        except Exception as error:
-            if (why := self._passing(error)) is not None:
-                self._retrying.failed(why)
-                await asyncio.sleep(_LONGEST_PAUSE / 2)
-        else:
-            self._retrying.answered()
+        await self._attended(name, sending, moved=lambda: taken)
 
     async def get(self, name: str, start: int = 0, end: int | None = None) -> bytes:
         """See `Bucket.get`."""
@@ -189,13 +241,13 @@ class S3Bucket:
                 return bytes(await (await obstore.get_async(self._once, name)).bytes_async())
             return bytes(await obstore.get_range_async(self._once, name, start=start, end=end))
 
-        return await self._patiently(ask)
+        return await self._patiently(name, ask, carries=PART if end is None else end - start)
 
     async def delete(self, name: str) -> None:
         """See `Bucket.delete`."""
         import obstore
 
-        await self._patiently(lambda: obstore.delete_async(self._once, name))
+        await self._patiently(name, lambda: obstore.delete_async(self._once, name))
 
     async def names(self) -> list[RemoteObject]:
         """See `Bucket.names`."""
@@ -208,7 +260,8 @@ class S3Bucket:
                 for item in page
             ]
 
-        return await self._patiently(ask)
+        # Page after page: as long as so much data.
+        return await self._patiently(_NO_OBJECT, ask, carries=PART)
 
     def cause(self, error: Exception) -> Cause | None:
         """See `Bucket.cause`: known causes by their codes."""
