@@ -50,6 +50,7 @@ RED: Mapping[str, Callable[..., object]] = {
     "statements-per-page": test_performance.test_one_query_per_row_is_found,
     "database-cpu": test_performance.test_processor_and_memory_are_told_or_said_to_be_hidden,
     "maintenance-off": test_rollout.test_maintenance_is_on_or_off,
+    "activity": test_rollout.test_users_who_train_no_more_are_seen,
     "progressions": test_rollout.test_what_progressions_have_left,
     "database-memory": test_performance.test_processor_and_memory_are_told_or_said_to_be_hidden,
 }

@@ -1,6 +1,8 @@
-"""What the rollout measures: whether the app is open, and what coaches' progressions have left."""
+"""What the rollout measures: whether the app is open, whether users train, and what coaches' progressions have left."""
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 import pytest
 
@@ -48,6 +50,31 @@ async def test_maintenance_is_on_or_off(v2_database: TestDatabase) -> None:
         await maintenance.switch_flag(admin, enabled=False)
         event = await _measured(v2_database, "maintenance-off")
         assert event.measured == "fence up" and "by Ada" in (event.message or "")
+
+
+async def test_users_who_train_no_more_are_seen(v2_database: TestDatabase) -> None:
+    event = await _measured(v2_database, "activity")
+    assert (event.status, event.measured) == (Status.SKIP, "too early")
+    begun = (
+        "insert into workout_sessions (user_id, started_at) select (select user_id from workout_plans limit 1), "
+        "now() - $1::interval + n * interval '1 minute' from generate_series(1, $2::int) n"
+    )
+    day, hours = timedelta(days=1), timedelta(hours=9)
+    async with v2_database.as_admin() as admin:
+        await admin.execute("delete from workout_sessions")
+        await admin.execute("update vagus_migration.runs set finished_at = now() - interval '9 days'")
+        # A week of sessions counts, against the week of the same days before the cut-over, which is two weeks back.
+        await admin.execute(begun, 16 * day + hours, 19)
+        event = await _measured(v2_database, "activity")
+        assert (event.status, event.measured) == (Status.SKIP, "too few") and "19 of 1" in (event.message or "")
+        await admin.execute(begun, 20 * day, 3)
+        await admin.execute(begun, 4 * day, 10)
+        event = await _measured(v2_database, "activity")
+        assert (event.status, event.measured) == (Status.FAIL, "45 %")
+        assert "10 sessions of 1 users" in (event.message or "") and "2 weeks before, 22 of" in (event.message or "")
+        await admin.execute(begun, 3 * day, 12)
+        event = await _measured(v2_database, "activity")
+        assert (event.status, event.measured, event.value) == (Status.PASS, "100 %", 100)
 
 
 async def test_what_progressions_have_left(v2_database: TestDatabase) -> None:

@@ -9,9 +9,9 @@ from vagus_tui.database.connection import Connection
 from vagus_tui.events import Status
 from vagus_tui.journal.schema import journal_exists
 from vagus_tui.journal.store import Run
-from vagus_tui.runbook.check_ids import ACCESS, CHECK_IDS, PERFORMANCE, VERIFICATION
+from vagus_tui.runbook.check_ids import ACCESS, CHECK_IDS, PERFORMANCE, ROLLOUT, VERIFICATION
 
-OF_V2 = VERIFICATION | ACCESS | PERFORMANCE
+OF_V2 = VERIFICATION | ACCESS | PERFORMANCE | ROLLOUT
 """What these find holds for one run: after the next one it is history."""
 
 

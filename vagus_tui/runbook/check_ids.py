@@ -91,6 +91,6 @@ ACCESS: frozenset[str] = frozenset(
     }
 )
 
-ROLLOUT: frozenset[str] = frozenset({"maintenance-off", "progressions"})
+ROLLOUT: frozenset[str] = frozenset({"maintenance-off", "activity", "progressions"})
 
 CHECK_IDS: frozenset[str] = PREREQUISITES | DATA_QUALITY | VERIFICATION | PERFORMANCE | ACCESS | ROLLOUT

@@ -111,6 +111,18 @@ def _grave(name: str, phase: PhaseName, part: Part) -> Criterion:
     )
 
 
+def _activity(name: str, phase: PhaseName) -> Criterion:
+    return criterion(
+        name,
+        phase,
+        Part.EXIT,
+        "Users train as before",
+        "Sessions begun since the cut-over, against the same hours of a week before it.",
+        Owner.SUPPORT,
+        checks=("activity",),
+    )
+
+
 def _critical(name: str, phase: PhaseName) -> Criterion:
     return criterion(
         name,
@@ -205,6 +217,7 @@ CRITERIA: tuple[Criterion, ...] = (
         "Every complaint of these days is explained, if not mended: note how many there were.",
         Owner.SUPPORT,
     ),
+    _activity("beta-activity", _BETA),
     criterion(
         "beta-verified",
         _BETA,
@@ -269,5 +282,6 @@ CRITERIA: tuple[Criterion, ...] = (
         Owner.DEVOPS,
         checks=_ALL,
     ),
+    _activity("full-activity", _FULL),
     _critical("full-critical", _FULL),
 )

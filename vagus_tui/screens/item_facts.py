@@ -174,6 +174,8 @@ def _measured(session: Session, item: Criterion) -> Entry:
     at = moment(oldest, session.settings.timezone)[5:]
     if _reference(session, item) - oldest > session.settings.book.thresholds.criteria_max_age:
         return Entry(Status.PENDING, f"stale, pass {at}")
+    if all(one.status is Status.SKIP for one in known.values()):
+        return Entry(Status.WARN, f"not told {at}")
     if item.steady is not None:
         since = max((one.good_since or one.at for one in known.values()), default=oldest)
         held = _reference(session, item) - since
