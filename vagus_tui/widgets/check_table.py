@@ -20,8 +20,8 @@ GAP = 2
 BEFORE_MEASURED = BEFORE_MS = 1
 """Fewer where the cells beside it seldom fill their columns; never none."""
 WIDEST_MEASURED = 26
-LEAST_EXPECTED = 4
-"""What is expected keeps so much, however short it is: a figure that touches the next column is hard to read."""
+EXPECTED = 11
+"""Cells that what is expected always has; a test holds its wordings to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +158,9 @@ class CheckTable(SectionList[CheckEvent]):
     def _fitting(self, width: int) -> _Widths:
         room = max(20, width - 3 - MS_WIDTH - BEFORE_MEASURED - GAP - BEFORE_MS)
         title = max((len(event.title) for event in self._items.values()), default=20)
-        expected = max((len(expected_text(event)) for event in self._items.values()), default=10)
+        expected = max((len(expected_text(event)) for event in self._items.values()), default=EXPECTED)
         # The name comes first: what is cut of the other two stands in full in the detail.
-        expected = min(max(expected, 11), max(11, room * 23 // 100))
+        expected = min(max(expected, EXPECTED), max(EXPECTED, room * 23 // 100))
         title = min(max(title, 12), max(12, room - expected - max(12, room * 24 // 100)))
         # Room to spare goes to the end of the line rather than between name and figure.
         measured = min(WIDEST_MEASURED, max(1, room - title - expected))
@@ -187,14 +187,10 @@ class CheckTable(SectionList[CheckEvent]):
     def _columns(
         self, widths: _Widths, start: Content | str, title: str, measured: str, expected: str, ms: str, style: str
     ) -> Content:
-        # A long name takes what a short figure leaves, and the other way round: seldom are both long. What is expected
-        # begins further left where it is long and they leave it room, and further right where they are.
-        room, right = widths.title + BEFORE_MEASURED + widths.measured, widths.expected
-        spare = room - cell_len(title) - BEFORE_MEASURED - cell_len(measured)
-        left = min(max(0, cell_len(expected) - right), max(0, spare))
-        shift = left if left or spare >= 0 else -min(-spare, max(0, right - max(cell_len(expected), LEAST_EXPECTED)))
-        room, right = room - shift, right + shift
-        own = min(cell_len(measured), max(1, widths.measured - shift))
+        # A long name takes what a short figure leaves, and the other way round: seldom are both long. The columns after
+        # them begin at one place in every row.
+        room = widths.title + BEFORE_MEASURED + widths.measured
+        own = min(cell_len(measured), widths.measured)
         name = min(cell_len(title), room - BEFORE_MEASURED - own)
         # What a figure has beyond its own column does not come as close to the name.
         figure = min(cell_len(measured), max(own, room - GAP - name))
@@ -205,7 +201,7 @@ class CheckTable(SectionList[CheckEvent]):
             " " * BEFORE_MEASURED,
             (fitted(measured, figure, right=True), style),
             " " * GAP,
-            (fitted(expected, right), style),
+            (fitted(expected, widths.expected), style),
             " " * BEFORE_MS,
             (fitted(ms, MS_WIDTH, right=True), style),
         )

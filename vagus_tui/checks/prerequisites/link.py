@@ -57,7 +57,7 @@ CHECKS = (
         title="Connection",
         why="A transaction pooler gives every transaction another server process: locks, snapshots and settings that "
         "the migration holds on to would be lost between two statements.",
-        expected="not a transaction pooler",
+        expected="a session",
         probe=_connection_kind,
         guide=PREPARATION,
         overridable=False,

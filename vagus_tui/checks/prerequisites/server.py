@@ -134,7 +134,7 @@ CHECKS = (
         title="Timeouts",
         why="Supabase stops statements after two minutes, which a build may outlast. It is lifted for the build alone; "
         "the app's own limits decide whether its writes can wait out the cut-over.",
-        expected="can be raised",
+        expected="adjustable",
         probe=_timeouts,
         sql=lambda _: _TIMEOUTS.strip(),
     ),

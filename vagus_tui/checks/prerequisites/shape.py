@@ -119,7 +119,7 @@ CHECKS = (
         title="Default privileges",
         why="Supabase projects differ in whether a new table is open to the app's roles. v2's grants are explicit, so "
         "both kinds end up the same.",
-        expected="not everybody's",
+        expected="not public",
         probe=_default_privileges,
         sql=lambda _: _DEFAULTS.strip(),
         rows_sql=lambda _: _DEFAULTS,

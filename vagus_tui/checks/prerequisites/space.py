@@ -107,7 +107,7 @@ def free_bytes(folder: Path) -> int:
 async def _disk_space(context: Context) -> Outcome:
     folder = context.settings.backup_dir
     needed = (await read_sizes(context)).backup
-    expected = f"{size(needed)} or more"
+    expected = f"from {size(needed)}"
     if reason := await asyncio.to_thread(unwritable, folder):
         return Outcome(Status.FAIL, "not writable", f"{reason} Set VAGUS_BACKUP_DIR.", expected=expected)
     free = await asyncio.to_thread(free_bytes, folder)
@@ -154,7 +154,7 @@ CHECKS = (
         title="Space for the backup",
         why="A dump that runs out of space is no backup. What is needed is estimated from the tables; 500 MB, as the "
         "guide has it, may be far too little.",
-        expected="room for the backup",
+        expected="enough room",
         probe=_disk_space,
         guide=TECHNICAL,
         sql=lambda _: _SIZES.strip(),

@@ -83,7 +83,7 @@ CHECKS = (
         title="pg_dump and pg_restore",
         why="A dump is only as good as the program that made it: it must not be older than the server, and must speak "
         "TLS where the server is reached through it.",
-        expected="not older than the server",
+        expected="not older",
         probe=_pg_dump,
         guide="Backup Procedures",
     ),

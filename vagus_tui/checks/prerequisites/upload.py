@@ -38,7 +38,7 @@ CHECKS = (
         group=Group.PREREQUISITES,
         title="Upload target",
         why="A backup on one machine is lost with it.",
-        expected="reachable and writable",
+        expected="writable",
         probe=_upload_target,
         guide="Backup Procedures · Upload Backups to Cloud Storage",
     ),

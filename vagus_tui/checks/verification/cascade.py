@@ -113,7 +113,7 @@ CHECKS = (
         title="Cascading deletes",
         why="A user who deletes a plan deletes its weeks, days, exercises, sessions and sets. The guide's own test "
         "passes with the cascade removed, because it adds nothing below the plan.",
-        expected="down to the sets",
+        expected="to the sets",
         probe=_cascade_deletes,
         guide=REPORT,
         faults=(

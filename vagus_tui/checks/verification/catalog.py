@@ -204,7 +204,7 @@ CHECKS = (
         title="Keys and rules of v2",
         why="Keys, unique and check constraints and required columns hold the structure together from now on; one that "
         "is missing or was never validated holds nothing.",
-        expected="all, validated",
+        expected="all valid",
         probe=on_v2(_constraints),
         guide=REPORT,
         sql=lambda _: _CONSTRAINTS.strip(),

@@ -86,7 +86,7 @@ def _migrated(table: str, check_id: str, *faults: Fault) -> Check:
         title=f"All {words(2, table).removeprefix('2 ')} arrived",
         why="Every id of v1 must be in v2 and every id of v2 in v1, but for what users added or removed since. Equal "
         "counts alone would hide a row lost for a row made up.",
-        expected="every row of v1",
+        expected="all of v1",
         probe=probe,
         guide=VERIFY,
         sql=lambda context: _mismatches(context, table),
