@@ -6,7 +6,7 @@ from vagus_tui.database.dependent_reader import COMPAT, KEPT
 from vagus_tui.migration import capture, maintenance, matviews, repoint, tuning
 from vagus_tui.migration.cut_over import new_name, rename_statement
 from vagus_tui.migration.survey import PREFERENCES, Survey
-from vagus_tui.rollback.carry_back import CarryBack
+from vagus_tui.rollback.touched import Touched
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import V2Ddl, sequence_behind
 from vagus_tui.schema.functions import moved, signatures
@@ -89,7 +89,7 @@ def _sequence_updates(survey: Survey) -> list[str]:
             "where s.name is not null and highest.number > coalesce(pg_sequence_last_value(s.name), 0)"
             for column in ddl.numbered(base)
             # Other columns than the id need not have an index; what came back is in the temporary table.
-            for source in (relation if column == "id" else CarryBack.now(base),)
+            for source in (relation if column == "id" else Touched.now(base),)
         )
     return statements
 
