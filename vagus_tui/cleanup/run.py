@@ -14,7 +14,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.dependent_reader import COMPAT, KEPT
 from vagus_tui.errors import RefusedError
-from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
+from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepState
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
@@ -209,18 +209,12 @@ class _CleanUp:
     ) -> None:
         async def attempt() -> None:
             started = time.perf_counter()
-            emit(StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.STARTED))
+            emit(step.event(StepState.STARTED))
             async with connection.transaction():
                 await connection.execute(f"set local lock_timeout = {self.settings.lock_timeout_ms}")
                 for statement in step.statements:
                     await connection.execute(statement)
-                done = StepEvent(
-                    id=step.id,
-                    phase=step.phase,
-                    title=step.title,
-                    state=StepState.DONE,
-                    seconds=time.perf_counter() - started,
-                )
+                done = step.event(StepState.DONE, since=started)
                 await store.record_step(connection, run_id, done)
                 await store.update_run(
                     connection, run_id, status="done", figures=figures, catalog=finish.owed_record(later)

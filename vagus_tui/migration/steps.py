@@ -6,10 +6,11 @@ The same plan is shown in the wizard, printed for a DBA, run by the runner and r
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass, field
 
 from vagus_tui.database.dependents import Dependent
-from vagus_tui.events import Phase
+from vagus_tui.events import Phase, StepEvent, StepState
 from vagus_tui.schema.identifiers import literal
 
 _BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]+")
@@ -58,6 +59,32 @@ class PlanStep:
     def script(self) -> str:
         """The step's SQL for a script that nobody watches."""
         return ";\n\n".join(self.printed or self.statements) + ";"
+
+    def event(
+        self,
+        state: StepState,
+        *,
+        since: float | None = None,
+        rows: int | None = None,
+        total: int | None = None,
+        message: str | None = None,
+    ) -> StepEvent:
+        """The word that it has begun, how far it is, or how it has ended.
+
+        Args:
+            since: when it began, by `time.perf_counter()`; None leaves out how long it took.
+            total: of the rows; None for the number known beforehand.
+        """
+        return StepEvent(
+            id=self.id,
+            phase=self.phase,
+            title=self.title,
+            state=state,
+            seconds=None if since is None else time.perf_counter() - since,
+            rows=rows,
+            total=self.rows if total is None else total,
+            message=message,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import asyncpg
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.errors import RefusedError, VagusError
-from vagus_tui.events import NoteEvent, StepEvent, StepState
+from vagus_tui.events import NoteEvent, StepState
 from vagus_tui.jobs import Emit
 from vagus_tui.journal import store
 from vagus_tui.migration.blockers import blockers, describe
@@ -72,7 +72,7 @@ async def run_step(
 ) -> None:
     """Run one step in one transaction; that it is done is recorded in that same transaction."""
     started = time.perf_counter()
-    emit(StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.STARTED, total=step.rows))
+    emit(step.event(StepState.STARTED))
     async with connection.transaction(isolation=isolation):
         if snapshot is not None:
             await connection.execute(f"set transaction snapshot '{snapshot}'")
@@ -83,15 +83,7 @@ async def run_step(
             tag = await connection.execute(statement)
             if step.table and tag.startswith("INSERT"):
                 rows = int(tag.rsplit(" ", 1)[1])
-        done = StepEvent(
-            id=step.id,
-            phase=step.phase,
-            title=step.title,
-            state=StepState.DONE,
-            seconds=time.perf_counter() - started,
-            rows=rows,
-            total=rows,
-        )
+        done = step.event(StepState.DONE, since=started, rows=rows, total=rows)
         await store.record_step(connection, run_id, done)
     emit(done)
 

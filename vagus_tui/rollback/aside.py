@@ -17,7 +17,7 @@ from vagus_tui.backup.manifest import ArchiveEntry, Manifest
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection
 from vagus_tui.errors import UndoneError
-from vagus_tui.events import NoteEvent, StepEvent, StepState
+from vagus_tui.events import NoteEvent, StepState
 from vagus_tui.jobs import Emit
 from vagus_tui.journal import store
 from vagus_tui.journal.state import RESTORING
@@ -75,7 +75,7 @@ class Aside:
             name = step.id.removeprefix(CHECK)
             self.unchecked.append(name)
             why = f"{name} stays unchecked: {error.args[0] if error.args else error.sqlstate}"
-            left = StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.DONE, message=why)
+            left = step.event(StepState.DONE, message=why)
             await store.record_step(self.connection, self.run_id, left)
             self.emit(left)
             advice = "The rows come back nevertheless; delete them, then validate the constraint."
@@ -83,17 +83,9 @@ class Aside:
 
     async def _step(self, step: PlanStep, work: Awaitable[int | None]) -> None:
         started = time.perf_counter()
-        self.emit(StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.STARTED, total=step.rows))
+        self.emit(step.event(StepState.STARTED))
         rows = await work
-        done = StepEvent(
-            id=step.id,
-            phase=step.phase,
-            title=step.title,
-            state=StepState.DONE,
-            seconds=time.perf_counter() - started,
-            rows=rows,
-            total=step.rows,
-        )
+        done = step.event(StepState.DONE, since=started, rows=rows)
         await store.record_step(self.connection, self.run_id, done)
         self.emit(done)
 

@@ -18,7 +18,7 @@ import asyncpg
 
 from vagus_tui.database.connection import Connection, Database, is_lost
 from vagus_tui.errors import ConnectionLostError, UndoneError, VagusError
-from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
+from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepState
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
@@ -117,11 +117,7 @@ async def settle(
         except (asyncpg.ForeignKeyViolationError, asyncpg.CheckViolationError) as error:
             text = f"{step.title}: {error.args[0] if error.args else error.sqlstate}"
             left.append(text)
-            emit(
-                StepEvent(
-                    id=step.id, phase=Phase.SETTLE, title=step.title, state=StepState.DONE, message="left unchecked"
-                )
-            )
+            emit(step.event(StepState.DONE, message="left unchecked"))
             emit(NoteEvent(level="warning", message=f"{text}. New rows are checked; the old ones are yours to mend."))
     await maintenance.switch_flag(connection, enabled=False)
     values = {"figures": {**(figures or {}), "unchecked": left}} if left or figures else {}

@@ -296,18 +296,12 @@ class _FromBackup:
             await connection.execute(f"set local lock_timeout = {self.settings.lock_timeout_ms}")
             for step in steps:
                 started = time.perf_counter()
-                self._emit(StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.STARTED))
+                self._emit(step.event(StepState.STARTED))
                 for statement in step.statements:
                     await connection.execute(statement)
                 if step.id == "place":
                     await self._prove_inventory(connection)
-                done = StepEvent(
-                    id=step.id,
-                    phase=step.phase,
-                    title=step.title,
-                    state=StepState.DONE,
-                    seconds=time.perf_counter() - started,
-                )
+                done = step.event(StepState.DONE, since=started)
                 events.append(done)
                 self._emit(done)
                 if step.id == "lock":

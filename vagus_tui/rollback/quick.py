@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -119,8 +119,8 @@ class _Rollback:
     ) -> dict[str, Any]:
         """The one transaction: carry back, prove, swap. Returns the figures for the report."""
         events: list[StepEvent] = []
+        found: Preview | None = None
         figures: dict[str, Any] = {}
-        kept_out: tuple[str, ...] = ()
         locked = time.perf_counter()
         async with connection.transaction(), asyncio.timeout(LIMIT_SECONDS):
             await connection.execute(f"set local lock_timeout = {self.settings.lock_timeout_ms}")
@@ -128,27 +128,14 @@ class _Rollback:
             await connection.execute("set local jit = off")
             for step in steps:
                 started = time.perf_counter()
-                emit(StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.STARTED))
-                if step.id == "prove":
-                    await self._prove(connection, carry)
-                else:
-                    if step.id == "carry-back":
-                        found = await counts(connection, survey, carry)
-                        kept_out = found.kept_out
-                        figures = _figures(found, deletions=self.deletions)
-                        if self.deletions:
-                            figures["deletions_withheld"] = await connection.fetchval(carry.withheld())
-                    for statement in step.statements:
-                        await connection.execute(statement)
+                emit(step.event(StepState.STARTED))
+                if step.id == "carry-back":
+                    found = await counts(connection, survey, carry)
+                    figures = await self._figures(connection, found, carry)
+                await self._do(connection, step, carry)
                 if step.id == "lock":
                     locked = time.perf_counter()
-                done = StepEvent(
-                    id=step.id,
-                    phase=step.phase,
-                    title=step.title,
-                    state=StepState.DONE,
-                    seconds=time.perf_counter() - started,
-                )
+                done = step.event(StepState.DONE, since=started)
                 events.append(done)
                 emit(done)
             for event in events:
@@ -163,32 +150,28 @@ class _Rollback:
             )
             await connection.execute("notify pgrst, 'reload schema'")
         figures["writes_waited_seconds"] = round(time.perf_counter() - locked, 3)
-        if figures["not_expressible"]:
-            emit(
-                NoteEvent(
-                    level="warning",
-                    message=f"{figures['not_expressible']:,} new rows have no place in v1; they are in the archive.",
-                )
-            )
-        if figures["kept_values"]:
-            emit(
-                NoteEvent(
-                    level="warning",
-                    message=f"{figures['kept_values']:,} changed values do not fit v1's columns or checks: "
-                    "v1 keeps its own, the new ones are in the archive.",
-                )
-            )
-        if withheld := figures.get("deletions_withheld"):
-            emit(
-                NoteEvent(
-                    level="warning",
-                    message=f"{withheld:,} of the rows deleted in v2 stay in v1: others belong to them, which v1 "
-                    "cannot hold where v2 has them.",
-                )
-            )
-        if kept_out:
-            more = " …" if len(kept_out) == SHOWN else ""
-            emit(NoteEvent(message=f"Table kept_out_of_v1 of the archive names them: {'; '.join(kept_out)}{more}"))
+        for note in _left(figures, found):
+            emit(note)
+        return figures
+
+    async def _do(self, connection: Connection, step: PlanStep, carry: CarryBack) -> None:
+        if step.id == "prove":
+            await self._prove(connection, carry)
+            return
+        for statement in step.statements:
+            await connection.execute(statement)
+
+    async def _figures(self, connection: Connection, found: Preview, carry: CarryBack) -> dict[str, Any]:
+        figures: dict[str, Any] = {
+            "carried_back": {item.table: {"new": item.new, "changed": item.changed} for item in found.carried},
+            "deleted_in_v2": {item.table: item.deleted for item in found.carried if item.deleted},
+            "deletions": "applied" if self.deletions else "kept in v1",
+            "not_expressible": sum(item.not_expressible for item in found.carried),
+            "kept_values": sum(item.kept_values for item in found.carried),
+            "only_in_archive": found.only_in_v2,
+        }
+        if self.deletions:
+            figures["deletions_withheld"] = await connection.fetchval(carry.withheld())
         return figures
 
     async def _prove(self, connection: Connection, carry: CarryBack) -> None:
@@ -202,15 +185,28 @@ class _Rollback:
                 )
 
 
-def _figures(found: Preview, *, deletions: bool) -> dict[str, Any]:
-    return {
-        "carried_back": {item.table: {"new": item.new, "changed": item.changed} for item in found.carried},
-        "deleted_in_v2": {item.table: item.deleted for item in found.carried if item.deleted},
-        "deletions": "applied" if deletions else "kept in v1",
-        "not_expressible": sum(item.not_expressible for item in found.carried),
-        "kept_values": sum(item.kept_values for item in found.carried),
-        "only_in_archive": found.only_in_v2,
-    }
+def _left(figures: dict[str, Any], found: Preview | None) -> Iterator[NoteEvent]:
+    """What did not come back into v1, and where it is."""
+    if figures["not_expressible"]:
+        yield NoteEvent(
+            level="warning",
+            message=f"{figures['not_expressible']:,} new rows have no place in v1; they are in the archive.",
+        )
+    if figures["kept_values"]:
+        yield NoteEvent(
+            level="warning",
+            message=f"{figures['kept_values']:,} changed values do not fit v1's columns or checks: v1 keeps its own, "
+            "the new ones are in the archive.",
+        )
+    if withheld := figures.get("deletions_withheld"):
+        yield NoteEvent(
+            level="warning",
+            message=f"{withheld:,} of the rows deleted in v2 stay in v1: others belong to them, which v1 cannot hold "
+            "where v2 has them.",
+        )
+    if found is not None and found.kept_out:
+        more = " …" if len(found.kept_out) == SHOWN else ""
+        yield NoteEvent(message=f"Table kept_out_of_v1 of the archive names them: {'; '.join(found.kept_out)}{more}")
 
 
 def roll_back(

@@ -29,6 +29,7 @@ from vagus_tui.schema.helpers import dropped, made
 from vagus_tui.schema.identifiers import literal, qualified, quote
 from vagus_tui.schema.rights import bare
 
+_UNSTAGE = f"drop schema {RESTORING}"
 CHECK = "restore-check-"
 """Begins the ids of the steps that look at rows of a reference to a table outside v1."""
 
@@ -67,40 +68,52 @@ class Replacement:
 
     def build_steps(self) -> list[PlanStep]:
         """Make v1 again in a schema of our own; nobody else can see it."""
-        tables = self.blueprints.tables
-        undo = f"drop schema {RESTORING}"
+        hang: list[str] = []
+        for table in self.blueprints.tables:
+            hang += table.keys()
+        for table in self.blueprints.tables:
+            hang += [*table.references(), *table.triggers(), *table.row_security(), *table.number_on()]
+        hang += [f"analyze {table.relation}" for table in self.blueprints.tables]
+        return [
+            self._stage_step(),
+            *self._load_steps(),
+            PlanStep("restore-keys", Phase.BUILD, "keys, indexes, triggers, sequences", tuple(hang), undo=_UNSTAGE),
+            *self._outside_steps(),
+            *self._proof_steps(),
+        ]
+
+    def _stage_step(self) -> PlanStep:
+        """The bare tables, in a schema that nobody else may look into."""
         create = [
             dropped(RESTORING),
             *made(RESTORING),
             f"revoke all on schema {quote(RESTORING)} from public",
         ]
-        for table in tables:
+        for table in self.blueprints.tables:
             create += table.create()
         create += self.copy.layout
-        hang: list[str] = []
-        for table in tables:
-            hang += table.keys()
-        for table in tables:
-            hang += [*table.references(), *table.triggers(), *table.row_security(), *table.number_on()]
-        hang += [f"analyze {table.relation}" for table in tables]
-        steps = [PlanStep("restore-stage", Phase.BUILD, "make v1's tables aside", tuple(create), undo=undo)]
-        steps += [
+        return PlanStep("restore-stage", Phase.BUILD, "make v1's tables aside", tuple(create), undo=_UNSTAGE)
+
+    def _load_steps(self) -> list[PlanStep]:
+        """The rows, streamed from the backup: no statement makes them."""
+        return [
             PlanStep(
                 f"restore-load-{table.base}",
                 Phase.BUILD,
                 f"stream the rows of {table.name}",
                 (),
                 rows=table.entry.rows,
-                undo=undo,
+                undo=_UNSTAGE,
                 table=table.base,
                 printed=(f"select {literal(f'{table.entry.rows} rows are streamed from the backup').strip()}",),
             )
-            for table in tables
+            for table in self.blueprints.tables
         ]
-        steps.append(
-            PlanStep("restore-keys", Phase.BUILD, "keys, indexes, triggers, sequences", tuple(hang), undo=undo)
-        )
-        for table in tables:
+
+    def _outside_steps(self) -> list[PlanStep]:
+        """References to tables that are in use: made unchecked under a short lock, then checked without one."""
+        steps = []
+        for table in self.blueprints.tables:
             for key in table.outside():
                 steps.append(
                     PlanStep(
@@ -109,7 +122,7 @@ class Replacement:
                         f"{key.name} to {key.target}",
                         (key.add,),
                         lock=f"SHARE ROW EXCLUSIVE on {key.target}, for an instant",
-                        undo=undo,
+                        undo=_UNSTAGE,
                         tables=(key.target,),
                     )
                 )
@@ -120,10 +133,14 @@ class Replacement:
                             Phase.BUILD,
                             f"check {key.name}",
                             (f"alter table {table.relation} validate constraint {quote(key.name)}",),
-                            undo=undo,
+                            undo=_UNSTAGE,
                         )
                     )
-        steps += [
+        return steps
+
+    def _proof_steps(self) -> list[PlanStep]:
+        """Every row, against the manifest."""
+        return [
             PlanStep(
                 f"restore-prove-{table.base}",
                 Phase.PROVE,
@@ -133,9 +150,8 @@ class Replacement:
                 undo="none needed: it only reads",
                 table=table.base,
             )
-            for table in tables
+            for table in self.blueprints.tables
         ]
-        return steps
 
     # ── the one transaction ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -72,19 +72,11 @@ async def catch_up_until_little_is_left(run: MigrationRun) -> None:
     [step] = run.made.plan.of(Phase.CATCH_UP)
 
     def tell(state: StepState, notes: int, started: float, message: str | None = None) -> StepEvent:
-        event = StepEvent(
-            id=step.id,
-            phase=step.phase,
-            title=step.title,
-            state=state,
-            rows=notes,
-            seconds=time.perf_counter() - started,
-            message=message,
-        )
+        event = step.event(state, since=started, rows=notes, message=message)
         run.emit(event)
         return event
 
-    run.emit(StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.STARTED))
+    run.emit(step.event(StepState.STARTED))
     total, left = 0, await backlog(run)
     for _ in range(MOST_ROUNDS):
         await run.control.checkpoint()

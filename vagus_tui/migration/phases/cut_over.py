@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
 
 import asyncpg
 
@@ -118,11 +117,7 @@ async def _swap(run: MigrationRun, known: str) -> None:
         locking = time.perf_counter()
         for step in run.made.plan.of(Phase.CUT_OVER):
             started = time.perf_counter()
-
-            def event(state: StepState, step: PlanStep = step, **values: Any) -> StepEvent:
-                return StepEvent(id=step.id, phase=step.phase, title=step.title, state=state, **values)
-
-            run.emit(event(StepState.STARTED))
+            run.emit(step.event(StepState.STARTED))
             try:
                 async with asyncio.timeout(max(LIMIT_SECONDS - (started - locking), 0.01)):
                     await _swap_step(run, step)
@@ -130,9 +125,9 @@ async def _swap(run: MigrationRun, known: str) -> None:
                     if step.id == "lock" and known != await signature(run.main, run.made.survey.shape):
                         await _refuse_another_v1(run)
             except BaseException:
-                run.emit(event(StepState.FAILED, message="taken back as a whole"))
+                run.emit(step.event(StepState.FAILED, message="taken back as a whole"))
                 raise
-            events.append(event(StepState.DONE, seconds=time.perf_counter() - started))
+            events.append(step.event(StepState.DONE, since=started))
         for done in events:
             await store.record_step(run.main, run.id, done)
         await store.update_run(run.main, run.id, phase=Phase.SETTLE.value, status="running")

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.errors import UndoneError
-from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
+from vagus_tui.events import NoteEvent, Phase, StepState
 from vagus_tui.journal import store
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import catch_up
@@ -59,7 +59,7 @@ async def prove_everything(run: MigrationRun) -> list[TableProof]:
 
 async def _prove_step(run: MigrationRun, connection: Connection, step: PlanStep) -> TableProof:
     started = time.perf_counter()
-    run.emit(StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.STARTED, total=step.rows))
+    run.emit(step.event(StepState.STARTED))
     async with connection.transaction(isolation="repeatable_read"):
         mapping = run.made.mapping
         proof = await compare(connection, proof_mapping(mapping, step.table), STAGING, step.table)
@@ -68,14 +68,11 @@ async def _prove_step(run: MigrationRun, connection: Connection, step: PlanStep)
             for statement in catch_up.peek(mapping, STAGING):
                 await connection.execute(statement)
             proof = await unexcused(connection, mapping, STAGING, proof)
-    done = StepEvent(
-        id=step.id,
-        phase=step.phase,
-        title=step.title,
-        state=StepState.FAILED if proof.differences else StepState.DONE,
+    done = step.event(
+        StepState.FAILED if proof.differences else StepState.DONE,
+        since=started,
         rows=proof.compared,
         total=proof.compared,
-        seconds=time.perf_counter() - started,
         message=f"{proof.differences:,} differences",
     )
     await store.record_step(connection, run.id, done)

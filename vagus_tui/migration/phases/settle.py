@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import asyncpg
 
 from vagus_tui.database.connection import Connection
-from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
+from vagus_tui.events import NoteEvent, Phase, StepState
 from vagus_tui.jobs import Emit
 from vagus_tui.journal import store
 from vagus_tui.journal.store import Run
@@ -52,7 +52,7 @@ async def _take_up(connection: Connection, step: PlanStep, run: Run, archive: st
         if connection.is_closed():
             raise
         why = f"nothing was taken up from {archive}: {error.args[0] if error.args else error.sqlstate}"
-        left = StepEvent(id=step.id, phase=step.phase, title=step.title, state=StepState.DONE, message=why)
+        left = step.event(StepState.DONE, message=why)
         await store.record_step(connection, run.id, left)
         emit(left)
         emit(NoteEvent(level="warning", message=f"{why}. The archive still has it all."))
