@@ -279,4 +279,4 @@ async def test_a_migrated_database_shows_its_run(moved_database: TestDatabase, t
         await until(pilot, lambda: Step.MIGRATION in session.standings)
         assert session.standings[Step.MIGRATION].status is Status.PASS
         wizard(pilot).action_go("migration")
-        await until_text(pilot, "v2 is in place; v1 is kept", "Next: Verification", "migrate by")
+        await until_text(pilot, "v2 is in place; v1 is kept", "Next: Verification", "migration by")

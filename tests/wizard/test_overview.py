@@ -49,7 +49,7 @@ async def test_a_warning_holds_nobody_back_and_the_next_act_is_on_every_screen(d
 async def test_renamed_tables_are_recognised(make_database: MakeDatabase) -> None:
     renamed = await make_database(SandboxOptions(plans=40, renamed=True))
     async with walking(settings_for(renamed.url)) as pilot:
-        await until_text(pilot, "v1 is in place under *_v1 names", "v1-renamed")
+        await until_text(pilot, "v1 is in place under *_v1 names", "v1 renamed")
 
 
 async def test_an_empty_database_says_so(database: TestDatabase) -> None:
@@ -92,7 +92,7 @@ async def test_what_happens_elsewhere_shows_within_seconds(clean_database: TestD
         async with clean_database.as_admin() as admin:
             for table in ("workout_plans", "exercises", "workout_sessions", "exercise_logs"):
                 await admin.execute(f"alter table {table} rename to {table}_v1")
-        await until(pilot, lambda: "v1-renamed" in screen_text(pilot), patience=4)
+        await until(pilot, lambda: "v1 renamed" in screen_text(pilot), patience=4)
 
 
 async def test_a_lost_connection_is_said_and_comes_back_by_itself(database: TestDatabase) -> None:

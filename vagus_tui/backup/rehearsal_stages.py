@@ -9,7 +9,7 @@ from vagus_tui.backup.manifest import ArchiveEntry, Manifest
 from vagus_tui.database.identifiers import qualified
 from vagus_tui.errors import RefusedError, VagusError
 from vagus_tui.events import Phase, StepEvent, StepState
-from vagus_tui.journal.state import State
+from vagus_tui.journal.state import State, state_words
 
 BEGINNINGS = frozenset({State.V1.value, State.V1_RENAMED.value, State.ROLLED_BACK.value})
 """States of a backup from which a migration can begin."""
@@ -102,7 +102,7 @@ def suitable_archive(manifest: Manifest) -> ArchiveEntry:
     """
     if manifest.state not in BEGINNINGS:
         raise RefusedError(
-            f"This backup is of a database in state “{manifest.state}”; a rehearsal begins with v1.",
+            f"This backup is of a database in state “{state_words(manifest.state)}”; a rehearsal begins with v1.",
             next_step="Choose a backup that was made before the migration.",
         )
     archives = {archive.content: archive for archive in manifest.archives}

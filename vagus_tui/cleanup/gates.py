@@ -48,7 +48,7 @@ class GateId(StrEnum):
 async def _state(context: Context) -> Outcome:
     state = context.state
     whole = state.state is State.MIGRATED and not state.interrupted
-    return Outcome(Status.PASS if whole else Status.FAIL, state.state.value, " ".join((state.summary, *state.reasons)))
+    return Outcome(Status.PASS if whole else Status.FAIL, state.state.words, " ".join((state.summary, *state.reasons)))
 
 
 async def _waited(context: Context) -> Outcome:

@@ -35,6 +35,8 @@ from vagus_tui.events import (
     StepEvent,
     StepState,
 )
+from vagus_tui.journal.state import state_words
+from vagus_tui.journal.store import run_words
 from vagus_tui.widgets.format import duration, milliseconds, number, size
 from vagus_tui.widgets.harmless import BLOCK_LIMIT, safe_str
 
@@ -360,7 +362,7 @@ class HumanOutput:
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
         table.add_column(style="dim", no_wrap=True)
         table.add_column(overflow="fold")
-        table.add_row("State", Text(f"{event.state}: {block(event.message or '')}"))
+        table.add_row("State", Text(f"{state_words(event.state)}: {block(event.message or '')}"))
         if event.database:
             table.add_row("Database", Text(one_line(event.database)))
         if event.server:
@@ -374,9 +376,8 @@ class HumanOutput:
                 table.add_row("Shape", Text(one_line(line)))
         if event.run:
             run = event.run
-            table.add_row(
-                "Last run", Text(one_line(f"{run['kind']}, {run['status']} in {run['phase']}, by {run['operator']}"))
-            )
+            words = f"{run_words(run['kind'])}, {run['status']} in {run['phase']}, by {run['operator']}"
+            table.add_row("Last run", Text(one_line(words)))
         if event.possible:
             table.add_row("Possible", Text(", ".join(event.possible)))
         self._console.print(table)
@@ -393,6 +394,8 @@ class HumanOutput:
                 self._console.print(Text(block(event.next_step), "dim"))
             return
         self._errors.print(Text(block(event.message), "red"))
-        for words in (event.state, event.next_step):
+        # Where it leaves things is a sentence, or the state's own value.
+        state = event.state if event.state is None or " " in event.state else state_words(event.state)
+        for words in (state, event.next_step):
             if words:
                 self._errors.print(Text(block(words)))

@@ -32,6 +32,16 @@ class State(StrEnum):
     CLEANED = "cleaned"
     UNKNOWN = "unknown"
 
+    @property
+    def words(self) -> str:
+        """The state as people read it; scripts get the value."""
+        return state_words(self.value)
+
+
+def state_words(value: str) -> str:
+    """A state's value, from a manifest or a report too, as people read it."""
+    return value.replace("-", " ")
+
 
 _WORDS = {"rollback": "A rollback", "restore": "A rollback from a backup", "clean-up": "A clean-up"}
 

@@ -17,6 +17,13 @@ from vagus_tui.database.connection import Connection
 from vagus_tui.events import CheckEvent, Status, StepEvent, figure, jsonable
 from vagus_tui.journal.schema import TAKES_WRITES, ensure_journal, journal_exists
 
+_KINDS = {"migrate": "migration", "rollback": "quick rollback", "restore": "rollback from a backup"}
+
+
+def run_words(kind: str) -> str:
+    """What a kind of run is called."""
+    return _KINDS.get(kind, kind)
+
 
 @dataclass(frozen=True, slots=True)
 class Run:

@@ -57,7 +57,7 @@ async def _state_allows(context: Context) -> Outcome:
     state = context.state
     allowed = movable(state)
     return Outcome(
-        Status.PASS if allowed else Status.FAIL, state.state.value, " ".join((state.summary, *state.reasons))
+        Status.PASS if allowed else Status.FAIL, state.state.words, " ".join((state.summary, *state.reasons))
     )
 
 

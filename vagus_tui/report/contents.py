@@ -13,7 +13,7 @@ from vagus_tui.checks.access.matrix import AccessMatrix, access_matrix, packed
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.events import jsonable
 from vagus_tui.journal.schema import journal_exists
-from vagus_tui.journal.state import DatabaseState, read_state
+from vagus_tui.journal.state import DatabaseState, read_state, state_words
 from vagus_tui.journal.store import DAMAGE_OF
 from vagus_tui.report.story import Line, tell
 from vagus_tui.report.timeline import RunTimeline, run_timelines
@@ -242,6 +242,6 @@ def facts(report: Report) -> tuple[tuple[str, str], ...]:
     return (
         ("Database", report.database),
         ("Environment", report.environment),
-        ("State", f"{report.state}: {report.summary}"),
+        ("State", f"{state_words(report.state)}: {report.summary}"),
         ("Written", f"{moment(report.made_at)}, for {report.operator}, by vagus-tui {__version__}"),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 
 from vagus_tui.checks.access.matrix import COMMANDS, AccessMatrix, Cell, Verdict
+from vagus_tui.journal.store import run_words
 from vagus_tui.report.timeline import RunTimeline
 from vagus_tui.report.words import clean, moment, seconds_in_words
 
@@ -19,7 +20,8 @@ _CLASSES = {Verdict.SAME: "good", Verdict.BY_DESIGN: "soft", Verdict.LOST: "bad"
 def draw_timeline(timeline: RunTimeline) -> str:
     """One run: a bar per phase, where and how long, with the forecast as a thin bar under it."""
     ended = f" to {moment(timeline.finished_at)}" if timeline.finished_at else ""
-    title = f"{timeline.kind}, {timeline.status}, by {timeline.operator}: {moment(timeline.started_at)}{ended}"
+    run = f"{run_words(timeline.kind)}, {timeline.status}, by {timeline.operator}"
+    title = f"{run}: {moment(timeline.started_at)}{ended}"
     lines = [f"<h3>{html.escape(clean(title))}</h3>"]
     if not timeline.spans:
         return lines[0] + "\n<p>It did not get to a first step.</p>"

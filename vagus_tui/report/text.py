@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vagus_tui.journal.store import run_words
 from vagus_tui.report.contents import STORY, Report, facts
 from vagus_tui.report.words import clean, moment, seconds_in_words
 
@@ -21,7 +22,7 @@ def as_text(report: Report) -> str:
     for timeline in report.timelines:
         if not timeline.comparisons:
             continue
-        lines += _titled(f"Forecast and actual, {timeline.kind} of {moment(timeline.started_at)}")
+        lines += _titled(f"Forecast and actual, {run_words(timeline.kind)} of {moment(timeline.started_at)}")
         for item in timeline.comparisons:
             lines.append(f"{item.title:<14} {seconds_in_words(item.forecast):>10} {seconds_in_words(item.actual):>10}")
     for section in report.sections:

@@ -9,6 +9,7 @@ from textual.content import Content
 from vagus_tui.backup.forecast import Forecast
 from vagus_tui.backup.listing import BackupInfo
 from vagus_tui.events import CheckEvent, Status
+from vagus_tui.journal.state import state_words
 from vagus_tui.widgets.format import moment, number, plural, size
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.rehearsed import forecast_line
@@ -46,7 +47,7 @@ def backup_text(info: BackupInfo, timezone: str, forecast: Forecast | None = Non
         return Content("\n").join(lines)
     lines.append(
         safe(
-            f"{manifest.fingerprint.database}, PostgreSQL {manifest.server_major}, state {manifest.state}, "
+            f"{manifest.fingerprint.database}, PostgreSQL {manifest.server_major}, {state_words(manifest.state)}, "
             f"{len(manifest.files)} files, {size(info.bytes)}",
             "$text-muted",
         )

@@ -11,7 +11,7 @@ from vagus_tui.backup.forecast import Forecast
 from vagus_tui.checks.base import blocking
 from vagus_tui.events import CheckEvent, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
 from vagus_tui.journal.state import DatabaseState, State
-from vagus_tui.journal.store import Run
+from vagus_tui.journal.store import Run, run_words
 from vagus_tui.screens.job import Job
 from vagus_tui.screens.migration_forecast import hold_back, hold_cost
 from vagus_tui.screens.session import Session
@@ -25,8 +25,8 @@ from vagus_tui.widgets.text import safe_block, safe_str
 def run_text(run: Run, timezone: str) -> list[Content]:
     """A run as the journal has it."""
     again = f", taken up by {run.taken_up_by}" if run.taken_up_by else ""
-    when = f"{run.kind} by {run.operator}, begun {moment(run.started_at, timezone)}{again}, {run.status} in {run.phase}"
-    parts = [safe_block(when, "$text-muted")]
+    begun = f"{run_words(run.kind)} by {run.operator}, begun {moment(run.started_at, timezone)}"
+    parts = [safe_block(f"{begun}{again}, {run.status} in {run.phase}", "$text-muted")]
     if run.error:
         parts.append(safe_block(run.error, "$warning"))
     if run.figures:
@@ -56,7 +56,7 @@ def standing_title(state: DatabaseState | None, job: Job | None, *, interrupted:
     if job is not None and not job.running:
         took = duration(job.elapsed)
         return f"done in {took}" if job.ok else f"ended after {took}"
-    return "" if state is None else state.state.value
+    return "" if state is None else state.state.words
 
 
 def standing_text(session: Session, state: DatabaseState, job: Job | None) -> Content:

@@ -10,7 +10,7 @@ from textual.content import Content
 from vagus_tui.backup.forecast import Forecast
 from vagus_tui.events import Status
 from vagus_tui.journal.state import State
-from vagus_tui.journal.store import Run
+from vagus_tui.journal.store import Run, run_words
 from vagus_tui.migration.switches import maintenance_words
 from vagus_tui.runbook.overview import estimate_for
 from vagus_tui.runbook.risks import Level
@@ -223,7 +223,7 @@ def last_run(session: Session) -> Content:
     if run is None:
         return lines([*rows, Content.styled("None on record.", "$text-muted")])
     zone = session.settings.timezone
-    rows.append(fact("What", safe(run.kind), " · ", safe(run.status), " · phase ", safe(run.phase)))
+    rows.append(fact("What", safe(run_words(run.kind)), " · ", safe(run.status), " · phase ", safe(run.phase)))
     rows.append(fact("Who", safe(run.at_work)))
     rows.append(fact("Started", f"{moment(run.started_at, zone)} ({ago(run.started_at)})"))
     if run.finished_at is not None:

@@ -6,7 +6,8 @@ from textual.content import Content
 
 from vagus_tui.backup.gate import age_text
 from vagus_tui.events import Status
-from vagus_tui.journal.store import Run
+from vagus_tui.journal.state import state_words
+from vagus_tui.journal.store import Run, run_words
 from vagus_tui.rollback.advice import Advice, Answer, Recommendation
 from vagus_tui.rollback.candidates import Candidate
 from vagus_tui.rollback.cost import UNDO, Cost
@@ -45,12 +46,11 @@ def aftermath_text(item: str, run: Run | None, timezone: str) -> str:
         f"{table}: {counts['new']:,} new, {counts['changed']:,} changed"
         for table, counts in figures.get("carried_back", {}).items()
     )
-    kinds = {"rollback": "quick rollback", "restore": "from a backup"}
     return template.format(
         when=moment(run.started_at, timezone) if run else "…",
         operator=run.operator if run else "…",
         run=run.id if run else "…",
-        kind=kinds.get(run.kind, run.kind) if run else "…",
+        kind=run_words(run.kind) if run else "…",
         archive=figures.get("archive", "…"),
         carried=carried or "…",
         left=figures.get("not_expressible", "…"),
@@ -123,7 +123,7 @@ def candidate_row(candidate: Candidate) -> Row:
     status = Status.FAIL if candidate.problems else Status.WARN if candidate.cautions else Status.PASS
     name = f"{candidate.path.parent.name}/{candidate.path.name}"
     fewer = f"{candidate.fewer:,}" if candidate.usable else "cannot"
-    cells = (MARKS[status], name, age_text(candidate.age), candidate.info.state, _proof(candidate), fewer)
+    cells = (MARKS[status], name, age_text(candidate.age), state_words(candidate.info.state), _proof(candidate), fewer)
     return Row(str(candidate.path), cells, "" if candidate.usable else "dim")
 
 
@@ -131,7 +131,7 @@ def candidate_text(candidate: Candidate, timezone: str) -> Content:
     """All about one backup: what it is of, what it holds against what is in use, what speaks against it."""
     lines = [
         safe(f"{candidate.path.name}: {age_text(candidate.age)} old, {_proof(candidate)}", "bold"),
-        safe(f"Data of {moment(candidate.info.created, timezone)}, state {candidate.info.state}."),
+        safe(f"Data of {moment(candidate.info.created, timezone)}, {state_words(candidate.info.state)}."),
     ]
     lines += [safe(f"{MARKS[Status.FAIL]} {problem}", STYLES[Status.FAIL]) for problem in candidate.problems[:5]]
     if candidate.rows:

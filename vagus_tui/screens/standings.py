@@ -94,7 +94,7 @@ def overview_standing(session: Knowledge) -> tuple[Status, str]:
         return Status.FAIL, "empty database" if state.empty else "not a v1 database"
     if state.interrupted:
         return Status.WARN, "interrupted"
-    return Status.PASS, state.state.value
+    return Status.PASS, state.state.words
 
 
 def _migration(state: State, *, interrupted: bool) -> tuple[Status, str]:

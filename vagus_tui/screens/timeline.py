@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from vagus_tui.backup.forecast import Forecast, latest_forecast
 from vagus_tui.events import Status
+from vagus_tui.journal.store import run_words
 from vagus_tui.runbook.timeline import Standing as Stands
 from vagus_tui.runbook.timeline import TimelineEntry, schedule, standing
 from vagus_tui.screens.base import WizardScreen
@@ -222,7 +223,8 @@ class TimelineScreen(WizardScreen):
             lines.append(Content.assemble((course.title, "bold"), f": {course.words}"))
         run = self.session.state.run if self.session.state is not None else None
         if run is not None and run.kind != "migrate":
-            lines.append(Content(f"The latest run is a {run.kind}; the report draws the migration before it."))
+            latest = run_words(run.kind)
+            lines.append(Content(f"The latest run is a {latest}; the report draws the migration before it."))
         elif not self.session.now.steps:
             lines.append(Content("No run has been followed here yet; it is drawn as it goes."))
         elif running is not None:

@@ -76,7 +76,7 @@ class HeaderLine(Widget):
         elif session.link in (Link.CONNECTING, Link.WAITING):
             parts.append("connecting" if session.link is Link.CONNECTING else "starting")
         elif session.state is not None:
-            parts.append(session.state.state.value)
+            parts.append(session.state.state.words)
             now = session.now.maintenance
             if now.on:
                 parts.append("write fence up" if now.fence else "maintenance on")
