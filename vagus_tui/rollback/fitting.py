@@ -145,21 +145,30 @@ class Fitting:
         return self._mark(check.base, check.columns, found)
 
     def _taken(self, one: KeptApart, *, deletions: bool) -> str:
-        """Mark what another row of v1 has, or gets before: v1 takes it only once."""
+        """Mark what another row of v1 has, or gets before: v1 takes it only once.
+
+        A row that cannot have another value keeps the one it had, and whoever wanted that is marked with it: however
+        long such a chain is, it takes no further pass.
+        """
         unique = one.index.unique
         moved = f"{self._moved('f', one.columns)} as moved, {self._is_new} as is_new, "
         final = self.final(one.base)
+        rows = keyed_rows(unique, self.rows.of_v1(one.base))
         going = f"\nand not exists (select from {self.going(one.base)} g where g.id = z.id)" if deletions else ""
         return self._mark(
             one.base,
             one.columns,
-            f"with final as materialized ({keyed_rows(unique, f'{final} f', moved)})\n"
+            f"with recursive final as materialized ({keyed_rows(unique, f'{final} f', moved)}),\n"
+            f"had as materialized (select h.* from ({rows}) h\n"
+            "  where h.id in (select f.id from final f where f.moved)),\n"
             # Of two rows that want the same, one gets it: one that has it already, or one that v1 knows.
-            f"select x.id from final x join final y on {unique.clash('x', 'y')} and y.id <> x.id\n"
+            f"refused (id) as ((select x.id from final x join final y on {unique.clash('x', 'y')} and y.id <> x.id\n"
             "where x.moved and (not y.moved or (y.is_new, y.id) < (x.is_new, x.id))\n"
-            f"union all\nselect x.id from final x join ({keyed_rows(unique, self.rows.of_v1(one.base))}) z\n"
-            f"on {unique.clash('x', 'z')} and z.id <> x.id\n"
-            f"where x.moved and not exists (select from {final} f where f.id = z.id){going}",
+            f"union all\nselect x.id from final x join ({rows}) z on {unique.clash('x', 'z')} and z.id <> x.id\n"
+            f"where x.moved and not exists (select from {final} f where f.id = z.id){going})\n"
+            "union\nselect x.id from refused r join had h on h.id = r.id\n"
+            f"join final x on {unique.clash('x', 'h')} and x.id <> h.id where x.moved)\n"
+            "select r.id from refused r",
         )
 
     def _without_parent(self, one: KeptReference) -> str:
