@@ -14,12 +14,20 @@ import pytest
 from tests.backup.helpers import Made, collect, make, settings_for
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
-from vagus_tui.backup import BackupOptions, Kind, backup_outcome, latest_backup, list_backups, restore_test
+from vagus_tui.backup import (
+    BackupOptions,
+    Kind,
+    backup_outcome,
+    latest_backup,
+    list_backups,
+    restore_test,
+    verify_backup,
+)
 from vagus_tui.backup.gate import age_text
 from vagus_tui.checks.base import Context, Outcome
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
-from vagus_tui.events import Status
+from vagus_tui.events import NoteEvent, Status
 from vagus_tui.journal.state import read_state
 from vagus_tui.settings import Settings
 
@@ -84,6 +92,21 @@ async def test_a_proof_of_another_manifest_is_none(made: Made, settings: Setting
     (made.path / "manifest.json").write_text(json.dumps(manifest))
     (info,) = list_backups(settings)
     assert info.verified is None and "changed after" in info.problems[0]
+
+
+async def test_a_proof_that_was_changed_is_none(made: Made, settings: Settings) -> None:
+    written = made.path / "proof.json"
+    proof = json.loads(written.read_text())
+    written.write_text(json.dumps({**proof, "restored_at": proof["verified_at"]}))
+    assert list_backups(settings)[0].verified is None
+    ran = await collect(verify_backup(made.path, Control()))
+    notes = [event.message for event in ran.events if isinstance(event, NoteEvent)]
+    assert ran.result.ok and any("proof.json was changed" in note for note in notes), notes
+    assert list_backups(settings)[0].verified is not None and list_backups(settings)[0].restored is None
+    # Earlier versions did not seal theirs.
+    del proof["sha256"]
+    written.write_text(json.dumps(proof))
+    assert list_backups(settings)[0].verified is not None
 
 
 async def test_without_a_backup_the_gate_fails(settings: Settings, judge: Judge) -> None:

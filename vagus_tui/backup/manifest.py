@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping
 from datetime import datetime
@@ -251,6 +253,8 @@ def read_manifest(folder: Path) -> Manifest:
 class Proof(_Model):
     """When a backup was verified, restored as a test and copied away; bound to its manifest by that one's checksum.
 
+    It changes with every test, and the backup with its checksums does not: so it is sealed by a checksum of its own.
+
     Attributes:
         damage: what speaks against it, in words; empty when the latest test of that kind found it whole.
         damaged_by: the kind of test that found it: `verification` or `restore test`.
@@ -266,17 +270,38 @@ class Proof(_Model):
     damaged_at: datetime | None = None
 
 
+_SEAL = "sha256"
+
+
+def _sealed(said: Mapping[str, object]) -> str:
+    """The checksum of everything that a proof says but the checksum, whatever a later version may add to it."""
+    rest = {name: value for name, value in said.items() if name != _SEAL}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
 def read_proof(folder: Path) -> Proof | None:
-    """The proof that lies beside a manifest, or None when there is none that can be read."""
+    """The proof that lies beside a manifest, or None when there is none that can be read, or it was changed.
+
+    Those of earlier versions are not sealed, and are believed.
+    """
     try:
-        return Proof.model_validate_json((folder / PROOF).read_bytes()[:65536])
-    except (OSError, ValidationError):
+        said = json.loads((folder / PROOF).read_bytes()[:65536])
+        if isinstance(said, dict) and said.get(_SEAL, _sealed(said)) != _sealed(said):
+            return None
+        return Proof.model_validate_json(json.dumps(said))
+    except (OSError, ValueError):
         return None
+
+
+def proof_is_spoilt(folder: Path) -> bool:
+    """Whether a proof lies there that counts for nothing: cut off, or changed since it was written."""
+    return (folder / PROOF).exists() and read_proof(folder) is None
 
 
 def write_proof(folder: Path, proof: Proof) -> None:
     """Put the proof beside the manifest, whole or not at all."""
     part = folder / f".{PROOF}.part"
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(proof.model_dump_json(indent=1) + "\n")
+        said = proof.model_dump(mode="json")
+        file.write(json.dumps({**said, _SEAL: _sealed(said)}, indent=1) + "\n")
     part.replace(folder / PROOF)

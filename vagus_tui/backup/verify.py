@@ -19,12 +19,14 @@ from vagus_tui.backup.gauge import BackupGauge, gauged
 from vagus_tui.backup.hashing import FileHash
 from vagus_tui.backup.manifest import (
     MANIFEST,
+    PROOF,
     SUMS,
     ArchiveEntry,
     CsvEntry,
     DamagedBackupError,
     Manifest,
     Proof,
+    proof_is_spoilt,
     read_manifest,
     read_proof,
     write_proof,
@@ -101,7 +103,7 @@ async def _verify(
     if path.name.endswith(PARTIAL):
         problems.append(f"{path.name} was never finished.")
     ok = not problems
-    told = ""
+    told, spoilt = "", await asyncio.to_thread(proof_is_spoilt, path)
     if ok:
         if await asyncio.to_thread(clears_damage, path, VERIFICATION):
             told = await tell_journal(settings, path, "", by=VERIFICATION)
@@ -112,6 +114,8 @@ async def _verify(
     else:
         await asyncio.to_thread(keep_damage, path, sentences(problems), by=VERIFICATION)
         told = await tell_journal(settings, path, sentences(problems), by=VERIFICATION)
+    if spoilt:
+        yield NoteEvent(level="warning", message=f"{PROOF} was changed or cut off: what it said of tests is lost.")
     if told:
         yield NoteEvent(level="warning", message=told)
     yield ResultEvent(
