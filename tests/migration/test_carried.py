@@ -11,6 +11,8 @@ from tests.conftest import Connect, MakeDatabase
 from tests.migration.support import do_migrate, migrated, rolled_back, settings_for
 from tests.migration.test_dependents import context_of
 from tests.oracle import catalog_fingerprint, changes, v2_differences
+from vagus_tui.checks.base import Group, run_checks
+from vagus_tui.checks.registry import checks_for
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection
 from vagus_tui.events import Event, Status, StepEvent, StepState
@@ -59,6 +61,14 @@ alter table exercises add column badge text not null default 'B' || nextval('bad
 alter sequence badges owned by exercises.badge;
 create index labels on exercises (label_of(exercises));
 create index "by USING (mood)" on exercises (mood, strain);
+create table moments (at timestamptz);
+insert into moments values ('2000-01-01');
+create function horizon() returns timestamptz language sql stable as 'select at from public.moments';
+alter table exercises add constraint fresh check (created_at > horizon() and created_at <= current_timestamp),
+  add constraint dated check (created_at::text <> '' and created_at > date '1990-01-01'),
+  add constraint told check (length(id::text) = 36);
+comment on constraint fresh on exercises is 'for a while';
+update moments set at = '2200-01-01';
 """
 
 LONG = "a_number_whose_name_is_so_long_that_it_has_to_be_cut_"
@@ -85,6 +95,9 @@ async def test_what_they_bring_along(make_database: MakeDatabase, connect: Conne
         "index labels stays with v1",
         "(it looks at whole rows, and v2's are others)",
         "check labelled stays with v1",
+        "exercises: check fresh asks horizon, the time, whose answer may change: in v2 it is for rows written from",
+        'alter table "public"."exercises" validate constraint "fresh";',
+        "check dated asks operator >(timestamp with time zone,date), the session's settings, whose",
     ):
         assert words in notes, notes
     assert "gym (integer not null default next_gym())" in notes
@@ -98,8 +111,27 @@ async def test_what_they_bring_along(make_database: MakeDatabase, connect: Conne
     ):
         assert words in notes, notes
     told = [event async for event in gates(context) if event.id == "v2-otherwise"][-1]
-    assert told.status is Status.WARN and "in v2 sessions and their logs go" in (told.message or "")
+    assert told.status is Status.WARN and told.message is not None
+    for words in (
+        "in v2 sessions and their logs go",
+        "check labelled stays",
+        "check fresh: 120 rows of v1 do not meet it any more",
+        "check dated: Every row of v1 meets it today.",
+    ):
+        assert words in told.message, told.message
     await migrated(database)
+    context = await context_of(database, conn)
+    [sound_keys] = [check for check in checks_for(Group.VERIFICATION) if check.id == "v2-constraints"]
+    sound = [event async for event in run_checks([sound_keys], context)][-1]
+    assert sound.status is Status.PASS and "exercises.fresh: carried over from v1" in (sound.message or ""), sound
+    checked = await conn.fetch(
+        "select conname, convalidated from pg_constraint where conrelid = 'exercises'::regclass "
+        "and conname in ('fresh', 'dated', 'told') order by 1"
+    )
+    assert [tuple(row) for row in checked] == [("dated", False), ("fresh", False), ("told", True)]
+    with pytest.raises(asyncpg.CheckViolationError):
+        await conn.execute("update exercises set name = 'another'")
+    await conn.execute("update moments set at = '2000-01-01'")
     assert await v2_differences(conn) == []
     made = await conn.fetch(
         "select indexdef from pg_indexes where tablename = 'exercises' and indexdef ~ 'gym|mood' order by indexname"
@@ -145,13 +177,16 @@ async def test_what_they_bring_along(make_database: MakeDatabase, connect: Conne
         "update vagus_migration.runs set catalog = replace(catalog::text, '\"reference of v1''s own\"', "
         "'\"reference of a carried-over column\"')::jsonb"
     )
+    await conn.execute("update moments set at = '2200-01-01'")
     await rolled_back(database)
     back = await conn.fetchrow("select number, badge, vagus_unfit, vagus_new from exercises where id = $1", new["id"])
     assert back is not None and (back["number"], back["vagus_unfit"], back["vagus_new"]) == (-1000, "not", True)
     assert back["badge"].startswith("B") and int(back["badge"][1:]) > exercises
     assert await conn.fetchval("select count(*) from exercises where number < 0") == exercises + 1
     assert await conn.fetchval("select nextval('exercises_place_seq')") == exercises + 2
-    assert changes(catalog, await catalog_fingerprint(conn)) == []
+    # Rows that came back do not meet it: it is for new ones now.
+    [left] = changes(catalog, await catalog_fingerprint(conn))
+    assert left.startswith("constraints exercises.fresh: ") and left.endswith("NOT VALID')")
 
 
 APART = """

@@ -26,7 +26,7 @@ from vagus_tui.migration.unique import (
 )
 from vagus_tui.schema import v2
 from vagus_tui.schema.ddl import NamedSql, V2Ddl, default_of
-from vagus_tui.schema.identifiers import free_name, quote, split_index
+from vagus_tui.schema.identifiers import free_name, qualified, quote, split_index
 from vagus_tui.schema.v1 import V1Shape
 
 
@@ -36,10 +36,11 @@ class Bound:
 
     Args:
         kept: v2 gets it too.
-        validated: of a check, whether every row of v1 meets it; else it is owed for new rows alone.
+        validated: of a check, whether every row meets it, whenever that is asked; else it is owed for new rows alone.
         columns: v1's columns that it looks at, in expressions too, by name.
         unique: for an index, what keeps rows apart with it; None where it does not.
         reason: why v2 does not get it, where that is not plain to see.
+        asks: of a check, functions whose answer about the same row may be another one tomorrow.
     """
 
     base: str
@@ -51,15 +52,33 @@ class Bound:
     unique: Uniqueness | None = None
     reason: str = ""
     validated: bool = True
+    asks: tuple[str, ...] = ()
 
 
-_BOUND = """
+ASKS = """
+array(
+  select case m[1] when 'func' then p.oid::regproc::text else 'operator ' || m[2]::oid::regoperator::text end
+  from regexp_matches(k.conbin::text, ':(func|op)(?:id|no) ([0-9]+)', 'g') m
+  join pg_proc p on p.oid = case m[1] when 'func' then m[2]::oid else (
+    select o.oprcode::oid from pg_operator o where o.oid = m[2]::oid) end
+  where p.provolatile <> 'i' or p.oid >= 16384 and not exists (
+    select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
+  union select 'the time' where k.conbin::text ~ '[{]SQLVALUEFUNCTION '
+  union select 'the session''s settings' where k.conbin::text ~ '[{]COERCEVIAIO ' and exists (
+    select from pg_type y join pg_proc p on p.oid = y.typoutput where p.provolatile <> 'i' and y.oid in (
+      select a.atttypid from pg_attribute a where a.attrelid = k.conrelid and a.attnum = any(k.conkey)))
+  order by 1)
+"""
+"""What the check `k` asks that may be answered otherwise at another time: the clock, settings, other tables, or a
+function that somebody can replace. The server looks at a row when it is written, and never again."""
+
+_BOUND = f"""
 select c.relname as relation, k.conname as name, pg_get_constraintdef(k.oid) as definition, true as is_check,
   array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum = any(k.conkey)) as columns,
-  false as is_unique, true as plain, '{}'::text[] as keys, null as predicate, false as as_constraint,
+  false as is_unique, true as plain, '{{}}'::text[] as keys, null as predicate, false as as_constraint,
   false as deferrable, true as usual, false as primary_key, k.convalidated as validated,
-  '{}'::text[] as marks, '{}'::text[] as operators,
-  '' as constrained, true as valid
+  '{{}}'::text[] as marks, '{{}}'::text[] as operators,
+  '' as constrained, true as valid, {ASKS} as asks
 from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = $1 and c.relname = any($2::text[])
   -- Of NOT NULL what holds for new rows alone; the rest the columns say.
@@ -94,7 +113,7 @@ select c.relname, i.relname, pg_get_indexdef(i.oid), false,
              from pg_attribute a where a.attrelid = i.oid and a.attstattarget >= 0 order by a.attnum), null),
   array(select format('operator(%I.%s)', on_.nspname, o.oprname) from unnest(k.conexclop) with ordinality e(op, place)
         join pg_operator o on o.oid = e.op join pg_namespace on_ on on_.oid = o.oprnamespace order by e.place),
-  pg_get_constraintdef(k.oid), x.indisvalid
+  pg_get_constraintdef(k.oid), x.indisvalid, '{{}}'::text[]
 from pg_index x join pg_class i on i.oid = x.indexrelid join pg_class c on c.oid = x.indrelid
 join pg_namespace n on n.oid = c.relnamespace
 left join pg_constraint k on k.conindid = i.oid and k.conrelid = c.oid and k.contype in ('u', 'x')
@@ -127,7 +146,11 @@ async def read_bound(connection: Connection, shape: V1Shape, *, repeat_exercises
         if not columns & names.keys() and (row["primary_key"] or _has_anyway(shape, base, row, unique)):
             continue
         plain = replace(shape, tables={**shape.tables, base: replace(shape.tables[base], name=base)})
-        reason = ""
+        reason, definition = "", row["definition"]
+        # Rows of v1 may not meet it any more, and those that do today may not tomorrow.
+        asks = tuple(row["asks"]) if row["validated"] else ()
+        if asks:
+            definition += " NOT VALID"
         if row["is_check"]:
             kept = columns <= same_columns(plain, base) - changed_columns(plain, base)
         else:
@@ -141,13 +164,14 @@ async def read_bound(connection: Connection, shape: V1Shape, *, repeat_exercises
             Bound(
                 base,
                 row["name"],
-                row["definition"],
+                definition,
                 row["is_check"],
                 kept,
                 tuple(row["columns"]),
                 unique,
                 reason,
-                row["validated"],
+                row["validated"] and not asks,
+                asks,
             )
         )
     return tuple(found)
@@ -296,8 +320,29 @@ def carried_notes(shape: V1Shape, bound: tuple[Bound, ...]) -> list[str]:
                     "which v2 has not: review it"
                 )
         for one in bound:
-            if one.base == base and not one.kept:
-                what = "check" if one.check else "index"
-                why = f" ({one.reason})" if one.reason else ""
-                lines.append(f"{table.name}: {what} {one.name} stays with v1, v2 has not: {one.definition}{why}")
+            if one.base == base and not one.kept and not one.check:
+                lines.append(f"{table.name}: index {one.name} {_stays(one)}")
+        lines.extend(check_notes(shape, bound, base))
+    return lines
+
+
+def _stays(one: Bound) -> str:
+    why = f" ({one.reason})" if one.reason else ""
+    return f"stays with v1, v2 has not: {one.definition}{why}"
+
+
+def check_notes(shape: V1Shape, bound: tuple[Bound, ...], base: str) -> list[str]:
+    """What becomes of the checks of one table that v2 has not, or not as v1 has: one line each."""
+    lines = []
+    for one in bound:
+        if one.base == base and one.check and not one.kept:
+            lines.append(f"{shape.tables[base].name}: check {one.name} {_stays(one)}")
+        elif one.base == base and one.check and one.asks:
+            relation = qualified(shape.schema, base)
+            lines.append(
+                f"{shape.tables[base].name}: check {one.name} asks {', '.join(one.asks)}, whose answer may change: in "
+                f"v2 it is for rows written from the cut-over on, as old rows are not looked at again in v1 either: "
+                f"{one.definition}. Once every row meets it: "
+                f"alter table {relation} validate constraint {quote(_name(one))};"
+            )
     return lines

@@ -16,11 +16,12 @@ from vagus_tui.database.dependents import Dependent, Fate, Kind
 from vagus_tui.errors import VagusError
 from vagus_tui.events import Status
 from vagus_tui.migration import function_text
-from vagus_tui.migration.carried import Bound, read_bound
+from vagus_tui.migration.carried import Bound, check_notes, read_bound
 from vagus_tui.migration.fates import decide
 from vagus_tui.migration.otherwise import otherwise
 from vagus_tui.migration.plain_tables import ODDITIES_NEXT, table_oddities
 from vagus_tui.migration.tuning import NO_PLACE
+from vagus_tui.migration.unmet import unmet
 from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.schema.v1 import V1Shape
 
@@ -241,7 +242,15 @@ def _is_behind(one: Bound, key: Dependent) -> bool:
 
 
 async def _otherwise(context: Context) -> Outcome:
-    found = await otherwise(context.connection, context.shape)
+    shape = context.shape
+    found = await otherwise(context.connection, shape)
+    bound = await read_bound(context.connection, shape, repeat_exercises=context.settings.repeat_exercises)
+    for base in shape.tables:
+        found += tuple(check_notes(shape, bound, base))
+    for one in bound:
+        if one.kept and one.asks:
+            counted = await unmet(context.connection, shape, one)
+            found += (f"{shape.tables[one.base].name}: check {one.name}: {counted}",)
     if not found:
         return Outcome(Status.PASS, "none")
     counted = f"{len(found)} rule" + ("" if len(found) == 1 else "s")
@@ -282,7 +291,7 @@ DEPENDENT_GATES: tuple[Check, ...] = (
         group=Group.PREREQUISITES,
         title="Rules that v2 has otherwise",
         why="Defaults, NOT NULL, what a deletion takes along, and policies about others than owners and coaches are "
-        "v2's own. Whoever relied on v1's should know before users do.",
+        "v2's own; a check needs the columns that it is about. Whoever relied on v1's should know before users do.",
         expected="none",
         probe=_otherwise,
         needs_v1=True,

@@ -7,8 +7,8 @@ its locks, when nothing can change any more, it is made sure that nothing has ch
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from vagus_tui.database.catalog import read_columns
 from vagus_tui.database.connection import Connection
@@ -18,30 +18,58 @@ from vagus_tui.database.privileges import Grant
 from vagus_tui.errors import RefusedError
 from vagus_tui.migration.carried import Bound
 from vagus_tui.migration.survey import Survey, survey
+from vagus_tui.migration.taken_over import key, taken_over, told
 from vagus_tui.schema import v1
 from vagus_tui.schema.ddl import V2Ddl, coach_has_status
 from vagus_tui.schema.identifiers import literal
 from vagus_tui.schema.v1 import Column, NotV1, V1Shape, recognise
 
 _PASSING = ("populated", "comment", "index", "keyed", "statistics")
-"""Facts about materialized views that need no other plan."""
+"""Facts that need no other plan: they are taken over as they are, or named."""
 
 SHOWN = 5
 
 
-async def changes_since(connection: Connection, planned: Survey, ddl: V2Ddl) -> list[str]:
-    """What is otherwise now than when the plan was made, one sentence each; empty while the plan holds."""
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What is otherwise about v1 than when the plan was made.
+
+    Args:
+        against: what the plan does not hold for, one sentence each; empty while it holds.
+        taken, left: settings, comments and marks that the cut-over takes over, and those that v2 keeps though v1 has
+            them no more.
+        survey: what the plan was made from, with those taken over; None where they are the same.
+    """
+
+    against: tuple[str, ...] = ()
+    taken: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    survey: Survey | None = None
+
+    @property
+    def harmless(self) -> str:
+        """What needs no other plan, in a sentence; "" for nothing."""
+        parts = []
+        if self.taken:
+            parts.append(f"Taken over from v1 as it is by now: {in_words(list(self.taken))}.")
+        if self.left:
+            parts.append(f"Taken away from v1 since, but not from v2: {in_words(list(self.left))}.")
+        return " ".join(parts)
+
+
+async def drift(connection: Connection, planned: Survey, ddl: V2Ddl) -> Drift:
+    """What has changed about v1 since the plan was made."""
     suffix = v1.SUFFIX if planned.shape.renamed else ""
     shape = recognise(await read_columns(connection, planned.shape.schema), suffix=suffix)
     if isinstance(shape, NotV1):
-        return list(shape.reasons)
+        return Drift(shape.reasons)
     if found := _shapes(planned.shape, shape):
-        return found
+        return Drift(tuple(found))
     try:
         now = await survey(connection, shape, like=planned)
     except RefusedError as error:
-        return [error.happened]
-    return [
+        return Drift((error.happened,))
+    found = [
         *_dependents(planned.dependents, now.dependents),
         *_grants(planned.grants, now.grants),
         *(
@@ -52,6 +80,17 @@ async def changes_since(connection: Connection, planned: Survey, ddl: V2Ddl) -> 
         *(["notification_preferences has another shape"] if now.preferences != planned.preferences else []),
         *_names(planned, now, ddl),
     ]
+    if found:
+        return Drift(tuple(found))
+    taken, left = told(planned, now)
+    if not taken and not left:
+        return Drift()
+    return Drift((), tuple(taken), tuple(left), taken_over(planned, now, ddl))
+
+
+async def changes_since(connection: Connection, planned: Survey, ddl: V2Ddl) -> list[str]:
+    """What the plan does not hold for any more, one sentence each; empty while it holds."""
+    return list((await drift(connection, planned, ddl)).against)
 
 
 _SIGNATURE = """
@@ -67,7 +106,9 @@ select md5(concat_ws(E'\\n',
    from pg_attribute a join tables t on t.oid = a.attrelid),
   (select string_agg((d.classid, d.objid, d.objsubid, d.refobjid, d.refobjsubid, d.deptype)::text, ','
                      order by d.classid, d.objid, d.objsubid, d.refobjid, d.refobjsubid)
-   from pg_depend d join tables t on d.refclassid = 'pg_class'::regclass and d.refobjid = t.oid)))
+   from pg_depend d join tables t on d.refclassid = 'pg_class'::regclass and d.refobjid = t.oid),
+  (select string_agg((d.objoid, d.objsubid, d.description)::text, ',' order by d.objoid, d.objsubid)
+   from pg_description d join tables t on d.classoid = 'pg_class'::regclass and d.objoid = t.oid)))
 """
 
 
@@ -80,7 +121,7 @@ async def signature(connection: Connection, shape: V1Shape) -> str:
     return str(await connection.fetchval(_SIGNATURE, shape.schema, names))
 
 
-def in_words(found: list[str]) -> str:
+def in_words(found: Sequence[str]) -> str:
     """The first few changes as one sentence."""
     more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     return "; ".join(found[:SHOWN]) + more
@@ -105,26 +146,24 @@ def _columns(table: str, planned: Iterable[Column], now: Iterable[Column]) -> li
 
 
 def _dependents(planned: Iterable[Dependent], now: Iterable[Dependent]) -> list[str]:
-    before, after = ({_key(one): _plain(one) for one in dependents} for dependents in (planned, now))
+    before, after = (
+        {key(one): _plain(one) for one in dependents if one.kind is not Kind.SETTING} for dependents in (planned, now)
+    )
     return [
-        *(f"{one.kind.value} {one.title} is new" for key, one in after.items() if key not in before),
-        *(f"{one.kind.value} {one.title} is gone" for key, one in before.items() if key not in after),
+        *(f"{one.kind.value} {one.title} is new" for name, one in after.items() if name not in before),
+        *(f"{one.kind.value} {one.title} is gone" for name, one in before.items() if name not in after),
         *(
             f"{one.kind.value} {one.title} is another one"
-            for key, one in after.items()
-            if key in before and before[key] != one
+            for name, one in after.items()
+            if name in before and before[name] != one
         ),
     ]
 
 
-def _key(one: Dependent) -> tuple[str, ...]:
-    # The argument types tell functions apart; what a view reads is no part of its name.
-    return (one.kind, one.schema, one.name, one.on, one.base, one.detail if one.fact("prokind") else "")
-
-
 def _plain(one: Dependent) -> Dependent:
     """A dependent without what was decided about it, and without what may come and go."""
-    facts = tuple(fact for fact in one.facts if fact[0] not in _PASSING)
+    passing = () if one.kind is Kind.STATISTICS else _PASSING
+    facts = tuple(fact for fact in one.facts if fact[0] not in passing)
     return replace(one, facts=facts, fate=Fate.UNDECIDED, reason="", validated=True)
 
 
@@ -150,13 +189,13 @@ def _names(planned: Survey, now: Survey, ddl: V2Ddl) -> list[str]:
     return found
 
 
-def _bound(planned: Iterable[Bound], now: Iterable[Bound], told: set[str]) -> list[str]:
+def _bound(planned: Iterable[Bound], now: Iterable[Bound], named: set[str]) -> list[str]:
     before, after = ({(one.base, one.name, one.check): one for one in bound} for bound in (planned, now))
     found = []
-    for key in sorted({*before, *after}):
-        one = after.get(key) or before[key]
-        if before.get(key) != after.get(key) and one.name not in told:
-            how = "new" if key not in before else "gone" if key not in after else "another one"
+    for name in sorted({*before, *after}):
+        one = after.get(name) or before[name]
+        if before.get(name) != after.get(name) and one.name not in named:
+            how = "new" if name not in before else "gone" if name not in after else "another one"
             found.append(f"{'check' if one.check else 'index'} {one.name} of {one.base} is {how}")
     return found
 

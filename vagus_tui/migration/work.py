@@ -88,6 +88,10 @@ async def run_step(
     emit(done)
 
 
+class ChangedError(Exception):
+    """What was looked at was changed by somebody before it was locked; another attempt looks again. Says what."""
+
+
 async def with_retries(
     attempt: Callable[[], Awaitable[None]],
     watch: Connection,
@@ -122,7 +126,8 @@ async def with_retries(
         except again_after as error:
             found = await blockers(watch, relations)
             busy = isinstance(error, BUSY)
-            why = f"in the way: {describe(found)}" if busy else "it took too long and was taken back"
+            slow = str(error) if isinstance(error, ChangedError) else "it took too long and was taken back"
+            why = f"in the way: {describe(found)}" if busy else slow
             emit(
                 NoteEvent(
                     level="warning",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from vagus_tui.migration.survey import Survey
 from vagus_tui.migration.unique import made_again, out_of_the_way
 from vagus_tui.rollback.fitting import Fitting
-from vagus_tui.rollback.kept import Kept
+from vagus_tui.rollback.kept import Kept, RowCheck
 from vagus_tui.rollback.touched import Touched
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import literal, qualified, quote
@@ -114,7 +114,7 @@ class CarryBack:
         """Write v1: changed columns, new rows, and deletions where the operator chose so."""
         # v1's own triggers would put new times on rows that only come back.
         statements = [trigger.off for trigger in self.rows.kept.triggers]
-        statements.extend(off for check in self.rows.kept.checks for off in check.off)
+        statements.extend(off for check in self.rows.kept.checks for off in self._off(check))
         statements.extend(self._numbering("by default"))
         # Two rows may have changed places, or one may have what a row had that is about to go.
         schema = self.rows.shape.schema
@@ -136,8 +136,23 @@ class CarryBack:
         statements.extend(self._numbering("always"))
         statements.extend(back for one in self.rows.kept.references for back in one.back)
         statements.extend(made_again(one.index, schema) for one in self.rows.kept.apart)
-        statements.extend(on for check in self.rows.kept.checks for on in check.on)
+        statements.extend(on for check in self.rows.kept.checks for on in self._on(check))
         return [*statements, *(trigger.on for trigger in self.rows.kept.triggers)]
+
+    def _off(self, check: RowCheck) -> tuple[str, ...]:
+        """Take a check away; one with `missing` only if a row that is written does not meet it."""
+        if not check.missing:
+            return check.off
+        refused = f"select from {self.fitting.final(check.base)} f where not coalesce(({check.condition}), true)"
+        block = f"begin\n  if exists ({refused}) then\n    {'; '.join(check.off)};\n  end if;\nend"
+        return (f"do {literal(block)}",)
+
+    def _on(self, check: RowCheck) -> tuple[str, ...]:
+        """Make it again, if it was taken away."""
+        if not check.missing:
+            return check.on
+        block = f"begin\n  if {check.missing} then\n    {'; '.join(check.on)};\n  end if;\nend"
+        return (f"do {literal(block)}",)
 
     def _changes(self, base: str) -> str:
         """Give v1's rows the values that changed and that it can hold."""

@@ -46,7 +46,7 @@ class Fitting:
         and cannot be moved, keeps that row in v1 with all that it has.
         """
         marks = [
-            *((check.base, self._against(check)) for check in self.rows.kept.checks),
+            *((check.base, self._against(check)) for check in self.rows.kept.checks if not check.met),
             *((one.base, self._taken(one, deletions=deletions)) for one in self.rows.kept.apart),
             *((reference.base, self._without_parent(reference)) for reference in self._references()),
         ]

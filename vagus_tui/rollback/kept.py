@@ -11,7 +11,7 @@ from typing import Any
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.migration.binding import whole_row
-from vagus_tui.migration.carried import read_demands
+from vagus_tui.migration.carried import ASKS, read_demands
 from vagus_tui.migration.cut_over import new_name
 from vagus_tui.migration.survey import Survey
 from vagus_tui.migration.unique import Apart, uniqueness
@@ -27,6 +27,10 @@ class RowCheck:
     Args:
         off, on: statements that take it away and make it again, for one that old rows need not meet: such a row could
             not be changed at all.
+        missing: the SQL condition that it is not there, for one whose answer about a row may have changed: a row may
+            not meet it though nothing that it looks at is written. Then alone it is taken away, and made again for new
+            rows.
+        met: v2 has the same, which asked it of every row when that was written.
     """
 
     base: str
@@ -34,6 +38,8 @@ class RowCheck:
     condition: str
     off: tuple[str, ...] = ()
     on: tuple[str, ...] = ()
+    missing: str = ""
+    met: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +96,22 @@ class Kept:
     defaults: Mapping[tuple[str, str], str]
 
 
-_CHECKS = """
+_CHECKS = f"""
 select c.relname,
   case k.contype when 'c' then pg_get_expr(k.conbin, k.conrelid) else (
     select format('%I is not null', a.attname) from pg_attribute a
     where a.attrelid = k.conrelid and a.attnum = k.conkey[1]) end as condition,
   array(select a.attname::text from pg_attribute a where a.attrelid = k.conrelid and a.attnum = any(k.conkey)
         order by 1) as columns,
-  case when not k.convalidated then
-    array[format('alter table %I.%I drop constraint %I', n.nspname, c.relname, k.conname)] end as off,
-  case when not k.convalidated then array_remove(array[
-    format('alter table %I.%I add constraint %I %s', n.nspname, c.relname, k.conname, pg_get_constraintdef(k.oid)),
+  format('alter table %I.%I drop constraint %I', n.nspname, c.relname, k.conname) as off,
+  array_remove(array[
+    format('alter table %I.%I add constraint %I %s NOT VALID', n.nspname, c.relname, k.conname,
+           regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '')),
     'comment on constraint ' || format('%I on %I.%I is ', k.conname, n.nspname, c.relname)
-      || quote_literal(obj_description(k.oid, 'pg_constraint'))], null) end as on
+      || quote_literal(obj_description(k.oid, 'pg_constraint'))], null) as on,
+  format('not exists (select from pg_constraint where conrelid = %L::regclass and conname = %L)',
+         format('%I.%I', n.nspname, c.relname), k.conname) as missing,
+  k.convalidated as validated, {ASKS} as asks
 from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
 where (k.contype = 'c' or k.contype = 'n' and not k.convalidated)
   and coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)
@@ -145,6 +154,8 @@ async def read_kept(connection: Connection, survey: Survey) -> Kept:
     """Read what the kept v1 tables demand."""
     names = {new_name(survey, base): base for base in v1.TABLES}
     checks = await connection.fetch(_CHECKS, survey.shape.schema, list(names))
+    of_v2 = await connection.fetch(_CHECKS, survey.shape.schema, list(v1.TABLES))
+    met = {(row["relname"], row["condition"]) for row in of_v2}
     triggers = await connection.fetch(_TRIGGERS, survey.shape.schema, list(names))
     references = await connection.fetch(_REFERENCES, survey.shape.schema, list(names))
     defaults = await connection.fetch(_DEFAULTS, survey.shape.schema, list(names))
@@ -164,8 +175,8 @@ async def read_kept(connection: Connection, survey: Survey) -> Kept:
                 names[row["relname"]],
                 _behind(survey, names[row["relname"]], row["columns"]),
                 row["condition"],
-                tuple(row["off"] or ()),
-                tuple(row["on"] or ()),
+                *_taken_away(dict(row)),
+                met=bool(row["asks"]) and (names[row["relname"]], row["condition"]) in met,
             )
             for row in checks
             if not whole_row(row["condition"])
@@ -191,6 +202,12 @@ async def read_kept(connection: Connection, survey: Survey) -> Kept:
         ),
         {(names[row["relname"]], row["attname"]): row["expression"] for row in defaults},
     )
+
+
+def _taken_away(row: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+    if row["validated"] and not row["asks"]:
+        return (), (), ""
+    return (row["off"],), tuple(row["on"]), row["missing"] if row["validated"] else ""
 
 
 def _apart(survey: Survey, base: str, row: Mapping[str, Any]) -> KeptApart:

@@ -18,6 +18,7 @@ from vagus_tui.journal.state import STAGING, DatabaseState, State
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.abandon import take_back
 from vagus_tui.migration.plan import MigrationPlan, compose, make_plan
+from vagus_tui.migration.taken_over import added, without
 from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
@@ -35,9 +36,9 @@ class Opened:
     done: set[str]
 
 
-def fingerprint(made: MigrationPlan) -> str:
-    """Tells whether two plans are the same, whatever the figures in them."""
-    text = "\n".join(step.sql for step in made.plan.steps)
+def fingerprint(plain: MigrationPlan) -> str:
+    """Tells whether two plans are the same, whatever the figures in them, and what can be taken over left out."""
+    text = "\n".join(step.sql for step in plain.plan.steps)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -62,7 +63,7 @@ async def begin(main: Connection, settings: Settings, state: DatabaseState, emit
         operator=settings.operator,
         environment=settings.environment.value,
         options={
-            "fingerprint": fingerprint(made),
+            "fingerprint": fingerprint(compose(without(made.survey), settings)),
             "log_blocks": made.survey.log_blocks,
             "log_rows": made.survey.rows[v2.LOGS],
             "repeat_exercises": settings.repeat_exercises,
@@ -81,14 +82,17 @@ async def _take_up(
         log_blocks=int(old.options.get("log_blocks", 0)),
         rows={**made.survey.rows, v2.LOGS: int(old.options.get("log_rows", 0))},
     )
-    resumed = compose(survey, settings)
-    if old.options.get("fingerprint") != fingerprint(resumed):
+    resumed, plain = compose(survey, settings), compose(without(survey), settings)
+    if old.options.get("fingerprint") != fingerprint(plain):
         return None
     if await maintenance.lower_flag_of_run(main):
         emit(NoteEvent(message="The maintenance flag, left on by the interrupted cut-over, is off again."))
     done = await store.steps_done(main, old.id)
     done -= await _drop_half_built_logs(main, old.id, resumed, done)
     await store.update_run(main, old.id, status="running", error=None)
+    # Settings may have changed meanwhile. To set one again does no harm.
+    for statement in added(resumed.plan, plain.plan, done):
+        await main.execute(statement)
     titles = {step.id: step.title for step in resumed.plan.steps}
     await say_taken_up(main, settings, old, {name: titles.get(name, name) for name in done})
     words = f"Resuming the run of {old.started_at:%Y-%m-%d %H:%M} UTC: {len(done)} steps are done already."

@@ -8,18 +8,20 @@ import time
 import asyncpg
 
 from vagus_tui.errors import VagusError
-from vagus_tui.events import Phase, StepEvent, StepState
+from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
 from vagus_tui.journal import store
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.announcement import maintenance_page
 from vagus_tui.migration.cut_over import watched_relations
-from vagus_tui.migration.drift import changes_since, in_words, signature
+from vagus_tui.migration.drift import drift, in_words, signature
 from vagus_tui.migration.phases.catch_up import bring_over, prove_delta
 from vagus_tui.migration.phases.prove import prove_everything
+from vagus_tui.migration.plan import compose
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.steps import PlanStep
+from vagus_tui.migration.taken_over import added
 from vagus_tui.migration.undo import undo_record
-from vagus_tui.migration.work import BUSY, with_retries
+from vagus_tui.migration.work import BUSY, ChangedError, with_retries
 
 PROOF_GOOD_FOR_SECONDS = 10.0
 """A proof older than this is made again right before the swap: staging can have been changed by hand since."""
@@ -59,7 +61,7 @@ async def cut_over(run: MigrationRun) -> None:
             await run.lanes.close()
             await bring_over(run)
         known = await signature(run.main, run.made.survey.shape)
-        await _refuse_another_v1(run)
+        await _compare(run)
         await _swap(run, known)
 
     try:
@@ -73,7 +75,7 @@ async def cut_over(run: MigrationRun) -> None:
             doing="The cut-over",
             state="v1 is in place and in use; v2 is built, proved and kept caught up.",
             next_step="Wait for them or cancel them, then run migrate again: it goes on from here.",
-            again_after=(*BUSY, TimeoutError, asyncpg.QueryCanceledError),
+            again_after=(*BUSY, ChangedError, TimeoutError, asyncpg.QueryCanceledError),
             failing=NotCutOverError,
         )
     except NotCutOverError as error:
@@ -88,18 +90,35 @@ def _tried(error: NotCutOverError) -> StepEvent:
     return StepEvent(id=TRIED, phase=Phase.CUT_OVER, title="cut over", state=StepState.FAILED, message=message)
 
 
-async def _refuse_another_v1(run: MigrationRun) -> None:
-    """Compare v1's catalog with the one that the plan was made for.
+async def _compare(run: MigrationRun, *, locked: bool = False) -> None:
+    """Compare v1's catalog with the one that the plan was made for, and take over what needs no other plan.
+
+    Args:
+        locked: everybody waits; what there is to take over is left for another attempt.
 
     Raises:
         NotCutOverError: a table, what points at one, or rights on one are no longer what they were.
+        ChangedError: there is something to take over.
     """
-    if found := await changes_since(run.main, run.made.survey, run.made.ddl):
+    found = await drift(run.main, run.made.survey, run.made.ddl)
+    if found.against:
         raise NotCutOverError(
-            f"v1 has changed since the plan was made: {in_words(found)}.",
+            f"v1 has changed since the plan was made: {in_words(found.against)}.",
             state="v1 is in place and in use; v2 is built, but not for this v1.",
             next_step="Take that back, or stop and run migrate again: it plans and builds anew, with what is new.",
         )
+    if found.survey is None:
+        return
+    if locked:
+        raise ChangedError(found.harmless)
+    made = compose(found.survey, run.settings)
+    statements = added(made.plan, run.made.plan)
+    async with run.main.transaction():
+        for statement in statements:
+            await run.main.execute(statement)
+        await store.update_run(run.main, run.id, catalog=undo_record(found.survey))
+    run.made = made
+    run.emit(NoteEvent(message=found.harmless, detail={"sql": statements}))
 
 
 async def _swap(run: MigrationRun, known: str) -> None:
@@ -123,7 +142,7 @@ async def _swap(run: MigrationRun, known: str) -> None:
                     await _swap_step(run, step)
                     # From the lock on nobody can change v1's tables, or what hangs on them.
                     if step.id == "lock" and known != await signature(run.main, run.made.survey.shape):
-                        await _refuse_another_v1(run)
+                        await _compare(run, locked=True)
             except BaseException:
                 run.emit(step.event(StepState.FAILED, message="taken back as a whole"))
                 raise

@@ -8,7 +8,7 @@ from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
 from vagus_tui.journal import store
 from vagus_tui.migration.blockers import blockers, describe
 from vagus_tui.migration.cut_over import watched_relations
-from vagus_tui.migration.drift import changes_since, in_words
+from vagus_tui.migration.drift import Drift, drift, in_words
 from vagus_tui.migration.phases.catch_up import bring_over
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.work import BUSY
@@ -40,7 +40,7 @@ async def hold(run: MigrationRun) -> None:
         return event
 
     tell(StepState.STARTED)
-    looked, known = float("-inf"), list[str]()
+    looked, known = float("-inf"), Drift()
     while True:
         await run.control.checkpoint()
         try:
@@ -50,23 +50,32 @@ async def hold(run: MigrationRun) -> None:
             notes = None
         if time.perf_counter() - looked >= LOOK_SECONDS:
             looked = time.perf_counter()
-            changes = await changes_since(run.main, run.made.survey, run.made.ddl)
-            if changes != known:
-                known = changes
-                run.emit(_about(changes))
-        found = [blocker for blocker in await blockers(run.main, relations) if blocker.seconds > 1]
-        tell(StepState.PROGRESS, notes, "in the way: " + (describe(found) if found else "nobody"))
+            found = await drift(run.main, run.made.survey, run.made.ddl)
+            if found.against != known.against:
+                run.emit(_about(found))
+            elif found.harmless != known.harmless:
+                run.emit(_said(found))
+            known = found
+        waiting = [blocker for blocker in await blockers(run.main, relations) if blocker.seconds > 1]
+        tell(StepState.PROGRESS, notes, "in the way: " + (describe(waiting) if waiting else "nobody"))
         if await run.control.wait_go(INTERVAL_SECONDS):
             break
     await store.record_step(run.main, run.id, tell(StepState.DONE))
 
 
-def _about(changes: list[str]) -> NoteEvent:
+def _about(found: Drift) -> NoteEvent:
     """What the operator is told about v1 being another one than it was, or the same again."""
-    if not changes:
+    if not found.against:
         return NoteEvent(message="v1 is again what the plan was made for.")
     return NoteEvent(
         level="warning",
-        message=f"v1 has changed since the plan was made: {in_words(changes)}. It will not be cut over like this: take "
-        "that back, or stop and run migrate again.",
+        message=f"v1 has changed since the plan was made: {in_words(found.against)}. It will not be cut over like "
+        "this: take that back, or stop and run migrate again.",
     )
+
+
+def _said(found: Drift) -> NoteEvent:
+    """What the operator is told about settings and comments: no other plan is needed for those."""
+    if not found.harmless:
+        return NoteEvent(message="Settings and comments of v1 are again as they were.")
+    return NoteEvent(message=f"With the cut-over: {found.harmless}")
