@@ -454,6 +454,12 @@ async def test_v1_is_recognised_and_what_is_carried_over_is_listed(make_database
         ("alter table exercise_logs drop column weight cascade", "exercise_logs has no column weight."),
         ("drop table exercise_logs cascade", "The table exercise_logs is missing."),
         ("create table workout_weeks (id int)", "There is a table workout_weeks already"),
+        (
+            "create schema app; alter table workout_plans set schema app; alter table exercises set schema app; "
+            "alter table workout_sessions set schema app; alter table exercise_logs set schema app",
+            "are in schema app. This program knows them in schema public alone, where Supabase's API looks for tables: "
+            'alter table "app"."workout_plans" set schema public;',
+        ),
     ],
 )
 async def test_another_shape_is_refused_with_what_was_found(

@@ -144,6 +144,7 @@ create publication narrow for table public.exercise_logs, public.exercises;
 alter table public.exercises replica identity full;
 comment on table public.workout_plans is 'all plans';
 comment on column public.workout_plans.goal is 'free text';
+comment on constraint exercise_logs_session_id_fkey on public.exercise_logs is 'sets';
 comment on constraint plan_slugs on public.workout_plans is 'for links';
 alter table public.workout_plans add constraint plan_named check (name <> '');
 alter table public.workout_plans set (autovacuum_vacuum_scale_factor = 0.02, fillfactor = 80);

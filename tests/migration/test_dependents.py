@@ -102,6 +102,8 @@ async def test_all_of_it_follows_and_all_of_it_comes_back(surrounded: TestDataba
     conn = await connect(surrounded.url)
     found = await dependents_of(await context_of(surrounded, conn))
     assert [(one.title, one.reason) for one in found if one.fate in (Fate.PERSON, Fate.UNDECIDED)] == []
+    [names] = [one for one in found if one.name == "names"]
+    assert names.reason.endswith("nothing can be inserted through it, for v2 needs total_weeks too")
     before, rows, said = await everything(conn), await v1_rows(conn), await read_all(conn)
     users = [row[0] for row in await conn.fetch("select distinct user_id from workout_plans order by 1 limit 3")]
     seen = [await seen_by(surrounded, user) for user in users]
@@ -117,6 +119,10 @@ async def test_all_of_it_follows_and_all_of_it_comes_back(surrounded: TestDataba
         assert [await seen_by(surrounded, user) for user in users] == seen
         words = "select obj_description(oid) from pg_trigger where tgrelid = 'workout_plans'::regclass and tgname = $1"
         assert await conn.fetchval(words, "audit_names") == "for the auditors"
+        words = (
+            "select obj_description(oid) from pg_constraint where conrelid = 'exercise_logs'::regclass and conname = $1"
+        )
+        assert await conn.fetchval(words, "exercise_logs_session_id_fkey") == "sets"
         await _keys_hold(conn)
         if attempt:
             await _written_and_seen(conn)

@@ -159,7 +159,10 @@ async def test_v2_opens_to_the_roles_that_v1_was_open_to(make_database: MakeData
         database = await make_database(SandboxOptions(plans=20, clean=True, default_privileges=open_by_default))
         conn = await connect(database.url)
         if open_by_default:
-            await conn.execute("revoke all on workout_plans, exercises from anon")
+            await conn.execute(
+                "revoke all on workout_plans, exercises from anon;"
+                "alter default privileges grant all on schemas to public, anon"
+            )
         may = (
             "select has_table_privilege('{role}', '{table}', 'select'), has_table_privilege('{role}', '{table}', "
             "'insert'), has_table_privilege('{role}', '{table}', 'delete')"
@@ -173,6 +176,12 @@ async def test_v2_opens_to_the_roles_that_v1_was_open_to(make_database: MakeData
         await migrated(database)
         for (role, table), rights in before.items():
             assert tuple(await conn.fetchrow(may.format(role=role, table=table)) or ()) == rights, (role, table)
+        mine = (
+            "select nspname::text from pg_namespace where nspname ~ '^(workout|vagus)_' "
+            "and has_schema_privilege('anon', oid, '{}')"
+        )
+        assert await conn.fetch(mine.format("create")) == []
+        assert [row[0] for row in await conn.fetch(mine.format("usage"))] == ["workout_v1_compat"]
         for role in roles:
             assert (
                 tuple(await conn.fetchrow(may.format(role=role, table="workout_days")) or ())

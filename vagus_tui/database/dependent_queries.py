@@ -67,8 +67,18 @@ select c.oid, n.nspname as schema, c.relname as name, c.relkind::text as relkind
              join pg_attribute a on a.attrelid = t.oid and a.attnum = d.refobjsubid
              where w.ev_class = c.oid and w.rulename = '_RETURN') as uses,
        c.relkind = 'v' and pg_relation_is_updatable(c.oid, false) & 28 <> 0
-         and exists(select from aclexplode(c.relacl) g where g.grantee <> c.relowner
-                    and g.privilege_type in ('INSERT', 'UPDATE', 'DELETE')) as written,
+         and exists(select from aclexplode(c.relacl) g
+                    join (values ('INSERT', 4), ('DELETE', 8), ('UPDATE', 16)) w(right_to, bit)
+                      on w.right_to = g.privilege_type
+                    where g.grantee <> c.relowner and not exists (
+                      select from pg_trigger t
+                      where t.tgrelid = c.oid and t.tgtype & 64 <> 0 and t.tgtype & w.bit <> 0))
+           as written,
+       c.relkind = 'v' and pg_relation_is_updatable(c.oid, false) & 8 <> 0
+         and (exists(select from aclexplode(c.relacl) g where g.grantee <> c.relowner and g.privilege_type = 'INSERT')
+              or exists(select from pg_attribute a cross join lateral aclexplode(a.attacl) g
+                        where a.attrelid = c.oid and g.grantee <> c.relowner and g.privilege_type = 'INSERT'))
+         and not exists (select from pg_trigger t where t.tgrelid = c.oid and t.tgtype & 68 = 68) as inserted,
        array(select pg_get_indexdef(i.indexrelid) from pg_index i where i.indrelid = c.oid order by i.indexrelid)
          as indexes,
        -- Name and definition by turns; those of another owner stay where they are.
@@ -243,6 +253,10 @@ union all select m.relname, 'comments on constraints', k.conname, obj_descriptio
   coalesce((select x.definition from of_indexes x where x.index = k.conindid and k.contype <> 'f'), '')
 from mine m join pg_constraint k on k.conrelid = m.oid where obj_description(k.oid, 'pg_constraint') is not null
   and k.contype <> 'f'
+union all select m.relname, 'comments on references', k.conname, obj_description(k.oid, 'pg_constraint'), a.attname
+from mine m join pg_constraint k on k.conrelid = m.oid and k.contype = 'f'
+join pg_attribute a on a.attrelid = m.oid and a.attnum = k.conkey[1]
+where obj_description(k.oid, 'pg_constraint') is not null
 union all select relname, 'FORCE ROW LEVEL SECURITY', '', 'on', '' from mine where relforcerowsecurity
 order by 1, 2, 3, 4
 """

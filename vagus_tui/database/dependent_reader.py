@@ -33,9 +33,10 @@ async def read_dependents(connection: Connection, shape: V1Shape) -> list[Depend
     async with connection.transaction():
         # Names of v1's tables come out unqualified, so that a definition can be bound to other tables.
         await connection.execute(f"set local search_path = {quote(shape.schema)}, pg_temp")
+        references = await reader.references()
         return [
             *await reader.foreign_keys(),
-            *await reader.references(),
+            *references,
             *await reader.relations(),
             *await reader.rules(),
             *await reader.policies(),
@@ -43,7 +44,7 @@ async def read_dependents(connection: Connection, shape: V1Shape) -> list[Depend
             *await reader.functions(),
             *await reader.publications(),
             *await reader.others(),
-            *await reader.settings(),
+            *await reader.settings(frozenset((one.on, one.name) for one in references)),
             *await reader.statistics(),
         ]
 
@@ -128,7 +129,7 @@ class _Reader:
         for row in await self.connection.fetch(queries.RELATIONS, self.oids, OURS):
             flags = [
                 (name, "yes")
-                for name in ("populated", "written", "keyed", "extension")
+                for name in ("populated", "written", "inserted", "keyed", "extension")
                 if row[name] and (name != "populated" or row["relkind"] == "m")
             ]
             found.append(
@@ -299,10 +300,16 @@ class _Reader:
             ),
         ]
 
-    async def settings(self) -> list[Dependent]:
-        """What was set on v1's tables, columns and indexes: one per table and kind of setting."""
+    async def settings(self, references: frozenset[tuple[str, str]]) -> list[Dependent]:
+        """What was set on v1's tables, columns and indexes: one per table and kind of setting.
+
+        Args:
+            references: table and name of those that are dependents themselves, and have their comments with them.
+        """
         grouped: dict[tuple[str, str], list[asyncpg.Record]] = {}
         for row in await self.connection.fetch(queries.SETTINGS, self.oids):
+            if row["name"] == "comments on references" and (row["on"], row["item"]) in references:
+                continue
             grouped.setdefault((row["on"], row["name"]), []).append(row)
         return [
             Dependent(

@@ -33,5 +33,6 @@ def setting_sql(name: str, table: str, item: str, value: str) -> str:
         "comments on indexes": f"comment on index {quote(item or table)} is {literal(value)}",
         "comments on constraints": f"comment on constraint {quote(item or table)} on {quote(table)} "
         f"is {literal(value)}",
+        "comments on references": f"comment on constraint {quote(item or table)} on {quote(table)} is {literal(value)}",
         "FORCE ROW LEVEL SECURITY": f"{altered} force row level security",
     }[name]

@@ -27,7 +27,17 @@ comment on table vagus_migration.progress is 'How each step of a run stands, for
 """
 
 DDL = """
-create schema if not exists vagus_migration;
+do $$ declare found record; begin
+  if to_regnamespace('vagus_migration') is null then
+    create schema vagus_migration;
+    -- Whatever default privileges gave away on it.
+    for found in select distinct quote_ident(r.rolname) as role from pg_namespace n
+      cross join lateral aclexplode(n.nspacl) a join pg_roles r on r.oid = a.grantee
+      where n.nspname = 'vagus_migration' and a.grantee <> n.nspowner loop
+      execute 'revoke all on schema vagus_migration from ' || found.role;
+    end loop;
+  end if;
+end $$;
 revoke all on schema vagus_migration from public;
 
 create table if not exists vagus_migration.runs (

@@ -65,7 +65,7 @@ def prepare_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
                 tables=(name,),
             )
         )
-    statements = [*made(STAGING), f"revoke all on schema {quote(STAGING)} from public"]
+    statements = made(STAGING)
     for table in ddl.tables:
         statements.append(ddl.create_table(table))
         # Until the cut-over: its locks would wait for a vacuum, and a vacuum in the middle of the build helps nobody.

@@ -158,6 +158,8 @@ async def read_bound(connection: Connection, shape: V1Shape, *, repeat_exercises
         if unique is not None:
             reason = why_not(plain, base, row, unique, repeat_exercises=repeat_exercises)
             kept = not reason
+        if not kept and unique is not None and (row["operators"] or row["deferrable"]):
+            definition = f"CONSTRAINT {quote(row['name'])} {row['constrained']}"
         if kept and whole_row(row["definition"]):
             kept, reason = False, "it looks at whole rows, and v2's are others"
         found.append(

@@ -12,6 +12,7 @@ from vagus_tui.migration.binding import v1_rows
 from vagus_tui.schema import v1
 from vagus_tui.schema.helpers import made
 from vagus_tui.schema.identifiers import qualified, quote
+from vagus_tui.schema.rights import bare
 from vagus_tui.schema.v1 import V1Shape
 
 
@@ -45,6 +46,7 @@ def compat_statements(shape: V1Shape, source: str, grants: tuple[Grant, ...], ma
     ]
     for base in v1.TABLES:
         name = shape.tables[base].name
+        statements.append(bare(qualified(COMPAT, name)))
         statements.extend(
             f"grant select{f' ({quote(grant.column)})' if grant.column else ''} on {qualified(COMPAT, name)} to "
             f"{'public' if grant.grantee == 'public' else quote(grant.grantee)}"

@@ -16,8 +16,9 @@ from vagus_tui.database.dependents import Dependent, Fate, Kind
 from vagus_tui.errors import VagusError
 from vagus_tui.events import Status
 from vagus_tui.migration import function_text
+from vagus_tui.migration.binding import same_columns
 from vagus_tui.migration.carried import Bound, check_notes, read_bound
-from vagus_tui.migration.fates import decide
+from vagus_tui.migration.fates import decide, replace_name
 from vagus_tui.migration.otherwise import otherwise
 from vagus_tui.migration.plain_tables import ODDITIES_NEXT, table_oddities
 from vagus_tui.migration.tuning import NO_PLACE
@@ -27,10 +28,8 @@ from vagus_tui.schema.v1 import V1Shape
 
 _CACHE = "dependents"
 
-_LESS = ("no longer be written", "is repeated", *NO_PLACE)
+_LESS = ("no longer be written", "nothing can be inserted", "is repeated", *NO_PLACE)
 """Words of reasons that tell of something that is not quite as before."""
-
-_CRON = "select exists(select from pg_extension where extname = 'pg_cron')"
 
 
 async def dependents_of(context: Context) -> tuple[Dependent, ...]:
@@ -186,11 +185,8 @@ def _probe(gate: _Gate) -> Callable[[Context], Awaitable[Outcome]]:
                 next_step="See the check column-types.",
             )
         mine = [one for one in await dependents_of(context) if one.kind in gate.kinds]
-        unseen = ""
-        if gate.kinds == (Kind.FUNCTION,) and await context.connection.fetchval(_CRON):
-            unseen = "pg_cron is here: what its jobs say is not looked at; see cron.job yourself."
         if not mine:
-            return Outcome(Status.WARN if unseen else Status.PASS, "none", unseen)
+            return Outcome(Status.PASS, "none")
         stuck = [one for one in mine if one.fate is Fate.PERSON]
         rest = [one for one in mine if one.fate is not Fate.PERSON]
         detail = [line for one in stuck for line in account(one, context.shape)]
@@ -198,8 +194,6 @@ def _probe(gate: _Gate) -> Callable[[Context], Awaitable[Outcome]]:
             detail.append(f"{one.kind.value} {one.title}: {one.reason}")
             if any(words in one.reason for words in NO_PLACE):
                 detail += [f"    {line}" for line in one.definition.splitlines()]
-        if unseen:
-            detail.append(unseen)
         counted = f"{len(mine)} {gate.one if len(mine) == 1 else gate.many}"
         if stuck:
             return Outcome(
@@ -210,7 +204,7 @@ def _probe(gate: _Gate) -> Callable[[Context], Awaitable[Outcome]]:
                 detail=tuple(detail),
             )
         lost = any(word in one.reason for one in rest for word in _LESS) or gate.kinds[0] is Kind.DEFAULT
-        return Outcome(Status.WARN if lost or unseen else Status.PASS, counted, "", detail=tuple(detail))
+        return Outcome(Status.WARN if lost else Status.PASS, counted, "", detail=tuple(detail))
 
     return probe
 
@@ -228,11 +222,24 @@ async def _unique(context: Context) -> Outcome:
         return Outcome(Status.PASS, f"{len(followed)} follow" if followed else "none", detail=tuple(followed))
     detail = []
     for one in lost:
-        detail += [f"{shape.tables[one.base].name}: {one.definition}", f"    {one.reason}"]
-    detail.append("After the cut-over, with columns that v2 has: create unique index concurrently … on … (…);")
+        detail += [
+            f"{shape.tables[one.base].name}: {one.definition}",
+            f"    {one.reason}",
+            f"    {_by_hand(shape, one)}",
+        ]
     detail.append("Until then the app's “on conflict” over these columns fails, and nothing keeps values apart.")
     counted = f"{len(lost)} of {len(unique)} unique {'index' if len(unique) == 1 else 'indexes'}"
     return Outcome(Status.FAIL, counted, "v2 will be without:", rows=len(lost), detail=(*detail, *followed))
+
+
+def _by_hand(shape: V1Shape, one: Bound) -> str:
+    """What could keep v2's rows apart instead."""
+    there = frozenset(one.columns) <= same_columns(replace_name(shape, one.base), one.base)
+    if one.definition.startswith("CONSTRAINT ") and there:
+        return f"After the cut-over: alter table {qualified(shape.schema, one.base)} add {one.definition};"
+    if there:
+        return f"After the cut-over, if its rows allow it: {one.definition};"
+    return "After the cut-over, with columns that v2 has: create unique index concurrently … on … (…);"
 
 
 def _is_behind(one: Bound, key: Dependent) -> bool:

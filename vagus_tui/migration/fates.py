@@ -180,13 +180,25 @@ class _Judge:
         else:
             how = "replaced in the cut-over"
         if not bases:
-            return Fate.FOLLOWS, f"{how}: v2 has every column it uses"
+            needed = self._needed(view) if view.fact("inserted") else []
+            lost = f"; nothing can be inserted through it, for v2 needs {', '.join(needed)} too" if needed else ""
+            return Fate.FOLLOWS, f"{how}: v2 has every column it uses{lost}"
         lost = "; it can no longer be written through" if view.fact("written") else ""
         if self.repeat and v1.EXERCISES in bases:
             lost += "; it sees an exercise in every week in which it is repeated"
         if len(options) < len(view.options):
             lost += "; its check option goes with that"
         return Fate.TRANSLATED, f"{how}: it reads v1's columns out of v2{lost}"
+
+    def _needed(self, view: Dependent) -> list[str]:
+        """Columns that v2's table needs a value for in a new row, and that a view over one table does not show."""
+        model = v2.MODEL[view.fact("table")]
+        shown = {use.partition(".")[2] for use in view.uses}
+        return [
+            column.name
+            for column in model.columns
+            if "not null" in column.rest and "default" not in column.rest and column.name not in {"id", *shown}
+        ]
 
     async def _policy(self, policy: Dependent, attempts: Trial) -> tuple[Fate, str]:
         text = " ".join(policy.all("using") + policy.all("check"))
@@ -200,6 +212,8 @@ class _Judge:
     # ── what names tables in its text ────────────────────────────────────────────────────────────────────────────
 
     async def _function(self, function: Dependent, attempts: Trial) -> tuple[Fate, str]:
+        if re.search(r"\breturns\s+event_trigger\b", function.definition, re.IGNORECASE):
+            return Fate.PERSON, "it runs with the migration's own statements: see the check “event-triggers”"
         if function.fact("row_type"):
             return Fate.PERSON, "it takes or returns whole rows, and stays with the kept table or view"
         names = [table.name for table in self.shape.tables.values()]

@@ -21,6 +21,7 @@ from vagus_tui.events import CheckEvent, Status
 from vagus_tui.journal import store
 from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.migration.dependent_gates import DEPENDENT_GATES
+from vagus_tui.migration.outside_gates import OUTSIDE_GATES
 from vagus_tui.migration.phases.settle import owes_settling
 from vagus_tui.runbook.communications import GROUPS as COMMUNICATIONS
 from vagus_tui.runbook.model import T_ZERO, Item
@@ -119,6 +120,7 @@ OWN_GATES: tuple[Check, ...] = (
         guide="User Communication",
     ),
     *DEPENDENT_GATES,
+    *OUTSIDE_GATES,
 )
 """The gates that are no check of another group, as checks."""
 

@@ -36,7 +36,7 @@ def build_statements(survey: Survey, staging: str) -> list[str]:
     """Build them in the compatibility schema over v2's tables in `staging`, with everything that hangs on them."""
     statements = []
     if rebuilt(survey):
-        statements += [*made(KEPT), f"revoke all on schema {quote(KEPT)} from public"]
+        statements += made(KEPT)
     for view in rebuilt(survey):
         bases = foreign_bases(survey.shape, view.all("table"), view.uses, view.definition)
         body = translated(survey.shape, view.definition, bases, staging)

@@ -32,6 +32,7 @@ CLUSTERED = "CLUSTER mark"
 EXPRESSIONS = "statistics targets of index expressions"
 INDEX_COMMENTS = "comments on indexes"
 CONSTRAINT_COMMENTS = "comments on constraints"
+REFERENCE_COMMENTS = "comments on references"
 FORCED = "FORCE ROW LEVEL SECURITY"
 
 _OF_COLUMNS = (TARGETS, DISTINCT, STORAGE, COMPRESSION, COMMENTS)
@@ -45,7 +46,7 @@ class Setting:
     """One thing that was set: the column, option or index it is about ("" for the table), and what.
 
     Args:
-        definition: of the index it is about, or that is behind a constraint; "" else.
+        definition: of the index it is about, or that is behind a constraint; of a reference, its column; "" else.
     """
 
     item: str
@@ -89,6 +90,11 @@ class Places:
             return there if ours is not None else None
         if one.name == CONSTRAINT_COMMENTS:
             return constraint_on_v2(self.bound, self.ddl, one.base, setting.item, setting.definition)
+        if one.name == REFERENCE_COMMENTS:
+            # v2's own reference from the column that has the same values.
+            column = counterpart(one.base, self.shape.tables[one.base], setting.definition)
+            known = any(key.column == column for key in v2.MODEL[one.base].foreign_keys)
+            return f"{one.base}_{column}_fkey" if known else None
         return setting.item
 
     def _always_there(self, index: Bound) -> bool:
@@ -209,10 +215,11 @@ def final_statements(dependents: tuple[Dependent, ...], places: Places) -> list[
         statements.append(f"alter index {qualified(ddl.schema, index)} alter column {number} set statistics {target}")
     for _, index, setting in _given(dependents, places, INDEX_COMMENTS):
         statements.append(f"comment on index {qualified(ddl.schema, index)} is {literal(setting.value)}")
-    for table, constraint, setting in _given(dependents, places, CONSTRAINT_COMMENTS):
-        statements.append(
-            f"comment on constraint {quote(constraint)} on {ddl.relation(table)} is {literal(setting.value)}"
-        )
+    for name in (CONSTRAINT_COMMENTS, REFERENCE_COMMENTS):
+        for table, constraint, setting in _given(dependents, places, name):
+            statements.append(
+                f"comment on constraint {quote(constraint)} on {ddl.relation(table)} is {literal(setting.value)}"
+            )
     for table, _, _ in _given(dependents, places, FORCED):
         statements.append(f"alter table {ddl.relation(table)} force row level security")
     return statements

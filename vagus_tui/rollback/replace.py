@@ -27,7 +27,7 @@ from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.functions import moved, signatures
 from vagus_tui.schema.helpers import dropped, made
 from vagus_tui.schema.identifiers import literal, qualified, quote
-from vagus_tui.schema.rights import bare
+from vagus_tui.schema.rights import bare, bare_schema
 
 _UNSTAGE = f"drop schema {RESTORING}"
 CHECK = "restore-check-"
@@ -87,7 +87,6 @@ class Replacement:
         create = [
             dropped(RESTORING),
             *made(RESTORING),
-            f"revoke all on schema {quote(RESTORING)} from public",
         ]
         for table in self.blueprints.tables:
             create += table.create()
@@ -193,7 +192,7 @@ class Replacement:
 
     def _set_aside(self) -> list[str]:
         archive = quote(self.archive)
-        statements = [f"create schema {archive}", f"revoke all on schema {archive} from public"]
+        statements = [f"create schema {archive}", bare_schema(self.archive)]
         statements.append(statistics_archived([qualified(SCHEMA, name) for name in self.now.tables], self.archive))
         for name in self.now.tables:
             relation = qualified(SCHEMA, name)

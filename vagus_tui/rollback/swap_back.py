@@ -12,6 +12,7 @@ from vagus_tui.schema.ddl import V2Ddl, sequence_behind
 from vagus_tui.schema.functions import moved, signatures
 from vagus_tui.schema.helpers import dropped
 from vagus_tui.schema.identifiers import qualified, quote
+from vagus_tui.schema.rights import bare_schema
 
 LOCKED = (*v2.TABLES, PREFERENCES)
 """What the rollback takes from the app for an instant: v2's tables, and the preferences, which are watched in v2."""
@@ -35,7 +36,7 @@ def archive_statements(survey: Survey, archive: str) -> list[str]:
     """Move v2 as it is into the archive schema: nothing of it is dropped, and nobody but us can reach it."""
     schema = survey.shape.schema
     ddl = V2Ddl(schema, survey.shape, survey.taken, preferences=survey.preferences != "jsonb")
-    statements = [f"create schema {quote(archive)}", f"revoke all on schema {quote(archive)} from public"]
+    statements = [f"create schema {quote(archive)}", bare_schema(archive)]
     for table in v2.TABLES:
         relation = qualified(schema, table)
         statements.extend(capture.remove_triggers(relation))

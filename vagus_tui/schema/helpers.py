@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from vagus_tui.schema.identifiers import literal, quote
+from vagus_tui.schema.rights import bare_schema
 
 MARK = "Made by vagus-tui for a migration or a rollback, which remove it themselves."
 """The comment by which such a schema is told from somebody else's of the same name."""
 
 
 def made(schema: str) -> list[str]:
-    """Make a schema of our own. It fails where one of that name is there already."""
-    return [f"create schema {quote(schema)}", f"comment on schema {quote(schema)} is {literal(MARK).strip()}"]
+    """Make a schema of our own, closed to everybody else. It fails where one of that name is there already."""
+    return [
+        f"create schema {quote(schema)}",
+        f"comment on schema {quote(schema)} is {literal(MARK).strip()}",
+        bare_schema(schema),
+    ]
 
 
 def ours(schema: str) -> str:

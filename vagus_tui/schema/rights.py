@@ -36,3 +36,17 @@ def bare_function(signature: str) -> str:
         "end loop; end"
     )
     return f"do {literal(block)}"
+
+
+def bare_schema(schema: str) -> str:
+    """Take away whatever default privileges gave away on a new schema: nobody but its owner makes anything there."""
+    name = literal(schema).strip()
+    block = (
+        "declare found record; begin\n"
+        "for found in select distinct coalesce(quote_ident(r.rolname), 'public') as role from pg_namespace n\n"
+        "  cross join lateral aclexplode(n.nspacl) a left join pg_roles r on r.oid = a.grantee\n"
+        f"  where n.nspname = {name} and a.grantee <> n.nspowner\n"
+        f"loop execute format('revoke all on schema %I from %s', {name}, found.role);\n"
+        "end loop; end"
+    )
+    return f"do {literal(block)}"

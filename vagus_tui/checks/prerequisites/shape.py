@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.database.dependent_reader import COMPAT, KEPT
-from vagus_tui.database.identifiers import quote
+from vagus_tui.database.identifiers import qualified, quote
 from vagus_tui.events import Status
 from vagus_tui.journal.state import RESTORING, STAGING, State
 from vagus_tui.migration.survey import IN_THE_WAY, names_in_the_way
@@ -23,6 +23,15 @@ left join pg_roles g on g.oid = a.grantee
 where d.defaclobjtype = 'r' and (n.nspname is null or n.nspname = 'public') and a.grantee <> d.defaclrole
 group by 1, 2
 """
+
+
+_ELSEWHERE = """
+select n.nspname::text as schema from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relname = any($1::text[]) and c.relkind in ('r', 'p', 'v', 'f') and n.nspname <> 'public'
+  and n.nspname not like 'workout\\_%'
+group by 1 having count(*) = cardinality($1::text[]) order by 1
+"""
+"""Schemas, other than ours, that hold tables of v1's names."""
 
 
 async def _in_the_way(context: Context, shape: V1Shape) -> list[str]:
@@ -45,6 +54,12 @@ async def _v1_shape(context: Context) -> Outcome:
         if context.state.state is State.CLEANED:
             return Outcome(Status.SKIP, "v1 was removed", "v2 is in place; v1 was removed after the migration.")
         reasons = " ".join(context.state.reasons) or "None of v1's workout tables is here."
+        if elsewhere := [row["schema"] for row in await context.connection.fetch(_ELSEWHERE, list(v1.TABLES))]:
+            moved = " ".join(f"alter table {qualified(elsewhere[0], name)} set schema public;" for name in v1.TABLES)
+            reasons += (
+                f" Tables of all four names are in schema {', '.join(elsewhere)}. This program knows them in schema "
+                f"public alone, where Supabase's API looks for tables: {moved}"
+            )
         return Outcome(
             Status.FAIL,
             "not v1",

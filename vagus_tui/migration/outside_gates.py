@@ -1,0 +1,185 @@
+"""Gates about what acts on a database from outside its tables: event triggers, and jobs that run by the clock."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import asyncpg
+
+from vagus_tui.checks.base import Check, Context, Group, Outcome
+from vagus_tui.database.connection import Connection
+from vagus_tui.database.impersonation import undone
+from vagus_tui.events import Status
+from vagus_tui.migration import function_text
+from vagus_tui.migration.trial import TRIAL
+from vagus_tui.schema.identifiers import free_name, literal, quote
+
+_EVENT_TRIGGERS = """
+select t.evtname::text as name, t.evtevent::text as event, pg_get_userbyid(t.evtowner)::text as owner,
+  format('%I.%I', n.nspname, p.proname) as function, p.prosrc as source
+from pg_event_trigger t join pg_proc p on p.oid = t.evtfoid join pg_namespace n on n.oid = p.pronamespace
+where t.evtenabled in ('O', 'A') and t.evtevent in ('ddl_command_start', 'ddl_command_end', 'sql_drop') order by 1
+"""
+
+_READABLE = """
+select has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')
+from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = 'cron' and c.relname = 'job'
+"""
+
+_JOBS = """
+select jobid::text as id, coalesce(jobname, '') as name, schedule, command, username, active
+from cron.job where database = current_database() order by jobid
+"""
+
+_UPKEEP = re.compile(r"\s*(?:(?:vacuum|analyze|reindex|cluster)\b[^;]*;?\s*)+", re.IGNORECASE)
+
+
+async def _refused(connection: Connection, schema: str) -> str:
+    """What the server says to statements of the kinds that a migration runs, on things of its own; "" for nothing.
+
+    All is taken back: tables are made, changed and dropped in a schema of their own and in v1's, with functions and
+    triggers on them.
+    """
+    taken = {row[0] for row in await connection.fetch("select relname::text from pg_class")}
+    name = free_name("workout_v2_trial", taken)
+    there, here = f"{quote(TRIAL)}.{quote(name)}", f"{quote(schema)}.{quote(name)}"
+    function = f"{quote(TRIAL)}.{quote(name)}()"
+    statements = (
+        f"create schema {quote(TRIAL)}",
+        f"create table {there} (id uuid primary key, name text not null)",
+        f"create function {function} returns trigger language plpgsql as $$ begin return null; end $$",
+        f"create trigger {quote(name)} after insert on {there} for each statement execute function {function}",
+        f"create index on {there} (name)",
+        f"comment on table {there} is {literal('tried')}",
+        f"alter table {there} enable row level security",
+        f"create policy {quote(name)} on {there} using (true)",
+        f"grant select on {there} to public",
+        f"create view {quote(TRIAL)}.tried as select id from {there}",
+        f"drop view {quote(TRIAL)}.tried",
+        f"alter table {there} set schema {quote(schema)}",
+        f"drop trigger {quote(name)} on {here}",
+        f"alter table {here} rename to {quote(name + '_v1')}",
+        f"drop table {quote(schema)}.{quote(name + '_v1')}",
+        f"drop schema {quote(TRIAL)} cascade",
+    )
+    try:
+        async with undone(connection):
+            for statement in statements:
+                await connection.execute(statement)
+    except asyncpg.InsufficientPrivilegeError:
+        # The check of rights says what is missing.
+        return ""
+    except (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError):
+        raise
+    except asyncpg.PostgresError as error:
+        return str(error.args[0] if error.args else error.sqlstate)
+    return ""
+
+
+async def _event_triggers(context: Context) -> Outcome:
+    rows = await context.connection.fetch(_EVENT_TRIGGERS)
+    if not rows:
+        return Outcome(Status.PASS, "none")
+    counted = f"{len(rows)} event trigger{'' if len(rows) == 1 else 's'}"
+    listed = tuple(
+        f"{row['name']} on {row['event']}, function {row['function']}, belongs to {row['owner']}" for row in rows
+    )
+    if refused := await _refused(context.connection, context.shape.schema):
+        return Outcome(
+            Status.FAIL,
+            counted,
+            f"What a migration does was tried on things of its own, and refused: {refused}",
+            rows=len(rows),
+            detail=(*listed, *_switched(row["name"] for row in rows)),
+            overridable=False,
+        )
+    names = [table.name for table in context.shape.tables.values()]
+    naming = [row for row in rows if function_text.mentions(function_text.words(row["source"]), names)]
+    if naming:
+        detail = list(listed)
+        for row in naming:
+            detail.append(f"{row['name']} names v1's tables, which have no name for a moment in the cut-over:")
+            detail += [f"    {line}" for line in function_text.lines(row["source"], names)]
+        detail += _switched(row["name"] for row in naming)
+        return Outcome(
+            Status.FAIL, counted, "They run with the migration's own statements:", len(naming), tuple(detail)
+        )
+    return Outcome(Status.PASS, counted, "What a migration does was tried, and let through.", detail=listed)
+
+
+def _switched(names: Iterable[str]) -> tuple[str, ...]:
+    listed = [quote(name) for name in names]
+    return (
+        "A superuser, or the owner, switches them off for the migration, and on again after it:",
+        *(f"    alter event trigger {name} disable;" for name in listed),
+        *(f"    alter event trigger {name} enable;" for name in listed),
+    )
+
+
+async def _jobs(context: Context) -> Outcome:
+    connection = context.connection
+    readable = await connection.fetchval(_READABLE)
+    if readable is None:
+        return Outcome(Status.PASS, "none", "pg_cron is not here.")
+    if not readable:
+        return Outcome(
+            Status.WARN, "not to be seen", "pg_cron is here, but its jobs are not ours to read: look yourself."
+        )
+    names = [table.name for table in context.shape.tables.values()]
+    rows = [
+        row
+        for row in await connection.fetch(_JOBS)
+        if function_text.mentions(function_text.words(row["command"]), names)
+    ]
+    if not rows:
+        return Outcome(Status.PASS, "none", "No job that we can see names v1's tables.")
+    stuck, rest = [], []
+    for row in rows:
+        title = f"job {row['id']} {row['name']}".strip() + f" ({row['schedule']}, as {row['username']})"
+        if _UPKEEP.fullmatch(function_text.words(row["command"])):
+            rest.append(f"{title}: finds v2's tables by name after the cut-over: {row['command'].strip()}")
+        elif not row["active"]:
+            rest.append(f"{title}: not active; rewrite it for v2 before it is: {row['command'].strip()}")
+        else:
+            stuck.append(title + ":")
+            stuck += [f"    {line}" for line in row["command"].strip().splitlines()]
+            stuck.append(f"  Before the cut-over: select cron.alter_job({row['id']}, active := false);")
+            stuck.append(
+                f"  Then, in words that v2 knows: select cron.alter_job({row['id']}, command := '…', active := true);"
+            )
+    if not stuck:
+        return Outcome(Status.PASS, f"{len(rows)}", "", detail=tuple(rest))
+    many = sum(1 for line in stuck if line.startswith("job "))
+    return Outcome(
+        Status.FAIL,
+        f"{many} of {len(rows)}",
+        "They find tables by name when they run: v2's after the cut-over, whose columns and meaning are others.",
+        rows=many,
+        detail=(*stuck, *rest),
+    )
+
+
+OUTSIDE_GATES: tuple[Check, ...] = (
+    Check(
+        id="event-triggers",
+        group=Group.PREREQUISITES,
+        title="Event triggers let the migration through",
+        why="They run with every statement that makes or drops something. One that refuses such statements, or looks "
+        "for tables whose names just change hands, stops a migration in its middle, or its undoing.",
+        expected="all let it through",
+        probe=_event_triggers,
+        needs_v1=True,
+    ),
+    Check(
+        id="scheduled-jobs",
+        group=Group.PREREQUISITES,
+        title="Scheduled jobs that name v1's tables",
+        why="A job of pg_cron finds tables by name when it runs, at night as a rule: on v2 it breaks, or works on the "
+        "wrong thing, and nobody is there to see it.",
+        expected="none",
+        probe=_jobs,
+        needs_v1=True,
+    ),
+)
+"""The gates about event triggers and jobs."""
