@@ -21,7 +21,7 @@ from vagus_tui.backup.damage import tell_journal
 from vagus_tui.backup.digest import content, table_content
 from vagus_tui.backup.folder import STOPPED
 from vagus_tui.backup.gauge import BackupGauge, gauged
-from vagus_tui.backup.inventory import Difference, Inventory, differences, read_inventory
+from vagus_tui.backup.inventory import Difference, differences, read_inventory
 from vagus_tui.backup.manifest import ArchiveEntry, CsvEntry, DamagedBackupError, Manifest, TableEntry, read_manifest
 from vagus_tui.backup.snapshot import SESSION
 from vagus_tui.backup.tables import TableColumn
@@ -29,6 +29,7 @@ from vagus_tui.backup.verify import GROUP, RESTORE_TEST, clears_damage, keep_dam
 from vagus_tui.backup.weights import of_restore_test
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
+from vagus_tui.database.hanging import Inventory
 from vagus_tui.database.identifiers import qualified, quote
 from vagus_tui.errors import CancelledByOperatorError, VagusError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
@@ -63,13 +64,13 @@ async def _test(path: Path, settings: Settings, control: Control, gauge: BackupG
     manifest = await asyncio.to_thread(read_manifest, path)
     gauge.plan(of_restore_test(manifest))
     begun = time.perf_counter()
-    yield _step("restore-server", "Start a local PostgreSQL", StepState.STARTED, 0)
+    yield server_step(StepState.STARTED)
     copy = await RestoredCopy.start(path, manifest)
     failed: list[str] = []
     not_here: list[str] = []
     compared = 0
     try:
-        yield _step("restore-server", "Start a local PostgreSQL", StepState.DONE, time.perf_counter() - begun)
+        yield server_step(StepState.DONE, time.perf_counter() - begun)
         async for event in _restore_all(copy, control):
             if isinstance(event, CheckEvent) and event.status is not Status.RUNNING:
                 compared += 1
@@ -116,8 +117,10 @@ async def _test(path: Path, settings: Settings, control: Control, gauge: BackupG
     )
 
 
-def _step(id: str, title: str, state: StepState, seconds: float) -> StepEvent:
-    return StepEvent(id=id, phase=Phase.VERIFY, title=title, state=state, seconds=round(seconds, 3))
+def server_step(state: StepState, seconds: float = 0.0) -> StepEvent:
+    """The word that the local server is being started, or is there."""
+    title = "Start a local PostgreSQL"
+    return StepEvent(id="restore-server", phase=Phase.VERIFY, title=title, state=state, seconds=round(seconds, 3))
 
 
 async def _restore_all(copy: RestoredCopy, control: Control) -> AsyncIterator[Event]:

@@ -20,7 +20,7 @@ from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
 from vagus_tui.journal.progress import published
 from vagus_tui.journal.state import DatabaseState, State, read_state
-from vagus_tui.migration import capture
+from vagus_tui.migration import capture, kept_v1
 from vagus_tui.migration.plan import SESSION_SETTINGS
 from vagus_tui.migration.steps import Plan, PlanStep
 from vagus_tui.migration.work import open_session, with_retries
@@ -75,7 +75,7 @@ def later_steps(remains: Remains, *, archives: bool) -> list[PlanStep]:
             "capture-notes",
             Phase.CLEAN_UP,
             "empty the notes of changes",
-            (f"truncate {capture.V2_CHANGES}",),
+            (f"truncate {capture.V2_CHANGES}", kept_v1.forget()),
             undo="none needed",
         )
     )

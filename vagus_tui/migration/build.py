@@ -10,7 +10,7 @@ from vagus_tui.database.privileges import Grant
 from vagus_tui.events import Phase
 from vagus_tui.journal.schema import DDL as JOURNAL
 from vagus_tui.journal.state import STAGING
-from vagus_tui.migration import capture, catch_up, maintenance, tuning
+from vagus_tui.migration import capture, catch_up, kept_v1, maintenance, tuning
 from vagus_tui.migration.carried import apart, carried_constraints, carried_indexes
 from vagus_tui.migration.catch_up import MAPPED
 from vagus_tui.migration.repoint import compat_step_statements, referenced_indexes, whole_row_tables
@@ -45,7 +45,12 @@ def prepare_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
             "prepare-capture",
             Phase.PREPARE,
             "journal, change log, trigger functions, write fence (down)",
-            (JOURNAL.strip().rstrip(";"), capture.install_functions(), maintenance.FENCE_SQL.strip().rstrip(";")),
+            (
+                JOURNAL.strip().rstrip(";"),
+                capture.install_functions(),
+                maintenance.FENCE_SQL.strip().rstrip(";"),
+                kept_v1.forget(),
+            ),
             lock="none",
             undo="instant",
         )

@@ -11,6 +11,7 @@ from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import capture, catch_up, maintenance, matviews
 from vagus_tui.migration.carried import apart, unvalidated_checks
 from vagus_tui.migration.drift import script_guard
+from vagus_tui.migration.kept_v1 import note_step
 from vagus_tui.migration.repoint import (
     carried_references,
     foreign_keys,
@@ -163,7 +164,8 @@ def settle_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
     """After the commit, without hurry: owed checks, statistics, defaults for users who came meanwhile."""
     schema = survey.shape.schema
     undo = "quick rollback"
-    steps = [
+    steps = [note_step(survey)]
+    steps += [
         PlanStep(
             f"settle-{key.on}-{key.name}",
             Phase.SETTLE,

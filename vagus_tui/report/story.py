@@ -187,7 +187,10 @@ def _carried(kind: str, figures: Mapping[str, Any]) -> str:
         (int(figures.get("kept_values") or 0), "value", "that v1 has no place for kept in the archive"),
     )
     parts = [f"{plural(count, noun)} {words}" for count, noun, words in counts if count]
-    return f"; {', '.join(parts)}" if parts else "; nothing had been written in v2"
+    said = f"; {', '.join(parts)}" if parts else "; nothing had been written in v2"
+    if by_hand := [*(figures.get("put_back") or ()), *(figures.get("changed_by_hand") or ())]:
+        said += f"; of the kept v1 tables was changed by hand: {', '.join(map(str, by_hand))}"
+    return said
 
 
 def _noun(kind: str) -> str:

@@ -299,36 +299,36 @@ class Blueprint:
         owner = self._kind("owner").get("owner", "")
         relation = self.placed
         statements = [
-            f"revoke all on table {relation} from {_role(role)}" for role in granted if role not in (owner, "")
+            f"revoke all on table {relation} from {granted_to(role)}" for role in granted if role not in (owner, "")
         ]
         for role, rights in self._kind("grants").items():
             statements.extend(self._granted(role, rights, owner))
         for name, rights in self._kind("column grants").items():
             column, _, role = name.rpartition(" to ")
-            for right, option in _rights(rights):
-                statements.append(f"grant {right} ({quote(column)}) on table {relation} to {_role(role)}{option}")
+            for right, option in rights_in(rights):
+                statements.append(f"grant {right} ({quote(column)}) on table {relation} to {granted_to(role)}{option}")
         return statements
 
     def rights_on_sequences(self) -> list[str]:
         """Where nothing is known of them: whoever may insert rows may draw numbers for them."""
         writers = [role for role, rights in self._kind("grants").items() if "INSERT" in rights]
         return [
-            f"grant usage, select on sequence {qualified(self.home, name)} to {_role(role)}"
+            f"grant usage, select on sequence {qualified(self.home, name)} to {granted_to(role)}"
             for name in self.sequences().values()
             for role in writers
         ]
 
     def _granted(self, role: str, rights: str, owner: str) -> list[str]:
-        found = _rights(rights)
+        found = rights_in(rights)
         everything = {right for right, _ in found} >= _TABLE_RIGHTS
         if role == owner:
             if everything:
                 return []
-            revoked = f"revoke all on table {self.placed} from {_role(role)}"
-            return [revoked, *(f"grant {right} on table {self.placed} to {_role(role)}" for right, _ in found)]
+            revoked = f"revoke all on table {self.placed} from {granted_to(role)}"
+            return [revoked, *(f"grant {right} on table {self.placed} to {granted_to(role)}" for right, _ in found)]
         if everything and len({option for _, option in found}) == 1:
-            return [f"grant all on table {self.placed} to {_role(role)}{found[0][1]}"]
-        return [f"grant {right} on table {self.placed} to {_role(role)}{option}" for right, option in found]
+            return [f"grant all on table {self.placed} to {granted_to(role)}{found[0][1]}"]
+        return [f"grant {right} on table {self.placed} to {granted_to(role)}{option}" for right, option in found]
 
     @property
     def roles(self) -> set[str]:
@@ -348,11 +348,12 @@ class Blueprint:
         }
 
 
-def _role(role: str) -> str:
+def granted_to(role: str) -> str:
+    """A role as a GRANT names it."""
     return "public" if role == "public" else quote(role)
 
 
-def _rights(text: str) -> list[tuple[str, str]]:
+def rights_in(text: str) -> list[tuple[str, str]]:
     """Rights as the inventory has them, and the words for those that may be passed on."""
     return [
         (right.removesuffix("*"), " with grant option" if right.endswith("*") else "") for right in text.split(", ")

@@ -6,27 +6,30 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from vagus_tui.control import Control
-from vagus_tui.database.connection import Connection, Database
+from vagus_tui.database.connection import Connection, Database, is_lost
 from vagus_tui.errors import UndoneError
 from vagus_tui.events import Event, NoteEvent, ResultEvent, StepEvent, StepState
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
 from vagus_tui.journal.progress import published
-from vagus_tui.journal.state import State, read_state
+from vagus_tui.journal.state import DatabaseState, State, read_state
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.survey import Survey
-from vagus_tui.migration.work import open_session, with_retries
+from vagus_tui.migration.work import open_session, run_step, with_retries
 from vagus_tui.rollback import finish
 from vagus_tui.rollback.archive import archive_name
 from vagus_tui.rollback.carry_back import CarryBack
 from vagus_tui.rollback.kept import read_kept
-from vagus_tui.rollback.quick_plan import SHOWN, Preview, counts, migrated_run, quick_steps, settle_steps
+from vagus_tui.rollback.quick_plan import SHOWN, Preview, WayBack, counts, quick_steps, settle_steps, way_back
 from vagus_tui.rollback.swap_back import LOCKED
 from vagus_tui.schema import v1
 from vagus_tui.schema.identifiers import qualified
@@ -63,50 +66,97 @@ class _Rollback:
                 return ResultEvent(ok=True, message=f"{said} {state.summary}", state=state.state.value, exit_status=0)
             if said:
                 emit(NoteEvent(message=said))
-            migrated, survey = await migrated_run(connection, state)
+            way = await way_back(connection, state)
             run_id = await store.start_run(
                 connection,
                 "rollback",
                 operator=self.settings.operator,
                 environment=self.settings.environment.value,
-                options={"deletions": self.deletions, "of": migrated.id},
+                options={"deletions": self.deletions, "of": way.run.id},
             )
-            archive = archive_name(datetime.now(UTC))
-            steps, carry = quick_steps(
-                survey, migrated, archive, await read_kept(connection, survey), deletions=self.deletions
-            )
-            figures: dict[str, Any] = {"archive": archive}
+            figures: dict[str, Any] = {"archive": archive_name(datetime.now(UTC))}
             try:
-                await maintenance.switch_flag(connection, enabled=True, message=MESSAGE)
-
-                async def attempt() -> None:
-                    figures.update(await self._transaction(connection, run_id, survey, steps, carry, emit))
-
-                await with_retries(
-                    attempt,
-                    connection,
-                    [qualified(survey.shape.schema, table) for table in LOCKED],
-                    attempts=self.settings.lock_attempts,
-                    control=self.control,
-                    emit=emit,
-                    doing="The rollback",
-                    state="Nothing was changed: v2 is in place.",
-                )
+                way = await self._put_back(connection, run_id, state, way, figures, emit)
+                await self._swap(connection, run_id, way, figures, emit)
             except (*finish.FAILURES, asyncio.CancelledError) as error:
                 stopped = isinstance(error, asyncio.CancelledError) or self.control.cancelled
                 failure = await finish.after_failure(self.database, connection, run_id, error, WORDS, stopped=stopped)
                 if failure is error:
                     raise
                 raise failure from error
-            await finish.settle(connection, run_id, settle_steps(survey), emit, figures=figures)
+            await finish.settle(connection, run_id, settle_steps(way.survey), emit, figures=figures)
+            place = (
+                "in place, but for what was changed by hand" if figures.get("changed_by_hand") else "in place as before"
+            )
             return ResultEvent(
                 ok=True,
-                message=f"Rolled back: v1 is in place as before; v2 is kept in {archive}.",
+                message=f"Rolled back: v1 is {place}; v2 is kept in {figures['archive']}.",
                 state=State.ROLLED_BACK.value,
                 exit_status=0,
                 seconds=time.perf_counter() - started,
                 figures=figures,
             )
+
+    async def _put_back(
+        self,
+        connection: Connection,
+        run_id: UUID,
+        state: DatabaseState,
+        way: WayBack,
+        figures: dict[str, Any],
+        emit: Emit,
+    ) -> WayBack:
+        """Put back what was changed by hand about the kept v1 tables, before anything of v2 is touched.
+
+        What cannot be made again, since rows are in its way, is said; the rollback does not hang on it.
+        """
+        mends = way.altered.mends
+        for step in way.altered.steps():
+            try:
+                await with_retries(
+                    partial(run_step, connection, step, run_id, emit, lock_timeout_ms=self.settings.lock_timeout_ms),
+                    connection,
+                    list(step.tables),
+                    attempts=self.settings.lock_attempts,
+                    control=self.control,
+                    emit=emit,
+                    doing=step.title.capitalize(),
+                    state="Nothing of v2 was changed: it is in place.",
+                )
+            except asyncpg.PostgresError as error:
+                if is_lost(error):
+                    raise
+                emit(step.event(StepState.FAILED, message=str(error)))
+        if mends:
+            way = await way_back(connection, state, mended=True)
+        left = [f"{mend.what} could not be put back" for mend in way.altered.mends] if mends else []
+        figures["put_back"] = [mend.what for mend in mends if mend not in way.altered.mends]
+        figures["changed_by_hand"] = [*left, *way.altered.stays]
+        for words in figures["changed_by_hand"]:
+            emit(NoteEvent(level="warning", message=f"The kept v1 tables were changed by hand: {words}."))
+        return way
+
+    async def _swap(
+        self, connection: Connection, run_id: UUID, way: WayBack, figures: dict[str, Any], emit: Emit
+    ) -> None:
+        """The one transaction, tried again while somebody is in the way."""
+        kept = await read_kept(connection, way.survey)
+        steps, carry = quick_steps(way.survey, way.run, figures["archive"], kept, deletions=self.deletions)
+        await maintenance.switch_flag(connection, enabled=True, message=MESSAGE)
+
+        async def attempt() -> None:
+            figures.update(await self._transaction(connection, run_id, way.survey, steps, carry, emit))
+
+        await with_retries(
+            attempt,
+            connection,
+            [qualified(way.survey.shape.schema, table) for table in LOCKED],
+            attempts=self.settings.lock_attempts,
+            control=self.control,
+            emit=emit,
+            doing="The rollback",
+            state="Nothing was changed: v2 is in place.",
+        )
 
     async def _transaction(
         self,

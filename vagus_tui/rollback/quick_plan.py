@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from vagus_tui.database.connection import Connection
@@ -14,6 +14,7 @@ from vagus_tui.migration.plan import SESSION_SETTINGS
 from vagus_tui.migration.steps import Plan, PlanStep, stop_unless_zero
 from vagus_tui.migration.survey import Survey
 from vagus_tui.migration.undo import last_record
+from vagus_tui.rollback.altered import Altered, read_altered
 from vagus_tui.rollback.archive import archive_name
 from vagus_tui.rollback.carry_back import CarryBack
 from vagus_tui.rollback.kept import Kept, read_kept
@@ -50,11 +51,13 @@ class Preview:
 
     Args:
         kept_out: the first rows of which v1 cannot hold something: table, id, and the columns in the way.
+        by_hand: what was changed about the kept v1 tables since the cut-over, and what becomes of it.
     """
 
     carried: tuple[Carried, ...]
     only_in_v2: dict[str, int]
     kept_out: tuple[str, ...] = ()
+    by_hand: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -86,6 +89,35 @@ async def migrated_run(connection: Connection, state: DatabaseState) -> tuple[st
         "No record says how v1 looked before the migration, so its names cannot be put back by us.",
         next_step="If another tool migrated this database, roll back with that tool, or from a backup.",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """What a quick rollback needs to know.
+
+    Args:
+        survey: what the migration wrote down, as far as it is there or is made again.
+        altered: what was changed by hand since.
+    """
+
+    run: store.Run
+    survey: Survey
+    altered: Altered
+
+
+async def way_back(connection: Connection, state: DatabaseState, *, mended: bool = False) -> WayBack:
+    """How the quick rollback goes from here.
+
+    Args:
+        mended: what was changed by hand was put back as far as it could be.
+
+    Raises:
+        RefusedError: there is nothing to roll back, or v1's kept tables were changed past help.
+    """
+    run, survey = await migrated_run(connection, state)
+    altered = await read_altered(connection, survey)
+    altered.refuse()
+    return WayBack(run, altered.survey(survey, mended=mended), altered)
 
 
 def quick_steps(
@@ -142,13 +174,12 @@ async def plan_rollback(connection: Connection, settings: Settings, state: Datab
     Raises:
         RefusedError: there is nothing to roll back.
     """
-    run, survey = await migrated_run(connection, state)
-    steps, _ = quick_steps(
-        survey, run, archive_name(datetime.now(UTC)), await read_kept(connection, survey), deletions=False
-    )
+    way = await way_back(connection, state)
+    kept = await read_kept(connection, way.survey)
+    steps, _ = quick_steps(way.survey, way.run, archive_name(datetime.now(UTC)), kept, deletions=False)
     return Plan(
-        (*steps, *settle_steps(survey)),
-        ("Rows deleted in v2 after the cut-over are kept in v1 unless you choose otherwise.",),
+        (*way.altered.steps(), *steps, *settle_steps(way.survey)),
+        ("Rows deleted in v2 after the cut-over are kept in v1 unless you choose otherwise.", *way.altered.told()),
         SESSION_SETTINGS,
     )
 
@@ -159,16 +190,15 @@ async def preview(connection: Connection, state: DatabaseState) -> Preview:
     Raises:
         RefusedError: there is nothing to roll back.
     """
-    run, survey = await migrated_run(connection, state)
-    _, carry = quick_steps(
-        survey, run, archive_name(datetime.now(UTC)), await read_kept(connection, survey), deletions=False
-    )
+    way = await way_back(connection, state)
+    kept = await read_kept(connection, way.survey)
+    _, carry = quick_steps(way.survey, way.run, archive_name(datetime.now(UTC)), kept, deletions=False)
     transaction = connection.transaction(isolation="repeatable_read")
     await transaction.start()
     try:
         for statement in carry.collect():
             await connection.execute(statement)
-        return await counts(connection, survey, carry)
+        return replace(await counts(connection, way.survey, carry), by_hand=tuple(way.altered.told()))
     finally:
         await transaction.rollback()
 

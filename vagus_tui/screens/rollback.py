@@ -16,6 +16,7 @@ from textual.content import Content
 from textual.widgets import DataTable, Static
 
 from vagus_tui.checks.registry import check_by_id
+from vagus_tui.errors import RefusedError
 from vagus_tui.events import Event, Phase, Status
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.steps import Plan
@@ -34,7 +35,14 @@ from vagus_tui.screens.job import Job
 from vagus_tui.screens.migration_words import job_log
 from vagus_tui.screens.rollback_backup import JOB as RESTORE
 from vagus_tui.screens.rollback_backup import FromBackupScreen
-from vagus_tui.screens.rollback_words import advice_text, aftermath_text, answer_mark, carried_rows, what_happens
+from vagus_tui.screens.rollback_words import (
+    advice_text,
+    aftermath_text,
+    answer_mark,
+    carried_rows,
+    refusal,
+    what_happens,
+)
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.standings import stand_by_state
 from vagus_tui.screens.text_view import TextView
@@ -88,6 +96,7 @@ class RollbackScreen(ViewedScreen):
         self.found: Preview | None = None
         self.plan: Plan | None = None
         self.cost: Cost | None = None
+        self.refused: RefusedError | None = None
         self._asked_for: object = None
         self._led_on = False
 
@@ -158,7 +167,7 @@ class RollbackScreen(ViewedScreen):
             return self.view == "after"
         if action in ("roll_back", "deletions", "sql"):
             here = self.view == "quick" and not self.running and not over
-            return here and ((self.possible and not busy) or None)
+            return here and ((self.possible and self.refused is None and not busy) or None)
         if action == "stop":
             return self.running
         if action == "log":
@@ -225,8 +234,10 @@ class RollbackScreen(ViewedScreen):
             says = Content.assemble(says, "\n", ("f", "bold $accent"), " goes back to a backup, whatever is left.")
         self.query_one("#advice-says", Static).update(says)
         cost = self.cost if self.possible else None
-        self.query_one("#advice-short", Static).update(Content(cost.short if cost else ""))
-        self.query_one("#advice-cost", Static).update(Content("\n".join(cost.lines() if cost else ())))
+        closed = "The quick rollback is not possible as things are: its view says why." if self.refused else ""
+        closed = closed if self.possible else ""
+        self.query_one("#advice-short", Static).update(Content(cost.short if cost else closed))
+        self.query_one("#advice-cost", Static).update(Content("\n".join(cost.lines()) if cost else closed))
         self.query_one("#questions", Rows).set_rows(
             [
                 Row(
@@ -267,7 +278,7 @@ class RollbackScreen(ViewedScreen):
         job = self.job
         view, text = self.query_one("#run", JobView), self.query_one("#quick-text", Static)
         view.display = job is not None
-        self.query_one("#carried", Rows).display = not self.running and self.possible
+        self.query_one("#carried", Rows).display = not self.running and self.possible and self.refused is None
         if job is not None:
             view.show(job)
             if job.running:
@@ -287,24 +298,30 @@ class RollbackScreen(ViewedScreen):
                 self._asked_for = (state.state, state.run, job)
                 self.attempt(self._load, group="preview", exclusive=True)
             ended = [job_outcome(job)] if job is not None and not job.running else []
-            text.update(Content("\n\n").join([*ended, what_happens(self.found, self.cost, deletions=self.deletions)]))
+            happens = what_happens(self.found, self.cost, deletions=self.deletions)
+            text.update(Content("\n\n").join([*ended, refusal(self.refused) if self.refused else happens]))
 
     async def _load(self) -> None:
         async with self.session.context("rollback preview", statement_timeout="120000") as context:
             if context.state.state is not State.MIGRATED:
                 return
+            self.refused = None
             try:
                 self.plan = await plan_rollback(context.connection, context.settings, context.state)
                 self.found = await preview(context.connection, context.state)
                 self.cost = await cost_of(context.connection, context.settings, self.found)
+            except RefusedError as error:
+                # Said where one looks before going back, not in a dialog whenever somebody comes by.
+                self.refused, self.plan, self.found, self.cost = error, None, None, None
             except asyncpg.UndefinedTableError:
                 # Rolled back while it was looked at, here or by somebody else: then there is nothing to look at.
                 if (await read_state(context.connection)).state is State.MIGRATED:
                     raise
                 return
+        rows = carried_rows(self.found) if self.found is not None else []
         table = self.query_one("#carried", Rows)
-        table.set_rows(carried_rows(self.found))
-        table.styles.height = len(self.found.carried) + 1
+        table.set_rows(rows)
+        table.styles.height = len(rows) + 1
         self._show_advice()
         self._show_quick()
         self.refresh_bindings()

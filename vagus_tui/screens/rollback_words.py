@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 
 from vagus_tui.backup.gate import age_text
+from vagus_tui.errors import RefusedError
 from vagus_tui.events import Status
 from vagus_tui.journal.state import state_words
 from vagus_tui.journal.store import Run, run_words
@@ -17,7 +18,7 @@ from vagus_tui.runbook.rollback_advice import Weight
 from vagus_tui.widgets.format import moment, plural
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.rows import Row
-from vagus_tui.widgets.text import safe, safe_str
+from vagus_tui.widgets.text import safe, safe_block, safe_str
 
 _STATUS = {
     Recommendation.ROLL_BACK: Status.FAIL,
@@ -76,6 +77,13 @@ def carried_rows(found: Preview) -> list[Row]:
     ]
 
 
+def refusal(error: RefusedError) -> Content:
+    """Why the quick rollback cannot go past what it found, and what to do."""
+    parts = [safe_block(f"{MARKS[Status.FAIL]} {error.happened}", STYLES[Status.FAIL])]
+    parts += [safe_block(words) for words in (error.state, error.next_step) if words]
+    return Content("\n").join(parts)
+
+
 def what_happens(found: Preview | None, cost: Cost | None = None, *, deletions: bool) -> Content:
     """What the quick rollback would do now, what it costs, and the way on from there."""
     if found is None:
@@ -99,6 +107,7 @@ def what_happens(found: Preview | None, cost: Cost | None = None, *, deletions: 
         lines.append(Content(f"{plural(kept, 'row')} keep a value of v1, which cannot hold v2's; the archive has it."))
     if found.kept_out:
         lines.append(Content(f"For example: {safe_str('; '.join(found.kept_out))}."))
+    lines.extend(safe(line) for line in found.by_hand)
     lines.append(Content("v2 is moved into an archive schema without API access. Nothing is dropped."))
     lines.append(Content("One short transaction: writes wait for seconds. If anything fails it is undone as a whole."))
     if cost is not None:

@@ -1,0 +1,175 @@
+"""The kept v1 tables changed by hand after the cut-over: put back by the rollback, or refused with what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import Connect, MakeDatabase
+from tests.databases import TestDatabase
+from tests.migration.support import do_roll_back, migrated, rolled_back, settings_for, state_of
+from tests.oracle import catalog_fingerprint, changes, v1_rows
+from vagus_tui.database.connection import Connection
+from vagus_tui.errors import RefusedError
+from vagus_tui.journal.state import State, read_state
+from vagus_tui.rollback.quick_plan import plan_rollback, preview
+from vagus_tui.sandbox.options import SandboxOptions
+
+V1 = """
+alter table workout_plans add column seat bigserial, add constraint seats unique (seat),
+  add constraint named check (length(name) < 10000);
+alter table exercise_logs add constraint once unique (session_id, exercise_id, set_number),
+  alter column tempo set default '2-0-2';
+create index "Odd name" on exercises using btree (lower(name)) where sets > 1;
+create statistics together on user_id, name from workout_plans;
+alter table workout_plans replica identity using index seats;
+grant select (name) on exercises to anon;
+grant insert on workout_sessions to anon;
+"""
+
+BY_HAND = """
+alter table workout_plans_v1 drop constraint seats, drop constraint named, alter column name drop not null,
+  disable row level security;
+drop sequence workout_plans_seat_seq_v1 cascade;
+drop statistics together_v1;
+drop index "Odd name_v1";
+drop index idx_exercises_plan_id_v1;
+alter table exercises_v1 drop constraint exercises_plan_id_fkey, add column extra text default 'x';
+alter table workout_sessions_v1 drop constraint workout_sessions_user_id_fkey;
+alter table exercise_logs_v1 drop constraint once, alter column tempo drop default;
+alter table workout_sessions_v1 drop constraint workout_sessions_pkey cascade;
+drop trigger update_workout_plans_updated_at on workout_plans_v1;
+alter table exercises_v1 disable trigger update_exercises_updated_at;
+drop policy "Users manage own logs" on exercise_logs_v1;
+alter policy "Coaches read client logs" on exercise_logs_v1 using (true);
+revoke insert on workout_sessions_v1 from anon;
+revoke select, update on workout_plans_v1 from authenticated;
+revoke select (name) on exercises_v1 from anon;
+create index later on exercise_logs_v1 (reps);
+grant delete on exercise_logs_v1 to authenticator;
+"""
+
+
+@pytest.fixture
+async def moved(make_database: MakeDatabase, connect: Connect) -> TestDatabase:
+    """A small database with more in v1 than the sample has; each test migrates it."""
+    database = await make_database(SandboxOptions(plans=10, clean=True))
+    await (await connect(database.url)).execute(V1)
+    return database
+
+
+async def by_hand(conn: Connection, statements: str) -> None:
+    """Do it with the names that constraints have after the cut-over."""
+    renamed = await conn.fetch(
+        "select k.conname from pg_constraint k join pg_class c on c.oid = k.conrelid "
+        "where c.relname like '%\\_v1' and k.conname like '%\\_v1'"
+    )
+    for (name,) in renamed:
+        statements = statements.replace(f"drop constraint {name.removesuffix('_v1')}", f'drop constraint "{name}"')
+    await conn.execute(statements)
+
+
+async def test_what_was_changed_by_hand_is_put_back(moved: TestDatabase, connect: Connect) -> None:
+    conn = await connect(moved.url)
+    rows, catalog = await v1_rows(conn), await catalog_fingerprint(conn)
+    await migrated(moved, overrides={"carried-unique": "v1 alone has them"})
+    await (await connect(moved.admin_url)).execute(
+        "grant create on schema public to service_role; alter table workout_sessions_v1 owner to service_role;"
+        "revoke create on schema public from service_role"
+    )
+    await by_hand(conn, BY_HAND)
+    state = await read_state(conn)
+    told = (await preview(conn, state)).by_hand
+    for what in ("constraint seats", "index idx_exercises_plan_id_v1", "trigger update_workout", "rights of anon"):
+        assert any(what in line and "put back" in line for line in told), (what, told)
+    plan = await plan_rollback(conn, settings_for(moved), state)
+    assert any('create index "idx_exercises_plan_id_v1"' in step.sql for step in plan.steps)
+    # Users go on meanwhile, and what they write comes back under the rules that were put back.
+    user = await conn.fetchval("select user_id from workout_plans limit 1")
+    await conn.execute("insert into workout_plans (user_id, name, total_weeks, seat) values ($1, 'New', 1, 99)", user)
+    ran = await rolled_back(moved)
+    left = changes(catalog, await catalog_fingerprint(conn))
+    assert ran.result.figures is not None
+    assert sorted(line.partition(":")[0] for line in left) == [
+        "columns exercises.extra",
+        "indexes later",
+        "relations exercise_logs",
+    ], left
+    assert ran.result.figures["changed_by_hand"] == [
+        "column extra of exercises_v1 is new and stays",
+        "index later of exercise_logs_v1 is new and stays",
+        "authenticator may DELETE on exercise_logs_v1, which is new and stays",
+    ]
+    assert "but for what was changed by hand" in ran.result.message
+    after = await v1_rows(conn)
+    assert len(after["workout_plans"]) == len(rows["workout_plans"]) + 1
+    assert await conn.fetchval("select nextval('workout_plans_seat_seq')") > 99
+
+
+async def test_what_cannot_be_put_back(moved: TestDatabase, connect: Connect) -> None:
+    """Values that are gone, and a table that is no longer ours, are in the way; rows that a rule refuses are not."""
+    conn = await connect(moved.url)
+    await migrated(moved, overrides={"carried-unique": "v1 alone has them"})
+    before = await catalog_fingerprint(conn)
+    admin = await connect(moved.admin_url)
+    for done, words, advice, undone in (
+        (
+            "alter table exercises_v1 owner to supabase_admin",
+            "exercises_v1 belongs to supabase_admin now",
+            'alter table "public"."exercises_v1" owner to "postgres"',
+            "alter table exercises_v1 owner to postgres",
+        ),
+        (
+            "alter table exercise_logs_v1 drop column tempo",
+            "column tempo of exercise_logs_v1 was dropped",
+            "add column \"tempo\" text default '2-0-2'::text",
+            "alter table exercise_logs_v1 add column tempo text default '2-0-2'",
+        ),
+        (
+            "alter table exercises_v1 alter sets type bigint",
+            "column sets of exercises_v1 is bigint now",
+            "type integer",
+            "alter table exercises_v1 alter sets type integer",
+        ),
+        (
+            "alter table exercises_v1 add column owed integer; update exercises_v1 set owed = 1;"
+            "alter table exercises_v1 alter owed set not null",
+            "column owed of exercises_v1 is new and must not be empty",
+            "drop not null",
+            "alter table exercises_v1 drop column owed",
+        ),
+    ):
+        await admin.execute(done)
+        with pytest.raises(RefusedError) as caught:
+            await preview(conn, await read_state(conn))
+        assert words in caught.value.happened and advice in (caught.value.next_step or ""), caught.value
+        ran = await do_roll_back(moved) if "tempo" in done else None
+        assert ran is None or not ran.result.ok
+        await admin.execute(undone)
+    # What was refused beforehand changed nothing, and is no run.
+    state = await state_of(moved)
+    assert state.state is State.MIGRATED and state.run is not None and state.run.kind == "migrate"
+    left = changes(before, await catalog_fingerprint(conn))
+    # A column that was given back stands last.
+    assert all(line.startswith("columns exercise_logs_v1.") for line in left), left
+    # Two rows that the dropped key would have kept apart: it cannot come back, which is said, and the rollback goes on.
+    await by_hand(conn, "alter table exercise_logs_v1 drop constraint once")
+    await conn.execute(
+        "insert into exercise_logs_v1 (session_id, exercise_id, set_number, reps, weight) "
+        "select session_id, exercise_id, set_number, reps, weight from exercise_logs_v1 limit 1"
+    )
+    ran = await rolled_back(moved)
+    assert ran.result.figures is not None
+    assert "constraint once_v1 of exercise_logs_v1 could not be put back" in ran.result.figures["changed_by_hand"]
+
+
+async def test_without_a_note_what_is_gone_stays_gone(moved: TestDatabase, connect: Connect) -> None:
+    """A migration of an earlier version left no note of how v1 was kept."""
+    conn = await connect(moved.url)
+    catalog = await catalog_fingerprint(conn)
+    await migrated(moved, overrides={"carried-unique": "v1 alone has them"})
+    await conn.execute('drop table vagus_migration.v1_as_kept; drop index "Odd name_v1"')
+    ran = await rolled_back(moved)
+    assert [line.partition(":")[0] for line in changes(catalog, await catalog_fingerprint(conn))] == [
+        "indexes Odd name"
+    ]
+    assert ran.result.figures is not None and "v1 comes back without it" in ran.result.figures["changed_by_hand"][0]

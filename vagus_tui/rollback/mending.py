@@ -1,0 +1,323 @@
+"""What is otherwise about one kept v1 table than the cut-over left it, and the statements that put it back.
+
+Both sides are in the catalog's own words (see `database/hanging.py`), so what is missing can be made again to the word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from vagus_tui.backup.manifest import TableEntry
+from vagus_tui.rollback.blueprint import OURS, Blueprint, granted_to, rights_in
+from vagus_tui.rollback.replace import own_not_nulls
+from vagus_tui.schema.identifiers import literal, qualified, quote
+
+Hanging = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """What is put back.
+
+    Args:
+        relation: the quoted name of the table.
+        name: what is made again, by its name; "" where it has none.
+        what: the same in words.
+        then: statements for a transaction of their own afterwards.
+    """
+
+    relation: str
+    name: str
+    what: str
+    statements: tuple[str, ...]
+    then: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stays:
+    """What is left as it is, in a sentence without its full stop."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prevents:
+    """What a quick rollback cannot go past, and what to do about it; both sentences without their full stop."""
+
+    words: str
+    advice: str
+
+
+Finding = Mend | Stays | Prevents
+
+_COLUMN = re.compile(
+    r"(?P<type>.*?)(?P<needed> not null)?( (?P<how>default|generated) (?P<expression>.*?))?"
+    r"( identity (?P<identity>always|by default))?\Z",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTable:
+    """One kept table, as it was and as it is.
+
+    Args:
+        original: the name that it had before the cut-over, and will have again.
+        ours: its owner is a role whose rights we have.
+        same_words: the server's version is the one that printed `was`: every word counts.
+    """
+
+    schema: str
+    name: str
+    original: str
+    was: Hanging
+    now: Hanging
+    ours: bool
+    same_words: bool
+
+    @property
+    def relation(self) -> str:
+        """Its quoted name."""
+        return qualified(self.schema, self.name)
+
+    def findings(self) -> Iterator[Finding]:
+        """Everything that is otherwise, what others rest on first."""
+        owner = self.was["owner"]["owner"]
+        if not self.ours:
+            yield Prevents(
+                f"{self.name} belongs to {self.now['owner']['owner']} now, which may not be changed by us",
+                f"alter table {self.relation} owner to {quote(owner)}",
+            )
+            return
+        if self.now["owner"]["owner"] != owner:
+            yield self._mend(f"owner {owner}", "", (f"alter table {self.relation} owner to {quote(owner)}",))
+        yield from self._sequences()
+        yield from self._columns()
+        yield from self._constraints()
+        yield from self._indexes()
+        yield from self._references()
+        yield from self._identity()
+        yield from self._statistics()
+        yield from self._triggers()
+        yield from self._row_security()
+        yield from self._policies()
+        yield from self._rights()
+        yield from self._column_rights()
+
+    def _apart(self, kind: str) -> Iterator[tuple[str, str, str]]:
+        """What of one kind is otherwise: its name, what it was, and what it is; "" where it is not there."""
+        was, now = self.was.get(kind, {}), self.now.get(kind, {})
+        for name in sorted({*was, *now}):
+            before, after = was.get(name, ""), now.get(name, "")
+            if before != after and (self.same_words or not (before and after)):
+                yield name, before, after
+
+    def _mend(
+        self, what: str, name: str, statements: tuple[str, ...], *, then: tuple[str, ...] = (), column: str = ""
+    ) -> Mend:
+        """Put something of the table back: an owner, an index with its name, what hangs on one of its columns."""
+        named = f"{what} {name}" if name else what
+        return Mend(self.relation, name, f"{named} of {self.name}{f'.{column}' if column else ''}", statements, then)
+
+    def _only(self, **kinds: Mapping[str, str]) -> Blueprint:
+        """The blueprint of nothing but a few things of this table."""
+        entry = TableEntry(
+            schema_name=self.schema, name=self.name, workout=True, rows=0, digest="", bytes=0, columns=()
+        )
+        return Blueprint("", entry, kinds, {}, self.schema)
+
+    # ── columns ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _sequences(self) -> Iterator[Finding]:
+        was, now = self.was.get("sequences", {}), self.now.get("sequences", {})
+        writers = [role for role, rights in self.was.get("grants", {}).items() if "INSERT" in rights]
+        for name in sorted(was.keys() - now.keys()):
+            column, _, last = was[name].removeprefix("of ").rpartition(" last ")
+            kind = self.was["columns"].get(column, "").partition(" ")[0]
+            sequence = qualified(self.schema, name)
+            highest = f"(select max({quote(column)}) from {self.relation})"
+            known = last if last.isdigit() else "1"
+            yield self._mend(
+                "sequence",
+                name,
+                (
+                    f"create sequence {sequence} as {kind if kind in ('smallint', 'integer') else 'bigint'}",
+                    f"alter sequence {sequence} owned by {self.relation}.{quote(column)}",
+                    f"select setval({literal(sequence).strip()}::regclass, greatest({highest}, {known}))",
+                    *(f"grant usage, select on sequence {sequence} to {granted_to(role)}" for role in writers),
+                ),
+            )
+
+    def _columns(self) -> Iterator[Finding]:
+        for name, before, after in self._apart("columns"):
+            column, alter = quote(name), f"alter table {self.relation} alter column {quote(name)}"
+            was, now = _COLUMN.match(before), _COLUMN.match(after)
+            assert was is not None and now is not None
+            if not after:
+                empty = before.replace(" not null", "", 1) if was["how"] is None else before
+                yield Prevents(
+                    f"column {name} of {self.name} was dropped, and its values with it",
+                    f"give it back empty (alter table {self.relation} add column {column} {empty})",
+                )
+            elif not before:
+                yield self._new_column(name, now)
+            elif was["type"] != now["type"]:
+                kind = was["type"]
+                yield Prevents(
+                    f"column {name} of {self.name} is {now['type']} now, was {kind}",
+                    f"{alter} type {kind} using {column}::{kind}",
+                )
+            elif (was["identity"], was["how"] == "generated") != (now["identity"], now["how"] == "generated"):
+                yield Prevents(f"column {name} of {self.name} is “{after}” now", f"make it “{before}” again")
+            else:
+                if was["needed"] != now["needed"]:
+                    how = ("set", "drop")[was["needed"] is None]
+                    named = own_not_nulls(self.relation, self.name, self.original)
+                    yield self._mend("NOT NULL", "", (f"{alter} {how} not null", named), column=name)
+                if was["expression"] != now["expression"]:
+                    default = f"set default {was['expression']}" if was["how"] else "drop default"
+                    yield self._mend("default", "", (f"{alter} {default}",), column=name)
+
+    def _new_column(self, name: str, now: re.Match[str]) -> Finding:
+        if now["needed"] and not now["how"] and not now["identity"]:
+            return Prevents(
+                f"column {name} of {self.name} is new and must not be empty: rows that come back have nothing for it",
+                f"alter table {self.relation} alter column {quote(name)} drop not null",
+            )
+        return Stays(f"column {name} of {self.name} is new and stays")
+
+    # ── constraints and indexes ──────────────────────────────────────────────────────────────────────────────────
+
+    def _dropped(self, name: str, there: str) -> tuple[str, ...]:
+        return (f"alter table {self.relation} drop constraint {quote(name)}",) if there else ()
+
+    def _constraints(self) -> Iterator[Finding]:
+        for name, before, after in self._apart("keys"):
+            if not before:
+                yield Stays(f"constraint {name} of {self.name} is new and stays")
+            elif not before.startswith("FOREIGN KEY"):
+                index = self.was.get("indexes", {}).get(name)
+                made = self._only(keys={name: before}, indexes={name: index} if index else {}).keys()
+                yield self._mend("constraint", name, (*self._dropped(name, after), *made))
+
+    def _references(self) -> Iterator[Finding]:
+        for name, before, after in self._apart("keys"):
+            if before.startswith("FOREIGN KEY"):
+                body = before.removesuffix(" NOT VALID")
+                validate = f"alter table {self.relation} validate constraint {quote(name)}"
+                yield self._mend(
+                    "reference",
+                    name,
+                    (
+                        *self._dropped(name, after),
+                        f"alter table {self.relation} add constraint {quote(name)} {body} not valid",
+                    ),
+                    then=(validate,) if body == before else (),
+                )
+
+    def _indexes(self) -> Iterator[Finding]:
+        keys = {**self.was.get("keys", {}), **self.now.get("keys", {})}
+        for name, before, after in self._apart("indexes"):
+            if name in keys:
+                continue
+            if not before:
+                yield Stays(f"index {name} of {self.name} is new and stays")
+                continue
+            gone = (f"drop index {qualified(self.schema, name)}",) if after else ()
+            yield self._mend("index", name, (*gone, *self._only(indexes={name: before}).keys()))
+
+    def _identity(self) -> Iterator[Finding]:
+        for _, before, _ in self._apart("replica identity"):
+            words = {"d": "default", "f": "full", "n": "nothing"}
+            # Of an index, making that again has said it.
+            if before in words:
+                yield self._mend(
+                    "replica identity",
+                    "",
+                    (f"alter table {self.relation} replica identity {words[before]}",),
+                )
+
+    def _statistics(self) -> Iterator[Finding]:
+        for name, before, after in self._apart("statistics"):
+            if before and not after:
+                made = [f"create statistics {name} {before} from {self.relation}"]
+                if target := self.was.get("statistics targets", {}).get(name):
+                    made.append(f"alter statistics {name} set statistics {target}")
+                yield self._mend("statistics", name.rpartition(".")[2].strip('"'), tuple(made))
+
+    # ── triggers, policies, rights ───────────────────────────────────────────────────────────────────────────────
+
+    def _triggers(self) -> Iterator[Finding]:
+        for name, before, after in self._apart("triggers"):
+            if name in OURS:
+                continue
+            if not before:
+                yield Stays(f"trigger {name} of {self.name} is new and stays")
+                continue
+            gone = (f"drop trigger {quote(name)} on {self.relation}",) if after else ()
+            yield self._mend("trigger", name, (*gone, *self._only(triggers={name: before}).triggers()))
+
+    def _row_security(self) -> Iterator[Finding]:
+        for _, before, _ in self._apart("row security"):
+            on = "enable" if before.startswith("on") else "disable"
+            forced = "force" if before.endswith("forced") else "no force"
+            table = f"alter table {self.relation}"
+            yield self._mend(
+                "row level security",
+                "",
+                (f"{table} {on} row level security", f"{table} {forced} row level security"),
+            )
+
+    def _policies(self) -> Iterator[Finding]:
+        for name, before, after in self._apart("policies"):
+            if not before:
+                yield Stays(f"policy {name} of {self.name} is new and stays")
+                continue
+            gone = (f"drop policy {quote(name)} on {self.relation}",) if after else ()
+            yield self._mend("policy", name, (*gone, *self._only(policies={name: before}).policies()))
+
+    def _rights(self) -> Iterator[Finding]:
+        owner, owner_now = self.was["owner"]["owner"], self.now["owner"]["owner"]
+        for role, before, after in self._apart("grants"):
+            # With the owner's name its rights change, and so they come back; whoever it was meanwhile loses its own.
+            if owner != owner_now and role in (owner, owner_now):
+                continue
+            lost, more = _difference(before, after)
+            if lost:
+                yield self._granted(role, ", ".join(f"{right}{'*' if option else ''}" for right, option in lost))
+            if more:
+                listed = ", ".join(right for right, _ in more)
+                yield Stays(f"{role} may {listed} on {self.name}, which is new and stays")
+        rights = self.was.get("grants", {}).get(owner_now)
+        if owner != owner_now and rights:
+            yield self._granted(owner_now, rights)
+
+    def _granted(self, role: str, rights: str) -> Mend:
+        return self._mend(f"rights of {role}", "", tuple(self._only(grants={role: rights}).rights([])))
+
+    def _column_rights(self) -> Iterator[Finding]:
+        for name, before, after in self._apart("column grants"):
+            column, _, role = name.rpartition(" to ")
+            lost, more = _difference(before, after)
+            if lost:
+                yield self._mend(
+                    f"rights of {role}",
+                    "",
+                    tuple(
+                        f"grant {right} ({quote(column)}) on table {self.relation} to {granted_to(role)}{option}"
+                        for right, option in lost
+                    ),
+                    column=column,
+                )
+            if more:
+                listed = ", ".join(right for right, _ in more)
+                yield Stays(f"{role} may {listed} {self.name}.{column}, which is new and stays")
+
+
+def _difference(before: str, after: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The rights that were lost, and those that were added."""
+    was, now = (dict(rights_in(text)) if text else {} for text in (before, after))
+    lost = [(right, option) for right, option in was.items() if now.get(right) not in (option, " with grant option")]
+    return lost, [(right, option) for right, option in now.items() if right not in was]
