@@ -17,6 +17,7 @@ from tests.rollback.support import backed_up, digests_differ, do_roll_back_from,
 from vagus_tui.backup import Kind
 from vagus_tui.backup.manifest import read_proof
 from vagus_tui.database.connection import Connection
+from vagus_tui.events import ProgressEvent
 from vagus_tui.journal import store
 from vagus_tui.journal.state import State
 from vagus_tui.sandbox.options import SandboxOptions
@@ -116,6 +117,7 @@ async def test_after_a_migration(
     make_database: MakeDatabase,
     connect: Connect,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """v2 is in use and the kept v1 tables are damaged: neither the quick way nor patience would help."""
     database = await make_database(options)
@@ -132,7 +134,11 @@ async def test_after_a_migration(
     await conn.execute("update workout_plans set name = 'written later'")
     await conn.execute("drop table exercises_v1 cascade")
     await conn.execute("delete from workout_sessions_v1 where id in (select id from workout_sessions_v1 limit 3)")
+    monkeypatch.setattr("vagus_tui.backup.gauge.TICK_SECONDS", 0.02)
     ran = await rolled_back_from(database, path)
+    # How far all of it is never falls, and nothing that it reckons with is left out.
+    shares = [event.share for event in ran.events if isinstance(event, ProgressEvent)]
+    assert shares == sorted(shares) and shares[0] < 0.2 and shares[-1] == 1, shares
     assert changes(rows, await v1_rows(conn, suffix)) == []
     differing = changes(catalog, await catalog_fingerprint(conn))
     if Kind.CSV in kinds:

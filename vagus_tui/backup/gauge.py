@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from vagus_tui.events import CheckEvent, Event, Phase, ProgressEvent, Status, StepEvent, StepState
-from vagus_tui.jobs import with_notes
+from vagus_tui.jobs import Emit, with_notes
 from vagus_tui.migration.gauge import by_time
 
 
@@ -146,6 +146,25 @@ async def gauged(events: AsyncGenerator[Event, None], gauge: BackupGauge) -> Asy
             async for event in all_of_it:
                 gauge.take(event)
                 yield event
+    finally:
+        ticking.cancel()
+        await asyncio.gather(ticking, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def telling(gauge: BackupGauge, emit: Emit) -> AsyncIterator[Emit]:
+    """The same for a job that reports by calling: what it is to call while the block lasts; and once it is all done."""
+    begun = time.perf_counter()
+
+    def told(event: Event) -> None:
+        gauge.take(event)
+        emit(event)
+
+    ticking = asyncio.create_task(_tick(gauge, emit), name="progress")
+    try:
+        yield told
+        if (event := gauge.event(time.perf_counter() - begun)) is not None:
+            emit(event)
     finally:
         ticking.cancel()
         await asyncio.gather(ticking, return_exceptions=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from vagus_tui.backup.gauge import LEAST_WEIGHT, Bound, Planned
 from vagus_tui.backup.job import BackupJob
-from vagus_tui.backup.manifest import Manifest
+from vagus_tui.backup.manifest import ArchiveEntry, CsvEntry, Manifest
 from vagus_tui.backup.options import Compression, Kind
 from vagus_tui.backup.tables import BackupTable
 from vagus_tui.events import Phase
@@ -27,7 +27,10 @@ Sizes = list[tuple[str, int]]
 """Parts of a backup, each with the bytes of its tables."""
 
 
-def _step(name: str, phase: Phase, bound: Bound, cost: float, size: int, *, least: float = LEAST_WEIGHT) -> Planned:
+def step_weight(
+    name: str, phase: Phase, bound: Bound, cost: float, size: int, *, least: float = LEAST_WEIGHT
+) -> Planned:
+    """A step by its cost in nanoseconds per byte, on top of the seconds that it takes at the least."""
     return Planned(name, phase, bound, least + cost * size / 1e9)
 
 
@@ -45,28 +48,28 @@ def of_backup(job: BackupJob) -> Iterator[Planned]:
         if kind in kinds
     ]
     exported = [(table.name, table.bytes) for table in job.workout] if Kind.CSV in kinds else []
-    yield _step("digest", Phase.BACKUP, Bound.SERVER, DIGEST_COST, _bytes(job.tables))
+    yield step_weight("digest", Phase.BACKUP, Bound.SERVER, DIGEST_COST, _bytes(job.tables))
     if Kind.TABLES in kinds:
-        yield _step("dump-definitions", Phase.BACKUP, Bound.LINE, 0, 0, least=START_COST)
+        yield step_weight("dump-definitions", Phase.BACKUP, Bound.LINE, 0, 0, least=START_COST)
     for name, size in dumps:
-        yield _step(f"dump-{name}", Phase.BACKUP, Bound.LINE, DUMP_COST + packing, size, least=START_COST)
+        yield step_weight(f"dump-{name}", Phase.BACKUP, Bound.LINE, DUMP_COST + packing, size, least=START_COST)
         if job.packs:
-            yield _step(f"compress-{name}", Phase.BACKUP, Bound.HERE, COMPRESS_COST, size)
+            yield step_weight(f"compress-{name}", Phase.BACKUP, Bound.HERE, COMPRESS_COST, size)
     for name, size in exported:
-        yield _step(f"csv-{name}", Phase.BACKUP, Bound.LINE, CSV_COST, size)
-    yield _step("checksums", Phase.BACKUP, Bound.HERE, CHECKSUM_COST / 3, sum(size for _, size in dumps))
+        yield step_weight(f"csv-{name}", Phase.BACKUP, Bound.LINE, CSV_COST, size)
+    yield step_weight("checksums", Phase.BACKUP, Bound.HERE, CHECKSUM_COST / 3, sum(size for _, size in dumps))
     yield from _read_back(dumps, exported, definitions=Kind.TABLES in kinds)
 
 
 def _read_back(dumps: Sizes, exported: Sizes, *, definitions: bool) -> Iterator[Planned]:
     size_of_all = sum(size for _, size in (*dumps, *exported))
-    yield _step("verify-files", Phase.VERIFY, Bound.HERE, CHECKSUM_COST, size_of_all)
+    yield step_weight("verify-files", Phase.VERIFY, Bound.HERE, CHECKSUM_COST, size_of_all)
     if definitions:
-        yield _step("verify-definitions", Phase.VERIFY, Bound.HERE, 0, 0)
+        yield step_weight("verify-definitions", Phase.VERIFY, Bound.HERE, 0, 0)
     for name, size in dumps:
-        yield _step(f"verify-{name}", Phase.VERIFY, Bound.HERE, ARCHIVE_COST, size)
+        yield step_weight(f"verify-{name}", Phase.VERIFY, Bound.HERE, ARCHIVE_COST, size)
     for name, size in exported:
-        yield _step(f"verify-{name}.csv", Phase.VERIFY, Bound.HERE, CSV_CHECK_COST, size)
+        yield step_weight(f"verify-{name}.csv", Phase.VERIFY, Bound.HERE, CSV_CHECK_COST, size)
 
 
 def _archived(manifest: Manifest) -> Sizes:
@@ -92,14 +95,21 @@ def of_verification(manifest: Manifest) -> Iterator[Planned]:
 
 def of_restore_test(manifest: Manifest) -> Iterator[Planned]:
     """Every step of a restore test, and every comparison."""
+    yield from of_restore(manifest, manifest.archives, manifest.csv)
+
+
+def of_restore(manifest: Manifest, archives: Sequence[ArchiveEntry], csv: Sequence[CsvEntry]) -> Iterator[Planned]:
+    """Every step of restoring some parts of a backup into a local server, and every comparison."""
     verify, here = Phase.VERIFY, Bound.HERE
-    yield _step("restore-server", verify, here, 0, 0, least=SERVER_COST)
-    tables: dict[str, tuple[str, ...]] = {archive.content: archive.tables for archive in manifest.archives}
+    yield step_weight("restore-server", verify, here, 0, 0, least=SERVER_COST)
+    tables: dict[str, tuple[str, ...]] = {archive.content: archive.tables for archive in archives}
     for name, size in _archived(manifest):
-        yield _step(f"restore-{name}-pre-data", verify, here, 0, 0, least=START_COST)
-        yield _step(f"restore-{name}-data", verify, here, RESTORE_COST, size, least=START_COST)
-        yield _step(f"restore-{name}-post-data", verify, here, KEYS_COST, size, least=START_COST)
+        if name not in tables:
+            continue
+        yield step_weight(f"restore-{name}-pre-data", verify, here, 0, 0, least=START_COST)
+        yield step_weight(f"restore-{name}-data", verify, here, RESTORE_COST, size, least=START_COST)
+        yield step_weight(f"restore-{name}-post-data", verify, here, KEYS_COST, size, least=START_COST)
         for key in tables[name]:
-            yield _step(f"restore-{name}-{key}", verify, here, DIGEST_COST, _size(manifest, key))
-    for entry in manifest.csv:
-        yield _step(f"restore-csv-{entry.table}", verify, here, IMPORT_COST, _size(manifest, entry.table))
+            yield step_weight(f"restore-{name}-{key}", verify, here, DIGEST_COST, _size(manifest, key))
+    for entry in csv:
+        yield step_weight(f"restore-csv-{entry.table}", verify, here, IMPORT_COST, _size(manifest, entry.table))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -28,6 +28,7 @@ from vagus_tui.rollback.replace import CHECK, Replacement
 from vagus_tui.rollback.stream import steady, stream_rows
 from vagus_tui.settings import Settings
 
+TOLD_SECONDS = 0.25
 UNTOUCHED = "Everything is as it was; what was made aside is gone."
 
 
@@ -131,10 +132,27 @@ class Aside:
                 async with source.transaction(isolation="repeatable_read", readonly=True):
                     await steady(source)
                     return await stream_rows(
-                        source, (table.home, table.name), self.connection, (RESTORING, table.name), table.columns
+                        source,
+                        (table.home, table.name),
+                        self.connection,
+                        (RESTORING, table.name),
+                        table.columns,
+                        self._telling(step),
                     )
             finally:
                 await source.close()
+
+    def _telling(self, step: PlanStep) -> Callable[[int], None]:
+        """Say how many rows have gone by, a few times a second."""
+        said = time.monotonic()
+
+        def told(rows: int) -> None:
+            nonlocal said
+            if time.monotonic() - said >= TOLD_SECONDS:
+                said = time.monotonic()
+                self.emit(step.event(StepState.PROGRESS, rows=rows))
+
+        return told
 
     async def _prove(self, step: PlanStep) -> int:
         table = next(one for one in self.blueprints.tables if one.base == step.table)

@@ -8,6 +8,7 @@ stood there is set aside, not dropped. Whatever fails on the way leaves everythi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -19,10 +20,11 @@ import asyncpg
 
 from vagus_tui.backup.copy import NotHereError, RestoredCopy
 from vagus_tui.backup.damage import tell_journal
+from vagus_tui.backup.gauge import BackupGauge, telling
 from vagus_tui.backup.identity import read_fingerprint
 from vagus_tui.backup.inventory import differences, read_inventory
 from vagus_tui.backup.manifest import DamagedBackupError, read_manifest
-from vagus_tui.backup.restore import compare_archive, compare_csv, without_positions
+from vagus_tui.backup.restore import compare_archive, compare_csv, server_step, without_positions
 from vagus_tui.backup.verify import RESTORE_TEST, VERIFICATION, keep_damage, sentences, some, verify_contents
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
@@ -42,9 +44,9 @@ from vagus_tui.rollback.archive import archive_name
 from vagus_tui.rollback.aside import UNTOUCHED, Aside
 from vagus_tui.rollback.backup_plan import chosen_part, compose
 from vagus_tui.rollback.blueprint import read_blueprints
-from vagus_tui.rollback.in_place import SCHEMA, FromCopy, read_copy
+from vagus_tui.rollback.in_place import FromCopy, read_copy
 from vagus_tui.rollback.replace import Replacement
-from vagus_tui.schema.identifiers import qualified
+from vagus_tui.rollback.weights import of_rollback
 from vagus_tui.settings import Settings
 
 LIMIT_SECONDS = 30.0
@@ -80,16 +82,24 @@ class _FromBackup:
         Raises:
             DamagedBackupError, RefusedError: nothing was changed. UndoneError: all was undone.
         """
-        self._emit = emit
+        gauge = BackupGauge()
+        async with telling(gauge, emit) as told:
+            self._emit = told
+            return await self._run(gauge)
+
+    async def _run(self, gauge: BackupGauge) -> ResultEvent:
         started = time.perf_counter()
         self.manifest = await asyncio.to_thread(read_manifest, self.path)
         self.blueprints = read_blueprints(self.manifest, RESTORING)
         self.part = chosen_part(self.manifest, self.blueprints)
         async with open_session(self.database, "roll back from backup") as connection:
             await take_lock(connection)
-            if said := await finish.take_up(connection, emit):
-                emit(NoteEvent(message=said))
+            if said := await finish.take_up(connection, self._emit):
+                self._emit(NoteEvent(message=said))
             await self._refuse(connection)
+            # As far as it is known before the backup was restored.
+            likely = await compose(connection, self.blueprints, FromCopy(), archive_name(datetime.now(UTC)))
+            gauge.plan(of_rollback(self.part, likely))
             self.run_id = await store.start_run(
                 connection,
                 "restore",
@@ -107,7 +117,7 @@ class _FromBackup:
                 if failure is error:
                     raise
                 raise failure from error
-            left = await finish.settle(connection, self.run_id, steps, emit, figures=self.figures)
+            left = await finish.settle(connection, self.run_id, steps, self._emit, figures=self.figures)
             rows = sum(table.entry.rows for table in self.blueprints.tables)
             return ResultEvent(
                 ok=True,
@@ -137,8 +147,11 @@ class _FromBackup:
     async def _work(self, connection: Connection) -> list[PlanStep]:
         """Everything up to the commit; returns the steps that are owed after it."""
         await self._verified()
+        started = time.perf_counter()
+        self._emit(server_step(StepState.STARTED))
         copy = await RestoredCopy.start(self.path, self.manifest)
         try:
+            self._emit(server_step(StepState.DONE, time.perf_counter() - started))
             known = await self._restored(copy)
             await self._undo_open_run(connection)
             archive = archive_name(datetime.now(UTC))
@@ -239,25 +252,15 @@ class _FromBackup:
             self._emit(NoteEvent(level="warning", message=told))
 
     async def _compare_with_now(self, connection: Connection, made: Replacement) -> None:
-        """Rows that are there now and not in the backup (they go into the archive), and the other way round."""
+        step, started = made.compare_step(), time.perf_counter()
+        self._emit(step.event(StepState.STARTED))
         apart: dict[str, dict[str, int]] = {}
-        for table in self.blueprints.tables:
-            name = table.base if table.base in made.now.tables else table.name
-            if name not in made.now.tables:
-                continue
-            current = qualified(SCHEMA, name)
-            try:
-                row = await connection.fetchrow(
-                    f"select count(*) filter (where b.id is null) as only_now,\n"
-                    f"count(*) filter (where n.id is null) as only_in_backup\n"
-                    f"from (select id::text as id from {current}) n\n"
-                    f"full join (select id::text as id from {table.relation}) b on b.id = n.id"
-                )
-            except asyncpg.PostgresError:
-                # Damaged beyond counting: without an id column there is nothing to tell rows apart by.
-                continue
-            assert row is not None
-            apart[table.base] = dict(row)
+        for statement in step.statements:
+            # Damaged beyond counting: without an id column there is nothing to tell rows apart by.
+            with contextlib.suppress(asyncpg.PostgresError):
+                base, *counts = (await connection.fetch(statement))[0]
+                apart[base] = dict(zip(("only_now", "only_in_backup"), counts, strict=True))
+        self._emit(step.event(StepState.DONE, since=started))
         self.figures["rows"] = {table.base: table.entry.rows for table in self.blueprints.tables}
         self.figures["apart"] = apart
         left = sum(counts["only_now"] for counts in apart.values())

@@ -29,6 +29,7 @@ from vagus_tui.schema.helpers import dropped, made
 from vagus_tui.schema.identifiers import literal, qualified, quote
 from vagus_tui.schema.rights import bare, bare_schema
 
+COMPARE = "compare-with-now"
 _UNSTAGE = f"drop schema {RESTORING}"
 CHECK = "restore-check-"
 """Begins the ids of the steps that look at rows of a reference to a table outside v1."""
@@ -151,6 +152,28 @@ class Replacement:
             )
             for table in self.blueprints.tables
         ]
+
+    def compare_step(self) -> PlanStep:
+        """Rows that are there now and not in the backup (they go into the archive), and the other way round."""
+        apart = []
+        for table in self.blueprints.tables:
+            name = table.base if table.base in self.now.tables else table.name
+            if name in self.now.tables:
+                apart.append(
+                    f"select {literal(table.base).strip()} as table_name, "
+                    "count(*) filter (where b.id is null) as only_now,\n"
+                    "  count(*) filter (where n.id is null) as only_in_backup\n"
+                    f"from (select id::text as id from {qualified(SCHEMA, name)}) n\n"
+                    f"full join (select id::text as id from {table.relation}) b on b.id = n.id"
+                )
+        return PlanStep(
+            COMPARE,
+            Phase.PROVE,
+            "compare with the rows in use now",
+            tuple(apart),
+            lock="none: it only reads",
+            undo="none needed: it only reads",
+        )
 
     # ── the one transaction ──────────────────────────────────────────────────────────────────────────────────────
 
