@@ -67,12 +67,9 @@ class Altered:
         return steps
 
     def told(self) -> list[str]:
-        """What is worth knowing beforehand, a sentence each."""
-        lines = [f"Changed by hand since the cut-over, and put back: {mend.what}." for mend in self.mends]
-        lines += [
-            f"Changed by hand since the cut-over: {one.words}." for one in self.findings if isinstance(one, Stays)
-        ]
-        return lines
+        """What is worth knowing beforehand: what is put back in one sentence, what stays in another."""
+        said = (("and put back: ", [mend.what for mend in self.mends]), ("and so it stays: ", self.stays))
+        return [f"Changed by hand since the cut-over, {how}{'; '.join(words)}." for how, words in said if words]
 
     def refuse(self) -> None:
         """Stop where there is no way past it.
@@ -85,8 +82,8 @@ class Altered:
             raise RefusedError(
                 f"The kept v1 tables were changed by hand since the cut-over: {words}.",
                 state="Nothing was changed: v2 is in place and in use.",
-                next_step=f"{'; '.join(one.advice for one in found)}. Or roll back from a backup, which needs nothing "
-                "of them.",
+                next_step=f"Put it right: {'; '.join(one.advice for one in found)}. Or roll back from a backup, which "
+                "needs nothing of them.",
             )
 
     def survey(self, survey: Survey, *, mended: bool) -> Survey:
@@ -123,18 +120,22 @@ async def read_altered(connection: Connection, survey: Survey) -> Altered:
     missing = await _missing(connection, survey, await read_names(connection, schema, names))
     same = connection.get_server_version().major == survey.server_version
     findings: list[Finding] = []
+    tables: list[KeptTable] = []
     for name in names:
         key = f"{schema}.{name}"
         if name not in ours:
             findings.append(Prevents(f"{name} is gone", "restore it from a backup"))
         elif key in was:
-            table = KeptTable(schema, name, originals.get(name, name), was[key], now[key], ours[name], same)
-            findings += table.findings()
+            tables.append(KeptTable(schema, name, originals.get(name, name), was[key], now[key], ours[name], same))
+    for table in tables:
+        findings += table.findings()
+    for table in tables:
+        findings += table.references()
     if not was:
         findings += await _without_a_note(connection, survey.shape, kept)
     mended = {(one.relation, one.name) for one in findings if isinstance(one, Mend)}
     findings += [
-        Stays(f"{rename.kind} {rename.new} is gone, and no note says how it was made: v1 comes back without it")
+        Stays(f"{rename.kind} {rename.new} is gone, and no note says how it was made")
         for rename in missing
         if _made_by(rename, schema) not in mended
     ]
@@ -179,8 +180,8 @@ async def _without_a_note(connection: Connection, shape: V1Shape, kept: Mapping[
         now = there.get(kept[base], {})
         for name, column in table.columns.items():
             if name not in now:
-                words = f"column {name} of {kept[base]} was dropped, and its values with it"
-                found.append(Prevents(words, f"give it back empty, as {column.type}"))
+                words = f"column {name} of {kept[base]} is gone, and its values with it unless it was renamed"
+                found.append(Prevents(words, f"rename it back, or give it back empty, as {column.type}"))
             elif now[name].type != column.type:
                 words = f"column {name} of {kept[base]} is {now[name].type} now, was {column.type}"
                 found.append(Prevents(words, f"make it {column.type} again"))

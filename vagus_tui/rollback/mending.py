@@ -83,7 +83,7 @@ class KeptTable:
         return qualified(self.schema, self.name)
 
     def findings(self) -> Iterator[Finding]:
-        """Everything that is otherwise, what others rest on first."""
+        """Everything that is otherwise but its references, what others rest on first."""
         owner = self.was["owner"]["owner"]
         if not self.ours:
             yield Prevents(
@@ -97,7 +97,6 @@ class KeptTable:
         yield from self._columns()
         yield from self._constraints()
         yield from self._indexes()
-        yield from self._references()
         yield from self._identity()
         yield from self._statistics()
         yield from self._triggers()
@@ -158,8 +157,8 @@ class KeptTable:
             if not after:
                 empty = before.replace(" not null", "", 1) if was["how"] is None else before
                 yield Prevents(
-                    f"column {name} of {self.name} was dropped, and its values with it",
-                    f"give it back empty (alter table {self.relation} add column {column} {empty})",
+                    f"column {name} of {self.name} is gone, and its values with it unless it was renamed",
+                    f"rename it back, or give it back empty (alter table {self.relation} add column {column} {empty})",
                 )
             elif not before:
                 yield self._new_column(name, now)
@@ -186,7 +185,7 @@ class KeptTable:
                 f"column {name} of {self.name} is new and must not be empty: rows that come back have nothing for it",
                 f"alter table {self.relation} alter column {quote(name)} drop not null",
             )
-        return Stays(f"column {name} of {self.name} is new and stays")
+        return Stays(f"column {name} of {self.name} is new")
 
     # ── constraints and indexes ──────────────────────────────────────────────────────────────────────────────────
 
@@ -196,15 +195,16 @@ class KeptTable:
     def _constraints(self) -> Iterator[Finding]:
         for name, before, after in self._apart("keys"):
             if not before:
-                yield Stays(f"constraint {name} of {self.name} is new and stays")
+                yield Stays(f"constraint {name} of {self.name} is new")
             elif not before.startswith("FOREIGN KEY"):
                 index = self.was.get("indexes", {}).get(name)
                 made = self._only(keys={name: before}, indexes={name: index} if index else {}).keys()
                 yield self._mend("constraint", name, (*self._dropped(name, after), *made))
 
-    def _references(self) -> Iterator[Finding]:
+    def references(self) -> Iterator[Finding]:
+        """Its references that are otherwise: they rest on keys of other tables, so these come first."""
         for name, before, after in self._apart("keys"):
-            if before.startswith("FOREIGN KEY"):
+            if self.ours and before.startswith("FOREIGN KEY"):
                 body = before.removesuffix(" NOT VALID")
                 validate = f"alter table {self.relation} validate constraint {quote(name)}"
                 yield self._mend(
@@ -223,7 +223,7 @@ class KeptTable:
             if name in keys:
                 continue
             if not before:
-                yield Stays(f"index {name} of {self.name} is new and stays")
+                yield Stays(f"index {name} of {self.name} is new")
                 continue
             gone = (f"drop index {qualified(self.schema, name)}",) if after else ()
             yield self._mend("index", name, (*gone, *self._only(indexes={name: before}).keys()))
@@ -254,7 +254,7 @@ class KeptTable:
             if name in OURS:
                 continue
             if not before:
-                yield Stays(f"trigger {name} of {self.name} is new and stays")
+                yield Stays(f"trigger {name} of {self.name} is new")
                 continue
             gone = (f"drop trigger {quote(name)} on {self.relation}",) if after else ()
             yield self._mend("trigger", name, (*gone, *self._only(triggers={name: before}).triggers()))
@@ -273,7 +273,7 @@ class KeptTable:
     def _policies(self) -> Iterator[Finding]:
         for name, before, after in self._apart("policies"):
             if not before:
-                yield Stays(f"policy {name} of {self.name} is new and stays")
+                yield Stays(f"policy {name} of {self.name} is new")
                 continue
             gone = (f"drop policy {quote(name)} on {self.relation}",) if after else ()
             yield self._mend("policy", name, (*gone, *self._only(policies={name: before}).policies()))
@@ -289,7 +289,7 @@ class KeptTable:
                 yield self._granted(role, ", ".join(f"{right}{'*' if option else ''}" for right, option in lost))
             if more:
                 listed = ", ".join(right for right, _ in more)
-                yield Stays(f"{role} may {listed} on {self.name}, which is new and stays")
+                yield Stays(f"{role} may {listed} on {self.name}, which is new")
         rights = self.was.get("grants", {}).get(owner_now)
         if owner != owner_now and rights:
             yield self._granted(owner_now, rights)
@@ -313,7 +313,7 @@ class KeptTable:
                 )
             if more:
                 listed = ", ".join(right for right, _ in more)
-                yield Stays(f"{role} may {listed} {self.name}.{column}, which is new and stays")
+                yield Stays(f"{role} may {listed} {self.name}.{column}, which is new")
 
 
 def _difference(before: str, after: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:

@@ -60,6 +60,7 @@ PHASES = (
     PhaseLine(Phase.ROLLBACK, "one transaction; writes wait", "undo: as a whole"),
     PhaseLine(Phase.SETTLE, "references checked"),
 )
+PUT_BACK = PhaseLine(Phase.PREPARE, "what was changed by hand about v1 is put back", "undo: not needed")
 QUESTIONS = (Column("", 1), Column("Question"), Column("Answer", 8), Column("Weight", 11, wide_only=64))
 CARRIED = (
     Column("Table"),
@@ -280,6 +281,8 @@ class RollbackScreen(ViewedScreen):
         view.display = job is not None
         self.query_one("#carried", Rows).display = not self.running and self.possible and self.refused is None
         if job is not None:
+            mends = any(step.phase is Phase.PREPARE for step in job.steps.values())
+            view.phases = (PUT_BACK, *PHASES) if mends else PHASES
             view.show(job)
             if job.running:
                 self.say(f"elapsed {clock(job.elapsed)}")

@@ -109,7 +109,7 @@ def what_happens(found: Preview | None, cost: Cost | None = None, *, deletions: 
         lines.append(Content(f"For example: {safe_str('; '.join(found.kept_out))}."))
     lines.extend(safe(line) for line in found.by_hand)
     lines.append(Content("v2 is moved into an archive schema without API access. Nothing is dropped."))
-    lines.append(Content("One short transaction: writes wait for seconds. If anything fails it is undone as a whole."))
+    lines.append(Content("One short transaction, for which writes wait. If anything fails it is undone as a whole."))
     if cost is not None:
         lines += [Content(cost.time), Content(UNDO)]
     lines.append(Content("The v1 app has to be in users' hands again: stores cannot recall an installed app."))
