@@ -6,7 +6,7 @@ import pytest
 
 from tests.databases import TestDatabase
 from tests.wizard.moved import migrated
-from tests.wizard.walk import LARGE, SMALL, settings_for, until, until_text, walking, wizard
+from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.database.connection import Connection
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.journal import store
@@ -119,8 +119,17 @@ async def test_later_writes_are_shown_and_carried_back(moved_database: TestDatab
         wizard(pilot).action_go("rollback")
         # In the smallest terminal too there is room for the questions, beside the cost.
         await until_text(pilot, "Whether to go back", "plans, exercises or history", "Going back carries 1 row;", "  ?")
+        # What was changed by hand past help is said in place of what would be done; the rest is put back.
+        await moved_conn.execute(
+            "drop index idx_exercises_plan_id_v1; alter table exercise_logs_v1 rename column notes to remarks"
+        )
         await pilot.press("v")
-        await until_text(pilot, "1 row written since the cut-over", "workout_plans")
+        await until_text(pilot, "column notes of exercise_logs_v1 is gone", "Put it right: rename it back")
+        await pilot.press("b")
+        await moved_conn.execute("alter table exercise_logs_v1 rename column remarks to notes")
+        await pilot.press("v", "v", "v")
+        await until_text(pilot, "1 row written since the cut-over", "and put back: index")
+        assert wizard(pilot).session.job is None
         await pilot.press("b")
         await until_text(pilot, "Stay on v2")
         await pilot.press("tab", "enter")
@@ -133,16 +142,15 @@ async def test_later_writes_are_shown_and_carried_back(moved_database: TestDatab
         await until(pilot, lambda: "back to the earlier version" in wizard(pilot).clipboard)
         await pilot.press("down", "t")
         await until(pilot, lambda: "workout_plans: 0 new, 1 changed" in wizard(pilot).clipboard)
-    assert await moved_conn.fetchval("select count(*) from workout_plans where name = 'written later'") == 1
-    async with walking(settings, size=SMALL) as pilot:
-        # Who comes afterwards sees what follows, and once there is a v2 again, whether to go back from it.
-        wizard(pilot).action_go("rollback")
-        await until_text(pilot, "Send the rollback notice")
+        assert await moved_conn.fetchval("select count(*) from workout_plans where name = 'written later'") == 1
+        assert await moved_conn.fetchval("select to_regclass('idx_exercises_plan_id') is not null")
+        # Once there is a v2 again, whether to go back from it, and nothing of how the last way back ended.
         wizard(pilot).action_go("overview")
         await migrated(settings)
         await until(pilot, lambda: (state := wizard(pilot).session.state) is not None and state.state is State.MIGRATED)
         wizard(pilot).action_go("rollback")
         await until_text(pilot, "Does the app crash", "undecided")
+        assert "Rolled back" not in screen_text(pilot)
 
 
 async def test_the_harmless_answer_comes_first(moved_database: TestDatabase, moved_conn: Connection) -> None:

@@ -100,6 +100,8 @@ class _FromBackup:
             # As far as it is known before the backup was restored.
             likely = await compose(connection, self.blueprints, FromCopy(), archive_name(datetime.now(UTC)))
             gauge.plan(of_rollback(self.part, likely))
+            if (begun := gauge.event(0.0)) is not None:
+                self._emit(begun)
             self.run_id = await store.start_run(
                 connection,
                 "restore",

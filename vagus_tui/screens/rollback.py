@@ -99,7 +99,7 @@ class RollbackScreen(ViewedScreen):
         self.cost: Cost | None = None
         self.refused: RefusedError | None = None
         self._asked_for: object = None
-        self._led_on = False
+        self._was_back = False
 
     def compose_views(self) -> ComposeResult:
         """The questions, the act, what follows."""
@@ -127,7 +127,10 @@ class RollbackScreen(ViewedScreen):
     def job(self) -> Job | None:
         """The rollback, running or ended."""
         job = self.session.job
-        return job if job is not None and job.name == "rollback" else None
+        if job is None or job.name != "rollback":
+            return None
+        # There is a v2 again: what is told of the way back from the last one is no longer so.
+        return None if job.ok and self._was_back and self.possible else job
 
     @property
     def running(self) -> bool:
@@ -178,17 +181,18 @@ class RollbackScreen(ViewedScreen):
     # Showing it
 
     def entered(self) -> None:
-        """A rollback that runs or has ended is what one comes for."""
-        state = self.session.state
+        """A rollback that runs or has ended is what one comes for; and whether to go back, once there is a v2 again."""
+        self._notice_state()
         if self.job is not None:
             self.open_view("quick")
-        elif state is not None and state.state is State.ROLLED_BACK and self.view == "advice":
-            self._led_on = True
+        elif self._was_back and not self.possible and self.view == "advice":
             self.open_view("after")
-        elif self.possible and self._led_on and self.view == "after":
-            # What followed the last way back is done with: there is a v2 again to go back from.
-            self._led_on = False
+        elif self._was_back and self.possible and self.view == "after":
             self.open_view("advice")
+
+    def _notice_state(self) -> None:
+        state = self.session.state
+        self._was_back |= state is not None and state.state is State.ROLLED_BACK
 
     def reveal(self, ref: str) -> bool:
         """A question, an item of what follows, the quick rollback, or the choice of a backup."""
@@ -203,6 +207,7 @@ class RollbackScreen(ViewedScreen):
 
     def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
         """Bring the views up to date."""
+        self._notice_state()
         if topics & {Topic.CHECKS, Topic.SIGN_OFFS, Topic.STATE}:
             self._show_advice()
             self.fill_checklist("#after-list", aftermath.GROUPS)
@@ -414,6 +419,7 @@ class RollbackScreen(ViewedScreen):
         if not await self.confirm_destructive("Roll back to v1", body, yes="Roll back", no="Stay on v2"):
             return
         self.workers.cancel_group(self, "preview")
+        self._was_back = False
         session.start_job(
             "rollback",
             partial(roll_back, database, session.settings, apply_deletions=self.deletions),
