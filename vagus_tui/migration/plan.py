@@ -32,7 +32,8 @@ from vagus_tui.migration.unique import Apart
 from vagus_tui.schema import v2
 from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.identifiers import literal
-from vagus_tui.schema.mapping import MappingOptions, WorkoutMapping
+from vagus_tui.schema.mapping import WorkoutMapping
+from vagus_tui.schema.rules import MappingOptions
 from vagus_tui.settings import Settings
 
 SESSION_SETTINGS = (

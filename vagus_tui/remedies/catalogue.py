@@ -8,7 +8,7 @@ from vagus_tui.checks.data_quality.rule import LARGEST_INTEGER, USERS, Names
 from vagus_tui.database.identifiers import literal
 from vagus_tui.remedies.model import Part, Remedy
 from vagus_tui.schema import v1
-from vagus_tui.schema.mapping import WHITESPACE
+from vagus_tui.schema.rules import WHITESPACE
 
 LONGEST_NAME = 500
 

@@ -24,7 +24,8 @@ from vagus_tui.rollback.quick_plan import migrated_run
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.identifiers import qualified, quote
-from vagus_tui.schema.mapping import MappingOptions, WorkoutMapping
+from vagus_tui.schema.mapping import WorkoutMapping
+from vagus_tui.schema.rules import MappingOptions
 
 
 @dataclass(frozen=True, slots=True)

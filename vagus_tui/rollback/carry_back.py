@@ -13,8 +13,8 @@ from vagus_tui.rollback.kept import Kept, RowCheck
 from vagus_tui.rollback.touched import Touched
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import literal, qualified, quote
-from vagus_tui.schema.mapping import MappingOptions
 from vagus_tui.schema.preferences import chosen
+from vagus_tui.schema.rules import MappingOptions
 
 
 class CarryBack:

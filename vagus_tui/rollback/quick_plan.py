@@ -26,7 +26,7 @@ from vagus_tui.rollback.swap_back import (
 )
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import qualified
-from vagus_tui.schema.mapping import MappingOptions
+from vagus_tui.schema.rules import MappingOptions
 from vagus_tui.settings import Settings
 
 SHOWN = 5

@@ -17,7 +17,8 @@ from vagus_tui.schema import v1, v2
 from vagus_tui.schema.comparing import comparable
 from vagus_tui.schema.identifiers import free_name, literal, qualified, quote
 from vagus_tui.schema.inverse import InverseMapping
-from vagus_tui.schema.mapping import MappingOptions, WorkoutMapping
+from vagus_tui.schema.mapping import WorkoutMapping
+from vagus_tui.schema.rules import MappingOptions
 from vagus_tui.schema.v1 import Column, V1Shape, V1Table
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import literal, quote
-from vagus_tui.schema.mapping import WEEKDAYS
+from vagus_tui.schema.rules import WEEKDAYS
 from vagus_tui.schema.v1 import Column, V1Shape, V1Table
 
 _RENAMED: Mapping[str, Mapping[str, str]] = {

@@ -9,53 +9,12 @@ Rules: schema mapping (plans, weeks, day keys, days, exercises, sessions, logs).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.comparing import comparable
-from vagus_tui.schema.identifiers import literal, qualified, quote
-from vagus_tui.schema.v1 import V1Shape
-
-WHITESPACE = "".join(map(chr, (*range(9, 14), *range(28, 33), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B)))) + (
-    "\u2028\u2029\u202f\u205f\u3000"
-)
-"""What is trimmed from labels: every blank that Unicode knows, since people paste them."""
-
-COPIES_PER_EXERCISE = 64
-"""Ids set aside for the copies of an exercise with a numbered id: more than a plan has weeks."""
-
-WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
-
-DAY_BY_MUSCLE_GROUP: Mapping[str, tuple[str, ...]] = {
-    "Push Day": ("chest", "pectorals", "shoulders", "delts", "triceps"),
-    "Pull Day": ("back", "lats", "traps", "biceps", "forearms"),
-    "Leg Day": ("quads", "hamstrings", "glutes", "calves", "legs"),
-    "Full Body": ("core", "abs", "full_body", "cardio"),
-}
-"""Which day an exercise goes on by its muscle group when it has neither weekday nor label."""
-
-OTHER_GROUPS_DAY = "Upper Body"
-NO_GROUP_DAY = "Full Body"
-
-DEFAULT_WEEKS = 4
-DEFAULT_REST_SECONDS = 90
-
-_TEXT = 'text collate "default"'
-"""What texts become: v1's columns may have collations that ignore case or know no regular expressions."""
-
-QUIET_PREFERENCES = (
-    '{"workout_reminders_enabled": false, "workout_reminder_time": "18:00", '
-    '"pr_celebration_enabled": false, "weekly_summary_enabled": false}'
-)
-"""What a user without preferences gets: nobody is opted in to anything."""
-
-
-@dataclass(frozen=True, slots=True)
-class MappingOptions:
-    """What the operator can choose about the mapping."""
-
-    repeat_exercises: bool = False
-    day_by_muscle_group: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(DAY_BY_MUSCLE_GROUP))
+from vagus_tui.schema.identifiers import quote
+from vagus_tui.schema.rules import DEFAULT_REST_SECONDS, DEFAULT_WEEKS, NO_GROUP_DAY, TEXT, MappingRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +40,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkoutMapping:
+class WorkoutMapping(MappingRules):
     """The mapping for one database as found. `columns(table)` and `select(table)` agree in order.
 
     Args:
@@ -89,15 +48,9 @@ class WorkoutMapping:
             SELECT. For SELECTs without a scope.
     """
 
-    shape: V1Shape
-    options: MappingOptions = field(default_factory=MappingOptions)
     prepared: Prepared | None = None
 
     # ── names ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def source(self, base: str) -> str:
-        """The quoted name of a v1 table as it is now."""
-        return qualified(self.shape.schema, self.shape.tables[base].name)
 
     def columns(self, table: str) -> tuple[str, ...]:
         """The v2 columns that the mapping sets; the others keep their defaults."""
@@ -152,82 +105,6 @@ class WorkoutMapping:
             parts.append(comparable(value, types[name]) if name in types else value)
         return f"row({', '.join(parts)})"
 
-    # ── rules ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _column(self, base: str, alias: str, column: str, missing: str = "null") -> str:
-        return f"{alias}.{quote(column)}" if self.shape.tables[base].has(column) else missing
-
-    @staticmethod
-    def trimmed(expression: str) -> str:
-        """An expression for a text without blanks around it; NULL when nothing is left."""
-        return f"nullif(btrim({expression}::{_TEXT},{literal(WHITESPACE)}), '')"
-
-    def goal(self, alias: str = "p") -> str:
-        """The plan's goal when it fits v2's list, else general_fitness."""
-        if not self.shape.plans.has("goal"):
-            return "'general_fitness'"
-        fitted = f"regexp_replace(lower({self.trimmed(f'{alias}.goal')}), '\\s+', '_', 'g')"
-        allowed = ", ".join(repr(goal) for goal in v2.GOALS)
-        return f"case when {fitted} in ({allowed}) then {fitted} else 'general_fitness' end"
-
-    def weekday(self, alias: str = "e") -> str | None:
-        """The weekday's name from day_of_week (0 is Sunday, or a name); NULL when it is neither."""
-        if not self.shape.exercises.has("day_of_week"):
-            return None
-        column = f"{alias}.day_of_week"
-        if self.shape.exercises.columns["day_of_week"].plain.startswith(("numeric", "real", "double")):
-            # A number with decimals: 3.0 is 3.
-            column = f"trim_scale({column}::numeric)"
-        value = f"lower({self.trimmed(column)})"
-        cases = " ".join(
-            f"when '{number}' then '{name}' when '{name.lower()}' then '{name}' when '{name[:3].lower()}' then '{name}'"
-            for number, name in enumerate(WEEKDAYS)
-        )
-        return f"case {value} {cases} end"
-
-    def day_name(self, alias: str = "e") -> str:
-        """The day an exercise belongs on, spelled as its own row has it: weekday, label, or by muscle group."""
-        choices = []
-        if (weekday := self.weekday(alias)) is not None:
-            choices.append(weekday)
-        if self.shape.exercises.has("day_label"):
-            choices.append(self.trimmed(f"{alias}.day_label"))
-        if self.shape.exercises.has("muscle_group"):
-            group = f"lower({self.trimmed(f'{alias}.muscle_group')})"
-            cases = " ".join(
-                f"when {literal(name).strip()} then {literal(day)}"
-                for day, groups in self.options.day_by_muscle_group.items()
-                for name in groups
-            )
-            # A CASE over one value works that value out once.
-            choices.append(
-                f"case coalesce({group}, '') when '' then '{NO_GROUP_DAY}' {cases} else '{OTHER_GROUPS_DAY}' end"
-            )
-        else:
-            choices.append(f"'{NO_GROUP_DAY}'")
-        return f"coalesce({', '.join(choices)})"
-
-    @staticmethod
-    def week_id(plan: str, week: str) -> str:
-        """The id of a generated week, from plan id and week number."""
-        return f"md5({WorkoutMapping.week_text(plan, week)})::uuid"
-
-    @staticmethod
-    def week_text(plan: str, week: str) -> str:
-        """What the ids of a week and of its days are made of."""
-        return f"{plan}::text || ':' || {week}::text"
-
-    @staticmethod
-    def day_id(plan: str, week: str, key: str) -> str:
-        """The id of a generated day, from plan id, week number and day key (the case-folded name)."""
-        return f"md5({WorkoutMapping.week_text(plan, week)} || ':' || {key})::uuid"
-
-    def copy_id(self, exercise: str, week: str) -> str:
-        """The id of an exercise repeated in a later week; bigint ids count downwards from zero, where v1 has none."""
-        if v2.id_types(self.shape)["exercise_id"] == "uuid":
-            return f"md5({exercise}::text || ':' || {week}::text)::uuid"
-        return f"-({exercise}::bigint * {COPIES_PER_EXERCISE} + {week})"
-
     # ── parts of queries ─────────────────────────────────────────────────────────────────────────────────────────
 
     def _keyed(self, scope: Scope | None) -> str:
@@ -235,27 +112,28 @@ class WorkoutMapping:
         if self.prepared is not None and scope is None:
             return f"keyed as (select * from {self.prepared.keyed})"
         exercises = self.shape.exercises
-        order = self._column(v1.EXERCISES, "e", "order_index")
-        week = self._column(v1.EXERCISES, "e", "week_number", "1")
+        order = self.column(v1.EXERCISES, "e", "order_index")
+        week = self.column(v1.EXERCISES, "e", "week_number", "1")
         in_plans = f".plan_id in (select id from {scope.plans})" if scope else ""
         limit, also = (f" where e{in_plans}", f" and u{in_plans}") if scope else ("", "")
-        group = self._column(v1.EXERCISES, "e", "muscle_group")
+        group = self.column(v1.EXERCISES, "e", "muscle_group")
         arrived = "u.created_at nulls last, u.id" if exercises.has("created_at") else "u.id"
-        source, unplaced = self.source(v1.EXERCISES), self._column(v1.EXERCISES, "u", "order_index")
+        source, unplaced = self.source(v1.EXERCISES), self.column(v1.EXERCISES, "u", "order_index")
         # Only those without a place are numbered, after the others: few or none, so that little has to be sorted.
+        # OFFSET keeps the day's name from being worked out twice, for itself and for its key.
         return (
             "keyed as materialized (\n"
             "  select k.*, lower(k.day_name) as day_key from (\n"
             f"  select e.id, e.plan_id, {self.day_name()} as day_name,\n"
             f"    coalesce({order}::integer, late.place) as place, {order}::integer as first_place,\n"
-            f"    coalesce({week}::integer, 1) as week_number, coalesce({group}::{_TEXT}, 'general') as muscle_group\n"
+            f"    coalesce({week}::integer, 1) as week_number, coalesce({group}::{TEXT}, 'general') as muscle_group\n"
             f"  from {source} e left join (\n"
             "    select u.id, (coalesce(h.highest, 0) + row_number() over (\n"
             f"      partition by u.plan_id order by {arrived}))::integer as place\n"
             f"    from {source} u left join (\n"
             f"      select e.plan_id, max({order}::integer) as highest from {source} e{limit} group by e.plan_id\n"
             f"    ) h on h.plan_id = u.plan_id where {unplaced} is null{also}\n"
-            f"  ) late on late.id = e.id{limit}) k)"
+            f"  ) late on late.id = e.id{limit} offset 0) k)"
         )
 
     def _plan_days(self, scope: Scope | None) -> str:
@@ -286,7 +164,7 @@ class WorkoutMapping:
         """CTE `plans`: each plan with its number of weeks and start date."""
         if self.prepared is not None and scope is None:
             return f"plans as (select * from {self.prepared.plans})"
-        start = self._column(v1.PLANS, "p", "start_date")
+        start = self.column(v1.PLANS, "p", "start_date")
         limit = f" where p.id in (select id from {scope.plans})" if scope else ""
         highest = ""
         weeks = ["p.duration_weeks::integer"] if self.shape.plans.has("duration_weeks") else []
@@ -357,17 +235,17 @@ class WorkoutMapping:
 
     def _plan_expressions(self) -> dict[str, str]:
         types = v2.id_types(self.shape)
-        active = self._column(v1.PLANS, "p", "is_active", "true")
+        active = self.column(v1.PLANS, "p", "is_active", "true")
         expressions = {
             "id": f"p.id::{types['plan_id']}",
             "user_id": "p.user_id::uuid",
-            "name": f"p.name::{_TEXT}",
-            **self._copied(v1.PLANS, "p", {"description": _TEXT}),
+            "name": f"p.name::{TEXT}",
+            **self._copied(v1.PLANS, "p", {"description": TEXT}),
             "goal": self.goal(),
             "total_weeks": "plans.total_weeks",
             "current_week": "1",
             "status": f"case when {active} then 'active' when not {active} then 'completed' else 'draft' end",
-            **self._copied(v1.PLANS, "p", {"template_category": _TEXT}),
+            **self._copied(v1.PLANS, "p", {"template_category": TEXT}),
             **self._copied(v1.PLANS, "p", {"created_at": "timestamptz", "updated_at": "timestamptz"}),
         }
         if self.shape.plans.has("created_by"):
@@ -408,17 +286,17 @@ class WorkoutMapping:
         return {
             "id": exercise_id,
             "day_id": self.day_id("k.plan_id", week, "k.day_key"),
-            "name": f"e.name::{_TEXT}",
+            "name": f"e.name::{TEXT}",
             "muscle_group": "k.muscle_group",
-            **self._copied(v1.EXERCISES, "e", {"equipment": _TEXT}),
-            "sets": f"{self._column(v1.EXERCISES, 'e', 'sets', '1')}::integer",
-            "target_reps_min": f"{self._column(v1.EXERCISES, 'e', 'reps_min')}::integer",
-            "target_reps_max": f"{self._column(v1.EXERCISES, 'e', 'reps_max')}::integer",
-            "target_weight": f"{self._column(v1.EXERCISES, 'e', 'weight')}::numeric(6,2)",
+            **self._copied(v1.EXERCISES, "e", {"equipment": TEXT}),
+            "sets": f"{self.column(v1.EXERCISES, 'e', 'sets', '1')}::integer",
+            "target_reps_min": f"{self.column(v1.EXERCISES, 'e', 'reps_min')}::integer",
+            "target_reps_max": f"{self.column(v1.EXERCISES, 'e', 'reps_max')}::integer",
+            "target_weight": f"{self.column(v1.EXERCISES, 'e', 'weight')}::numeric(6,2)",
             "rest_seconds": (
-                f"coalesce({self._column(v1.EXERCISES, 'e', 'rest_seconds')}::integer, {DEFAULT_REST_SECONDS})"
+                f"coalesce({self.column(v1.EXERCISES, 'e', 'rest_seconds')}::integer, {DEFAULT_REST_SECONDS})"
             ),
-            **self._copied(v1.EXERCISES, "e", {"tempo": _TEXT, "notes": _TEXT, "video_url": _TEXT}),
+            **self._copied(v1.EXERCISES, "e", {"tempo": TEXT, "notes": TEXT, "video_url": TEXT}),
             "order_index": "k.place",
             **self._copied(v1.EXERCISES, "e", {"created_at": "timestamptz", "updated_at": "timestamptz"}),
         }
@@ -431,7 +309,7 @@ class WorkoutMapping:
             "user_id": "s.user_id::uuid",
             "day_id": (f"case when d.plan_id is not null then {self.day_id('d.plan_id', week, 'd.day_key')} end"),
             "started_at": "s.started_at::timestamptz",
-            **self._copied(v1.SESSIONS, "s", {"completed_at": "timestamptz", "notes": _TEXT}),
+            **self._copied(v1.SESSIONS, "s", {"completed_at": "timestamptz", "notes": TEXT}),
             "total_volume": "coalesce(t.total_volume, 0)::numeric(10,2)",
             "total_sets": "coalesce(t.total_sets, 0)",
             **self._copied(v1.SESSIONS, "s", {"created_at": "timestamptz"}),
@@ -451,9 +329,9 @@ class WorkoutMapping:
                 "l",
                 {
                     "rpe": "numeric(3,1)",
-                    "tempo": _TEXT,
+                    "tempo": TEXT,
                     "rest_seconds": "integer",
-                    "notes": _TEXT,
+                    "notes": TEXT,
                     "completed_at": "timestamptz",
                 },
             ),
@@ -473,7 +351,7 @@ class WorkoutMapping:
             weeks = (
                 "weeks as materialized (select w.*, md5(w.week)::uuid as week_id from (\n"
                 f"  select plans.id as plan_id, n, {self.week_text('plans.id', 'n')} as week "
-                "from plans, generate_series(1, plans.total_weeks) n) w)"
+                "from plans, generate_series(1, plans.total_weeks) n offset 0) w)"
             )
             return f"with {ctes}, {weeks}\n", "plan_days d join weeks on weeks.plan_id = d.plan_id", ""
         if table == v2.EXERCISES:

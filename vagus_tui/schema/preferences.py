@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vagus_tui.schema.identifiers import literal, qualified
-from vagus_tui.schema.mapping import QUIET_PREFERENCES
+from vagus_tui.schema.rules import QUIET_PREFERENCES
 from vagus_tui.schema.v1 import V1Shape
 from vagus_tui.schema.v2 import PREFERENCES, USERS
 

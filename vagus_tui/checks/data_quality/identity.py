@@ -7,7 +7,7 @@ from vagus_tui.checks.column_types import misfits
 from vagus_tui.checks.data_quality.rule import ROWS, Names, Rule, counted
 from vagus_tui.events import Status
 from vagus_tui.schema import v1
-from vagus_tui.schema.mapping import COPIES_PER_EXERCISE
+from vagus_tui.schema.rules import COPIES_PER_EXERCISE
 
 LARGEST_COPIED_ID = 2**63 // COPIES_PER_EXERCISE - 1
 """A copy's id is the exercise's, times so many, plus the week, and has to fit a bigint."""

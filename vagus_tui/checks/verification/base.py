@@ -11,7 +11,8 @@ from vagus_tui.events import Status
 from vagus_tui.journal.state import State
 from vagus_tui.migration.capture import V2_CHANGES
 from vagus_tui.schema import v2
-from vagus_tui.schema.mapping import MappingOptions, WorkoutMapping
+from vagus_tui.schema.mapping import WorkoutMapping
+from vagus_tui.schema.rules import MappingOptions
 
 Probe = Callable[[Context], Awaitable[Outcome]]
 
