@@ -89,6 +89,8 @@ class Checking(Reading):
             self.wake()
         self.judge()
         if done is not None:
+            # Whoever waits for the end looks at the rows next, and the last of them may not have been told yet.
+            self._say_now()
             done()
 
     @contextlib.asynccontextmanager

@@ -182,6 +182,12 @@ class Knowledge:
         if self._flush is None:
             self._flush = asyncio.get_running_loop().call_later(EVENT_BATCH_SECONDS, self._flushed)
 
+    def _say_now(self) -> None:
+        """Tell at once what was waiting to be told together."""
+        if self._flush is not None:
+            self._flush.cancel()
+            self._flushed()
+
     def _flushed(self) -> None:
         self._flush = None
         events, self._events = self._events, []
