@@ -245,7 +245,7 @@ class _Rehearsal:
             raise StageFailedError(
                 stage, f"Not seen: {some([f'{name}: {faults[0]}' for name, faults in found.missed.items()])}."
             )
-        return f"{found.figures['seen']} planted faults seen, one for each check"
+        return f"{found.figures['seen']} planted faults seen, one per check"
 
     async def _migrate(self, stage: Stage) -> str:
         first = stage.id == "migrate"
@@ -301,10 +301,10 @@ class _Rehearsal:
         if kept is not None and kept != self._kept:
             tables = some([table for table in kept if kept[table] != self._kept.get(table)])
             raise StageFailedError(stage, f"Rows that nobody wrote to are not as they were: {tables}.")
-        only = f", {traces.archived:,} in the archive" if traces.archived else ""
+        only = f", {traces.archived:,} archived" if traces.archived else ""
         deleted = sum(len(rows) for rows in self.writes.deleted.values())
         kept_too = f"; {deleted:,} they deleted are kept in v1" if deleted else ""
-        return f"none lost: {traces.in_v1:,} in v1{only}{kept_too}; all other rows as before"
+        return f"none lost: {traces.in_v1:,} in v1{only}{kept_too}; the rest as before"
 
     def _judge(self, stage: Stage, traces: Traces) -> None:
         if traces.lost:

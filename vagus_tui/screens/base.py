@@ -238,7 +238,7 @@ class StepScreen(WizardScreen):
 
     def _update(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
         self.query_one(HeaderLine).follow()
-        self.query_one(Rail).refresh()
+        self.query_one(Rail).follow()
         locked = self.query_one(LockPanel).update_gates()
         self.query_one("#body").display = self.SHOW_BODY_WHEN_LOCKED or not locked
         self.changed(topics, events)

@@ -129,8 +129,8 @@ class CheckScreen(StepScreen):
 
     def _summary(self) -> Content:
         """How the checks stand, and how often they run by themselves, if they do."""
-        found = summary(self.table.events)
         intervals = {self.session.interval(group) for group in self.groups} - {None}
+        found = summary(self.table.events, short=bool(intervals))
         if not intervals:
             return found
         often = every(min(seconds for seconds in intervals if seconds))
@@ -139,6 +139,8 @@ class CheckScreen(StepScreen):
     def action_repeat(self) -> None:
         """Run by themselves: the next interval of off, 30 s, 1 min, 5 min."""
         wanted = self.session.next_interval(self.groups[0])
+        # Whoever goes through the intervals is told of the one where they are.
+        self.app.clear_notifications()
         for group in self.groups:
             self.session.watch(group, wanted)
         if wanted is None:

@@ -148,7 +148,7 @@ class MonitorScreen(WizardScreen):
             static.update(text)
 
     def _line(self, watch: Watch) -> Content:
-        """`✓ Performance     every 1 min · next in 0:42 · none fails · 14 rounds · took 1.2 s`."""
+        """`✓ Performance     every 1 min · next in 0:42 · none fails · 14 rounds of 1.2 s`."""
         latest = watch.round
         status, parts = Status.PENDING, [f"every {every(watch.every)}"]
         if watch.waiting:
@@ -165,9 +165,8 @@ class MonitorScreen(WizardScreen):
                 status = Status.FAIL if failing or latest.problem else Status.PASS
             if latest.problem is None:
                 parts.append(plural(failing, "fails", "fail") if failing else "none fails")
-            parts.append(plural(latest.number, "round"))
-            if latest.problem is None:
-                parts.append(f"took {duration(latest.seconds)}")
+            took = f" of {duration(latest.seconds)}" if latest.problem is None else ""
+            parts.append(f"{plural(latest.number, 'round')}{took}")
         width = max(20, self.size.width - 2)
         line = Content.assemble(
             (MARKS[status], STYLES[status]),

@@ -36,7 +36,7 @@ JOB = "restore"
 PHASES = (
     PhaseLine(Phase.VERIFY, "every byte read, restored locally, compared", "undo: not needed", "read, compared"),
     PhaseLine(Phase.BUILD, "v1 made again aside", "undo: dropped"),
-    PhaseLine(Phase.PROVE, "every row as the manifest has it"),
+    PhaseLine(Phase.PROVE, "every row as the manifest has it", short="every row compared"),
     PhaseLine(Phase.ROLLBACK, "put in place; reads and writes wait", "undo: as a whole", "put in place"),
     PhaseLine(Phase.SETTLE, "references checked"),
 )

@@ -54,8 +54,8 @@ def expected_text(event: CheckEvent) -> str:
     return safe_str(event.expected or "")
 
 
-def summary(events: Iterable[CheckEvent]) -> Content:
-    """`9 of 14 · 1 fails`, or `14 of 14 · all pass`."""
+def summary(events: Iterable[CheckEvent], *, short: bool = False) -> Content:
+    """`9 of 14 · 1 fails`, or `14 of 14 · all pass`; `short` where something else has to stand beside it."""
     found = list(events)
     if not found:
         return Content("")
@@ -72,7 +72,7 @@ def summary(events: Iterable[CheckEvent]) -> Content:
         parts.append(Content.styled("none fails", STYLES[Status.PASS]))
     if warns:
         # With all of them to say there is no room for the long word.
-        word = "warn" if fails and overridden else "warning" if warns == 1 else "warnings"
+        word = "warn" if short or (fails and overridden) else "warning" if warns == 1 else "warnings"
         parts.append(Content.styled(f"{warns} {word}", STYLES[Status.WARN]))
     if len(done) == len(found) and not (fails or warns or overridden):
         parts.append(Content.styled("all pass", STYLES[Status.PASS]))

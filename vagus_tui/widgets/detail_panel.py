@@ -91,5 +91,11 @@ class DetailPanel(VerticalScroll):
 
     def _follow(self) -> None:
         self._waiting = None
-        self.query_one("#detail-text", Static).update(self._content)
-        self.scroll_home(animate=False)
+        text = self.query_one("#detail-text", Static)
+        # The text fills the panel. As long as it fits, nothing on the screen has another place or size than before, and
+        # to work all of them out again would take longer than to paint the text.
+        width, height = text.size
+        fits = bool(width) and not self.max_scroll_y and self._content.get_height({}, width) <= height
+        text.update(self._content, layout=not fits)
+        if not fits:
+            self.scroll_home(animate=False)

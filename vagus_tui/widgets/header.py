@@ -27,6 +27,7 @@ class HeaderLine(Widget):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
+        self._shown = Content("")
 
     def on_mount(self) -> None:
         """An alarm may be older than the screen."""
@@ -37,9 +38,16 @@ class HeaderLine(Widget):
         height = 2 if self.session.alarms else 1
         if self.styles.height is None or self.styles.height.value != height:
             self.styles.height = height
-        self.refresh()
+        # Most news changes nothing here: painting it for nothing would keep keys waiting.
+        if not self._lines().is_same(self._shown):
+            self.refresh()
 
     def render(self) -> Content:
+        """What there is now."""
+        self._shown = self._lines()
+        return self._shown
+
+    def _lines(self) -> Content:
         """The line, and below it the alarms."""
         line = self._where()
         alarms = self.session.alarm_list

@@ -242,7 +242,8 @@ class JobView(VerticalScroll):
             parts = [took.rjust(TOOK_WIDTH), line.forecast.ljust(forecast), line.undo.ljust(undo)]
         else:
             # What was forecast gives way to what it took.
-            parts = [(took or line.forecast).rjust(max(TOOK_WIDTH, forecast)), line.undo]
+            undo = max(len(one.undo) for one in self.phases)
+            parts = [(took or line.forecast).rjust(max(TOOK_WIDTH, forecast)), line.undo.ljust(undo)]
         return "  ".join(part for part in parts if part)
 
     def _progress(self, phase: Phase, width: int) -> list[Content]:

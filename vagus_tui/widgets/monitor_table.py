@@ -17,7 +17,7 @@ from vagus_tui.widgets.sparks import course
 from vagus_tui.widgets.text import fitted
 
 CHANGED_WIDTH = 8
-MEASURED_WIDTH = 14
+MEASURED_WIDTH = 16
 GAP = 2
 
 

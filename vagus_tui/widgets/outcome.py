@@ -65,9 +65,9 @@ def figures(values: Mapping[str, Any] | None, indent: str = "  ", *, nested: boo
             lines.append(figures(value, indent + "  ", nested=True))
         elif value not in (None, "", [], {}):
             said = figure(value).rjust(right)
-            # What is long, a path say, begins at once: it would not fit beside the column and be torn from its name.
-            at = FIGURES_AT if len(said) <= LONG else len(indent + words) + 2
-            lines.append(Content.assemble((f"{indent + words:<{at}}", "$text-muted"), said))
+            # What is long, a path say, stands below its name: beside it, it would be torn from it in a narrow window.
+            name_part = f"{indent + words:<{FIGURES_AT}}" if len(said) <= LONG else f"{indent}{words}\n{indent}  "
+            lines.append(Content.assemble((name_part, "$text-muted"), said))
     return Content("\n").join(lines)
 
 

@@ -42,12 +42,23 @@ class Rail(Widget):
         self.session = session
         self.current = current
         self._rows: dict[int, Step] = {}
+        self._shown = Content("")
 
     def on_mount(self) -> None:
         """Count down by itself."""
-        self.set_interval(10, self.refresh)
+        self.set_interval(10, self.follow)
+
+    def follow(self) -> None:
+        """Bring it up to date. Most news changes nothing here: painting it for nothing would keep keys waiting."""
+        if not self._lines().is_same(self._shown):
+            self.refresh()
 
     def render(self) -> Content:
+        """What there is now."""
+        self._shown = self._lines()
+        return self._shown
+
+    def _lines(self) -> Content:
         """All lines, with the last few at the bottom."""
         width, height = self.size
         lines: list[Content] = [Content("")] * TOP_LINES
