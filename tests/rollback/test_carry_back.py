@@ -452,3 +452,31 @@ async def test_chosen_preferences_come_back(make_database: MakeDatabase, connect
     assert [r["enabled"] for r in found if r["id"] == row["id"]] == [not row["enabled"]]
     new = await conn.fetch("select user_id, enabled from notification_preferences where category = 'brand new'")
     assert [tuple(r) for r in new] == [(row["user_id"], True)]
+
+
+MADE_SINCE = """
+create table things (id bigint generated always as identity primary key, plan_id uuid);
+alter table things enable row level security;
+create policy by_hand on things using (exists (
+  select from workout_v1_compat.workout_plans p where p.id = things.plan_id and p.is_active));
+create view lengths as select id, duration_weeks from workout_v1_compat.workout_plans;
+create table day_notes (day_id uuid constraint noted references workout_days on delete cascade);
+insert into day_notes select id from workout_days limit 1;
+"""
+
+
+async def test_what_others_made_since_stays_and_is_named(moved_database: TestDatabase, connect: Connect) -> None:
+    """It goes on reading v2, in the archive, and so do views of v1's columns; the next run has its names."""
+    conn = await connect(moved_database.url)
+    await conn.execute(MADE_SINCE)
+    ran = await rolled_back(moved_database)
+    bound = ["constraint noted on table day_notes", "policy by_hand on table things", "rule _RETURN on view lengths"]
+    assert ran.result.figures is not None and ran.result.figures["bound_to_archive"] == bound
+    assert any(f"and not to v1: {'; '.join(bound)}. References refuse" in note.message for note in ran.notes)
+    assert await conn.fetchval("select count(*) from lengths") > 0
+    await migrated(moved_database)
+    assert await v2_differences(conn) == []
+    await conn.execute("drop table day_notes, things; drop view lengths")
+    ran = await rolled_back(moved_database)
+    assert ran.result.figures is not None and "bound_to_archive" not in ran.result.figures
+    assert not await conn.fetchval("select exists(select from pg_namespace where nspname = 'workout_v1_compat')")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from vagus_tui.database import hanging_on as hanging
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependent_reader import KEPT
 from vagus_tui.journal import store
@@ -95,43 +96,10 @@ async def read_remains(connection: Connection) -> Remains:
     )
 
 
-_HANGING = """
-with mine as (
-  select c.oid, c.reltype, t.typarray from pg_class c join pg_namespace n on n.oid = c.relnamespace
-  left join pg_type t on t.oid = c.reltype
-  where (n.nspname, c.relname) in (select * from unnest($1::text[], $2::text[]))
-)
-select distinct pg_describe_object(d.classid, d.objid, d.objsubid) as what
-from pg_depend d
-left join pg_constraint k on d.classid = 'pg_constraint'::regclass and k.oid = d.objid
-left join pg_policy p on d.classid = 'pg_policy'::regclass and p.oid = d.objid
-left join pg_rewrite r on d.classid = 'pg_rewrite'::regclass and r.oid = d.objid
-left join pg_trigger t on d.classid = 'pg_trigger'::regclass and t.oid = d.objid
-cross join lateral (select coalesce(
-  (pg_identify_object(d.classid, d.objid, d.objsubid)).schema,
-  (select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = r.ev_class), '') as name
-) as place
-where d.deptype = 'n'
-  and ((d.refclassid = 'pg_class'::regclass and d.refobjid in (
-        select oid from mine union select q.objid from pg_depend q
-        join mine on q.refobjid = mine.oid and q.refclassid = 'pg_class'::regclass
-        -- Sequences that go with a column.
-        where q.classid = 'pg_class'::regclass and q.deptype in ('a', 'i')))
-    or (d.refclassid = 'pg_type'::regclass
-        and d.refobjid in (select reltype from mine union select typarray from mine)))
-  and coalesce(k.conrelid, p.polrelid, r.ev_class, t.tgrelid, 0) not in (select oid from mine)
-  and not (d.classid = 'pg_class'::regclass and d.objid in (select oid from mine))
-  and not (d.classid = 'pg_attrdef'::regclass
-           and (select adrelid from pg_attrdef where oid = d.objid) in (select oid from mine))
-  -- What lies in the same archive goes with it, and so do v1's own materialized views with v1.
-  and not starts_with(place.name, $3) and place.name <> $4
-order by 1
-"""
-
-
 async def hanging_on(connection: Connection, tables: Sequence[KeptTable]) -> list[str]:
-    """What else of the database hangs on these tables, in the server's words; nothing of it may be there any more."""
-    rows = await connection.fetch(
-        _HANGING, [table.schema for table in tables], [table.name for table in tables], ARCHIVE_PREFIX, KEPT
-    )
-    return [row["what"] for row in rows]
+    """What else of the database hangs on these tables, in the server's words; nothing of it may be there any more.
+
+    What lies in the same archive goes with it, and so do v1's own materialized views with v1.
+    """
+    relations = [(table.schema, table.name) for table in tables]
+    return await hanging.hanging_on(connection, relations, besides=ARCHIVE_PREFIX, schemas=(KEPT,))

@@ -11,16 +11,17 @@ from dataclasses import dataclass
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.column_types import misfits
-from vagus_tui.database.dependent_reader import read_dependents
+from vagus_tui.database.dependent_reader import COMPAT, read_dependents
 from vagus_tui.database.dependents import Dependent, Fate, Kind
 from vagus_tui.errors import VagusError
 from vagus_tui.events import Status
 from vagus_tui.migration import function_text
 from vagus_tui.migration.binding import same_columns
 from vagus_tui.migration.carried import Bound, check_notes, read_bound
-from vagus_tui.migration.fates import decide, replace_name
+from vagus_tui.migration.fates import BY_ITS_OWNER, decide, replace_name
 from vagus_tui.migration.otherwise import otherwise
 from vagus_tui.migration.plain_tables import ODDITIES_NEXT, table_oddities
+from vagus_tui.migration.repoint import policy_bound
 from vagus_tui.migration.tuning import NO_PLACE
 from vagus_tui.migration.unmet import unmet
 from vagus_tui.schema.identifiers import qualified, quote
@@ -142,6 +143,9 @@ def proposal(dependent: Dependent, shape: V1Shape) -> str:
         return f"alter table {relation} drop constraint {name}; and make another on v2 afterwards"
     if dependent.kind is Kind.RULE:
         return f"drop rule {name} on {relation}; and give v2 a trigger instead"
+    if dependent.kind is Kind.POLICY and dependent.reason.endswith(BY_ITS_OWNER):
+        bound = policy_bound(dependent, f"{quote(COMPAT)}, {quote(shape.schema)}, pg_temp")
+        return f"after the cut-over, by its owner: begin; {'; '.join(bound)}; commit;"
     if dependent.kind is Kind.POLICY:
         return f"alter policy {name} on {relation} using (…); in words that v2 knows, after the cut-over"
     if dependent.kind is Kind.TRIGGER:

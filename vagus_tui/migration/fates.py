@@ -20,6 +20,9 @@ from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.schema.v1 import V1Shape
 
+BY_ITS_OWNER = "; its owner can bind it to v1's columns out of v2"
+"""What a policy's reason ends with that would follow if we were its owner."""
+
 _TRIED = frozenset({Kind.VIEW, Kind.MATERIALIZED_VIEW, Kind.POLICY, Kind.FUNCTION, Kind.TRIGGER})
 _TOUCHES = re.compile(
     r"\s*begin\s+new\.updated_at\s*:?=\s*[^;]+;\s*return\s+new\s*;\s*end\s*;?\s*", re.IGNORECASE | re.DOTALL
@@ -77,7 +80,12 @@ class _Judge:
         if dependent.kind in (Kind.SETTING, Kind.STATISTICS):
             return fate_of(dependent, self.places)
         if not dependent.ours and dependent.kind not in (Kind.PUBLICATION, Kind.TRIGGER, Kind.RULE):
-            return Fate.PERSON, f"it belongs to {dependent.owner}, whose role is not ours to use"
+            why = f"it belongs to {dependent.owner}, whose role is not ours to use"
+            if dependent.kind is Kind.POLICY and attempts is not None:
+                if wrong := await attempts.policy(dependent, compat=True):
+                    return Fate.PERSON, f"{why}, and it cannot be read on v2: {wrong}"
+                return Fate.PERSON, f"{why}{BY_ITS_OWNER}"
+            return Fate.PERSON, why
         if dependent.kind is Kind.FOREIGN_KEY:
             return self._foreign_key(dependent)
         if dependent.kind is Kind.REFERENCE:

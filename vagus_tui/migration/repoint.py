@@ -145,7 +145,8 @@ def _view_statements(survey: Survey) -> list[str]:
     return statements
 
 
-def _policy(policy: Dependent, path: str) -> list[str]:
+def policy_bound(policy: Dependent, path: str) -> list[str]:
+    """Bind a policy's conditions to the tables along a path; within a transaction."""
     clauses = [f"using ({text})" for text in policy.all("using")]
     clauses += [f"with check ({text})" for text in policy.all("check")]
     relation = qualified(policy.schema, policy.on)
@@ -268,7 +269,9 @@ def _has_generated(table: str) -> bool:
 def compat_step_statements(survey: Survey) -> list[str]:
     """What is made for the dependents while v2 stands in staging, and the last trial of the views; [] for nothing."""
     wanted = [*read_again(survey), *matviews.rebuilt(survey), *functions(survey), *policies(survey)]
-    if not wanted:
+    # What a person is advised to do with the others needs it too.
+    by_hand = (Kind.VIEW, Kind.MATERIALIZED_VIEW, Kind.POLICY, Kind.FUNCTION)
+    if not wanted and not any(one.kind in by_hand and one.fate is Fate.PERSON for one in survey.dependents):
         return []
     statements = compat_statements(survey.shape, STAGING, survey.grants, survey.server_version)
     statements.extend(_tried(survey, view) for view in read_again(survey) if view.all("table"))
@@ -338,7 +341,7 @@ def repoint_statements(survey: Survey, names: dict[str, str]) -> list[str]:
     # Changing a policy locks its table and those it reads, so it comes last.
     for policy in policies(survey):
         source = f"{quote(COMPAT)}, " if policy.fate is Fate.TRANSLATED else ""
-        statements.extend(_policy(policy, f"{source}{quote(schema)}, pg_temp"))
+        statements.extend(policy_bound(policy, f"{source}{quote(schema)}, pg_temp"))
     return statements
 
 
@@ -354,7 +357,7 @@ def bound_as_before(survey: Survey) -> list[str]:
     for function in functions(survey):
         statements.extend(in_path(path, function.definition))
     for policy in policies(survey):
-        statements.extend(_policy(policy, path))
+        statements.extend(policy_bound(policy, path))
     return statements
 
 

@@ -40,7 +40,7 @@ from vagus_tui.migration.abandon import take_back
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.work import open_session, with_retries
 from vagus_tui.rollback import finish
-from vagus_tui.rollback.archive import archive_name
+from vagus_tui.rollback.archive import archive_name, bound_note, bound_to
 from vagus_tui.rollback.aside import UNTOUCHED, Aside
 from vagus_tui.rollback.backup_plan import chosen_part, compose
 from vagus_tui.rollback.blueprint import read_blueprints
@@ -119,6 +119,9 @@ class _FromBackup:
                 if failure is error:
                     raise
                 raise failure from error
+            if bound := await bound_to(connection, self.figures["archive"]):
+                self.figures["bound_to_archive"] = bound
+                self._emit(bound_note(bound))
             left = await finish.settle(connection, self.run_id, steps, self._emit, figures=self.figures)
             rows = sum(table.entry.rows for table in self.blueprints.tables)
             return ResultEvent(

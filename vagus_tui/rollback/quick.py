@@ -26,7 +26,7 @@ from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.survey import Survey
 from vagus_tui.migration.work import open_session, run_step, with_retries
 from vagus_tui.rollback import finish
-from vagus_tui.rollback.archive import archive_name
+from vagus_tui.rollback.archive import archive_name, bound_note, bound_to
 from vagus_tui.rollback.carry_back import CarryBack
 from vagus_tui.rollback.kept import read_kept
 from vagus_tui.rollback.quick_plan import SHOWN, Preview, WayBack, counts, quick_steps, settle_steps, way_back
@@ -84,6 +84,9 @@ class _Rollback:
                 if failure is error:
                     raise
                 raise failure from error
+            if bound := await bound_to(connection, figures["archive"]):
+                figures["bound_to_archive"] = bound
+                emit(bound_note(bound))
             await finish.settle(connection, run_id, settle_steps(way.survey), emit, figures=figures)
             place = (
                 "in place, but for what was changed by hand" if figures.get("changed_by_hand") else "in place as before"

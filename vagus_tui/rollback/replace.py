@@ -25,7 +25,7 @@ from vagus_tui.rollback.take_up import no_rows
 from vagus_tui.schema import v1
 from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.functions import moved, signatures
-from vagus_tui.schema.helpers import dropped, made
+from vagus_tui.schema.helpers import dropped, made, retired, set_aside
 from vagus_tui.schema.identifiers import literal, qualified, quote
 from vagus_tui.schema.rights import bare, bare_schema
 
@@ -344,10 +344,10 @@ class Replacement:
     def _helpers_gone(self, *, known: bool) -> list[str]:
         """Take away the schemas that helped v2 along; set them aside where no record says what leans on them."""
         if known:
-            return [dropped(name) for name in (COMPAT, KEPT)]
+            return [retired(COMPAT, self.archive), dropped(KEPT)]
         return [
             f"do $vagus$ begin if to_regnamespace({literal(name).strip()}) is not null then\n"
-            f"  alter schema {quote(name)} rename to {quote(f'{self.archive}_{name}'[:63])};\nend if; end $vagus$"
+            f"  alter schema {quote(name)} rename to {quote(set_aside(name, self.archive))};\nend if; end $vagus$"
             for name in (COMPAT, KEPT)
         ]
 

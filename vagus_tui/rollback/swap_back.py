@@ -10,7 +10,7 @@ from vagus_tui.rollback.touched import Touched
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import V2Ddl, sequence_behind
 from vagus_tui.schema.functions import moved, signatures
-from vagus_tui.schema.helpers import dropped
+from vagus_tui.schema.helpers import dropped, retired
 from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.schema.rights import bare_schema
 
@@ -63,7 +63,7 @@ def restore_statements(survey: Survey, archive: str) -> list[str]:
     statements.extend(rename_statement(schema, rename, back=True) for rename in survey.functions_in_the_way)
     statements.extend(_sequence_updates(survey))
     statements.extend(repoint.restore_statements(survey, archive))
-    statements.extend(dropped(name) for name in (COMPAT, KEPT))
+    statements += [retired(COMPAT, archive), dropped(KEPT)]
     if survey.preferences == "jsonb":
         relation = qualified(schema, PREFERENCES)
         # Only defaults that nobody has touched since: what users chose stays.

@@ -27,3 +27,28 @@ def ours(schema: str) -> str:
 def dropped(schema: str) -> str:
     """Drop a schema of our own with everything in it; leave one of somebody else's, or none, as it is."""
     return f"do $vagus$ begin if {ours(schema)} then drop schema {quote(schema)} cascade; end if; end $vagus$"
+
+
+def retired(schema: str, archive: str) -> str:
+    """Drop a schema of our own; where others have made something that reads its views, it stays, beside an archive."""
+    name = literal(schema).strip()
+    block = (
+        f"declare one record; begin\nif not {ours(schema)} then return; end if;\n"
+        "begin\n"
+        "  for one in select format('%I.%I', n.nspname, c.relname) as relation from pg_class c\n"
+        f"      join pg_namespace n on n.oid = c.relnamespace where n.nspname = {name} and c.relkind = 'v' loop\n"
+        "    execute 'drop view ' || one.relation;\n  end loop;\n"
+        "  for one in select p.oid::regprocedure as function from pg_proc p\n"
+        f"      join pg_namespace n on n.oid = p.pronamespace where n.nspname = {name} loop\n"
+        "    execute 'drop function ' || one.function;\n  end loop;\n"
+        f"  drop schema {quote(schema)};\n"
+        "exception when dependent_objects_still_exist then\n"
+        f"  alter schema {quote(schema)} rename to {quote(set_aside(schema, archive))};\n"
+        "end;\nend"
+    )
+    return f"do {literal(block)}"
+
+
+def set_aside(schema: str, archive: str) -> str:
+    """The name that a schema of our own gets beside an archive."""
+    return f"{archive}_{schema}"[:63]
