@@ -11,18 +11,11 @@ from vagus_tui.errors import RefusedError
 from vagus_tui.events import Phase, jsonable
 from vagus_tui.journal.state import LOCK_KEY, STAGING, DatabaseState, State
 from vagus_tui.migration import catch_up
-from vagus_tui.migration.build import (
-    ALIGN,
-    DAY_KEYS,
-    build_steps,
-    grant_notes,
-    link_steps,
-    prepare_statements,
-    prepare_steps,
-    prepared_tables,
-)
+from vagus_tui.migration.build import DAY_KEYS, build_steps, prepare_statements, prepare_steps, prepared_tables
 from vagus_tui.migration.carried import apart, carried_notes, check_steps
 from vagus_tui.migration.cut_over import cut_over_steps, settle_steps
+from vagus_tui.migration.grants import grant_notes
+from vagus_tui.migration.link import ALIGN, link_steps
 from vagus_tui.migration.proof import PROOF_KEYS, count_sql, proof_mapping, unexcused_sql
 from vagus_tui.migration.repoint import whole_row_tables
 from vagus_tui.migration.steps import Plan, PlanStep, ScriptJournal, in_one_line, stop_unless_zero

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from vagus_tui.events import Phase
-from vagus_tui.migration.build import ALIGN, ALIGN_USERS
+from vagus_tui.migration.link import ALIGN, ALIGN_USERS
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.scheduler import run_graph
 from vagus_tui.migration.steps import PlanStep
