@@ -72,6 +72,56 @@ async def _make(
     database: Database, settings: Settings, options: BackupOptions, control: Control, gauge: BackupGauge
 ) -> AsyncGenerator[Event, None]:
     begun = time.perf_counter()
+    job, notes = await _begin(database, settings, options, control)
+    try:
+        for note in notes:
+            yield note
+        with _failures_explained():
+            async with exported_snapshot(database) as snapshot:
+                async for event in _write(job, snapshot, gauge):
+                    if isinstance(event, StepEvent) and event.state is StepState.DONE:
+                        job.timings[event.id] = event.seconds or 0.0
+                    yield event
+                manifest = await write_manifest(job, snapshot)
+            problems: list[str] = []
+            async for event in verify_contents(job.path, manifest, control, problems):
+                yield event
+            if problems:
+                raise UndoneError(
+                    f"The backup was written but could not be read back: {sentences(problems)}",
+                    state=REMOVED,
+                    next_step="Check the disk, then make the backup again.",
+                )
+            await asyncio.to_thread(keep_proof, job.path, verified=True)
+            final = await asyncio.to_thread(job.folder.finish)
+    finally:
+        # After the rename there is nothing under the unfinished name.
+        await asyncio.to_thread(job.folder.discard)
+    async for event in _record(job, manifest, final):
+        yield event
+    yield ResultEvent(
+        ok=True,
+        message=f"Backed up and read back: {manifest.rows:,} rows.",
+        state=job.state.state.value,
+        next_step="Restore it as a test: a backup is what has been restored.",
+        seconds=round(time.perf_counter() - begun, 3),
+        figures={
+            "path": str(final),
+            "id": manifest.id,
+            "bytes": manifest.bytes,
+            "rows": manifest.rows,
+            "files": len(manifest.files),
+            "kinds": [kind.value for kind in manifest.kinds],
+            "tables": {table.key: table.rows for table in manifest.tables},
+        },
+    )
+
+
+async def _begin(
+    database: Database, settings: Settings, options: BackupOptions, control: Control
+) -> tuple[BackupJob, list[NoteEvent]]:
+    """The job with its empty folder, and what the operator is told before it starts."""
+    notes: list[NoteEvent] = []
     async with database.connection("backup", statement_timeout="0") as connection:
         state = await read_state(connection)
         _refuse_without_tables(state, options)
@@ -86,9 +136,9 @@ async def _make(
     compression = options.compression or possible
     if compression is Compression.ZSTD and tools is not None and not tools.zstd:
         compression = Compression.GZIP
-        yield NoteEvent(message="This pg_dump was built without zstd: gzip is used.", level="warning")
+        notes.append(NoteEvent(message="This pg_dump was built without zstd: gzip is used.", level="warning"))
     for left in await asyncio.to_thread(remove_leftovers, settings.backup_dir):
-        yield NoteEvent(message=f"What a killed backup had left was removed: {left.name}.")
+        notes.append(NoteEvent(message=f"What a killed backup had left was removed: {left.name}."))
     folder = await asyncio.to_thread(
         BackupFolder.create, settings.backup_dir, state.state.value, local_now(settings.timezone)
     )
@@ -104,24 +154,14 @@ async def _make(
         started=datetime.now(UTC),
         compression=compression,
     )
+    return job, notes
+
+
+@contextlib.contextmanager
+def _failures_explained() -> Iterator[None]:
+    """What ends a backup, told with what is left of it: nothing."""
     try:
-        async with exported_snapshot(database) as snapshot:
-            async for event in _write(job, snapshot, gauge):
-                if isinstance(event, StepEvent) and event.state is StepState.DONE:
-                    job.timings[event.id] = event.seconds or 0.0
-                yield event
-            manifest = await write_manifest(job, snapshot)
-        problems: list[str] = []
-        async for event in verify_contents(job.path, manifest, control, problems):
-            yield event
-        if problems:
-            raise UndoneError(
-                f"The backup was written but could not be read back: {sentences(problems)}",
-                state=REMOVED,
-                next_step="Check the disk, then make the backup again.",
-            )
-        await asyncio.to_thread(keep_proof, job.path, verified=True)
-        final = await asyncio.to_thread(folder.finish)
+        yield
     except asyncpg.PostgresError as error:
         raise UndoneError(
             f"The server refused: {error.args[0] if error.args else error.sqlstate}",
@@ -134,27 +174,6 @@ async def _make(
         if isinstance(error, ConnectionError):
             raise
         raise disk_error(error) from None
-    finally:
-        # After the rename there is nothing under the unfinished name.
-        await asyncio.to_thread(folder.discard)
-    async for event in _record(job, manifest, final):
-        yield event
-    yield ResultEvent(
-        ok=True,
-        message=f"Backed up and read back: {manifest.rows:,} rows.",
-        state=state.state.value,
-        next_step="Restore it as a test: a backup is what has been restored.",
-        seconds=round(time.perf_counter() - begun, 3),
-        figures={
-            "path": str(final),
-            "id": manifest.id,
-            "bytes": manifest.bytes,
-            "rows": manifest.rows,
-            "files": len(manifest.files),
-            "kinds": [kind.value for kind in manifest.kinds],
-            "tables": {table.key: table.rows for table in manifest.tables},
-        },
-    )
 
 
 def _refuse_without_tables(state: DatabaseState, options: BackupOptions) -> None:
