@@ -243,7 +243,7 @@ async def latest_forecast(connection: Connection, settings: Settings, shape: V1S
         return [
             read_forecast(info.path)
             for info in list_backups(settings)
-            if info.manifest is not None and info.manifest.fingerprint.same_database(fingerprint)
+            if info.manifest is not None and info.manifest.fingerprint.vouches_for(fingerprint)
         ]
 
     known += await asyncio.to_thread(beside_backups)

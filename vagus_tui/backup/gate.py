@@ -53,7 +53,7 @@ async def backup_outcome(context: Context) -> Outcome:
     """
     found = await asyncio.to_thread(list_backups, context.settings)
     fingerprint = await read_fingerprint(context.connection, context.database.label)
-    own = [info for info in found if info.manifest and info.manifest.fingerprint.same_database(fingerprint)]
+    own = [info for info in found if info.manifest and info.manifest.fingerprint.vouches_for(fingerprint)]
     usable = next((info for info in own if info.usable), None)
     if usable is not None:
         return await _judged(context, usable)
@@ -115,7 +115,7 @@ async def _elsewhere(context: Context, fingerprint: Fingerprint) -> Outcome | No
             recorded = Fingerprint.model_validate(record.manifest.get("fingerprint"))
         except ValidationError:
             continue
-        if not recorded.same_database(fingerprint):
+        if not recorded.vouches_for(fingerprint):
             continue
         return Outcome(
             Status.WARN,

@@ -150,6 +150,14 @@ class Fingerprint(_Model):
             return (self.journal_id, self.database_oid) == (other.journal_id, other.database_oid)
         return (self.label, self.database_oid) == (other.label, other.database_oid)
 
+    def vouches_for(self, other: Fingerprint) -> bool:
+        """Whether a backup with this one can be relied on as one of that database.
+
+        A server that was copied as a whole has every identifier of the first, but not what was written there since:
+        the journal, with the id that every backup leaves in it.
+        """
+        return self.same_database(other) and self.journal_id in (None, other.journal_id)
+
 
 class Manifest(_Model):
     """Everything about one backup.
