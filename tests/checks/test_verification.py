@@ -262,7 +262,10 @@ async def test_what_users_write_after_the_cut_over_is_told_and_not_held_against_
         )
     found = await outcomes(moved_database)
     assert troubled(found) == {}
-    assert found["plans-migrated"].message == "Since the cut-over: 1 plan removed, 1 plan added."
+    plans = found["plans-migrated"]
+    assert plans.message == f"Since the cut-over: 1 plan removed, 1 plan added. v1 has {plans.measured}."
+    sessions = found["sessions-migrated"]
+    assert sessions.measured == sessions.expected, "as many as there are have to be there"
     assert "written to since the cut-over" in (found["row-proof"].message or "")
     assert "unlinked since the cut-over" in (found["sessions-linked"].message or "")
 
