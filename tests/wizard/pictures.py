@@ -94,7 +94,7 @@ async def sound(folder: Path) -> None:
                 await until_text(pilot, "Ready to cut over")
                 await pilot.pause(1.5)
                 keep(pilot, folder, "hold")
-                await pilot.press("c")
+                await pilot.press("c", "c")
                 await job_over(pilot)
                 await pilot.pause(1)
                 keep(pilot, folder, "migrated")

@@ -30,6 +30,11 @@ def _settings(url: str, tmp_path: Path, **values: object) -> Settings:
     return settings_for(url, backup_dir=tmp_path, **values)
 
 
+def _at_cut_over(pilot: Walk) -> bool:
+    """Whether the next enter cuts over."""
+    return pilot.app.focused is not None and pilot.app.focused.id == "hold-go"
+
+
 async def _start(pilot: Walk) -> None:
     """From the plan into the run, past gates and question."""
     wizard(pilot).action_go("migration")
@@ -110,7 +115,12 @@ async def test_it_holds_and_cuts_over_when_told(
         assert await clean_conn.fetchval("select to_regclass('public.workout_weeks')") is None
         await pilot.press("enter")
         await until(pilot, lambda: "Ready to cut over" not in screen_text(pilot))
+        # One key alone does not cut over: it leads to what the decision rests on, and to the button.
         await pilot.press("c")
+        await until_text(pilot, "Ready to cut over")
+        await until(pilot, lambda: _at_cut_over(pilot))
+        assert await clean_conn.fetchval("select to_regclass('public.workout_weeks')") is None
+        await pilot.press("enter")
         await until_text(pilot, "Migrated: v2 is in place", "Next: Verification")
         assert wizard(pilot).session.standings[Step.MIGRATION].status is Status.PASS
     assert await clean_conn.fetchval("select count(*) from workout_weeks") > 0
@@ -129,9 +139,12 @@ async def test_what_fails_during_the_hold_hides_nothing_and_is_asked_about(
         await until_text(pilot, "Ready to cut over")
         pilot.app.set_focus(None)
         await pilot.press("c")
+        await until(pilot, lambda: _at_cut_over(pilot))
+        await pilot.press("c")
         await until_text(pilot, "Cut over although 1 check fails?", "90 s apart", "Keep holding")
         await pilot.press("enter")
         await until_text(pilot, "Ready to cut over")
+        # Back on the button: the next press is the second.
         await pilot.press("c")
         await until_text(pilot, "Cut over although 1 check fails?")
         await pilot.press("right", "enter")

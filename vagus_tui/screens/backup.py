@@ -49,7 +49,7 @@ PHASES = (
 RESTORE_PHASES = (PhaseLine(Phase.VERIFY, "into a local database, compared with the manifest"),)
 UPLOAD_PHASES = (
     PhaseLine(Phase.BACKUP, "off this machine, in parts", "undo: stays there", "in parts"),
-    PhaseLine(Phase.VERIFY, "every byte of the copy read back"),
+    PhaseLine(Phase.VERIFY, "every byte of the copy read back", short="all read back"),
 )
 COLUMNS = (
     Column("", 1),

@@ -40,11 +40,11 @@ from vagus_tui.widgets.text import safe_block, safe_str
 PHASES = (
     PhaseLine(Phase.PREPARE, "change capture on the v1 tables", "undo: instant", "change capture"),
     PhaseLine(Phase.BUILD, "v2 beside v1, from one snapshot", "undo: drop it", "v2 beside v1"),
-    PhaseLine(Phase.CATCH_UP, "what changed since the snapshot", "undo: drop it", "what changed since"),
-    PhaseLine(Phase.PROVE, "every row, every column, both ways", "undo: drop it", "every row compared"),
+    PhaseLine(Phase.CATCH_UP, "what changed since the snapshot", "undo: drop it", "later changes"),
+    PhaseLine(Phase.PROVE, "every row, every column, both ways", "undo: drop it", "rows compared"),
     PhaseLine(Phase.HOLD, "you decide", "undo: drop it"),
-    PhaseLine(Phase.CUT_OVER, "one short transaction; writes wait", "undo: as a whole", "one transaction"),
-    PhaseLine(Phase.SETTLE, "keys validated, statistics, verification", "undo: rollback", "keys, statistics"),
+    PhaseLine(Phase.CUT_OVER, "one short transaction; writes wait", "undo: automatic", "a transaction"),
+    PhaseLine(Phase.SETTLE, "keys validated, statistics, verification", "undo: rollback", "keys, analyze"),
 )
 CLEANING = (PhaseLine(Phase.CLEAN_UP, "what was built aside is dropped; v1 is not touched"),)
 ROLLING_BACK = (PhaseLine(Phase.ROLLBACK, "v1 comes back, with what was written since"),)

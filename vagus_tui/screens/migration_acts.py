@@ -6,6 +6,7 @@ from functools import partial
 
 from textual import on
 from textual.content import Content
+from textual.widgets import Button
 
 from vagus_tui.events import CheckEvent, Status, StepState
 from vagus_tui.journal import store
@@ -163,8 +164,16 @@ class MigrationActs(MaintenanceActs):
             self.job.control.cancel()
 
     def action_cut_over(self) -> None:
-        """The decision; in production the project's name is typed first."""
-        self.attempt(self._cut_over, group="stop", exclusive=True)
+        """The decision: one key alone does not take it. In production the project's name is typed first."""
+        go = self.query_one("#hold-go", Button)
+        if not self.holding or self.session.production or go.has_focus:
+            self.attempt(self._cut_over, group="stop", exclusive=True)
+            return
+        # Back to what it rests on, with the button under the next press.
+        self.held_back = False
+        self.show_run()
+        self.call_after_refresh(go.focus)
+        self.notify("enter, or c once more, cuts over.", timeout=3, markup=False)
 
     async def _cut_over(self) -> None:
         if self.job is None or not self.holding:
@@ -190,7 +199,7 @@ class MigrationActs(MaintenanceActs):
     @on(HoldPanel.Decided)
     def _decided_by_button(self, message: HoldPanel.Decided) -> None:
         if message.choice == "go":
-            self.action_cut_over()
+            self.attempt(self._cut_over, group="stop", exclusive=True)
         elif message.choice == "stop":
             self.action_stop()
         else:

@@ -57,7 +57,7 @@ from vagus_tui.widgets.text import safe
 from vagus_tui.widgets.views import ViewStrip
 
 PHASES = (
-    PhaseLine(Phase.ROLLBACK, "one transaction; writes wait", "undo: as a whole"),
+    PhaseLine(Phase.ROLLBACK, "one transaction; writes wait", "undo: automatic", "one transaction"),
     PhaseLine(Phase.SETTLE, "references checked"),
 )
 PUT_BACK = PhaseLine(Phase.PREPARE, "what was changed by hand about v1 is put back", "undo: not needed")

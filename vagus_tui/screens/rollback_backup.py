@@ -34,10 +34,10 @@ from vagus_tui.widgets.title import TitleLine
 
 JOB = "restore"
 PHASES = (
-    PhaseLine(Phase.VERIFY, "every byte read, restored locally, compared", "undo: not needed", "read, compared"),
-    PhaseLine(Phase.BUILD, "v1 made again aside", "undo: dropped"),
+    PhaseLine(Phase.VERIFY, "every byte read, restored locally, compared", "undo: no need", "read, compared"),
+    PhaseLine(Phase.BUILD, "v1 made again aside", "undo: dropped", "v1 made aside"),
     PhaseLine(Phase.PROVE, "every row as the manifest has it", short="every row compared"),
-    PhaseLine(Phase.ROLLBACK, "put in place; reads and writes wait", "undo: as a whole", "put in place"),
+    PhaseLine(Phase.ROLLBACK, "put in place; reads and writes wait", "undo: automatic", "put in place"),
     PhaseLine(Phase.SETTLE, "references checked"),
 )
 BACKUPS = (
