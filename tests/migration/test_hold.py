@@ -76,8 +76,16 @@ async def test_a_client_that_stands_still_in_the_cut_over(
     assert not result.ok and result.exit_status == 4, result
     assert (await state_of(database)).interrupted
     assert not await conn.fetchval("select exists(select from system_maintenance where enabled)")
-    await migrated(database)
+    # That needs no other plan: it is gone on with, and what was set meanwhile is taken over.
+    await conn.execute(
+        "alter table exercises alter column name set statistics 77; comment on table exercises is 'mine'"
+    )
+    ran = await migrated(database)
+    assert any(note.message.startswith("Resuming the run of ") for note in ran.notes)
     assert await v2_differences(conn) == []
+    target = "select attstattarget, obj_description(attrelid) from pg_attribute where attrelid = $1::regclass"
+    row = await conn.fetchrow(f"{target} and attname = 'name'", "exercises")
+    assert row is not None and row[0] == 77 and row[1].endswith("made by vagus-tui.\nmine")
 
 
 async def _until_writable(database: TestDatabase) -> None:
