@@ -15,6 +15,7 @@ from vagus_tui.control import Control
 from vagus_tui.events import Event, NoteEvent, StepEvent, StepState
 from vagus_tui.journal.state import State
 from vagus_tui.migration.phases import cut_over
+from vagus_tui.report.story import tell
 from vagus_tui.sandbox.options import SandboxOptions
 
 SMALL = SandboxOptions(plans=12, clean=True)
@@ -233,6 +234,7 @@ async def test_v1_changed_during_the_hold(make_database: MakeDatabase, connect: 
         ("view", "totals", "counted"),
         ("notes", "", "long"),
     ]
+    assert [f"{line.what}." for line in await tell(conn) if line.what.startswith("Taken over from v1")] == taken
     await rolled_back(database)
     assert changes(catalogs[-1], await catalog_fingerprint(conn)) == []
 

@@ -49,11 +49,19 @@ class Drift:
     @property
     def harmless(self) -> str:
         """What needs no other plan, in a sentence; "" for nothing."""
+        return self._said("Taken over from v1 as it is by now")
+
+    @property
+    def to_come(self) -> str:
+        """The same before the cut-over."""
+        return self._said("The cut-over will take over from v1 what is otherwise by now")
+
+    def _said(self, taken: str) -> str:
         parts = []
         if self.taken:
-            parts.append(f"Taken over from v1 as it is by now: {in_words(list(self.taken))}.")
+            parts.append(f"{taken}: {in_words(self.taken)}.")
         if self.left:
-            parts.append(f"Taken away from v1 since, but not from v2: {in_words(list(self.left))}.")
+            parts.append(f"Taken away from v1 since, but not from v2: {in_words(self.left)}.")
         return " ".join(parts)
 
 

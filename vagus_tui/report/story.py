@@ -20,7 +20,7 @@ from vagus_tui.journal.acceptance import Verdict
 from vagus_tui.journal.local_copy import RECOVERED
 from vagus_tui.journal.schema import journal_exists
 from vagus_tui.migration.phases.begin import RESUMED
-from vagus_tui.migration.phases.cut_over import TRIED
+from vagus_tui.migration.phases.cut_over import TAKEN_OVER, TRIED
 from vagus_tui.report.notes import note_in_words
 from vagus_tui.report.stretches import Stretch, stretches
 from vagus_tui.report.words import plural, seconds_in_words
@@ -128,6 +128,8 @@ def _run(run: Row, steps: Sequence[Row]) -> Iterator[Line]:
             before = last["at"] + AFTER if last is not None else run["started_at"]
             yield Line(before, "", f"The run broke off{during}", "bad")
             yield Line(step["at"], "", f"Taken up again {step['message']}", "warn")
+        elif step["step"] == TAKEN_OVER:
+            yield Line(step["at"], "", str(step["message"]).removesuffix("."))
         elif step["step"] == TRIED:
             yield Line(step["at"], "", str(step["message"]), "warn")
         elif step["state"] == "failed":

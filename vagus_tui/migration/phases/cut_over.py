@@ -34,6 +34,10 @@ TRIED = "not-cut-over"
 """The step that the journal holds where a cut-over was tried in vain."""
 
 
+TAKEN_OVER = "taken-over"
+"""The step that the journal holds where settings of v1 were taken over that had changed since the plan was made."""
+
+
 class NotCutOverError(VagusError):
     """Everything is built and proved, but the locks were not to be had, or v1 is not what it was planned for."""
 
@@ -90,6 +94,11 @@ def _tried(error: NotCutOverError) -> StepEvent:
     return StepEvent(id=TRIED, phase=Phase.CUT_OVER, title="cut over", state=StepState.FAILED, message=message)
 
 
+def _as_now(message: str) -> StepEvent:
+    title = "settings and comments as v1 has them by now"
+    return StepEvent(id=TAKEN_OVER, phase=Phase.CUT_OVER, title=title, state=StepState.STARTED, message=message)
+
+
 async def _compare(run: MigrationRun, *, locked: bool = False) -> None:
     """Compare v1's catalog with the one that the plan was made for, and take over what needs no other plan.
 
@@ -117,6 +126,7 @@ async def _compare(run: MigrationRun, *, locked: bool = False) -> None:
         for statement in statements:
             await run.main.execute(statement)
         await store.update_run(run.main, run.id, catalog=undo_record(found.survey))
+        await store.record_step(run.main, run.id, _as_now(found.harmless))
     run.made = made
     run.emit(NoteEvent(message=found.harmless, detail={"sql": statements}))
 

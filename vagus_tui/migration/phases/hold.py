@@ -78,4 +78,4 @@ def _said(found: Drift) -> NoteEvent:
     """What the operator is told about settings and comments: no other plan is needed for those."""
     if not found.harmless:
         return NoteEvent(message="Settings and comments of v1 are again as they were.")
-    return NoteEvent(message=f"With the cut-over: {found.harmless}")
+    return NoteEvent(message=found.to_come)
