@@ -55,7 +55,8 @@ async def streamed(job: Callable[[Emit], Awaitable[ResultEvent]]) -> AsyncIterat
 async def with_notes(events: AsyncGenerator[Event, None], notes: asyncio.Queue[Event]) -> AsyncGenerator[Event, None]:
     """The events of a stream, and between them at once what is put into the queue meanwhile.
 
-    What the stream raises is raised here; closing this one closes it.
+    The result is the last word: notes of before come before it, later ones are dropped. What the stream raises is
+    raised here; closing this one closes it.
     """
     coming: asyncio.Future[Event] | None = None
     said: asyncio.Future[Event] = asyncio.ensure_future(notes.get())
@@ -72,6 +73,14 @@ async def with_notes(events: AsyncGenerator[Event, None], notes: asyncio.Queue[E
             except StopAsyncIteration:
                 return
             coming = None
+            if isinstance(event, ResultEvent):
+                said.cancel()
+                await asyncio.wait({said})
+                if not said.cancelled():
+                    yield said.result()
+                while not notes.empty():
+                    yield notes.get_nowait()
+                said = asyncio.get_running_loop().create_future()
             yield event
     finally:
         said.cancel()
