@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
 from tests.migration.support import migrated, rolled_back
+from tests.migration.surroundings_of_v1 import SURROUNDINGS
 from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
 from vagus_tui.database.connection import Connection
 from vagus_tui.sandbox.options import SandboxOptions
@@ -187,6 +188,7 @@ def shapes(draw: st.DrawFn) -> dict[str, Any]:
         "renamed": draw(st.booleans()),
         "coaches": draw(st.sampled_from(sorted(COACHES))),
         "preferences": draw(st.sampled_from(sorted(PREFERENCES))),
+        "around": draw(st.sets(st.sampled_from(sorted(SURROUNDINGS)))),
     }
 
 
@@ -314,6 +316,8 @@ async def fill(database: TestDatabase, shape: dict[str, Any]) -> None:
                 await conn.execute("drop view if exists active_plans")
                 await conn.execute(f"alter table {table} alter column {column} type {kind}")
         await _around(conn, shape)
+        for name in sorted(shape["around"]):
+            await conn.execute(SURROUNDINGS[name].replace("{id}", "bigint" if shape["bigint"] else "uuid"))
         if shape["renamed"]:
             for table in v1.TABLES:
                 await conn.execute(f"alter table {table} rename to {table}_v1")
@@ -452,6 +456,7 @@ async def test_everything_odd_at_once(bigint: bool, make_database: MakeDatabase)
         "renamed": True,
         "coaches": "view",
         "preferences": "rows",
+        "around": set(SURROUNDINGS),
     }
     nothing: dict[str, Any] = {
         **everything,
@@ -461,6 +466,7 @@ async def test_everything_odd_at_once(bigint: bool, make_database: MakeDatabase)
         "renamed": False,
         "coaches": "missing",
         "preferences": "jsonb",
+        "around": set(SURROUNDINGS),
     }
     await _becomes_what_the_rules_say(make_database, everything, repeat=True)
     await _becomes_what_the_rules_say(make_database, nothing, repeat=False)
