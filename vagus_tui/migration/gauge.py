@@ -160,8 +160,8 @@ class Gauge:
     def seconds_left(self) -> float | None:
         """How much longer, at this run's own speed; None while that cannot be said."""
         gone, whole = self._done_weight() - self._inherited, sum(self.weights.values())
-        # The first short steps say nothing, and waiting for their locks less than that.
-        if self._worked < 1 or gone < LEAST_SHARE * whole:
+        # The first short steps say nothing, and waiting for their locks, minutes perhaps, less than that.
+        if self.phase is Phase.PREPARE or self._worked < 1 or gone < LEAST_SHARE * whole:
             return None
         return max(0.0, whole - self._done_weight()) * self._worked / gone
 
