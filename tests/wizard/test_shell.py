@@ -17,6 +17,7 @@ from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.screens.dialogs import ConfirmDialog, MessageDialog, TypedConfirmDialog
 from vagus_tui.screens.help import HelpScreen
+from vagus_tui.screens.prerequisites import PrerequisitesScreen
 from vagus_tui.settings import Settings
 
 HOSTILE = "[/red]\"x';DROP"
@@ -143,6 +144,31 @@ async def test_a_job_outlives_its_screen_and_keeps_what_it_said(clean_database: 
         assert running.running and [note.message for note in running.notes] == ["first"]
         go_on.set()
         await until(pilot, lambda: running.ok)
+
+
+async def test_a_question_of_a_screen_that_was_left_does_not_come_up_elsewhere(clean_database: TestDatabase) -> None:
+    """The next keys are meant for what is on screen now."""
+    async with walking(settings_for(clean_database.url)) as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PrerequisitesScreen))
+        left, measured = pilot.app.screen, asyncio.Event()
+        assert isinstance(left, PrerequisitesScreen)
+
+        async def asks_late() -> None:
+            await measured.wait()
+            await left.ask(ConfirmDialog("Go on?", "It was measured.", yes="Yes"))
+
+        left.attempt(asks_late)
+        measured.set()
+        await until_text(pilot, "Go on?")
+        await pilot.press("escape")
+        measured.clear()
+        worker = left.attempt(asks_late)
+        await pilot.press("1")
+        await until_text(pilot, "Overview", "Next")
+        measured.set()
+        await until(pilot, lambda: worker.is_finished)
+        assert not isinstance(pilot.app.screen, ConfirmDialog)
 
 
 async def test_hostile_names_show_as_themselves(database: TestDatabase) -> None:

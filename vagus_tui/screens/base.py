@@ -24,6 +24,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -123,7 +124,15 @@ class WizardScreen(Screen[None]):
             self.wizard.show_error(error)
 
     async def ask(self, dialog: ModalScreen[Answer]) -> Answer:
-        """Show a dialog and wait for its answer; only inside `attempt`."""
+        """Show a dialog and wait for its answer; only inside `attempt`.
+
+        Raises:
+            CancelledError: whoever began it is on another of the ten screens by now. A question that comes up there
+                would be answered with keys that were meant for something else.
+        """
+        if self not in self.app.screen_stack:
+            self.app.notify("You had gone on to another screen: nothing was done.", markup=False)
+            raise asyncio.CancelledError
         return await self.app.push_screen_wait(dialog)
 
     async def confirm_destructive(self, title: str, body: Content | str, *, yes: str, no: str = "Cancel") -> bool:

@@ -173,7 +173,6 @@ class MigrationActs(MaintenanceActs):
         self.held_back = False
         self.show_run()
         self.call_after_refresh(go.focus)
-        self.notify("enter, or c once more, cuts over.", timeout=3, markup=False)
 
     async def _cut_over(self) -> None:
         if self.job is None or not self.holding:
