@@ -12,6 +12,8 @@ import pytest
 from tests.databases import TestDatabase
 from tests.wizard.moved import ended
 from tests.wizard.walk import LARGE, Walk, screen_text, settings_for, until, until_text, walking, wizard
+from vagus_tui.checks.base import Group
+from vagus_tui.checks.registry import checks_for
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.errors import VagusError
@@ -92,6 +94,13 @@ async def test_unchecked_prerequisites_lock_the_screen(clean_database: TestDatab
     async with walking(_settings(clean_database.url, tmp_path)) as pilot:
         wizard(pilot).action_go("migration")
         await until_text(pilot, "Locked by 1 gate", "Prerequisites are")
+        # The gates have the keys; once they open, what is behind them has.
+        await until(pilot, lambda: pilot.app.focused is not None and pilot.app.focused.id == "lock-gates")
+        session = wizard(pilot).session
+        session.start_checks("checks", [*checks_for(Group.PREREQUISITES), *checks_for(Group.DATA_QUALITY)])
+        await until(pilot, lambda: not session.locks(Step.MIGRATION), patience=60)
+        await until(pilot, lambda: pilot.app.focused is not None and pilot.app.focused.id != "lock-gates")
+        assert "Locked by" not in screen_text(pilot)
 
 
 async def test_a_gate_that_fails_refuses_the_start(database: TestDatabase, conn: Connection, tmp_path: Path) -> None:

@@ -248,7 +248,12 @@ class StepScreen(WizardScreen):
     def _update(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
         self.query_one(HeaderLine).follow()
         self.query_one(Rail).follow()
-        locked = self.query_one(LockPanel).update_gates()
+        panel = self.query_one(LockPanel)
+        locked = panel.update_gates()
+        if not locked and self.focused is not None and panel in self.focused.ancestors:
+            # The gates have opened, and with them went what had the keys.
+            self.set_focus(None)
+            self.call_after_refresh(self._settle_focus)
         self.query_one("#body").display = self.SHOW_BODY_WHEN_LOCKED or not locked
         self.changed(topics, events)
         self.reveal_wanted()
