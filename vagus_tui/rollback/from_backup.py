@@ -322,6 +322,7 @@ class _FromBackup:
                 connection,
                 self.run_id,
                 status="done",
+                phase=Phase.SETTLE.value,
                 figures=self.figures,
                 catalog=finish.owed_record(made.settle_steps()),
             )

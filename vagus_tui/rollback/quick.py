@@ -15,7 +15,7 @@ import asyncpg
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database, is_lost
 from vagus_tui.errors import UndoneError
-from vagus_tui.events import Event, NoteEvent, ResultEvent, StepEvent, StepState
+from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
@@ -145,6 +145,7 @@ class _Rollback:
         """The one transaction, tried again while somebody is in the way."""
         kept = await read_kept(connection, way.survey)
         steps, carry = quick_steps(way.survey, way.run, figures["archive"], kept, deletions=self.deletions)
+        await store.update_run(connection, run_id, phase=Phase.ROLLBACK.value)
         await maintenance.switch_flag(connection, enabled=True, message=MESSAGE)
 
         async def attempt() -> None:
@@ -198,6 +199,7 @@ class _Rollback:
                 connection,
                 run_id,
                 status="done",
+                phase=Phase.SETTLE.value,
                 figures=figures,
                 catalog=finish.owed_record(settle_steps(survey)),
             )

@@ -101,7 +101,7 @@ Who decides next time, and by when:
     f"{_AGAIN}.fix": """Before the next attempt
 
 Cause, and its fix:
-Rehearsed on a backup of:  (vagus-tui rehearse --backup …)
+Rehearsed on a backup of:  (vagus-tui rehearse BACKUP)
 The archive {archive} is taken up again by the next migration, where ids match.
 """,
     f"{_AGAIN}.staging": """Staging

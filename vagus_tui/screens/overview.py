@@ -18,6 +18,7 @@ from vagus_tui.backup.forecast import Forecast, latest_forecast
 from vagus_tui.errors import VagusError
 from vagus_tui.events import Event
 from vagus_tui.journal.state import State
+from vagus_tui.rollback.finish import owes_steps
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens import overview_text as text
 from vagus_tui.screens.base import StepScreen
@@ -27,8 +28,6 @@ from vagus_tui.screens.session import Link, Topic
 from vagus_tui.screens.standings import overview_standing
 from vagus_tui.screens.way_on import next_screen, next_words
 from vagus_tui.widgets.marks import STYLES
-
-FINISH = "Finish or clear away"
 
 
 def _relabel(button: Button, label: str) -> None:
@@ -139,15 +138,18 @@ class OverviewScreen(StepScreen):
         go.display = bool(label)
         other.display = interrupted
         _relabel(go, label)
-        _relabel(other, FINISH if self._way_back else "Clean up, v1 untouched")
+        _relabel(other, self._finish or "Clean up, v1 untouched")
         if go.display and self.focused is None and self.is_current:
             go.focus()
 
     @property
-    def _way_back(self) -> bool:
-        """Whether it is a rollback or clean-up that was interrupted, rather than a migration."""
-        state = self.session.state
-        return state is not None and state.interrupted and state.run is not None and state.run.kind != "migrate"
+    def _finish(self) -> str:
+        """What is done about a rollback or clean-up that was interrupted; "" where it was a migration, or none."""
+        run = self.session.state.run if self.session.state is not None else None
+        if run is None or run.kind == "migrate" or self.session.state is None or not self.session.state.interrupted:
+            return ""
+        what = "clean-up" if run.kind == "clean-up" else "rollback"
+        return f"Finish the {what}" if owes_steps(run) else f"Clear the {what} away"
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that make no sense now are left out."""
@@ -178,14 +180,13 @@ class OverviewScreen(StepScreen):
             "The unfinished v2 tables and the change capture are dropped. v1 stays exactly as it is. "
             "It takes a few seconds; the migration can then be started from the beginning."
         )
-        yes = "Drop what was built"
-        if self._way_back and self.session.state is not None:
-            body = (
-                f"{self.session.state.summary} What was committed is finished: references are checked, the maintenance "
-                "flag goes down. What was not is cleared away; nothing that users see changes."
-            )
-            yes = "Finish or clear away"
-        if await self.ask(ConfirmDialog("Clean up the interrupted run", body, yes=yes, danger=not self._way_back)):
+        title, yes, state = "Clean up the interrupted run", "Drop what was built", self.session.state
+        if (finish := self._finish) and state is not None:
+            owed = state.run is not None and owes_steps(state.run)
+            rest = "Its last steps will be done" if owed else "What it had made aside will be dropped"
+            body = f"{state.summary} {rest}, and the maintenance flag will go down. Nothing that users see changes."
+            title = yes = finish
+        if await self.ask(ConfirmDialog(title, body, yes=yes, danger=not finish)):
             from vagus_tui.migration.abandon import abandon
 
             database = self.session.database
@@ -194,8 +195,10 @@ class OverviewScreen(StepScreen):
             self.session.start_job(
                 "clean-up",
                 lambda control: abandon(database, self.session.settings),
-                title="Clean-up",
-                on_quit="What is dropped by then stays dropped; the rest can be cleaned up later. v1 is untouched.",
+                title=finish or "Clean-up",
+                on_quit="What is done by then stays done; the rest can be done later."
+                if finish
+                else "What is dropped by then stays dropped; the rest can be cleaned up later. v1 is untouched.",
             )
 
     def action_retry(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import ClassVar
+from uuid import UUID
 
 import asyncpg
 from textual import on
@@ -100,6 +101,7 @@ class RollbackScreen(ViewedScreen):
         self.refused: RefusedError | None = None
         self._asked_for: object = None
         self._was_back = False
+        self._run: UUID | None = None
 
     def compose_views(self) -> ComposeResult:
         """The questions, the act, what follows."""
@@ -129,8 +131,9 @@ class RollbackScreen(ViewedScreen):
         job = self.session.job
         if job is None or job.name != "rollback":
             return None
-        # There is a v2 again: what is told of the way back from the last one is no longer so.
-        return None if job.ok and self._was_back and self.possible else job
+        # Something else was done since, here or by somebody else: what this one tells of itself is no longer so.
+        latest = self.session.state.run if self.session.state is not None else None
+        return job if not job.ok or self._run is None or (latest is not None and latest.id == self._run) else None
 
     @property
     def running(self) -> bool:
@@ -191,8 +194,11 @@ class RollbackScreen(ViewedScreen):
             self.open_view("advice")
 
     def _notice_state(self) -> None:
-        state = self.session.state
-        self._was_back |= state is not None and state.state is State.ROLLED_BACK
+        state, job = self.session.state, self.job
+        if state is not None and state.state is State.ROLLED_BACK:
+            self._was_back = True
+            if self._run is None and state.run is not None and job is not None and not job.running:
+                self._run = state.run.id
 
     def reveal(self, ref: str) -> bool:
         """A question, an item of what follows, the quick rollback, or the choice of a backup."""
@@ -298,7 +304,11 @@ class RollbackScreen(ViewedScreen):
         if job is not None and not self.possible:
             text.update(job_outcome(job))
         elif not self.possible:
-            text.update(Content("There is nothing to roll back."))
+            state = self.session.state
+            back = state is not None and state.state is State.ROLLED_BACK
+            text.update(safe(f"There is nothing to roll back: {state.summary}" if state is not None else ""))
+            if self.view == "quick":
+                self.say("v: what follows" if back else "")
         else:
             state = self.session.state
             # Looking holds locks of its own: never while a rollback waits for them.
@@ -419,7 +429,7 @@ class RollbackScreen(ViewedScreen):
         if not await self.confirm_destructive("Roll back to v1", body, yes="Roll back", no="Stay on v2"):
             return
         self.workers.cancel_group(self, "preview")
-        self._was_back = False
+        self._was_back, self._run = False, None
         session.start_job(
             "rollback",
             partial(roll_back, database, session.settings, apply_deletions=self.deletions),
