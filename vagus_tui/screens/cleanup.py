@@ -24,6 +24,7 @@ from vagus_tui.screens.job import Job
 from vagus_tui.screens.messages import SessionChanged
 from vagus_tui.screens.migration_words import job_log
 from vagus_tui.screens.text_view import TextView
+from vagus_tui.widgets.check_table import measured_text
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.format import clock, plural, size
@@ -167,7 +168,7 @@ class CleanUpScreen(WizardScreen):
                     (
                         MARKS[Status.WARN if event.overridden else event.status],
                         event.title,
-                        safe_str(event.measured if event.measured is not None else "…", limit=40),
+                        measured_text(event),
                         safe_str(event.expected or "", limit=40),
                     ),
                     "" if event.status is not Status.PENDING else "dim",
