@@ -34,7 +34,11 @@ async def test_there_and_back(clean_database: TestDatabase, clean_conn: Connecti
     assert await clean_conn.fetchval("select count(*) from workout_plans where name = 'written later'") == 1
     status = await vagus("status", "--json", url=url)
     assert status.result["state"] == "rolled-back"
+    assert "rolled back: v1 is in place again" in (await vagus("status", url=url, COLUMNS="200")).out
     assert (await vagus("migrate", "--yes", "--json", url=url)).status == 0
+    # How long the last one took, where nothing was rehearsed.
+    told = await vagus("rollback", url=url, COLUMNS="200")
+    assert "The last one took" in told.out and "writes wait" in told.out
 
 
 async def test_for_people(clean_database: TestDatabase, clean_conn: Connection) -> None:

@@ -12,7 +12,7 @@ from tests.migration.test_stopped import killed_at
 from vagus_tui.backup.forecast import TOPIC, Forecast
 from vagus_tui.checks.access.matrix import AccessMatrix, Cell, Kind, Person, Totals, keep_matrix
 from vagus_tui.database.connection import Connection, Database
-from vagus_tui.events import CheckEvent, Status
+from vagus_tui.events import CheckEvent, Phase, Status, StepEvent, StepState
 from vagus_tui.journal import acceptance, store
 from vagus_tui.journal.progress import read_progress
 from vagus_tui.migration.announcement import Announcement, announce
@@ -77,7 +77,14 @@ async def test_killed_resumed_overridden_cut_over_and_rolled_back(
     await store.note(conn, "maintenance", {"on": True, "fence": True, "message": "x"}, operator="ada")
     plan = await conn.fetchval("select id from workout_plans limit 1")
     await conn.execute("update workout_plans set name = 'changed in v2' where id = $1", plan)
+    await conn.execute("drop index idx_exercises_plan_id_v1")
     await rolled_back(database)
+    stopped = await store.start_run(conn, "restore", operator="tester", environment="development", options={})
+    loaded = StepEvent(
+        id="restore-load-exercises", phase=Phase.BUILD, title="rows", state=StepState.DONE, seconds=0.1, rows=1234
+    )
+    await store.record_step(conn, stopped, loaded)
+    await store.update_run(conn, stopped, status="interrupted", finished_at=datetime.now(UTC))
     report = await report_of(conn, database.url)
     lines = [f"{line.who} {line.what}" for line in report.story]
     in_order(
@@ -99,7 +106,12 @@ async def test_killed_resumed_overridden_cut_over_and_rolled_back(
         "grace Acceptance test, Coaches with active clients (5f7c2a9e): “Open a plan: every exercise is there” failed",
         "ada Switched maintenance and the write fence on by hand",
         "tester Began the rollback",
-        "The rollback is done: v1 is in place, v2 is archived; 1 changed row carried back",
+        "Put back what was changed by hand about v1",
+        "The rollback is done: v1 is in place, v2 is archived; 1 changed row carried back; changed by hand about the "
+        "kept v1 tables: index idx_exercises_plan_id_v1 of exercises_v1",
+        "tester Began to restore a backup",
+        "Made v1 again aside, 1,234 rows",
+        "The restore was stopped by force, and cleared away; no table was replaced",
     )
     tested = report.section("acceptance").records()
     assert [row["verdict"] for row in tested] == ["pass", "pass", "fail"] and tested[0]["step"] == "Log in to the app"

@@ -165,3 +165,24 @@ async def test_the_harmless_answer_comes_first(moved_database: TestDatabase, mov
         await pilot.pause(0.2)
         assert wizard(pilot).session.job is None
     assert await moved_conn.fetchval("select to_regclass('public.workout_weeks')") is not None
+
+
+async def test_an_interrupted_one_is_finished_or_cleared_away(
+    moved_database: TestDatabase, moved_conn: Connection
+) -> None:
+    settings = settings_for(moved_database.url)
+    begun = await store.start_run(moved_conn, "rollback", operator="Bob", environment="development", options={})
+    async with walking(settings, size=SMALL) as pilot:
+        await until_text(pilot, "A rollback was interrupted, before it changed", "Clear the rollback away")
+        await pilot.press("tab", "enter")
+        await until_text(pilot, "will be dropped")
+        await pilot.press("tab", "enter")
+        await until_text(pilot, "Next: Verification")
+        await until(pilot, lambda: (state := wizard(pilot).session.state) is not None and not state.interrupted)
+        runs = {run.id: run.status for run in await store.runs(moved_conn)}
+        assert runs[begun] == "interrupted"
+        # As after the commit of one, with its last steps owed.
+        owing = await store.start_run(moved_conn, "rollback", operator="Bob", environment="development", options={})
+        await store.update_run(moved_conn, owing, status="done")
+        wizard(pilot).session.wake()
+        await until_text(pilot, "its last steps are owed", "Finish the rollback")

@@ -44,6 +44,13 @@ _PHASES = {
     "settle": "Settled",
     "rollback": "Rolled back",
 }
+_OTHERWISE = {
+    ("rollback", "prepare"): "Put back what was changed by hand about v1",
+    ("restore", "build"): "Made v1 again aside",
+    ("restore", "prove"): "Proved every row against the backup",
+    ("restore", "rollback"): "Put v1 in place",
+}
+"""Phases that are something else in a run of another kind."""
 _AGAIN = {
     "catch-up": "Caught up once more",
     "prove": "Proved every row once more",
@@ -140,13 +147,13 @@ def _run(run: Row, steps: Sequence[Row]) -> Iterator[Line]:
     for stretch in stretches(step for step in steps if step["state"] != "failed"):
         seen.setdefault((stretch.part, stretch.round, stretch.phase), []).append(stretch)
     for done in seen.values():
-        yield _phase(done, figures)
+        yield _phase(kind, done, figures)
     yield from _end(run, figures, last)
 
 
-def _phase(done: Sequence[Stretch], figures: Mapping[str, Any]) -> Line:
+def _phase(kind: str, done: Sequence[Stretch], figures: Mapping[str, Any]) -> Line:
     phase = done[0].phase
-    words = [_PHASES.get(phase, phase.capitalize())]
+    words = [_OTHERWISE.get((kind, phase)) or _PHASES.get(phase, phase.capitalize())]
     if (done[0].part or done[0].round) and phase in _AGAIN:
         words = [_AGAIN[phase] + (" after the hold" if done[0].part and phase != "hold" else "")]
     if phase in ("build", "prove"):
@@ -169,6 +176,8 @@ def _end(run: Row, figures: Mapping[str, Any], last: Row | None) -> Iterator[Lin
         yield Line(at, "", _ENDINGS.get((kind, status), f"{kind} done") + _carried(kind, figures), "good")
     elif status in _STOPPED:
         yield Line(at, "", f"The {_noun(kind)} {_STOPPED[status]}; {_LEFT[kind]}{_after(run['error'])}", "bad")
+    elif status == "interrupted" and run["finished_at"] is not None:
+        yield Line(at, "", f"The {_noun(kind)} was stopped by force, and cleared away; {_LEFT[kind]}", "bad")
     elif status == "ready":
         yield Line(at, "", f"Ready to cut over, and waiting{_after(run['error'])}", "warn")
     else:
@@ -191,7 +200,7 @@ def _carried(kind: str, figures: Mapping[str, Any]) -> str:
     parts = [f"{plural(count, noun)} {words}" for count, noun, words in counts if count]
     said = f"; {', '.join(parts)}" if parts else "; nothing had been written in v2"
     if by_hand := [*(figures.get("put_back") or ()), *(figures.get("changed_by_hand") or ())]:
-        said += f"; of the kept v1 tables was changed by hand: {', '.join(map(str, by_hand))}"
+        said += f"; changed by hand about the kept v1 tables: {', '.join(map(str, by_hand))}"
     return said
 
 

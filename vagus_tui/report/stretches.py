@@ -83,5 +83,5 @@ def stretches(steps: Iterable[Any]) -> list[Stretch]:
 
 
 def _rows(step: Any) -> int:
-    carries = str(step["step"]).startswith(("build-", "prove-"))
+    carries = str(step["step"]).startswith(("build-", "prove-", "restore-load-", "restore-prove-"))
     return int(step["rows"] or 0) if carries and step["state"] == "done" else 0

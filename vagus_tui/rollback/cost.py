@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vagus_tui.backup.forecast import latest_forecast
 from vagus_tui.database.connection import Connection
+from vagus_tui.journal import store
 from vagus_tui.rollback.quick_plan import Preview
 from vagus_tui.settings import Settings
 
@@ -20,7 +21,8 @@ class Cost:
     Args:
         carried: rows written since the cut-over that come back into v1; `archive_only` those that v1 has no place for.
         deleted: rows deleted since, which stay in v1 unless chosen otherwise.
-        seconds, blocked_seconds: as rehearsed, on this machine; None where nothing was rehearsed.
+        seconds, blocked_seconds: as rehearsed, on this machine, or as it took the last time; None where neither was.
+        rehearsed: it is the rehearsal's.
     """
 
     carried: int
@@ -28,14 +30,16 @@ class Cost:
     deleted: int
     seconds: float | None = None
     blocked_seconds: float | None = None
+    rehearsed: bool = True
 
     @property
     def time(self) -> str:
-        """How long it takes, as far as it was rehearsed."""
+        """How long it takes, as far as it was rehearsed, or done before."""
         if self.seconds is None:
             return "Not rehearsed, so nobody knows how long it takes: seconds, as a rule."
         waits = "" if self.blocked_seconds is None else f", writes wait {_spelled(self.blocked_seconds)} of it"
-        return f"Rehearsed: {_spelled(self.seconds)}{waits}; the v1 app's way to users comes on top."
+        known = "Rehearsed: " if self.rehearsed else "The last one took "
+        return f"{known}{_spelled(self.seconds)}{waits}; the v1 app's way to users comes on top."
 
     @property
     def short(self) -> str:
@@ -62,9 +66,15 @@ def _spelled(seconds: float) -> str:
 
 
 async def cost_of(connection: Connection, settings: Settings, found: Preview) -> Cost:
-    """The cost, from what was looked up and from the newest rehearsal."""
+    """The cost, from what was looked up, and from the newest rehearsal or else the last rollback."""
     left = sum(item.not_expressible for item in found.carried) + sum(found.only_in_v2.values())
     forecast = await latest_forecast(connection, settings)
+    last = await store.latest_run(connection, "rollback", done=True)
+    # One that broke off and was finished later says nothing about how long it takes.
+    waited = last.figures.get("writes_waited_seconds") if last is not None else None
+    if (forecast is None or forecast.rollback_seconds is None) and last and last.finished_at and waited is not None:
+        took = (last.finished_at - last.started_at).total_seconds()
+        return Cost(found.total, left, found.deletions, took, waited, rehearsed=False)
     return Cost(
         found.total,
         left,

@@ -124,10 +124,12 @@ class _FromBackup:
                 self._emit(bound_note(bound))
             left = await finish.settle(connection, self.run_id, steps, self._emit, figures=self.figures)
             rows = sum(table.entry.rows for table in self.blueprints.tables)
+            only_there = sum(counts["only_now"] for counts in self.figures["apart"].values())
+            more = f", with {only_there:,} row{'s' * (only_there > 1)} that the backup has not" if only_there else ""
             return ResultEvent(
                 ok=True,
                 message=f"Rolled back: v1 is in place as the backup has it, {rows:,} rows; what stood there is in "
-                f"{self.figures['archive']}." + (f" {len(left)} references are left unchecked." if left else ""),
+                f"{self.figures['archive']}{more}." + (f" {len(left)} references are left unchecked." if left else ""),
                 state=State.ROLLED_BACK.value,
                 exit_status=0,
                 seconds=time.perf_counter() - started,

@@ -409,7 +409,12 @@ class RollbackScreen(ViewedScreen):
 
     def action_from_backup(self) -> None:
         """Choose a backup to go back to; possible in every state, also where nothing else is."""
-        self.app.push_screen(FromBackupScreen())
+        self.app.push_screen(FromBackupScreen(), self._came_back)
+
+    def _came_back(self, _: None) -> None:
+        """What follows is next, where v1 came back meanwhile."""
+        if self.session.state is not None and self.session.state.state is State.ROLLED_BACK:
+            self.open_view("after")
 
     def action_clean_up(self) -> None:
         """The guarded removal of v1's kept tables."""

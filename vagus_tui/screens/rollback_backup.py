@@ -25,7 +25,7 @@ from vagus_tui.screens.rollback_words import candidate_row, candidate_text, from
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.footer import KeyFooter
-from vagus_tui.widgets.format import clock, plural
+from vagus_tui.widgets.format import clock, duration, plural
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.job_view import JobView, PhaseLine
 from vagus_tui.widgets.outcome import job_outcome
@@ -159,6 +159,8 @@ class FromBackupScreen(WizardScreen):
     def _summary(self) -> str:
         if self.job is not None and self.job.running:
             return f"elapsed {clock(self.job.elapsed)}"
+        if self.job is not None and self.job.ok:
+            return f"done in {duration(self.job.elapsed)} · esc: what follows"
         if self.found is None:
             return "looking"
         return f"{plural(len(self.found), 'backup')} of this database"
