@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from vagus_tui.backup.tables import BackupTable
 from vagus_tui.backup.wording import canonical
 from vagus_tui.database.connection import Connection
-from vagus_tui.database.hanging import Inventory, read_hanging
+from vagus_tui.database.definitions import Inventory, read_definitions
 
 _FOREIGN = """
 select n.nspname as schema, c.relname as name, rn.nspname as to_schema, r.relname as to_name,
@@ -33,7 +33,7 @@ def _pairs(tables: Sequence[BackupTable]) -> tuple[list[str], list[str]]:
 
 async def read_inventory(connection: Connection, tables: Sequence[BackupTable]) -> Inventory:
     """Everything that hangs on the tables: columns, keys, indexes, triggers, policies, grants, sequences."""
-    return await read_hanging(connection, [(table.schema, table.name) for table in tables])
+    return await read_definitions(connection, [(table.schema, table.name) for table in tables])
 
 
 @dataclass(frozen=True, slots=True)

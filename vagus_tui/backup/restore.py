@@ -29,7 +29,7 @@ from vagus_tui.backup.verify import GROUP, RESTORE_TEST, clears_damage, keep_dam
 from vagus_tui.backup.weights import of_restore_test
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
-from vagus_tui.database.hanging import Inventory
+from vagus_tui.database.definitions import Inventory
 from vagus_tui.database.identifiers import qualified, quote
 from vagus_tui.errors import CancelledByOperatorError, VagusError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState

@@ -6,7 +6,7 @@ Nobody uses them then, and a rollback has to find them as they were: what somebo
 from __future__ import annotations
 
 from vagus_tui.database.connection import Connection
-from vagus_tui.database.hanging import Inventory, hanging_sql
+from vagus_tui.database.definitions import Inventory, definitions_sql
 from vagus_tui.events import Phase
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.survey import PREFERENCES, Survey
@@ -38,7 +38,7 @@ def note_step(survey: Survey) -> PlanStep:
             "(table_key text not null, kind text not null, name text not null, body text not null)",
             f"truncate {AS_KEPT}",
             "set local search_path = pg_catalog",
-            f"insert into {AS_KEPT} select h.key, h.kind, h.name, h.body from (\n{hanging_sql(pairs)}) h",
+            f"insert into {AS_KEPT} select h.key, h.kind, h.name, h.body from (\n{definitions_sql(pairs)}) h",
             "set local search_path = public, pg_temp",
         ),
         lock="none: it only reads the catalog",

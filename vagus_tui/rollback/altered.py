@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from vagus_tui.database.catalog import TableNames, read_columns, read_names
 from vagus_tui.database.connection import Connection
-from vagus_tui.database.hanging import read_hanging
+from vagus_tui.database.definitions import read_definitions
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Phase
 from vagus_tui.migration.kept_v1 import kept_tables, read_as_kept
@@ -115,7 +115,7 @@ async def read_altered(connection: Connection, survey: Survey) -> Altered:
     ours = {row["name"]: row["ours"] for row in await connection.fetch(_OURS, schema, names)}
     async with connection.transaction(readonly=True):
         await connection.execute("set local search_path = pg_catalog")
-        now = await read_hanging(connection, [(schema, name) for name in names])
+        now = await read_definitions(connection, [(schema, name) for name in names])
     originals = {rename.new: rename.old for rename in survey.renames if rename.kind == "table"}
     missing = await _missing(connection, survey, await read_names(connection, schema, names))
     same = connection.get_server_version().major == survey.server_version

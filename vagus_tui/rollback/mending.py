@@ -1,6 +1,7 @@
 """What is otherwise about one kept v1 table than the cut-over left it, and the statements that put it back.
 
-Both sides are in the catalog's own words (see `database/hanging.py`), so what is missing can be made again to the word.
+Both sides are in the catalog's own words (see `database/definitions.py`), so what is missing can be made again to
+the word.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from vagus_tui.rollback.blueprint import OURS, Blueprint, granted_to, rights_in
 from vagus_tui.rollback.replace import own_not_nulls
 from vagus_tui.schema.identifiers import literal, qualified, quote
 
-Hanging = Mapping[str, Mapping[str, str]]
+Defined = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,8 @@ class KeptTable:
     schema: str
     name: str
     original: str
-    was: Hanging
-    now: Hanging
+    was: Defined
+    now: Defined
     ours: bool
     same_words: bool
 

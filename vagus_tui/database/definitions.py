@@ -10,7 +10,7 @@ Inventory = dict[str, dict[str, dict[str, str]]]
 """By table (`schema.name`), by kind (keys, indexes …), by name: the definition."""
 
 # search_path is pg_catalog while these run, so that every name outside it comes out with its schema.
-_HANGING = """
+_DEFINITIONS = """
 with tables as (
   select c.oid, c.relacl, c.relowner, c.relrowsecurity, c.relforcerowsecurity, c.relreplident,
          n.nspname || '.' || c.relname as key
@@ -89,7 +89,7 @@ order by 1, 2, 3
 """
 
 
-def hanging_sql(tables: str) -> str:
+def definitions_sql(tables: str) -> str:
     """The query, with a row for each thing: key (`schema.name`), kind, name, body.
 
     Run it with pg_catalog as the search path.
@@ -97,13 +97,13 @@ def hanging_sql(tables: str) -> str:
     Args:
         tables: what names the tables, as pairs of schema and name: a query, or a list of pairs.
     """
-    return _HANGING.format(tables=tables)
+    return _DEFINITIONS.format(tables=tables)
 
 
-async def read_hanging(connection: Connection, tables: Sequence[tuple[str, str]]) -> Inventory:
+async def read_definitions(connection: Connection, tables: Sequence[tuple[str, str]]) -> Inventory:
     """Everything that hangs on tables, which are given by schema and name; a table that is gone has nothing."""
     found: Inventory = {f"{schema}.{name}": {} for schema, name in tables}
-    query = hanging_sql("select * from unnest($1::text[], $2::text[])")
+    query = definitions_sql("select * from unnest($1::text[], $2::text[])")
     for row in await connection.fetch(query, [schema for schema, _ in tables], [name for _, name in tables]):
         found[row["key"]].setdefault(row["kind"], {})[row["name"]] = row["body"]
     return found
