@@ -13,8 +13,9 @@ from tests.databases import TestDatabase
 from tests.migration.support import as_user, rolled_back
 from vagus_tui.checks.base import Group, offending_rows, run_check, run_checks
 from vagus_tui.checks.registry import check_by_id, checks_for, default_group
+from vagus_tui.checks.verification import access
 from vagus_tui.control import Control
-from vagus_tui.database.connection import Database
+from vagus_tui.database.connection import Connection, Database
 from vagus_tui.events import CheckEvent, ResultEvent, Status
 from vagus_tui.migration.runner import migrate
 from vagus_tui.sandbox.options import SandboxOptions
@@ -243,6 +244,25 @@ async def test_cascades_that_refuse_are_found(moved_database: TestDatabase) -> N
         event = await outcome("cascade-deletes", context)
         assert (event.status, event.measured) == (Status.FAIL, "refused")
         assert "workout_weeks_plan_id_fkey of workout_weeks" in (event.message or "")
+
+
+async def test_what_users_write_while_it_is_measured_is_no_gap(
+    moved_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between what a user may see and what the user sees, the app goes on."""
+    seen = access._seen
+    async with moved_database.as_admin() as admin:
+
+        async def seen_a_moment_later(connection: Connection, table: str) -> tuple[int, str]:
+            await admin.execute(
+                "insert into workout_sessions (user_id, started_at) select distinct user_id, now() from workout_plans"
+            )
+            return await seen(connection, table)
+
+        monkeypatch.setattr(access, "_seen", seen_a_moment_later)
+        async with looking_at(moved_database) as context:
+            event = await outcome("rls-enforced", context)
+    assert event.status is Status.PASS, event.message
 
 
 async def test_what_users_write_after_the_cut_over_is_told_and_not_held_against_them(
