@@ -283,7 +283,7 @@ CLEAN_UP = Group(
     note="Optional. After it, only a backup leads back to v1.",
     items=(
         _guard(
-            "waited", "The waiting period since the cut-over is over", "Two weeks, unless the runbook says otherwise."
+            "waited", "The waiting period is over", "Two weeks since the cut-over, unless the runbook says otherwise."
         ),
         _guard("in-service", "v2 is in service, nothing was rolled back", "After a rollback, v1 is the live data."),
         _guard("proved", "Verification passes today", "Not the one of two weeks ago."),

@@ -131,7 +131,8 @@ class TroubleshootingScreen(StepScreen):
         for issue in ISSUES:
             status = self._status(issue)
             statuses.append(status)
-            words = f"  {WORDS[status]}" if status is not Status.PENDING else ""
+            room = max(0, options.scrollable_content_region.width - 2 - len(issue.title))
+            words = WORDS[status].rjust(room) if status is not Status.PENDING else ""
             options.replace_option_prompt(
                 issue.id,
                 Content.assemble((MARKS[status], STYLES[status]), " ", issue.title, (words, "$text-muted")),
