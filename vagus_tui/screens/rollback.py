@@ -430,7 +430,7 @@ class RollbackScreen(ViewedScreen):
         await self._load()
         if database is None or self.found is None:
             return
-        body = what_happens(self.found, self.cost, deletions=self.deletions)
+        body = what_happens(self.found, self.cost, deletions=self.deletions, choosing=False)
         if not await self.confirm_destructive("Roll back to v1", body, yes="Roll back", no="Stay on v2"):
             return
         self.workers.cancel_group(self, "preview")

@@ -84,8 +84,13 @@ def refusal(error: RefusedError) -> Content:
     return Content("\n").join(parts)
 
 
-def what_happens(found: Preview | None, cost: Cost | None = None, *, deletions: bool) -> Content:
-    """What the quick rollback would do now, what it costs, and the way on from there."""
+def what_happens(found: Preview | None, cost: Cost | None = None, *, deletions: bool, choosing: bool = True) -> Content:
+    """What the quick rollback would do now, what it costs, and the way on from there.
+
+    Args:
+        deletions: rows that were deleted in v2 are deleted in v1 too.
+        choosing: the key that changes that is at hand.
+    """
     if found is None:
         return Content("Looking at what was written since the cut-over.")
     lines = [
@@ -96,7 +101,8 @@ def what_happens(found: Preview | None, cost: Cost | None = None, *, deletions: 
         )
     ]
     if found.deletions:
-        fate = "will be deleted in v1 too" if deletions else "stay in v1 (d: delete them there too)"
+        stay = "stay in v1 (d: delete them there too)" if choosing else "stay in v1"
+        fate = "will be deleted in v1 too" if deletions else stay
         lines.append(Content(f"{plural(found.deletions, 'row')} deleted since {fate}."))
     left = sum(item.not_expressible for item in found.carried)
     only = ", ".join(f"{count:,} in {safe_str(table)}" for table, count in found.only_in_v2.items())
