@@ -20,6 +20,8 @@ from vagus_tui.schema import v2
 from vagus_tui.schema.v1 import V1Shape
 from vagus_tui.settings import Settings
 
+UNMEASURED = "not measured"
+"""What stands for the figure of a check that could not measure."""
 CELL_CHARACTERS = 500
 """How much of one value a page of rows holds."""
 
@@ -175,14 +177,14 @@ async def _run(check: Check, context: Context) -> CheckEvent:
             raise
         return check.event(
             Status.ERROR,
-            measured="could not be measured",
+            measured=UNMEASURED,
             seconds=time.perf_counter() - started,
             message=f"The server said: {error.args[0] if error.args else error.sqlstate}",
         )
     except VagusError as error:
         return check.event(
             Status.ERROR,
-            measured="could not be measured",
+            measured=UNMEASURED,
             seconds=time.perf_counter() - started,
             message=str(error),
         )

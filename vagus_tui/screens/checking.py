@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import asyncpg
 
-from vagus_tui.checks.base import Check, Group, blocking, run_checks
+from vagus_tui.checks.base import UNMEASURED, Check, Group, blocking, run_checks
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.errors import RefusedError, VagusError
 from vagus_tui.events import ChangeEvent, CheckEvent, Status
@@ -85,7 +85,7 @@ class Checking(Reading):
             seen = {event.id for event in finished}
             for check in checks:
                 if check.id not in seen:
-                    self.take_result(check.event(Status.ERROR, measured="could not be measured", message=reason))
+                    self.take_result(check.event(Status.ERROR, measured=UNMEASURED, message=reason))
             self.wake()
         self.judge()
         if done is not None:

@@ -42,8 +42,8 @@ def explanation(check: Check, event: CheckEvent, hint: str = "") -> Content:
     if event.measured is not None:
         lines.append(
             Content.assemble(
-                ("Measured ", "$text-muted"),
-                measured_text(event),
+                ("Measured ", "$text-muted") if event.status is not Status.ERROR else "",
+                measured_text(event) if event.status is not Status.ERROR else measured_text(event).capitalize(),
                 (", expected ", "$text-muted"),
                 safe(expected_text(event) or "nothing particular"),
             )
