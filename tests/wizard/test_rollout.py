@@ -123,6 +123,10 @@ async def test_phases_are_signed_off(moved_database: TestDatabase, moved_conn: C
         at("criterion.internal-open")
         await pilot.press("r")
         await until(pilot, lambda: at("criterion.internal-open").startswith("pass "))
+        # Of the first hour nothing can be told: that is no pass, and holds nobody up.
+        at("criterion.beta-activity")
+        await pilot.press("r")
+        await until(pilot, lambda: at("criterion.beta-activity").startswith("not told "))
         # What no database knows is signed with a note, and not without one.
         at("criterion.internal-shapes")
         await pilot.press("space", "enter")
