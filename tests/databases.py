@@ -198,6 +198,17 @@ class Databases:
         return f"vagus_{kind}_{os.getpid()}_{next(self._numbers)}"
 
 
+async def tell_statistics(conn: Connection) -> None:
+    """Let the server's statistics know what this session has written so far."""
+    if conn.get_server_version().major >= 15:
+        await conn.execute("select pg_stat_force_next_flush()")
+        return
+    # A session of version 14 reports at most twice a second, after a statement; so does the collector, when asked.
+    await asyncio.sleep(0.6)
+    await conn.execute("select 1")
+    await asyncio.sleep(0.6)
+
+
 async def migrate_template(url: str) -> None:
     """Migrate what later tests only need to find migrated; nothing is kept on this machine for it."""
     settings = Settings(

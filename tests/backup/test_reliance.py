@@ -13,7 +13,7 @@ import pytest
 
 from tests.backup.helpers import Made, collect, make, settings_for
 from tests.conftest import Connect, MakeDatabase
-from tests.databases import TestDatabase
+from tests.databases import TestDatabase, tell_statistics
 from vagus_tui.backup import (
     BackupOptions,
     Kind,
@@ -39,8 +39,7 @@ async def judge(connect: Connect) -> Judge:
     async def judged(settings: Settings) -> Outcome:
         database = Database(settings)
         conn = await connect(database.url)
-        # Counters of what was just written are told to the server's statistics by the session that wrote it.
-        await conn.execute("select pg_stat_force_next_flush()" if conn.get_server_version().major >= 15 else "select 1")
+        await tell_statistics(conn)
         return await backup_outcome(Context(database, conn, settings, await read_state(conn)))
 
     return judged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.databases import TestDatabase
+from tests.databases import TestDatabase, tell_statistics
 from tests.wizard.walk import settings_for
 from vagus_tui.checks.base import Context
 from vagus_tui.database.connection import Connection, Database
@@ -123,9 +123,7 @@ async def test_tidying_up_takes_the_dead_rows_away_and_needs_no_undo(
     await moved_conn.execute(
         "update workout_plans set description = 'again'; update workout_plans set description = 'x'"
     )
-    await moved_conn.execute(
-        "select pg_stat_force_next_flush()"
-    ) if moved_conn.get_server_version().major >= 15 else None
+    await tell_statistics(moved_conn)
     context = await _context(moved_database.url, moved_conn)
     found = await look(BY_ID["vacuum-v2"], context)
     assert any(line.startswith("workout_plans:") for line in found.lines)

@@ -18,6 +18,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.errors import VagusError
 from vagus_tui.events import Phase, Status, StepEvent, StepState
+from vagus_tui.migration.phases import hold as holding
 from vagus_tui.migration.runner import migrate
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.job import Job
@@ -158,6 +159,23 @@ async def test_what_fails_during_the_hold_hides_nothing_and_is_asked_about(
         await until_text(pilot, "Cut over although 1 check fails?")
         await pilot.press("right", "enter")
         await until_text(pilot, "Migrated: v2 is in place")
+
+
+async def test_a_v1_that_changes_during_the_hold_is_not_called_ready(
+    clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holding, "LOOK_SECONDS", 0.1)
+    async with walking(_settings(clean_database.url, tmp_path), size=LARGE) as pilot:
+        await _start(pilot)
+        await until_text(pilot, "Ready to cut over", "in the way nobody")
+        await clean_conn.execute("alter table exercises add column tempo_hint text")
+        await until_text(
+            pilot,
+            "Not ready: v2 was built for another v1",
+            "in the way exercises has a new column tempo_hint. Take that back",
+        )
+        await clean_conn.execute("alter table exercises drop column tempo_hint")
+        await until_text(pilot, "Ready to cut over", "in the way nobody")
 
 
 async def test_it_goes_on_when_the_screen_is_left(clean_database: TestDatabase, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.conftest import Connect
-from tests.databases import TestDatabase
+from tests.databases import TestDatabase, tell_statistics
 from tests.wizard.walk import LARGE, settings_for, until, until_text, walking, wizard
 from vagus_tui.checks.base import Context
 from vagus_tui.database.connection import Connection, Database
@@ -60,10 +60,11 @@ async def test_statistics_left_behind_are_a_sign(moved_database: TestDatabase, m
     await moved_conn.execute("alter table exercise_logs set (autovacuum_enabled = off)")
     while not (stale := await look(BY_ID["analyze-v2"], context)).trouble:
         await moved_conn.execute("update exercise_logs set notes = notes")
-        await moved_conn.execute("select pg_stat_force_next_flush()")
+        await tell_statistics(moved_conn)
     assert stale.trouble == 1
     assert stale.lines[0].startswith("exercise_logs: ") and stale.lines[0].endswith(": stale")
     await apply(BY_ID["analyze-v2"], context)
+    await tell_statistics(moved_conn)
     assert not (await look(BY_ID["analyze-v2"], context)).trouble
 
 

@@ -228,8 +228,9 @@ class MigrationScreen(MigrationActs):
             panel.display = True
             self.call_after_refresh(panel.focus_first)
         panel.display = shown
-        if shown and job is not None:
-            panel.show(hold_facts(self.session, job, self.forecast))
+        facts = hold_facts(self.session, job, self.forecast) if self.holding and job is not None else None
+        if shown and facts is not None:
+            panel.show(facts)
         if job is not None:
             words = [f"elapsed {clock(job.elapsed)}"]
             if not self.holding and (rehearsed := run_words(self.forecast)):
@@ -240,7 +241,12 @@ class MigrationScreen(MigrationActs):
                 words.append("pausing" if at_work else "paused")
             if job.control.throttle < 1:
                 words.append(f"at {job.control.throttle:.0%}")
-            words.append("holding: c cuts over" if self.holding else "users: no wait")
+            if not self.holding:
+                words.append("users: no wait")
+            else:
+                words.append(
+                    "holding: v1 has changed" if facts is not None and facts.changed else "holding: c cuts over"
+                )
             self.say(" · ".join(words))
 
     def _show_watched(self, job: Job) -> None:

@@ -166,7 +166,9 @@ class MigrationActs(MaintenanceActs):
     def action_cut_over(self) -> None:
         """The decision: one key alone does not take it. In production the project's name is typed first."""
         go = self.query_one("#hold-go", Button)
-        if not self.holding or self.session.production or go.has_focus:
+        # A button that was just hidden may keep the focus for a moment: only one that is seen counts.
+        seen = go.has_focus and not self.held_back
+        if not self.holding or self.session.production or seen:
             self.attempt(self._cut_over, group="stop", exclusive=True)
             return
         # Back to what it rests on, with the button under the next press.

@@ -12,6 +12,7 @@ from vagus_tui.checks.base import blocking
 from vagus_tui.events import CheckEvent, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
 from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.journal.store import Run, run_words
+from vagus_tui.migration.phases.hold import CHANGED, IN_THE_WAY
 from vagus_tui.screens.job import Job
 from vagus_tui.screens.migration_forecast import hold_back, hold_cost
 from vagus_tui.screens.session import Session
@@ -101,9 +102,11 @@ def hold_facts(session: Session, job: Job, forecast: Forecast | None = None) -> 
         words = "damaged" if backup.damage else words
         words = f"{words}, {ago(backup.at)}"
     compared = number(sum(step.rows or 0 for step in proofs))
+    said = (hold.message or "") if hold is not None else ""
     return HoldFacts(
         proof=f"no differences in {compared} rows; again at the swap",
-        in_the_way=(hold.message or "").removeprefix("in the way: ") if hold is not None else "",
+        in_the_way=said.removeprefix(IN_THE_WAY) if said.startswith(IN_THE_WAY) else "",
+        changed=said.removeprefix(CHANGED) if said.startswith(CHANGED) else "",
         backup=words,
         cost=hold_cost(forecast),
         back=hold_back(forecast),

@@ -26,6 +26,7 @@ class HoldFacts:
         cost: what the app will notice.
         back: the way back.
         caught_up: what was written meanwhile and has been brought over.
+        changed: what is otherwise about v1 than the plan was made for; then there is no cut-over. Empty if nothing is.
     """
 
     proof: str
@@ -34,6 +35,7 @@ class HoldFacts:
     cost: str
     back: str
     caught_up: str = ""
+    changed: str = ""
 
 
 class HoldPanel(Vertical):
@@ -48,7 +50,7 @@ class HoldPanel(Vertical):
 
     def compose(self) -> ComposeResult:
         """The facts, then the choices; the harmless one has the focus first."""
-        yield Static(Content.styled("Ready to cut over", "bold $accent"), id="hold-title")
+        yield Static(id="hold-title")
         yield Static(id="hold-facts")
         with Horizontal(id="hold-buttons"):
             yield Button(Content("Keep holding"), id="hold-keep", compact=True)
@@ -57,11 +59,18 @@ class HoldPanel(Vertical):
 
     def show(self, facts: HoldFacts) -> None:
         """Bring the facts up to date."""
-        free = facts.in_the_way.startswith("nobody")
+        ready = Content.styled("Ready to cut over", "bold $accent")
+        another = Content.styled("Not ready: v2 was built for another v1", "bold $warning")
+        self.query_one("#hold-title", Static).update(another if facts.changed else ready)
         lines = [_line("proof", facts.proof)]
         if facts.caught_up:
             lines.append(_line("caught up", facts.caught_up))
-        lines.append(_line("in the way", facts.in_the_way or "looking", "" if free else "$warning"))
+        if facts.changed:
+            words, style = f"{facts.changed}. Take that back, or stop and migrate again.", "$warning"
+        else:
+            words = facts.in_the_way or "looking"
+            style = "" if words.startswith("nobody") else "$warning"
+        lines.append(_line("in the way", words, style))
         lines.append(_line("backup", facts.backup))
         lines.append(_line("app", facts.cost))
         lines.append(_line("way back", facts.back))

@@ -18,6 +18,10 @@ LOOK_SECONDS = 10.0
 """How often v1's catalog is compared with the one that the plan was made for."""
 
 
+IN_THE_WAY, CHANGED = "in the way: ", "v1 has changed: "
+"""How the word begins that the hold sends again and again: who would hold up the cut-over, or why there can be none."""
+
+
 async def hold(run: MigrationRun) -> None:
     """Wait for `control.go()`, bringing changes over once a second."""
     await run.enter(Phase.HOLD)
@@ -57,7 +61,8 @@ async def hold(run: MigrationRun) -> None:
                 run.emit(_said(found))
             known = found
         waiting = [blocker for blocker in await blockers(run.main, relations) if blocker.seconds > 1]
-        tell(StepState.PROGRESS, notes, "in the way: " + (describe(waiting) if waiting else "nobody"))
+        words = IN_THE_WAY + (describe(waiting) if waiting else "nobody")
+        tell(StepState.PROGRESS, notes, CHANGED + in_words(known.against) if known.against else words)
         if await run.control.wait_go(INTERVAL_SECONDS):
             break
     await store.record_step(run.main, run.id, tell(StepState.DONE))
