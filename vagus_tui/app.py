@@ -172,8 +172,15 @@ class VagusApp(App[int]):
             screen.post_message(SandboxNews(error))
             return
         address = SecretStr(self.sandbox.url)
-        # The sandbox is thrown away; a copy of its journal would be of nothing.
-        values = {"database_url": address, "ssl_root_cert": None, "journal_dir": None}
+        # The sandbox is thrown away, and its backups with it: none of them belongs among those of a real database, or
+        # into the bucket where those are copied to. A copy of its journal would be of nothing.
+        values = {
+            "database_url": address,
+            "ssl_root_cert": None,
+            "journal_dir": None,
+            "backup_dir": self.sandbox.server.folder / "backups",
+            "upload_url": "",
+        }
         self.session.connect(self.settings.model_copy(update=values))
         if self.traffic_rate:
             await self._start_traffic()
@@ -429,5 +436,5 @@ def run_demo(settings: Settings, options: SandboxOptions, *, traffic_rate: float
     app = VagusApp(settings, sandbox=options, traffic_rate=traffic_rate, tour=True)
     status = asyncio.run(_run(app))
     if options.keep and app.sandbox is not None:
-        print(f"The database's files are in {app.sandbox.server.data_dir}")
+        print(f"The database's files and its backups are in {app.sandbox.server.folder}")
     return status

@@ -11,7 +11,9 @@ from textual.widgets import Button
 from tests.databases import TestDatabase
 from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.app import STEPS, VagusApp
+from vagus_tui.backup import BackupOptions, make_backup
 from vagus_tui.control import Control
+from vagus_tui.database.connection import Database
 from vagus_tui.events import Event, NoteEvent, ResultEvent
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.sandbox.options import SandboxOptions
@@ -224,12 +226,19 @@ async def test_no_color_keeps_marks_and_words(database: TestDatabase, monkeypatc
 
 
 async def test_the_demo_starts_its_database_and_stops_it() -> None:
-    app = VagusApp(Settings(_env_file=None, operator="Ada"), sandbox=SandboxOptions(plans=5))  # type: ignore[call-arg]
+    real = Settings(_env_file=None, operator="Ada", upload_url="s3://real/backups")  # type: ignore[call-arg]
+    app = VagusApp(real, sandbox=SandboxOptions(plans=5))
     async with app.run_test() as pilot:
         await until(pilot, lambda: "Starting" in screen_text(pilot))
         await until(pilot, lambda: "v1 is in place" in screen_text(pilot), patience=60)
         assert app.sandbox is not None
-        url = app.sandbox.url
+        url, folder = app.sandbox.url, app.sandbox.server.folder
+        # Its backups go with it, and never where those of a real database are.
+        settings = app.session.settings
+        assert settings.backup_dir.parent == folder and not settings.upload_url
+        backup = [event async for event in make_backup(Database(settings), settings, BackupOptions(), Control())][-1]
+        assert isinstance(backup, ResultEvent) and backup.ok and any(settings.backup_dir.iterdir())
         await pilot.press("q")
+    assert not folder.exists()
     async with VagusApp(settings_for(url)).run_test() as pilot:
         await until(pilot, lambda: "No connection to" in screen_text(pilot))

@@ -42,6 +42,11 @@ class EmbeddedServer:
     @property
     def socket_dir(self) -> Path:
         """The folder of its unix socket."""
+        return self.folder
+
+    @property
+    def folder(self) -> Path:
+        """Its own folder in the temp folder; gone after `stop()` unless it was started with `keep`."""
         return self._process.place.folder
 
     @property
