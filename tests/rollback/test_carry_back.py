@@ -462,6 +462,7 @@ create policy by_hand on things using (exists (
 create view lengths as select id, duration_weeks from workout_v1_compat.workout_plans;
 create table day_notes (day_id uuid constraint noted references workout_days on delete cascade);
 insert into day_notes select id from workout_days limit 1;
+create publication by_hand for table workout_days;
 """
 
 
@@ -471,12 +472,13 @@ async def test_what_others_made_since_stays_and_is_named(moved_database: TestDat
     await conn.execute(MADE_SINCE)
     ran = await rolled_back(moved_database)
     bound = ["constraint noted on table day_notes", "policy by_hand on table things", "rule _RETURN on view lengths"]
+    bound.append("publication by_hand of workout_days")
     assert ran.result.figures is not None and ran.result.figures["bound_to_archive"] == bound
     assert any(f"and not to v1: {'; '.join(bound)}. References refuse" in note.message for note in ran.notes)
     assert await conn.fetchval("select count(*) from lengths") > 0
     await migrated(moved_database)
     assert await v2_differences(conn) == []
-    await conn.execute("drop table day_notes, things; drop view lengths")
+    await conn.execute("drop table day_notes, things; drop view lengths; drop publication by_hand")
     ran = await rolled_back(moved_database)
     assert ran.result.figures is not None and "bound_to_archive" not in ran.result.figures
     assert not await conn.fetchval("select exists(select from pg_namespace where nspname = 'workout_v1_compat')")

@@ -26,7 +26,16 @@ async def bound_to(connection: Connection, archive: str) -> list[str]:
         archive,
     )
     relations = [(row["schema"], row["name"]) for row in rows]
-    return await hanging_on(connection, relations, besides=ARCHIVE_PREFIX)
+    published = await connection.fetch(_PUBLISHED, archive)
+    return [*await hanging_on(connection, relations, besides=ARCHIVE_PREFIX), *(row["what"] for row in published)]
+
+
+_PUBLISHED = """
+select format('publication %s of %s', p.pubname, c.relname) as what
+from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
+join pg_class c on c.oid = r.prrelid join pg_namespace n on n.oid = c.relnamespace
+where starts_with(n.nspname, $1) order by 1
+"""
 
 
 def bound_note(bound: list[str]) -> NoteEvent:
@@ -35,5 +44,6 @@ def bound_note(bound: list[str]) -> NoteEvent:
     return NoteEvent(
         level="warning",
         message=f"Bound to what is in the archive now, and not to v1: {shown}. References refuse rows about what v1 "
-        "gets from now on, and views show what was: make them again for v1, or drop them.",
+        "gets from now on, views show what was, and publications say nothing new: make them again for v1, or drop "
+        "them.",
     )
