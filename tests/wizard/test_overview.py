@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
 from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
+from vagus_tui.database.identifiers import quote
 from vagus_tui.events import Status
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.sandbox.options import SandboxOptions
@@ -99,14 +100,17 @@ async def test_a_lost_connection_is_said_and_comes_back_by_itself(database: Test
     async with walking(settings_for(database.url)) as pilot:
         await until_text(pilot, "v1 is in place")
         async with database.as_admin() as admin:
+            # Only this database: others of the server are of tests that run beside this one.
+            name = quote(await admin.fetchval("select current_database()"))
+            await admin.execute(f"alter database {name} connection limit 0")
             await admin.execute(
-                "alter role postgres nologin; "
-                "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'vagus-tui%'"
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where datname = current_database() and application_name like 'vagus-tui%'"
             )
             try:
                 await until_text(pilot, "no connection")
             finally:
-                await admin.execute("alter role postgres login")
+                await admin.execute(f"alter database {name} connection limit -1")
         await until_text(pilot, "v1 is in place", "40 plans")
 
 
