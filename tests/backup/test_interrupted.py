@@ -112,7 +112,8 @@ async def test_a_lost_connection_of_pg_dump_is_said(
     for _ in range(200):
         ended = await admin.fetch(
             "select pg_terminate_backend(pid) from pg_stat_activity "
-            "where datname = current_database() and application_name like 'vagus-tui pg_dump%' and wait_event_type = 'Lock'"
+            "where datname = current_database() and application_name like 'vagus-tui pg_dump%' "
+            "and wait_event_type = 'Lock'"
         )
         if ended:
             break
