@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -140,15 +140,10 @@ class BackupGauge:
 async def gauged(events: AsyncGenerator[Event, None], gauge: BackupGauge) -> AsyncGenerator[Event, None]:
     """The events of a job, which the gauge hears, and between them how far all of it is."""
     told: asyncio.Queue[Event] = asyncio.Queue()
-    ticking = asyncio.create_task(_tick(gauge, told.put_nowait), name="backup progress")
-    try:
-        async with contextlib.aclosing(with_notes(events, told)) as all_of_it:
-            async for event in all_of_it:
-                gauge.take(event)
-                yield event
-    finally:
-        ticking.cancel()
-        await asyncio.gather(ticking, return_exceptions=True)
+    async with _ticking(gauge, told.put_nowait), contextlib.aclosing(with_notes(events, told)) as all_of_it:
+        async for event in all_of_it:
+            gauge.take(event)
+            yield event
 
 
 @contextlib.asynccontextmanager
@@ -160,21 +155,27 @@ async def telling(gauge: BackupGauge, emit: Emit) -> AsyncIterator[Emit]:
         gauge.take(event)
         emit(event)
 
-    ticking = asyncio.create_task(_tick(gauge, emit), name="progress")
-    try:
+    async with _ticking(gauge, emit):
         yield told
         if (event := gauge.event(time.perf_counter() - begun)) is not None:
             emit(event)
+
+
+@contextlib.asynccontextmanager
+async def _ticking(gauge: BackupGauge, tell: Emit) -> AsyncIterator[None]:
+    """Say how far the whole is while the block lasts, a few times a second and no more often."""
+    begun = time.perf_counter()
+
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            gauge.tick()
+            if (event := gauge.event(time.perf_counter() - begun)) is not None:
+                tell(event)
+
+    ticking = asyncio.create_task(tick(), name="progress")
+    try:
+        yield
     finally:
         ticking.cancel()
         await asyncio.gather(ticking, return_exceptions=True)
-
-
-async def _tick(gauge: BackupGauge, tell: Callable[[Event], None]) -> None:
-    """Say how far the whole is, a few times a second and no more often."""
-    begun = time.perf_counter()
-    while True:
-        await asyncio.sleep(TICK_SECONDS)
-        gauge.tick()
-        if (event := gauge.event(time.perf_counter() - begun)) is not None:
-            tell(event)

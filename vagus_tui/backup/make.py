@@ -20,7 +20,7 @@ from vagus_tui.backup.folder import (
     RESERVE_BYTES,
     STOPPED,
     BackupFolder,
-    disk_error,
+    explained_disk_errors,
     free_bytes,
     local_now,
     remove_leftovers,
@@ -161,7 +161,8 @@ async def _begin(
 def _failures_explained() -> Iterator[None]:
     """What ends a backup, told with what is left of it: nothing."""
     try:
-        yield
+        with explained_disk_errors():
+            yield
     except asyncpg.PostgresError as error:
         raise UndoneError(
             f"The server refused: {error.args[0] if error.args else error.sqlstate}",
@@ -170,10 +171,6 @@ def _failures_explained() -> Iterator[None]:
         ) from None
     except CancelledByOperatorError:
         raise CancelledByOperatorError(STOPPED, state=REMOVED) from None
-    except OSError as error:
-        if isinstance(error, ConnectionError):
-            raise
-        raise disk_error(error) from None
 
 
 def _refuse_without_tables(state: DatabaseState, options: BackupOptions) -> None:

@@ -166,21 +166,20 @@ class S3Bucket:
         import obstore
 
         patience = self._retrying.patience_seconds
+        why: str | None = None
         try:
             await asyncio.wait_for(obstore.head_async(self._once, name), min(_CONNECT_SECONDS, patience))
         except FileNotFoundError:
-            there = True
+            # That, too, is an answer.
+            pass
         except Exception as error:
             why = self._passing(error)
-            there = why is None
-            if why is not None:
-                self._retrying.failed(why, heard)
-        else:
-            there = True
-        if there:
+        if why is None:
             self._retrying.answered()
+        else:
+            self._retrying.failed(why, heard)
         await asyncio.sleep(_LONGEST_PAUSE / 2)
-        return there
+        return why is None
 
     def _passing(self, error: Exception) -> str | None:
         """Why a request failed, where that may pass; None where another try would fare no better."""

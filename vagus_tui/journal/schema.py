@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vagus_tui.database.connection import Connection
+from vagus_tui.schema.rights import bare_schema
 
 SCHEMA = "vagus_migration"
 
@@ -26,18 +27,17 @@ create table if not exists vagus_migration.progress (
 comment on table vagus_migration.progress is 'How each step of a run stands, for others to watch; steps is the record.';
 """
 
-DDL = """
-do $$ declare found record; begin
-  if to_regnamespace('vagus_migration') is null then
-    create schema vagus_migration;
-    -- Whatever default privileges gave away on it.
-    for found in select distinct quote_ident(r.rolname) as role from pg_namespace n
-      cross join lateral aclexplode(n.nspacl) a join pg_roles r on r.oid = a.grantee
-      where n.nspname = 'vagus_migration' and a.grantee <> n.nspowner loop
-      execute 'revoke all on schema vagus_migration from ' || found.role;
-    end loop;
+_MADE = f"""
+do $$ begin
+  if to_regnamespace('{SCHEMA}') is null then
+    create schema {SCHEMA};
+    {bare_schema(SCHEMA)};
   end if;
 end $$;
+"""
+DDL = (
+    _MADE
+    + """
 revoke all on schema vagus_migration from public;
 
 create table if not exists vagus_migration.runs (
@@ -149,6 +149,7 @@ create table if not exists vagus_migration.notes (
 create index if not exists notes_topic on vagus_migration.notes (topic, id desc);
 comment on table vagus_migration.notes is 'Anything else worth keeping: the planned date, dismissed hints, texts.';
 """
+)
 
 
 _COMPLETE = """

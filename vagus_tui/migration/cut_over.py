@@ -11,7 +11,7 @@ from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import capture, catch_up, maintenance, matviews
 from vagus_tui.migration.carried import apart, unvalidated_checks
 from vagus_tui.migration.drift import script_guard
-from vagus_tui.migration.kept_v1 import note_step
+from vagus_tui.migration.kept_v1 import new_name, note_step
 from vagus_tui.migration.repoint import (
     carried_references,
     foreign_keys,
@@ -33,12 +33,6 @@ from vagus_tui.schema.mapping import WorkoutMapping
 from vagus_tui.schema.preferences import preferences_upsert
 
 KEPT_PREFERENCES = "vagus_migration.preferences_kept"
-
-
-def new_name(survey: Survey, base: str) -> str:
-    """The name that a v1 table has after the cut-over."""
-    name = survey.shape.tables[base].name
-    return next((r.new for r in survey.renames if r.kind == "table" and r.old == name), name)
 
 
 def rename_statement(schema: str, rename: Rename, *, back: bool = False) -> str:

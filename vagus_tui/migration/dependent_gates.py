@@ -27,7 +27,7 @@ from vagus_tui.migration.unmet import unmet
 from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.schema.v1 import V1Shape
 
-_CACHE = "dependents"
+_CACHE, _BOUND = "dependents", "bound"
 
 _LESS = ("no longer be written", "nothing can be inserted", "is repeated", *NO_PLACE)
 """Words of reasons that tell of something that is not quite as before."""
@@ -41,6 +41,15 @@ async def dependents_of(context: Context) -> tuple[Dependent, ...]:
         context.cache[_CACHE] = await decide(context.connection, context.shape, found, repeat_exercises=repeat)
     decided: tuple[Dependent, ...] = context.cache[_CACHE]
     return decided
+
+
+async def _bound_of(context: Context) -> tuple[Bound, ...]:
+    """Every check and unique index of v1, read once per run of the checks."""
+    if _BOUND not in context.cache:
+        repeat = context.settings.repeat_exercises
+        context.cache[_BOUND] = await read_bound(context.connection, context.shape, repeat_exercises=repeat)
+    bound: tuple[Bound, ...] = context.cache[_BOUND]
+    return bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +226,7 @@ async def _unique(context: Context) -> Outcome:
     shape = context.shape
     # What other tables refer to is unique in v2 as well.
     referred = [one for one in await dependents_of(context) if one.kind is Kind.FOREIGN_KEY]
-    repeat = context.settings.repeat_exercises
-    bound = await read_bound(context.connection, shape, repeat_exercises=repeat)
-    unique = [one for one in bound if one.unique is not None]
+    unique = [one for one in await _bound_of(context) if one.unique is not None]
     lost = [one for one in unique if not one.kept and not any(_is_behind(one, key) for key in referred)]
     followed = [f"{shape.tables[one.base].name}: {one.name} follows" for one in unique if one not in lost]
     if not lost:
@@ -255,7 +262,7 @@ def _is_behind(one: Bound, key: Dependent) -> bool:
 async def _otherwise(context: Context) -> Outcome:
     shape = context.shape
     found = await otherwise(context.connection, shape)
-    bound = await read_bound(context.connection, shape, repeat_exercises=context.settings.repeat_exercises)
+    bound = await _bound_of(context)
     for base in shape.tables:
         found += tuple(check_notes(shape, bound, base))
     for one in bound:

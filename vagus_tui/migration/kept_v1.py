@@ -16,12 +16,17 @@ from vagus_tui.schema.identifiers import literal
 AS_KEPT = "vagus_migration.v1_as_kept"
 
 
+def new_name(survey: Survey, base: str) -> str:
+    """The name that a v1 table has after the cut-over."""
+    name = survey.shape.tables[base].name
+    return next((r.new for r in survey.renames if r.kind == "table" and r.old == name), name)
+
+
 def kept_tables(survey: Survey) -> dict[str, str]:
     """The names that v1's tables have after the cut-over, by base name; the preferences too, if moved."""
-    names = {rename.old: rename.new for rename in survey.renames if rename.kind == "table"}
-    kept = {base: names.get(survey.shape.tables[base].name, survey.shape.tables[base].name) for base in v1.TABLES}
-    if survey.preferences == "rows" and PREFERENCES in names:
-        kept[PREFERENCES] = names[PREFERENCES]
+    kept = {base: new_name(survey, base) for base in v1.TABLES}
+    if survey.preferences == "rows":
+        kept |= {r.old: r.new for r in survey.renames if r.kind == "table" and r.old == PREFERENCES}
     return kept
 
 

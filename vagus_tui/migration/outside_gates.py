@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import chain
 
 import asyncpg
 
@@ -134,7 +135,8 @@ async def _jobs(context: Context) -> Outcome:
     ]
     if not rows:
         return Outcome(Status.PASS, "none", "No job that we can see names v1's tables.")
-    stuck, rest = [], []
+    stuck: list[list[str]] = []
+    rest = []
     for row in rows:
         title = f"job {row['id']} {row['name']}".strip() + f" ({row['schedule']}, as {row['username']})"
         if _UPKEEP.fullmatch(function_text.words(row["command"])):
@@ -142,21 +144,23 @@ async def _jobs(context: Context) -> Outcome:
         elif not row["active"]:
             rest.append(f"{title}: not active; rewrite it for v2 before it is: {row['command'].strip()}")
         else:
-            stuck.append(title + ":")
-            stuck += [f"    {line}" for line in row["command"].strip().splitlines()]
-            stuck.append(f"  Before the cut-over: select cron.alter_job({row['id']}, active := false);")
+            stop, again = "active := false", "command := '…', active := true"
             stuck.append(
-                f"  Then, in words that v2 knows: select cron.alter_job({row['id']}, command := '…', active := true);"
+                [
+                    f"{title}:",
+                    *(f"    {line}" for line in row["command"].strip().splitlines()),
+                    f"  Before the cut-over: select cron.alter_job({row['id']}, {stop});",
+                    f"  Then, in words that v2 knows: select cron.alter_job({row['id']}, {again});",
+                ]
             )
     if not stuck:
         return Outcome(Status.PASS, f"{len(rows)}", "", detail=tuple(rest))
-    many = sum(1 for line in stuck if line.startswith("job "))
     return Outcome(
         Status.FAIL,
-        f"{many} of {len(rows)}",
+        f"{len(stuck)} of {len(rows)}",
         "They find tables by name when they run: v2's after the cut-over, whose columns and meaning are others.",
-        rows=many,
-        detail=(*stuck, *rest),
+        rows=len(stuck),
+        detail=(*chain.from_iterable(stuck), *rest),
     )
 
 

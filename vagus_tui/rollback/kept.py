@@ -12,7 +12,7 @@ from typing import Any
 from vagus_tui.database.connection import Connection
 from vagus_tui.migration.binding import whole_row
 from vagus_tui.migration.carried import ASKS, read_demands
-from vagus_tui.migration.cut_over import new_name
+from vagus_tui.migration.kept_v1 import new_name
 from vagus_tui.migration.survey import Survey
 from vagus_tui.migration.unique import Apart, uniqueness
 from vagus_tui.schema import v1

@@ -7,7 +7,7 @@ the word.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 
 from vagus_tui.backup.manifest import TableEntry
@@ -121,6 +121,31 @@ class KeptTable:
         named = f"{what} {name}" if name else what
         return Mend(self.relation, name, f"{named} of {self.name}{f'.{column}' if column else ''}", statements, then)
 
+    def _again(
+        self,
+        what: str,
+        kind: str,
+        drop: Callable[[str], str],
+        made: Callable[[Blueprint], list[str]],
+        *,
+        but: Container[str] = (),
+    ) -> Iterator[Finding]:
+        """Of a kind that is put back by making it again: what is missing or otherwise, and what is new.
+
+        Args:
+            drop: the statement that removes one, by its name, where another one is there.
+            made: what makes those of a blueprint.
+            but: names of those that are somebody else's matter.
+        """
+        for name, before, after in self._apart(kind):
+            if name in but:
+                continue
+            if not before:
+                yield Stays(f"{what} {name} of {self.name} is new")
+                continue
+            gone = (drop(name),) if after else ()
+            yield self._mend(what, name, (*gone, *made(self._only(**{kind: {name: before}}))))
+
     def _only(self, **kinds: Mapping[str, str]) -> Blueprint:
         """The blueprint of nothing but a few things of this table."""
         entry = TableEntry(
@@ -220,14 +245,9 @@ class KeptTable:
 
     def _indexes(self) -> Iterator[Finding]:
         keys = {**self.was.get("keys", {}), **self.now.get("keys", {})}
-        for name, before, after in self._apart("indexes"):
-            if name in keys:
-                continue
-            if not before:
-                yield Stays(f"index {name} of {self.name} is new")
-                continue
-            gone = (f"drop index {qualified(self.schema, name)}",) if after else ()
-            yield self._mend("index", name, (*gone, *self._only(indexes={name: before}).keys()))
+        yield from self._again(
+            "index", "indexes", lambda name: f"drop index {qualified(self.schema, name)}", Blueprint.keys, but=keys
+        )
 
     def _identity(self) -> Iterator[Finding]:
         for _, before, _ in self._apart("replica identity"):
@@ -251,14 +271,13 @@ class KeptTable:
     # ── triggers, policies, rights ───────────────────────────────────────────────────────────────────────────────
 
     def _triggers(self) -> Iterator[Finding]:
-        for name, before, after in self._apart("triggers"):
-            if name in OURS:
-                continue
-            if not before:
-                yield Stays(f"trigger {name} of {self.name} is new")
-                continue
-            gone = (f"drop trigger {quote(name)} on {self.relation}",) if after else ()
-            yield self._mend("trigger", name, (*gone, *self._only(triggers={name: before}).triggers()))
+        yield from self._again(
+            "trigger",
+            "triggers",
+            lambda name: f"drop trigger {quote(name)} on {self.relation}",
+            Blueprint.triggers,
+            but=OURS,
+        )
 
     def _row_security(self) -> Iterator[Finding]:
         for _, before, _ in self._apart("row security"):
@@ -272,12 +291,9 @@ class KeptTable:
             )
 
     def _policies(self) -> Iterator[Finding]:
-        for name, before, after in self._apart("policies"):
-            if not before:
-                yield Stays(f"policy {name} of {self.name} is new")
-                continue
-            gone = (f"drop policy {quote(name)} on {self.relation}",) if after else ()
-            yield self._mend("policy", name, (*gone, *self._only(policies={name: before}).policies()))
+        yield from self._again(
+            "policy", "policies", lambda name: f"drop policy {quote(name)} on {self.relation}", Blueprint.policies
+        )
 
     def _rights(self) -> Iterator[Finding]:
         owner, owner_now = self.was["owner"]["owner"], self.now["owner"]["owner"]

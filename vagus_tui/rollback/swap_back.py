@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from vagus_tui.database.dependent_reader import COMPAT, KEPT
 from vagus_tui.migration import capture, maintenance, matviews, repoint, tuning
-from vagus_tui.migration.cut_over import new_name, rename_statement
+from vagus_tui.migration.cut_over import rename_statement
+from vagus_tui.migration.kept_v1 import new_name
 from vagus_tui.migration.survey import PREFERENCES, Survey
 from vagus_tui.rollback.touched import Touched
 from vagus_tui.schema import v1, v2

@@ -10,7 +10,7 @@ import dataclasses
 
 from vagus_tui.migration import catch_up
 from vagus_tui.migration.capture import V2_CHANGES
-from vagus_tui.migration.cut_over import new_name
+from vagus_tui.migration.kept_v1 import new_name
 from vagus_tui.migration.survey import Survey
 from vagus_tui.rollback.kept import Kept
 from vagus_tui.schema import v1, v2
