@@ -87,7 +87,8 @@ def prepare_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
 
 def prepared_tables(purpose: str = "build") -> Prepared:
     """Where the build, or the proof, keeps what it works out once: in the staging schema, until it is done."""
-    return Prepared(*(qualified(STAGING, f"vagus_{purpose}_{name}") for name in ("keyed", "plan_days", "plans")))
+    names = ("keyed", "plan_days", "plans", "placed")
+    return Prepared(*(qualified(STAGING, f"vagus_{purpose}_{name}") for name in names))
 
 
 def prepare_statements(mapping: WorkoutMapping, prepared: Prepared, *, lasting: bool = True) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from vagus_tui.schema import v1, v2
 from vagus_tui.schema.comparing import comparable
 from vagus_tui.schema.identifiers import quote
 from vagus_tui.schema.rules import DEFAULT_REST_SECONDS, DEFAULT_WEEKS, NO_GROUP_DAY, TEXT, MappingRules
+from vagus_tui.schema.session_totals import session_totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +33,12 @@ class Prepared:
     keyed: str
     plan_days: str
     plans: str
+    placed: str
 
     @property
     def relations(self) -> tuple[str, ...]:
         """All of them."""
-        return self.keyed, self.plan_days, self.plans
+        return self.keyed, self.plan_days, self.plans, self.placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +80,17 @@ class WorkoutMapping(MappingRules):
             (into.keyed, "keyed", self._keyed(None)),
             (into.plan_days, "plan_days", f"{kept}, {self._plan_days(None)}"),
             (into.plans, "plans", self._plan_weeks(None)),
+            (into.placed, "placed", f"{kept}, plan_days as (select * from {into.plan_days}), {self._placed(None)}"),
         )
         kind = "table" if lasting else "unlogged table"
         statements = []
         for relation, cte, ctes in steps:
             # Straight into the table: kept aside first, every row would be written twice.
             straight = ctes.replace(f"{cte} as materialized", f"{cte} as", 1)
-            statements.append(f"create {kind} {relation} as\nwith {straight}\nselect * from {cte}")
+            # They are read a few times and dropped: no vacuum is worth it.
+            statements.append(
+                f"create {kind} {relation} with (autovacuum_enabled = false) as\nwith {straight}\nselect * from {cte}"
+            )
         return statements
 
     def count_days(self) -> str:
@@ -184,29 +190,23 @@ class WorkoutMapping(MappingRules):
     def _clamped(self, week: str) -> str:
         return f"greatest(1, least({week}, plans.total_weeks))"
 
-    def _session_days(self, scope: Scope | None) -> str:
-        """CTEs `placed`, `logged`, `totals`: sets, volume and most used day per session, in one pass over the logs.
-
-        A day counts only where it is one of the session's own plan; ties go to the lowest day number. So that one
-        number can be compared, which is quicker than an array, sets are the upper half of it and the day is taken off.
-        """
-        only = f"\n  where l.session_id in (select id from {scope.sessions})" if scope else ""
+    def _placed(self, scope: Scope | None) -> str:
+        """CTE `placed`: every exercise with the number of its day, for finding the days of logs."""
+        if self.prepared is not None and scope is None:
+            return f"placed as (select * from {self.prepared.placed})"
         return (
             "placed as (\n"
             "  select k.id, k.plan_id, d.day_number from keyed k\n"
-            "  left join plan_days d on d.plan_id = k.plan_id and d.day_key = k.day_key),\n"
-            "logged as (\n"
-            "  select l.session_id, k.plan_id, k.day_number, count(*)::integer as sets,\n"
-            "    sum(l.reps::numeric * l.weight::numeric) as volume\n"
-            f"  from {self.source(v1.LOGS)} l left join placed k on k.id = l.exercise_id{only}\n"
-            "  group by l.session_id, k.plan_id, k.day_number),\n"
-            "totals as materialized (\n"
-            "  select g.session_id, sum(g.sets)::integer as total_sets, sum(g.volume) as total_volume,\n"
-            "    4294967296 - (max((g.sets::bigint << 32) - g.day_number) filter (where g.plan_id = s.plan_id)\n"
-            "      & 4294967295) as day_number\n"
-            f"  from logged g join {self.source(v1.SESSIONS)} s on s.id = g.session_id\n"
-            "  group by g.session_id)"
+            "  left join plan_days d on d.plan_id = k.plan_id and d.day_key = k.day_key)"
         )
+
+    def _session_days(self, scope: Scope | None) -> str:
+        """CTEs that end in `totals`: sets, volume and most used day per session."""
+        logs, sessions = self.source(v1.LOGS), self.source(v1.SESSIONS)
+        if self.prepared is not None and scope is None:
+            return session_totals(logs, sessions, placed=self.prepared.placed)
+        only = f"l.session_id in (select id from {scope.sessions})" if scope else ""
+        return f"{self._placed(scope)},\n{session_totals(logs, sessions, only)}"
 
     # ── per table ────────────────────────────────────────────────────────────────────────────────────────────────
 
