@@ -193,7 +193,8 @@ class ProgressEvent(Event):
     """How far a job is as a whole, and in the phase under way.
 
     `share` and `phase_share` go from 0 to 1 and never fall within a phase; `rows` of `total` are done in the phase;
-    `rate` is rows per second now; `elapsed` and `seconds_left` are seconds.
+    `rate` is rows per second now; `elapsed` and `seconds_left` are seconds. `yielding`: less works at once than could,
+    since the app is in use.
     """
 
     kind: ClassVar[str] = "progress"
@@ -206,6 +207,7 @@ class ProgressEvent(Event):
     rows: int = 0
     total: int = 0
     rate: float | None = None
+    yielding: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

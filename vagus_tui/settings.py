@@ -94,6 +94,9 @@ class Settings(BaseSettings):
     )
     lock_attempts: int = Field(default=10, ge=1, le=100, description="How often a lock is tried before stopping.")
     parallel_connections: int = Field(default=2, ge=1, le=16, description="Connections that build at the same time.")
+    yield_to_app: bool = Field(
+        default=True, description="Build on one connection alone while the app uses the tables of v1."
+    )
     repeat_exercises: bool = Field(
         default=False, description="Copy every plan's exercises into every week instead of week 1 alone."
     )

@@ -98,6 +98,7 @@ class Gauge:
         self._inherited = self._done_weight()
         self._judged: set[str] = set()
         self._highest = 0.0
+        self.yielding = False
         self._worked = 0.0
         self._spent: list[tuple[float, float]] = []
         self._rows: deque[tuple[float, int]] = deque(maxlen=120)
@@ -195,4 +196,5 @@ class Gauge:
             rows=done,
             total=total,
             rate=None if rate is None else round(rate),
+            yielding=self.yielding,
         )

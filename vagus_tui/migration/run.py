@@ -16,8 +16,10 @@ from vagus_tui.errors import CancelledByOperatorError
 from vagus_tui.events import Phase
 from vagus_tui.jobs import Emit
 from vagus_tui.journal import store
+from vagus_tui.migration.courtesy import Courtesy
 from vagus_tui.migration.plan import MigrationPlan
 from vagus_tui.migration.work import open_session
+from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
 
 T = TypeVar("T")
@@ -63,6 +65,7 @@ class MigrationRun:
         figures: what is worth keeping with the run: when it was proved, how long writes waited.
         working: the server process of the connection that a running step is on, by step.
         proved: `time.perf_counter()` when every row was last proved; None before.
+        courtesy: how much of the server is left to the app.
     """
 
     database: Database
@@ -78,6 +81,15 @@ class MigrationRun:
     started: float = field(default_factory=time.perf_counter)
     proved: float | None = None
     working: dict[str, int] = field(default_factory=dict)
+    courtesy: Courtesy = field(init=False)
+
+    def __post_init__(self) -> None:
+        shape = self.made.survey.shape
+        self.courtesy = Courtesy([qualified(shape.schema, table.name) for table in shape.tables.values()])
+
+    def at_once(self) -> int:
+        """How many steps may be under way at once now."""
+        return 1 if self.courtesy.yielding else len(self.lanes)
 
     @property
     def proof_age(self) -> float:

@@ -1,4 +1,4 @@
-"""Watching a run from beside it: what long statements have done so far, read on a connection of its own.
+"""Watching a run from beside it, on a connection of its own: what long statements have done so far, and the app.
 
 An index says by itself how far it is; a table being filled says it by its size. A watcher that fails is no failure of
 the run: what cannot be measured is judged by its time.
@@ -15,7 +15,7 @@ import asyncpg
 
 from vagus_tui.database.connection import Connection, close
 from vagus_tui.errors import VagusError
-from vagus_tui.events import Event, Phase, StepEvent, StepState
+from vagus_tui.events import Event, NoteEvent, Phase, StepEvent, StepState
 from vagus_tui.jobs import Emit
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration.gauge import UNTIL_HOLD, WITHOUT_HOLD, Gauge, by_size
@@ -96,19 +96,34 @@ class _Watcher:
                         self._tell_all()
                     continue
                 shares: dict[str, float] = {}
-                if self.gauge.phase is Phase.BUILD:
+                if self.gauge.phase in (Phase.BUILD, Phase.PROVE):
                     try:
                         if connection is None or connection.is_closed():
                             connection = await self.run.database.connect(
                                 "watch", lock_timeout="100", statement_timeout="2000"
                             )
-                        shares = await self._measure(connection)
+                        await self._look_after_the_app(connection)
+                        if self.gauge.phase is Phase.BUILD:
+                            shares = await self._measure(connection)
                     except (asyncpg.PostgresError, asyncpg.InterfaceError, VagusError, OSError, TimeoutError):
                         shares = {}
                 self._tell(shares, 0.0 if self.run.control.paused else since)
         finally:
             if connection is not None:
                 await close(connection)
+
+    async def _look_after_the_app(self, connection: Connection) -> None:
+        """Let one connection work alone while the app is in use, and say so."""
+        run = self.run
+        if not run.settings.yield_to_app or len(run.lanes) < 2 or not await run.courtesy.look(connection):
+            return
+        self.gauge.yielding = run.courtesy.yielding
+        if run.courtesy.yielding:
+            often = f"v1's tables are used {run.courtesy.rate:,.0f} times a second"
+            words = f"The app is in use ({often}): one connection works."
+        else:
+            words = f"The app is quiet: {len(run.lanes)} connections work side by side again."
+        self.emit(NoteEvent(message=words))
 
     def _tell(self, shares: Mapping[str, float], worked: float) -> None:
         for name, share in shares.items():

@@ -241,6 +241,8 @@ class MigrationScreen(MigrationActs):
                 words.append("pausing" if at_work else "paused")
             if job.control.throttle < 1:
                 words.append(f"at {job.control.throttle:.0%}")
+            if job.running and job.overall is not None and job.overall.yielding and not self.holding:
+                words.append("leaves room for the app")
             if not self.holding:
                 words.append("users: no wait")
             else:
