@@ -26,11 +26,11 @@ CAPABILITIES = {
     "journal",
     "sandbox",
 }
-GROUND = {"errors", "events", "settings", "control", "jobs", "zones"}
+GROUND = {"errors", "events", "settings", "control", "jobs", "zones", "format"}
 """Modules of the top level that everybody may use."""
 
 ALLOWED: dict[str, set[str]] = {
-    "runbook": set(),
+    "runbook": {"format"},
     "schema": GROUND,
     "database": GROUND | {"schema", "runbook"},
     **{name: GROUND | CAPABILITIES | {"database", "schema", "runbook"} for name in CAPABILITIES},

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vagus_tui.events import NoteEvent
+from vagus_tui.format import plural
 
 Tell = Callable[[NoteEvent], None]
 
@@ -72,7 +73,7 @@ class Retrying:
     def answered(self) -> None:
         """A request was answered: what had failed is over."""
         if self.tries:
-            tries = f"{self.tries} {'try' if self.tries == 1 else 'tries'} had failed"
+            tries = f"{plural(self.tries, 'try', 'tries')} had failed"
             seconds = time.monotonic() - self.since
             self.tell(NoteEvent(message=f"{self.cloud} answers again, after {seconds:.0f} s; {tries}."))
         self.tries = 0

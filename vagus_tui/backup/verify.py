@@ -38,6 +38,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.tools import ClientTools, MissingTools, find_tools
 from vagus_tui.errors import CancelledByOperatorError, RefusedError, VagusError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status
+from vagus_tui.format import plural
 from vagus_tui.settings import Settings
 
 GROUP = "backup"
@@ -64,7 +65,7 @@ def check(id: str, title: str, problems: list[str], measured: str, expected: str
         group=GROUP,
         title=title,
         status=Status.FAIL if problems else Status.PASS,
-        measured=f"{len(problems)} problems" if len(problems) > 1 else "1 problem" if problems else measured,
+        measured=plural(len(problems), "problem") if problems else measured,
         expected=expected,
         overridable=False,
         seconds=round(seconds, 3),

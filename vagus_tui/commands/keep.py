@@ -18,6 +18,7 @@ from vagus_tui.commands.session import load_settings
 from vagus_tui.control import Control
 from vagus_tui.errors import RefusedError, VagusError
 from vagus_tui.events import Event, NoteEvent, ResultEvent
+from vagus_tui.format import plural
 
 if TYPE_CHECKING:
     from vagus_tui.backup.listing import BackupInfo
@@ -166,7 +167,6 @@ async def _verify(path: Path, control: Control) -> AsyncIterator[Event]:
 async def _list() -> AsyncIterator[Event]:
     from vagus_tui.backup.listing import list_backups
     from vagus_tui.backup.remote_listing import list_remote
-    from vagus_tui.report.words import plural
 
     settings = load_settings()
     found = await asyncio.to_thread(list_backups, settings)
@@ -182,7 +182,7 @@ async def _list() -> AsyncIterator[Event]:
         else:
             for copy in copies:
                 yield _remote_event(copy)
-            message += f" {len(copies):,} {'copy' if len(copies) == 1 else 'copies'} in {settings.upload_url}."
+            message += f" {plural(len(copies), 'copy', 'copies')} in {settings.upload_url}."
     yield ResultEvent(ok=True, message=message)
 
 

@@ -35,9 +35,9 @@ from vagus_tui.events import (
     StepEvent,
     StepState,
 )
+from vagus_tui.format import duration, milliseconds, number, size
 from vagus_tui.journal.state import state_words
 from vagus_tui.journal.store import run_words
-from vagus_tui.widgets.format import duration, milliseconds, number, size
 from vagus_tui.widgets.harmless import BLOCK_LIMIT, safe_str
 
 WHOLE = ""

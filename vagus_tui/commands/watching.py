@@ -15,6 +15,7 @@ from vagus_tui.commands.outcome import DONE, REFUSED
 from vagus_tui.commands.session import opened
 from vagus_tui.control import Control
 from vagus_tui.events import ChangeEvent, CheckEvent, Event, ResultEvent, RoundEvent, Status
+from vagus_tui.format import plural
 
 
 async def watching(
@@ -67,7 +68,7 @@ def _result(
 ) -> ResultEvent:
     """Refused when anything failed in any round, or when no round could be measured."""
     measured = rounds - missed
-    words = f"{group.value}: {measured:,} {'round' if measured == 1 else 'rounds'}"
+    words = f"{group.value}: {plural(measured, 'round')}"
     if missed:
         words += f", {missed:,} more without a connection"
     if ever:

@@ -15,6 +15,7 @@ from vagus_tui.database.dependent_reader import COMPAT, read_dependents
 from vagus_tui.database.dependents import Dependent, Fate, Kind
 from vagus_tui.errors import VagusError
 from vagus_tui.events import Status
+from vagus_tui.format import plural
 from vagus_tui.migration import function_text
 from vagus_tui.migration.binding import same_columns
 from vagus_tui.migration.carried import Bound, check_notes, read_bound
@@ -207,12 +208,12 @@ def _probe(gate: _Gate) -> Callable[[Context], Awaitable[Outcome]]:
             detail.append(f"{one.kind.value} {one.title}: {one.reason}")
             if any(words in one.reason for words in NO_PLACE):
                 detail += [f"    {line}" for line in one.definition.splitlines()]
-        counted = f"{len(mine)} {gate.one if len(mine) == 1 else gate.many}"
+        counted = plural(len(mine), gate.one, gate.many)
         if stuck:
             return Outcome(
                 Status.FAIL,
                 f"{len(stuck)} of {counted}",
-                f"{len(stuck)} {'needs' if len(stuck) == 1 else 'need'} a person:",
+                f"{plural(len(stuck), 'needs', 'need')} a person:",
                 rows=len(stuck),
                 detail=tuple(detail),
             )
@@ -239,7 +240,7 @@ async def _unique(context: Context) -> Outcome:
             f"    {_by_hand(shape, one)}",
         ]
     detail.append("Until then the app's “on conflict” over these columns fails, and nothing keeps values apart.")
-    counted = f"{len(lost)} of {len(unique)} unique {'index' if len(unique) == 1 else 'indexes'}"
+    counted = f"{len(lost)} of {plural(len(unique), 'unique index', 'unique indexes')}"
     return Outcome(Status.FAIL, counted, "v2 will be without:", rows=len(lost), detail=(*detail, *followed))
 
 
@@ -271,7 +272,7 @@ async def _otherwise(context: Context) -> Outcome:
             found += (f"{shape.tables[one.base].name}: check {one.name}: {counted}",)
     if not found:
         return Outcome(Status.PASS, "none")
-    counted = f"{len(found)} rule" + ("" if len(found) == 1 else "s")
+    counted = plural(len(found), "rule")
     return Outcome(Status.WARN, counted, "Settled by v2's design; make up for it after the cut-over:", detail=found)
 
 

@@ -12,6 +12,7 @@ from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.impersonation import undone
 from vagus_tui.events import Status
+from vagus_tui.format import plural
 from vagus_tui.migration import function_text
 from vagus_tui.migration.trial import TRIAL
 from vagus_tui.schema.identifiers import free_name, literal, quote
@@ -82,7 +83,7 @@ async def _event_triggers(context: Context) -> Outcome:
     rows = await context.connection.fetch(_EVENT_TRIGGERS)
     if not rows:
         return Outcome(Status.PASS, "none")
-    counted = f"{len(rows)} event trigger{'' if len(rows) == 1 else 's'}"
+    counted = plural(len(rows), "event trigger")
     listed = tuple(
         f"{row['name']} on {row['event']}, function {row['function']}, belongs to {row['owner']}" for row in rows
     )

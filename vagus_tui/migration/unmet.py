@@ -6,6 +6,7 @@ import asyncpg
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.impersonation import undone
+from vagus_tui.format import plural
 from vagus_tui.migration.carried import Bound
 from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.schema.v1 import V1Shape
@@ -31,5 +32,5 @@ async def unmet(connection: Connection, shape: V1Shape, one: Bound) -> str:
         return f"How many rows of v1 meet it was not to be had: {error.args[0] if error.args else error.sqlstate}"
     if not found:
         return "Every row of v1 meets it today."
-    many = "1 row of v1 does" if found == 1 else f"{found:,} rows of v1 do"
+    many = plural(found, "row of v1 does", "rows of v1 do")
     return f"{many} not meet it any more, and can be changed in neither: select * {rows};"

@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import Any
 
 from vagus_tui.database.connection import Connection
+from vagus_tui.format import plural
 from vagus_tui.journal import acceptance
 from vagus_tui.journal.acceptance import Verdict
 from vagus_tui.journal.local_copy import RECOVERED
@@ -23,7 +24,7 @@ from vagus_tui.migration.phases.begin import RESUMED
 from vagus_tui.migration.phases.cut_over import TAKEN_OVER, TRIED
 from vagus_tui.report.notes import note_in_words
 from vagus_tui.report.stretches import Stretch, stretches
-from vagus_tui.report.words import plural, seconds_in_words
+from vagus_tui.report.words import seconds_in_words
 from vagus_tui.runbook.index import title_of
 
 Row = Any

@@ -33,11 +33,6 @@ def moment(at: datetime) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S %Z").strip()
 
 
-def plural(count: int, noun: str) -> str:
-    """`1 row`, `1,200 rows`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def seconds_in_words(seconds: float) -> str:
     """`0.06 s`, `12.4 s`, `3 min 20 s`, `2 h 14 min`."""
     if seconds < 1:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from vagus_tui.events import CheckEvent, Status
+from vagus_tui.format import plural
 from vagus_tui.runbook.rollback_advice import CRITERIA, Criterion, Weight
 
 
@@ -58,7 +59,7 @@ def measured_answer(criterion: Criterion, results: Mapping[str, CheckEvent]) -> 
     passed = [event for event in found if event.status in (Status.PASS, Status.WARN)]
     skipped = [event for event in found if event.status is Status.SKIP]
     if passed and len(passed) + len(skipped) == len(criterion.checks):
-        return Answer(criterion, False, True, f"{len(passed)} check{'' if len(passed) == 1 else 's'} pass")
+        return Answer(criterion, False, True, f"{plural(len(passed), 'check')} pass")
     return None
 
 

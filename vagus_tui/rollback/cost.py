@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from vagus_tui.backup.forecast import latest_forecast
 from vagus_tui.database.connection import Connection
+from vagus_tui.format import plural
 from vagus_tui.journal import store
 from vagus_tui.rollback.quick_plan import Preview
 from vagus_tui.settings import Settings
@@ -44,11 +45,11 @@ class Cost:
     @property
     def short(self) -> str:
         """All of it in one sentence, for where there is little room."""
-        rows = f"Going back carries {self.carried:,} {'row' if self.carried == 1 else 'rows'}"
+        rows = f"Going back carries {plural(self.carried, 'row')}"
         if self.archive_only:
-            rows += f"; {self.archive_only:,} {'stays' if self.archive_only == 1 else 'stay'} archived"
+            rows += f"; {plural(self.archive_only, 'stays', 'stay')} archived"
         if self.deleted:
-            rows += f"; {self.deleted:,} {'deletion is' if self.deleted == 1 else 'deletions are'} a choice"
+            rows += f"; {plural(self.deleted, 'deletion is', 'deletions are')} a choice"
         return f"{rows}; {'not rehearsed' if self.seconds is None else _spelled(self.seconds)}."
 
     def lines(self) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.errors import RefusedError, UndoneError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
+from vagus_tui.format import plural
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
@@ -125,7 +126,7 @@ class _FromBackup:
             left = await finish.settle(connection, self.run_id, steps, self._emit, figures=self.figures)
             rows = sum(table.entry.rows for table in self.blueprints.tables)
             only_there = sum(counts["only_now"] for counts in self.figures["apart"].values())
-            more = f", with {only_there:,} row{'s' * (only_there > 1)} that the backup has not" if only_there else ""
+            more = f", with {plural(only_there, 'row')} that the backup has not" if only_there else ""
             return ResultEvent(
                 ok=True,
                 message=f"Rolled back: v1 is in place as the backup has it, {rows:,} rows; what stood there is in "

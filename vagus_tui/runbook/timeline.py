@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from vagus_tui.format import plural
 from vagus_tui.runbook.model import DAY, HOUR, MINUTE, T_ZERO, Item
 from vagus_tui.runbook.timeline_entries import (
     CLEAN_UP_EARLIEST,
@@ -146,7 +147,7 @@ def _length(length: timedelta) -> str:
     minutes, rest = divmod(rest, MINUTE)
     parts = []
     if days:
-        parts.append(f"{days} day{'' if days == 1 else 's'}")
+        parts.append(plural(days, "day"))
     if hours:
         parts.append(f"{hours} h")
     if minutes:

@@ -16,6 +16,7 @@ from textual.widgets import DataTable
 from vagus_tui.checks.testers import Tester, suggest_testers
 from vagus_tui.errors import VagusError
 from vagus_tui.events import Status
+from vagus_tui.format import moment, number, plural
 from vagus_tui.journal.acceptance import Tried, Verdict, count
 from vagus_tui.journal.state import State
 from vagus_tui.preview.seen import UserView, user_view
@@ -27,7 +28,6 @@ from vagus_tui.screens.user_view import UserViewScreen
 from vagus_tui.screens.viewed import ViewedScreen
 from vagus_tui.widgets.checklist import Checklist, Entry
 from vagus_tui.widgets.detail_panel import DetailPanel
-from vagus_tui.widgets.format import moment, number, plural
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.rows import Column, Row, Rows
 from vagus_tui.widgets.text import safe, safe_str

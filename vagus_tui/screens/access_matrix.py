@@ -16,13 +16,13 @@ from vagus_tui.checks.access.checks import events_of
 from vagus_tui.checks.access.matrix import AccessMatrix, Verdict, access_matrix, keep_matrix
 from vagus_tui.checks.access.measure import Progress, measure
 from vagus_tui.events import Status
+from vagus_tui.format import duration, moment, number, plural
 from vagus_tui.journal import store
 from vagus_tui.journal.schema import journal_exists
 from vagus_tui.screens.access_cell import AccessCell
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.widgets.access_grid import LEGEND, AccessGrid, figures, verdict_line
 from vagus_tui.widgets.footer import KeyFooter
-from vagus_tui.widgets.format import duration, moment, number, plural
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.marks import STYLES
 from vagus_tui.widgets.text import safe_str

@@ -22,6 +22,7 @@ from vagus_tui.backup.restore import restore_test
 from vagus_tui.backup.upload import upload_backup
 from vagus_tui.backup.verify import verify_backup
 from vagus_tui.events import CheckEvent, Event, Phase
+from vagus_tui.format import ago, clock, moment, plural, size
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.backup_words import backup_text, checks_text
@@ -35,7 +36,6 @@ from vagus_tui.screens.session import Topic
 from vagus_tui.screens.standings import BACKUP_JOBS, stand_by_state
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.detail_panel import DetailPanel
-from vagus_tui.widgets.format import ago, clock, moment, plural, size
 from vagus_tui.widgets.job_view import JobView, PhaseLine
 from vagus_tui.widgets.outcome import job_outcome
 from vagus_tui.widgets.rows import Column, Row, Rows

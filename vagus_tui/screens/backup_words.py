@@ -9,8 +9,8 @@ from textual.content import Content
 from vagus_tui.backup.forecast import Forecast
 from vagus_tui.backup.listing import BackupInfo
 from vagus_tui.events import CheckEvent, Status
+from vagus_tui.format import moment, number, plural, size
 from vagus_tui.journal.state import state_words
-from vagus_tui.widgets.format import moment, number, plural, size
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.rehearsed import forecast_line
 from vagus_tui.widgets.text import fitted, safe, safe_block, safe_str

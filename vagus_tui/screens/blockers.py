@@ -12,13 +12,13 @@ from textual.content import Content
 from textual.widgets import DataTable
 
 from vagus_tui.database.connection import APPLICATION_NAME
+from vagus_tui.format import clock, plural
 from vagus_tui.migration.blockers import Blocker
 from vagus_tui.remedies.sessions import cancel, in_the_way
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.footer import KeyFooter
-from vagus_tui.widgets.format import clock, plural
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.rows import Column, Row, Rows
 from vagus_tui.widgets.text import safe_block, safe_str

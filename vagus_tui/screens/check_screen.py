@@ -17,6 +17,7 @@ from textual.content import Content
 
 from vagus_tui.checks.base import Check, Group
 from vagus_tui.events import CheckEvent, Event, Status
+from vagus_tui.format import every
 from vagus_tui.screens.acts import override_check
 from vagus_tui.screens.base import StepScreen
 from vagus_tui.screens.check_detail import CheckDetail
@@ -25,7 +26,6 @@ from vagus_tui.screens.standings import checks_standing
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.check_table import CheckTable, summary
 from vagus_tui.widgets.detail_panel import DetailPanel, explanation
-from vagus_tui.widgets.format import every
 
 
 class CheckScreen(StepScreen):

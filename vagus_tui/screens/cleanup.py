@@ -16,6 +16,7 @@ from vagus_tui.cleanup.gates import gates
 from vagus_tui.cleanup.kept import Remains, read_remains
 from vagus_tui.cleanup.run import IRREVERSIBLE, clean_up, plan_clean_up
 from vagus_tui.events import CheckEvent, Phase, Status
+from vagus_tui.format import clock, plural, size
 from vagus_tui.journal.state import State
 from vagus_tui.screens.acts import override_check
 from vagus_tui.screens.base import WizardScreen
@@ -27,7 +28,6 @@ from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.check_table import measured_text
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.footer import KeyFooter
-from vagus_tui.widgets.format import clock, plural, size
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.job_view import JobView, PhaseLine
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS

@@ -13,11 +13,11 @@ from textual.worker import Worker
 
 from vagus_tui.control import Control
 from vagus_tui.events import OutputEvent, ResultEvent
+from vagus_tui.format import duration
 from vagus_tui.rollout.app_update import run_command
 from vagus_tui.runbook.rollout import Command
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.widgets.footer import KeyFooter
-from vagus_tui.widgets.format import duration
 from vagus_tui.widgets.text import safe, safe_str
 from vagus_tui.widgets.title import TitleLine
 

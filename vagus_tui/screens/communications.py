@@ -14,6 +14,7 @@ from textual.content import Content
 
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Event, Status
+from vagus_tui.format import moment
 from vagus_tui.journal.state import State
 from vagus_tui.migration import announcement
 from vagus_tui.runbook import communications
@@ -40,7 +41,6 @@ from vagus_tui.screens.text_view import TextView
 from vagus_tui.screens.ticking import tick_item
 from vagus_tui.widgets.checklist import Checklist, Entry
 from vagus_tui.widgets.detail_panel import DetailPanel
-from vagus_tui.widgets.format import moment
 from vagus_tui.widgets.marks import STYLES
 from vagus_tui.widgets.text import safe, safe_block, safe_str
 from vagus_tui.zones import zone

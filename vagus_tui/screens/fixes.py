@@ -17,12 +17,12 @@ from vagus_tui.checks.base import Check, Context
 from vagus_tui.checks.data_quality.rule import Names
 from vagus_tui.errors import RefusedError, VagusError
 from vagus_tui.events import CheckEvent
+from vagus_tui.format import plural
 from vagus_tui.remedies import Preview, Remedy, remedies_for
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.footer import KeyFooter
-from vagus_tui.widgets.format import plural
 from vagus_tui.widgets.hanging import Hanging
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.row_page import PageTable, show_page

@@ -12,6 +12,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
 
+from vagus_tui.format import plural
 from vagus_tui.runbook.book import Book
 from vagus_tui.runbook.overview import SCOPE
 from vagus_tui.runbook.phases import MIGRATION_PHASES
@@ -20,7 +21,6 @@ from vagus_tui.runbook.troubleshooting import ISSUES
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.footer import KeyFooter
-from vagus_tui.widgets.format import plural
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.search_field import SearchField
 from vagus_tui.widgets.section_list import SectionList

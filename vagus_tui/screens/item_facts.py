@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from textual.content import Content
 
 from vagus_tui.events import Status
+from vagus_tui.format import duration, moment, number, plural
 from vagus_tui.journal.acceptance import Verdict, count
 from vagus_tui.journal.store import Override, SignOff
 from vagus_tui.runbook.checklists import GROUPS
@@ -16,7 +17,6 @@ from vagus_tui.runbook.criteria import Criterion
 from vagus_tui.runbook.model import Fulfilment, Item
 from vagus_tui.screens.session import Session
 from vagus_tui.widgets.checklist import Entry
-from vagus_tui.widgets.format import duration, moment, number, plural
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS, worst
 from vagus_tui.widgets.text import safe, safe_block, safe_str
 

@@ -15,6 +15,7 @@ from textual.widgets import ContentSwitcher, DataTable, Static
 from vagus_tui.backup.forecast import Forecast, latest_forecast
 from vagus_tui.database.dependents import Dependent
 from vagus_tui.events import Event, Phase
+from vagus_tui.format import clock, duration, plural
 from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.migration.gates import movable
 from vagus_tui.migration.plan import plan_migration
@@ -31,7 +32,6 @@ from vagus_tui.screens.session import Topic
 from vagus_tui.screens.standings import stand_by_state
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.detail_panel import DetailPanel
-from vagus_tui.widgets.format import clock, duration, plural
 from vagus_tui.widgets.hold_panel import HoldPanel
 from vagus_tui.widgets.job_view import JobView, PhaseLine
 from vagus_tui.widgets.rows import Column, Row, Rows

@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.widgets import Button
 
 from vagus_tui.events import CheckEvent, Status, StepState
+from vagus_tui.format import plural
 from vagus_tui.journal import store
 from vagus_tui.migration.abandon import abandon
 from vagus_tui.migration.gates import GATES, gate_checks, gates, refusal
@@ -20,7 +21,6 @@ from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.job import Job
 from vagus_tui.screens.maintenance_acts import MaintenanceActs
 from vagus_tui.screens.migration_words import gates_text
-from vagus_tui.widgets.format import plural
 from vagus_tui.widgets.hold_panel import HoldPanel
 from vagus_tui.widgets.text import safe_block, safe_str
 
@@ -190,7 +190,7 @@ class MigrationActs(MaintenanceActs):
         if failing:
             named = "\n".join(f"✗ {safe_str(gate.title)}: {safe_str(gate.measured, limit=60)}" for gate in failing[:6])
             body = f"They passed when the run began and fail now:\n\n{named}\n\nWhat was proved stays proved."
-            question = f"Cut over although {plural(len(failing), 'check')} {'fails' if len(failing) == 1 else 'fail'}?"
+            question = f"Cut over although {plural(len(failing), 'check fails', 'checks fail')}?"
             if not await self.ask(ConfirmDialog(question, body, yes="Cut over all the same", no="Keep holding")):
                 return
         if self.holding and self.job is not None:

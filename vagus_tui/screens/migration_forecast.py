@@ -9,8 +9,8 @@ from textual.content import Content
 
 from vagus_tui.backup.forecast import Forecast, compare
 from vagus_tui.events import Phase
+from vagus_tui.format import ago, duration
 from vagus_tui.report.timeline import RunTimeline, phase_seconds
-from vagus_tui.widgets.format import ago, duration
 from vagus_tui.widgets.job_view import PhaseLine
 from vagus_tui.widgets.rehearsed import comparison_lines
 from vagus_tui.widgets.text import safe

@@ -10,13 +10,13 @@ from textual.content import Content
 from vagus_tui.backup.forecast import Forecast
 from vagus_tui.checks.base import blocking
 from vagus_tui.events import CheckEvent, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
+from vagus_tui.format import ago, duration, moment, number, plural
 from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.journal.store import Run, run_words
 from vagus_tui.migration.phases.hold import CHANGED, IN_THE_WAY
 from vagus_tui.screens.job import Job
 from vagus_tui.screens.migration_forecast import hold_back, hold_cost
 from vagus_tui.screens.session import Session
-from vagus_tui.widgets.format import ago, duration, moment, number, plural
 from vagus_tui.widgets.hold_panel import HoldFacts
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
 from vagus_tui.widgets.outcome import figures, job_outcome

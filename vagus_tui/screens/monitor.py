@@ -19,6 +19,7 @@ from textual.widgets import Static
 from vagus_tui.checks.base import Check, Group
 from vagus_tui.checks.registry import check_by_id, checks_for
 from vagus_tui.events import ChangeEvent, Status, drawn_by_time
+from vagus_tui.format import clock, clock_time, duration, every, plural
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.check_detail import CheckDetail
 from vagus_tui.screens.messages import SessionChanged
@@ -27,7 +28,6 @@ from vagus_tui.screens.watching import Watch
 from vagus_tui.widgets.check_table import summary
 from vagus_tui.widgets.detail_panel import DetailPanel, explanation
 from vagus_tui.widgets.footer import KeyFooter
-from vagus_tui.widgets.format import clock, clock_time, duration, every, plural
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
 from vagus_tui.widgets.monitor_table import MonitorTable, Watched

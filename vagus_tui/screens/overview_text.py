@@ -9,6 +9,7 @@ from textual.content import Content
 
 from vagus_tui.backup.forecast import Forecast
 from vagus_tui.events import Status
+from vagus_tui.format import ago, duration, moment, number, plural, size
 from vagus_tui.journal.state import State
 from vagus_tui.journal.store import Run, run_words
 from vagus_tui.migration.switches import maintenance_words
@@ -17,7 +18,6 @@ from vagus_tui.runbook.risks import Level
 from vagus_tui.runbook.timeline import Standing, offset_label, schedule, standing
 from vagus_tui.screens.session import Link, Session
 from vagus_tui.screens.timeline_facts import done_entries
-from vagus_tui.widgets.format import ago, duration, moment, number, plural, size
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.rehearsed import forecast_line
 from vagus_tui.widgets.text import fitted, safe, safe_block, safe_str

@@ -11,6 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from vagus_tui.format import plural
 from vagus_tui.preview.plan import (
     PAGE,
     Kind,
@@ -25,7 +26,6 @@ from vagus_tui.preview.plan import (
 )
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.widgets.footer import KeyFooter
-from vagus_tui.widgets.format import plural
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.plan_lists import TreeList, V1List, repetitions
 from vagus_tui.widgets.text import safe, safe_str

@@ -18,6 +18,7 @@ from vagus_tui.backup.listing import BackupInfo
 from vagus_tui.backup.rehearsal import rehearse
 from vagus_tui.backup.rehearsal_stages import STAGES, Stage
 from vagus_tui.events import CheckEvent, Event, Phase, Status, StepEvent, StepState
+from vagus_tui.format import clock, duration, moment, number
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.job import Job
@@ -25,7 +26,6 @@ from vagus_tui.screens.messages import SessionChanged
 from vagus_tui.screens.migration_words import job_log
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.footer import KeyFooter
-from vagus_tui.widgets.format import clock, duration, moment, number
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.outcome import job_outcome

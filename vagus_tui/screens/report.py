@@ -16,6 +16,7 @@ from textual.widgets import DataTable, OptionList
 from textual.widgets.option_list import Option
 
 from vagus_tui.events import Event, Status
+from vagus_tui.format import duration, moment, plural
 from vagus_tui.report.contents import Report, Section, make_report
 from vagus_tui.report.files import FORMATS, default_path, save
 from vagus_tui.report.text import as_text
@@ -27,7 +28,6 @@ from vagus_tui.screens.editing import PathDialog
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.detail_panel import DetailPanel
-from vagus_tui.widgets.format import duration, moment, plural
 from vagus_tui.widgets.hanging import Hanging
 from vagus_tui.widgets.marks import STYLES
 from vagus_tui.widgets.rows import Column, Row, Rows

@@ -19,6 +19,7 @@ from textual.widgets import DataTable, Static
 from vagus_tui.checks.registry import check_by_id
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Event, Phase, Status
+from vagus_tui.format import clock, duration
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.steps import Plan
 from vagus_tui.rollback.advice import Advice, Answer, Recommendation, advise
@@ -50,7 +51,6 @@ from vagus_tui.screens.text_view import TextView
 from vagus_tui.screens.viewed import ViewedScreen
 from vagus_tui.widgets.checklist import Checklist
 from vagus_tui.widgets.detail_panel import DetailPanel
-from vagus_tui.widgets.format import clock, duration
 from vagus_tui.widgets.job_view import JobView, PhaseLine
 from vagus_tui.widgets.outcome import job_outcome
 from vagus_tui.widgets.rows import Column, Row, Rows

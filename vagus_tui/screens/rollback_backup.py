@@ -13,6 +13,7 @@ from textual.content import Content
 from textual.widgets import DataTable, Static
 
 from vagus_tui.events import Event, Phase
+from vagus_tui.format import clock, duration, plural
 from vagus_tui.rollback.backup_plan import plan_from_backup
 from vagus_tui.rollback.candidates import Candidate, candidates
 from vagus_tui.rollback.from_backup import roll_back_from
@@ -25,7 +26,6 @@ from vagus_tui.screens.rollback_words import candidate_row, candidate_text, from
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.footer import KeyFooter
-from vagus_tui.widgets.format import clock, duration, plural
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.job_view import JobView, PhaseLine
 from vagus_tui.widgets.outcome import job_outcome

@@ -7,6 +7,7 @@ from textual.content import Content
 from vagus_tui.backup.gate import age_text
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Status
+from vagus_tui.format import moment, plural
 from vagus_tui.journal.state import state_words
 from vagus_tui.journal.store import Run, run_words
 from vagus_tui.rollback.advice import Advice, Answer, Recommendation
@@ -15,7 +16,6 @@ from vagus_tui.rollback.cost import UNDO, Cost
 from vagus_tui.rollback.quick_plan import Preview
 from vagus_tui.runbook.aftermath import TEXTS
 from vagus_tui.runbook.rollback_advice import Weight
-from vagus_tui.widgets.format import moment, plural
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.rows import Row
 from vagus_tui.widgets.text import safe, safe_block, safe_str

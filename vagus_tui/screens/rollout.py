@@ -18,6 +18,7 @@ from vagus_tui.checks.base import Check
 from vagus_tui.checks.base import Group as CheckGroup
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.events import Event, Status
+from vagus_tui.format import duration, moment, plural
 from vagus_tui.journal.state import State
 from vagus_tui.rollout.app_update import check_folder, keep_outcome
 from vagus_tui.runbook.criteria import Criterion
@@ -34,7 +35,6 @@ from vagus_tui.screens.ticking import let_criterion_pass
 from vagus_tui.screens.viewed import ViewedScreen
 from vagus_tui.widgets.checklist import Checklist, Entry
 from vagus_tui.widgets.detail_panel import DetailPanel
-from vagus_tui.widgets.format import duration, moment
 from vagus_tui.widgets.marks import MARKS, worst
 from vagus_tui.widgets.rows import Column, Row, Rows
 from vagus_tui.widgets.text import safe, safe_str
@@ -276,7 +276,7 @@ class RolloutScreen(ViewedScreen):
         period = session.settings.book.thresholds.clean_up_earliest
         waited = since is not None and since >= period
         days = 0 if since is None else max(period - since, timedelta()).days + 1
-        left = "" if since is None else f"{days} {'day' if days == 1 else 'days'} to go"
+        left = "" if since is None else f"{plural(days, 'day')} to go"
         checks = session.outcomes(checks_for(CheckGroup.VERIFICATION))
         proved = worst([event.status for event in checks]) if checks else Status.PENDING
         restored = next((one for one in session.now.backups if one.restored), None)

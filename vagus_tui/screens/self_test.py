@@ -17,11 +17,11 @@ from vagus_tui.checks.base import Check
 from vagus_tui.checks.fault import Fault
 from vagus_tui.checks.selftest import FaultEvent, SelfTest, cost, last_self_test, self_test, with_faults
 from vagus_tui.events import Status
+from vagus_tui.format import ago, duration, milliseconds, plural
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.footer import KeyFooter
-from vagus_tui.widgets.format import ago, duration, milliseconds, plural
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.section_list import SectionList

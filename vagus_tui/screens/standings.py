@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from vagus_tui.checks.base import Check, Group
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.events import CheckEvent, Status, StepState
+from vagus_tui.format import ago, plural
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.knowledge import Knowledge, Link
 from vagus_tui.widgets.check_table import display_status
-from vagus_tui.widgets.format import ago
 from vagus_tui.widgets.marks import worst
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def checks_standing(session: Checking, checks: Sequence[Check]) -> tuple[Status,
     fails = len(session.blocking(checks))
     status = worst(statuses) if fails or len(statuses) == len(checks) else Status.PENDING
     if fails and status is not Status.RUNNING:
-        return status, f"{fails} {'fails' if fails == 1 else 'fail'}"
+        return status, plural(fails, "fails", "fail")
     return status, WORDS.get(status, "")
 
 

@@ -13,10 +13,10 @@ from textual.content import Content
 from textual.screen import ModalScreen
 
 from vagus_tui.errors import VagusError
+from vagus_tui.format import plural
 from vagus_tui.screens.editing import PathDialog, write_text
 from vagus_tui.widgets.code import CodeText
 from vagus_tui.widgets.footer import KeyFooter
-from vagus_tui.widgets.format import plural
 from vagus_tui.widgets.long_lines import LongLines
 from vagus_tui.widgets.text import safe_str
 from vagus_tui.widgets.title import TitleLine

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from vagus_tui.format import plural
 from vagus_tui.runbook.criteria import Criterion
 from vagus_tui.runbook.model import Fulfilment, Item
 from vagus_tui.screens.dialogs import ConfirmDialog, PromptDialog
 from vagus_tui.screens.item_facts import holds, item_entry, standing_override, standing_sign, unmet, unmet_lines
 from vagus_tui.widgets.checklist import Entry
-from vagus_tui.widgets.format import plural
 from vagus_tui.widgets.text import safe
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from vagus_tui.backup.forecast import Forecast, latest_forecast
 from vagus_tui.events import Status
+from vagus_tui.format import ago, clock, duration
 from vagus_tui.journal.store import run_words
 from vagus_tui.runbook.timeline import Standing as Stands
 from vagus_tui.runbook.timeline import TimelineEntry, schedule, standing
@@ -37,7 +38,6 @@ from vagus_tui.screens.timeline_rows import (
     when_words,
 )
 from vagus_tui.widgets.footer import KeyFooter
-from vagus_tui.widgets.format import ago, clock, duration
 from vagus_tui.widgets.gantt import Gantt
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.marks import MARKS, STYLES

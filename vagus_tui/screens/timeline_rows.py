@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from vagus_tui.backup.forecast import Forecast
 from vagus_tui.events import Phase, Status, StepState
+from vagus_tui.format import clock, duration
 from vagus_tui.journal.progress import StepTimes
 from vagus_tui.runbook.timeline import (
     TIMELINE,
@@ -22,7 +23,6 @@ from vagus_tui.runbook.timeline import (
 from vagus_tui.runbook.timeline import at as instant
 from vagus_tui.screens.timeline_facts import Done, phase_times
 from vagus_tui.widgets.axis import Bar
-from vagus_tui.widgets.format import clock, duration
 from vagus_tui.widgets.gantt import GanttRow, Span
 
 HOUR, DAY = 3600.0, 86400.0

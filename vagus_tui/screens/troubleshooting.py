@@ -16,6 +16,7 @@ from textual.widgets.option_list import Option
 
 from vagus_tui.checks.registry import check_by_id
 from vagus_tui.events import CheckEvent, Event, Phase, Status
+from vagus_tui.format import duration, moment, plural
 from vagus_tui.journal.state import State
 from vagus_tui.migration.blockers import Blocker
 from vagus_tui.remedies.repairs import REPAIRS, Finding, Repair, apply, look, repairs_for
@@ -36,7 +37,6 @@ from vagus_tui.screens.troubleshooting_words import (
     issue_text,
     results_text,
 )
-from vagus_tui.widgets.format import duration, moment, plural
 from vagus_tui.widgets.hanging import Hanging
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS, worst
 from vagus_tui.widgets.text import safe, safe_str

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from vagus_tui.events import CheckEvent, Status
+from vagus_tui.format import moment
 from vagus_tui.remedies.repairs import Finding, Repair
 from vagus_tui.remedies.repairs_undo import Applied
 from vagus_tui.runbook.troubleshooting import Issue
-from vagus_tui.widgets.format import moment
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.text import safe, safe_str
 

@@ -12,11 +12,11 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from vagus_tui.format import moment, plural
 from vagus_tui.remedies import Batch, batches, remedy_by_id, undo
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.widgets.footer import KeyFooter
-from vagus_tui.widgets.format import moment, plural
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.section_list import SectionList
 from vagus_tui.widgets.text import fitted, safe, safe_str

@@ -12,10 +12,10 @@ from textual.content import Content
 from textual.widgets import DataTable, Static
 
 from vagus_tui.events import Status
+from vagus_tui.format import number, plural
 from vagus_tui.preview.seen import Seen, UserView, user_view
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.widgets.footer import KeyFooter
-from vagus_tui.widgets.format import number, plural
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.rows import Column, Row, Rows

@@ -11,8 +11,8 @@ from textual.reactive import reactive
 from textual.strip import Strip
 
 from vagus_tui.checks.access.matrix import COMMANDS, AccessMatrix, Cell, Kind, Person, Verdict
+from vagus_tui.format import number
 from vagus_tui.schema import v2
-from vagus_tui.widgets.format import number
 from vagus_tui.widgets.section_list import SectionList
 from vagus_tui.widgets.text import fitted, safe_str
 

@@ -10,7 +10,7 @@ from textual.content import Content
 
 from vagus_tui.checks.base import Check
 from vagus_tui.events import CheckEvent, Status
-from vagus_tui.widgets.format import milliseconds, number
+from vagus_tui.format import milliseconds, number, plural
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.section_list import SectionList
 from vagus_tui.widgets.text import fitted, safe_str
@@ -65,7 +65,7 @@ def summary(events: Iterable[CheckEvent], *, short: bool = False) -> Content:
     overridden = sum(event.status.blocks and bool(event.overridden) for event in done)
     warns = sum(event.status is Status.WARN for event in done)
     if fails:
-        parts.append(Content.styled(f"{fails} {'fails' if fails == 1 else 'fail'}", STYLES[Status.FAIL]))
+        parts.append(Content.styled(plural(fails, "fails", "fail"), STYLES[Status.FAIL]))
     if overridden:
         parts.append(Content.styled(f"{overridden} overridden", STYLES[Status.WARN]))
     if warns and len(done) == len(found) and not (fails or overridden):

@@ -10,8 +10,8 @@ from textual.widgets import Static
 
 from vagus_tui.checks.base import Check, Group
 from vagus_tui.events import CheckEvent, Status
+from vagus_tui.format import plural
 from vagus_tui.widgets.check_table import expected_text, measured_text
-from vagus_tui.widgets.format import plural
 from vagus_tui.widgets.hanging import Hanging
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
 from vagus_tui.widgets.text import safe, safe_block

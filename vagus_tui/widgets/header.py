@@ -8,10 +8,10 @@ from __future__ import annotations
 from textual.content import Content
 from textual.widget import Widget
 
+from vagus_tui.format import clock_time
 from vagus_tui.screens.session import Link, Session
 from vagus_tui.screens.watching import Alarm
 from vagus_tui.settings import Environment
-from vagus_tui.widgets.format import clock_time
 from vagus_tui.widgets.text import fitted, safe_str
 
 _ENVIRONMENT_STYLE = {

@@ -9,8 +9,8 @@ from typing import Any
 from textual.content import Content
 
 from vagus_tui.events import Status, StepState
+from vagus_tui.format import duration, moment, number
 from vagus_tui.screens.job import Job
-from vagus_tui.widgets.format import duration, moment, number
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.text import safe_block, safe_str
 

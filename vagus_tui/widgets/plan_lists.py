@@ -7,9 +7,9 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.content import Content
 
+from vagus_tui.format import plural
 from vagus_tui.preview.plan import Kind, TreeLine, V1Exercise
 from vagus_tui.preview.search import PlanHit
-from vagus_tui.widgets.format import plural
 from vagus_tui.widgets.section_list import SectionList
 from vagus_tui.widgets.text import fitted, safe_str
 

@@ -10,10 +10,10 @@ from textual.message import Message
 from textual.widget import Widget
 
 from vagus_tui.events import Status
+from vagus_tui.format import duration
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.session import Session, Standing
 from vagus_tui.screens.way_on import next_screen, next_words
-from vagus_tui.widgets.format import duration
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
 from vagus_tui.widgets.text import fitted, safe_str
 

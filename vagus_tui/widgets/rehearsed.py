@@ -6,7 +6,7 @@ from datetime import datetime
 
 from vagus_tui.backup.forecast import Comparison, Forecast
 from vagus_tui.backup.window import lanes, window_rows
-from vagus_tui.widgets.format import ago, duration, size
+from vagus_tui.format import ago, duration, size
 from vagus_tui.widgets.text import fitted
 
 NARROW = 64

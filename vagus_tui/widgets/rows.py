@@ -10,7 +10,7 @@ from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable
 
-from vagus_tui.widgets.format import number
+from vagus_tui.format import number
 from vagus_tui.widgets.text import fitted
 
 PADDING = 1

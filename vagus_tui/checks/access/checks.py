@@ -12,9 +12,11 @@ from vagus_tui.checks.access.matrix import COMMANDS, AccessMatrix, Cell, Kind, P
 from vagus_tui.checks.access.measure import measured
 from vagus_tui.checks.access.people import STRANGER
 from vagus_tui.checks.base import Check, Context, Group, Outcome
-from vagus_tui.checks.verification.base import on_v2, words
+from vagus_tui.checks.nouns import counted
+from vagus_tui.checks.verification.base import on_v2
 from vagus_tui.database.identifiers import literal, qualified
 from vagus_tui.events import CheckEvent, Status
+from vagus_tui.format import plural
 from vagus_tui.schema import v2
 
 REPORT = "Post-Migration Verification · Test 4"
@@ -98,7 +100,7 @@ def told(person: Person, table: str, command: str, cell: Cell) -> str:
     for number, word, ids in ((cell.gained, "gains", cell.gained_ids), (cell.lost, "loses", cell.lost_ids)):
         if number:
             listed = ", ".join(ids[:3]) + (" …" if number > 3 else "")
-            parts.append(f"{word} {words(number, table)} ({listed})")
+            parts.append(f"{word} {counted(number, table)} ({listed})")
     return f"{person.name}: {command} {table} {' and '.join(parts)}"
 
 
@@ -110,7 +112,7 @@ def judged(matrix: AccessMatrix, kind: Kind) -> Outcome:
     totals = matrix.totals.get(kind)
     if totals is None:
         return Outcome(Status.SKIP, "–", next(item.nobody for item in _KINDS if item.kind is kind))
-    who = f"{totals.people:,} {'person' if totals.people == 1 else 'people'} measured"
+    who = f"{plural(totals.people, 'person', 'people')} measured"
     notes = [f"{who}, {'all there are' if matrix.everyone else 'a sample'}."]
     if not matrix.compared:
         notes.append("v1 was removed: v2 was held against its own rules.")
@@ -138,7 +140,7 @@ def judged_applied(matrix: AccessMatrix) -> Outcome:
     if matrix.gaps:
         return Outcome(
             Status.FAIL,
-            f"{len(matrix.gaps)} {'gap' if len(matrix.gaps) == 1 else 'gaps'}",
+            plural(len(matrix.gaps), "gap"),
             f"{'; '.join(matrix.gaps)}. The figures above are of what is there, and the server "
             + ("agrees with them." if not matrix.disagreements else "does not even agree with them."),
             rows=len(matrix.gaps),

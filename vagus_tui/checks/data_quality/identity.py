@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.column_types import misfits
-from vagus_tui.checks.data_quality.rule import ROWS, Names, Rule, counted
+from vagus_tui.checks.data_quality.rule import Names, Rule
+from vagus_tui.checks.nouns import NOUNS, counted
 from vagus_tui.events import Status
 from vagus_tui.schema import v1
 from vagus_tui.schema.rules import COPIES_PER_EXERCISE
@@ -14,7 +15,7 @@ LARGEST_COPIED_ID = 2**63 // COPIES_PER_EXERCISE - 1
 
 
 def _repeated(base: str) -> Rule:
-    many = ROWS[base][1]
+    many = NOUNS[base][1]
     short = {v1.PLANS: "plans", v1.EXERCISES: "exercises", v1.SESSIONS: "sessions", v1.LOGS: "logs"}[base]
 
     def condition(names: Names) -> str:

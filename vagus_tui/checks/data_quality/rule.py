@@ -14,6 +14,7 @@ from typing import Protocol
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.column_types import REFERENCES, misfit, reference_misfit
+from vagus_tui.checks.nouns import counted
 from vagus_tui.database.identifiers import qualified, quote
 from vagus_tui.errors import VagusError
 from vagus_tui.events import Status
@@ -30,20 +31,6 @@ _COLUMN = re.compile(r'\bt\.(?:"((?:[^"]|"")+)"|(\w+))')
 
 COACHES = "coach_clients"
 """Who coaches whom: beside v1's tables, and read by v2's rules as it is."""
-
-ROWS: Mapping[str, tuple[str, str]] = {
-    v1.PLANS: ("plan", "plans"),
-    v1.EXERCISES: ("exercise", "exercises"),
-    v1.SESSIONS: ("session", "sessions"),
-    v1.LOGS: ("logged set", "logged sets"),
-}
-"""What a row of each table is called."""
-
-
-def counted(number: int, base: str) -> str:
-    """A number of rows in words: `1 plan`, `12,000 exercises`."""
-    one, many = ROWS[base]
-    return f"{number:,} {one if number == 1 else many}"
 
 
 @dataclass(frozen=True, slots=True)

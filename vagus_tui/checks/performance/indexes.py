@@ -10,6 +10,7 @@ from vagus_tui.checks.performance.speed import timings, versions
 from vagus_tui.checks.performance.tables import Tables
 from vagus_tui.checks.verification.catalog import index_gaps
 from vagus_tui.events import Status
+from vagus_tui.format import plural
 
 LARGE = 10_000
 """Rows from which reading a whole table for a few of them is worth a word; a small one is read faster whole."""
@@ -57,7 +58,7 @@ async def _indexes(context: Context) -> Outcome:
     if lines:
         return Outcome(
             Status.WARN,
-            f"{len(lines)} whole {'table' if len(lines) == 1 else 'tables'}",
+            plural(len(lines), "whole table"),
             "No index that v2 should have is missing, yet the server reads whole tables. Its statistics may be old: "
             "Troubleshooting has ANALYZE as a remedy.",
             detail=tuple(lines),

@@ -7,6 +7,7 @@ import asyncpg
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.database.connection import APPLICATION_NAME
 from vagus_tui.events import Status
+from vagus_tui.format import plural
 from vagus_tui.journal.lock import lock_holder
 
 PREPARATION = "Pre-Migration Checklist · Environment Preparation"
@@ -110,7 +111,7 @@ async def _waiting(context: Context, query: str, warn: float, fail: float, what:
     rows = await context.connection.fetch(f"select * from ({query}) as found where seconds >= $1 order by 7 desc", warn)
     hidden = await context.connection.fetchval(_HIDDEN)
     unseen = (
-        f"What {hidden} {'session' if hidden == 1 else 'sessions'} of other roles are at cannot be seen: "
+        f"What {plural(hidden, 'session')} of other roles are at cannot be seen: "
         "grant pg_monitor to the role that is logged in."
         if hidden
         else ""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.events import Status
+from vagus_tui.format import size
 from vagus_tui.schema import v1
 
 TECHNICAL = "Pre-Migration Checklist · Technical Prerequisites"
@@ -57,16 +58,6 @@ class Sizes:
     def backup(self) -> int:
         """What the dumps and the CSV files will need at most."""
         return int(DUMP_SHARE * (self.everything + self.workout) + CSV_SHARE * self.workout)
-
-
-def size(number: int) -> str:
-    """Bytes as people read them: `1.2 GB`."""
-    value = float(number)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:,.1f} TB"
 
 
 async def read_sizes(context: Context) -> Sizes:

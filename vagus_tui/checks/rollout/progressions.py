@@ -9,6 +9,7 @@ from __future__ import annotations
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.verification.base import captured, later, on_v2, relation
 from vagus_tui.events import Status
+from vagus_tui.format import plural
 from vagus_tui.journal.state import State
 from vagus_tui.schema import v2
 
@@ -67,7 +68,7 @@ async def _progressions(context: Context) -> Outcome:
     plans = row["plans"]
     if not plans:
         return Outcome(Status.SKIP, "none yet", "Nobody has applied one since the cut-over: let a coach try, then r.")
-    many = f"{plans:,} plan{'' if plans == 1 else 's'}"
+    many = plural(plans, "plan")
     return Outcome(Status.PASS, many, f"{many} with later weeks that ask for other sets, repetitions or weights.")
 
 

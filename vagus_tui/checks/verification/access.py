@@ -12,6 +12,7 @@ from vagus_tui.checks.verification.base import on_v2, relation
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.impersonation import NOBODY, acting_as, undone
 from vagus_tui.events import Status
+from vagus_tui.format import plural
 from vagus_tui.schema import v2
 
 REPORT = "Post-Migration Verification"
@@ -171,7 +172,7 @@ async def _rls_enforced(context: Context) -> Outcome:
         seen, users = await _behaviour_problems(context.connection, context.tables)
     problems += seen
     if problems:
-        gaps = f"{len(problems)} {'gap' if len(problems) == 1 else 'gaps'}"
+        gaps = plural(len(problems), "gap")
         shown = "; ".join(problems[:12])
         more = f"; and {len(problems) - 12} more" if len(problems) > 12 else ""
         return Outcome(Status.FAIL, gaps, f"{shown}{more}.", rows=len(problems))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import wraps
 
 from vagus_tui.checks.base import Context, Outcome
@@ -10,30 +10,12 @@ from vagus_tui.database.identifiers import literal, qualified
 from vagus_tui.events import Status
 from vagus_tui.journal.state import State
 from vagus_tui.migration.capture import V2_CHANGES
-from vagus_tui.schema import v2
 from vagus_tui.schema.mapping import WorkoutMapping
 from vagus_tui.schema.rules import MappingOptions
 
 Probe = Callable[[Context], Awaitable[Outcome]]
 
 SCHEMA = "public"
-
-WORDS: Mapping[str, tuple[str, str]] = {
-    v2.PLANS: ("plan", "plans"),
-    v2.WEEKS: ("week", "weeks"),
-    v2.DAYS: ("day", "days"),
-    v2.GROUPS: ("group", "groups"),
-    v2.EXERCISES: ("exercise", "exercises"),
-    v2.SESSIONS: ("session", "sessions"),
-    v2.LOGS: ("logged set", "logged sets"),
-}
-"""What a row of each v2 table is called."""
-
-
-def words(number: int, table: str) -> str:
-    """A number of rows in words."""
-    one, many = WORDS[table]
-    return f"{number:,} {one if number == 1 else many}"
 
 
 def relation(table: str) -> str:

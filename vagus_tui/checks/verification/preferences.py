@@ -11,6 +11,7 @@ from vagus_tui.checks.fault import changed_rows
 from vagus_tui.checks.verification.base import against_v1, later, relation
 from vagus_tui.database.identifiers import qualified
 from vagus_tui.events import Status
+from vagus_tui.format import plural
 from vagus_tui.migration.capture import CAPTURE_TRIGGER
 from vagus_tui.migration.cut_over import KEPT_PREFERENCES
 from vagus_tui.migration.survey import Survey
@@ -21,10 +22,6 @@ from vagus_tui.schema.v2 import PREFERENCES, USERS
 LISTED_USERS = 5
 _WATCHED = "select exists (select from pg_trigger where tgrelid = to_regclass($1) and tgname = $2)"
 _OLDEST = "select p.user_id from {table} p order by {order}p.user_id limit 1"
-
-
-def _users(number: int) -> str:
-    return f"{number:,} user{'' if number == 1 else 's'}"
 
 
 def _had(survey: Survey) -> str | None:
@@ -82,16 +79,16 @@ from (select u.id::text as id, case when {had} then 'same' when {own} then 'own'
         run.finished_at or run.started_at,
     )
     assert row is not None
-    told = [f"{_users(row['same'])} have the preferences that they had."]
+    told = [f"{plural(row['same'], 'user')} have the preferences that they had."]
     if row["own"]:
-        told.append(f"{_users(row['own'])} changed theirs since the cut-over.")
+        told.append(f"{plural(row['own'], 'user')} changed theirs since the cut-over.")
     if wrong := row["lost"] + row["other"]:
         parts = []
         if row["lost"]:
-            parts.append(f"{_users(row['lost'])} lost theirs")
+            parts.append(f"{plural(row['lost'], 'user')} lost theirs")
         if row["other"]:
             nobody = "and it was not the app that changed them" if watched else "and nothing says that they chose them"
-            parts.append(f"{_users(row['other'])} have others than in v1, {nobody}")
+            parts.append(f"{plural(row['other'], 'user')} have others than in v1, {nobody}")
         status = Status.FAIL
         if not watched and not row["lost"]:
             # The app may leave the time of a change alone: then this is no more than a question.

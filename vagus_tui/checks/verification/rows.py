@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.fault import Fault, changed_rows
-from vagus_tui.checks.verification.base import against_v1, later, mapping, relation, words
+from vagus_tui.checks.nouns import NOUNS, counted
+from vagus_tui.checks.verification.base import against_v1, later, mapping, relation
 from vagus_tui.database.identifiers import qualified
 from vagus_tui.events import Status
 from vagus_tui.migration.capture import V2_CHANGES
@@ -46,7 +47,7 @@ def _mismatches(context: Context, table: str) -> str:
 
 def _gone(table: str) -> Fault:
     return changed_rows(
-        f"one of the {words(2, table).removeprefix('2 ')} is missing",
+        f"one of the {NOUNS[table][1]} is missing",
         f"delete from {relation(table)} where id = (select id from {relation(table)} order by id limit 1)",
         table,
     )
@@ -66,14 +67,14 @@ def _migrated(table: str, check_id: str, *faults: Fault) -> Check:
             )
         wrong = [row for row in rows if not row["later"]]
         since = [
-            f"{words(row['rows'], table)} {'removed' if row['difference'] == 'missing in v2' else 'added'}"
+            f"{counted(row['rows'], table)} {'removed' if row['difference'] == 'missing in v2' else 'added'}"
             for row in rows
             if row["later"]
         ]
         note = f"Since the cut-over: {', '.join(since)}. v1 has {old:,}." if since else ""
         if wrong:
             told = "; ".join(
-                f"{words(row['rows'], table)} {row['difference']}: {', '.join(row['ids'])}" for row in wrong
+                f"{counted(row['rows'], table)} {row['difference']}: {', '.join(row['ids'])}" for row in wrong
             )
             return Outcome(
                 Status.FAIL, new, f"{told}. {note}".strip(), rows=sum(row["rows"] for row in wrong), expected=old
@@ -84,7 +85,7 @@ def _migrated(table: str, check_id: str, *faults: Fault) -> Check:
     return Check(
         id=check_id,
         group=Group.VERIFICATION,
-        title=f"All {words(2, table).removeprefix('2 ')} arrived",
+        title=f"All {NOUNS[table][1]} arrived",
         why="Every id of v1 must be in v2 and every id of v2 in v1, but for what users added or removed since. Equal "
         "counts alone would hide a row lost for a row made up.",
         expected="all of v1",
@@ -121,7 +122,7 @@ async def _row_proof(context: Context) -> Outcome:
             found += wrong
             if wrong:
                 listed = ", ".join(f"{row['id']} {row['difference']}" for row in unexplained)
-                told.append(f"{words(wrong, table)}: {listed}")
+                told.append(f"{counted(wrong, table)}: {listed}")
     note = f"{later_rows:,} rows were written to since the cut-over and are not compared." if later_rows else ""
     if found:
         return Outcome(Status.FAIL, found, f"{'; '.join(told)}. {note}".strip(), rows=found, expected=0)

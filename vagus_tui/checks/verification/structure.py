@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.fault import Fault, changed_rows
-from vagus_tui.checks.verification.base import against_v1, later, on_v2, relation, words
+from vagus_tui.checks.nouns import NOUNS, counted
+from vagus_tui.checks.verification.base import against_v1, later, on_v2, relation
 from vagus_tui.database.identifiers import qualified, quote
 from vagus_tui.events import Status
 from vagus_tui.schema import v1, v2
@@ -65,12 +66,12 @@ def _orphans(check_id: str, table: str, column: str, parent: str) -> Check:
             return Outcome(
                 Status.FAIL,
                 found,
-                f"{words(found, table)} of a {words(1, parent).removeprefix('1 ')} that does not exist.",
+                f"{counted(found, table)} of a {NOUNS[parent][0]} that does not exist.",
                 rows=found,
             )
         return Outcome(Status.PASS, 0)
 
-    plural = words(2, table).removeprefix("2 ")
+    plural = NOUNS[table][1]
     return Check(
         id=check_id,
         group=Group.VERIFICATION,
@@ -133,14 +134,14 @@ async def _sessions_linked(context: Context) -> Outcome:
     free = await context.connection.fetchval(
         f"select count(*) from {relation(v2.SESSIONS)} where day_id is null"
     ) - sum(counts.values())
-    note = f"{words(free, v2.SESSIONS)} of no plan, kept without a day." if free else ""
+    note = f"{counted(free, v2.SESSIONS)} of no plan, kept without a day." if free else ""
     if since := counts.get(True):
-        note = f"{note} {words(since, v2.SESSIONS)} unlinked since the cut-over.".strip()
+        note = f"{note} {counted(since, v2.SESSIONS)} unlinked since the cut-over.".strip()
     if wrong := counts.get(False, 0):
         return Outcome(
             Status.FAIL,
             wrong,
-            f"{words(wrong, v2.SESSIONS)} had a plan in v1 and has no day. {note}".strip(),
+            f"{counted(wrong, v2.SESSIONS)} had a plan in v1 and has no day. {note}".strip(),
             rows=wrong,
         )
     return Outcome(Status.PASS, 0, note)
