@@ -71,7 +71,7 @@ async def test_users_who_train_no_more_are_seen(v2_database: TestDatabase) -> No
         await admin.execute(begun, 4 * day, 10)
         event = await _measured(v2_database, "activity")
         assert (event.status, event.measured) == (Status.FAIL, "45 %")
-        assert "10 sessions of 1 users" in (event.message or "") and "2 weeks before, 22 of" in (event.message or "")
+        assert "10 sessions of 1 user " in (event.message or "") and "2 weeks before, 22 of" in (event.message or "")
         await admin.execute(begun, 3 * day, 12)
         event = await _measured(v2_database, "activity")
         assert (event.status, event.measured, event.value) == (Status.PASS, "100 %", 100)

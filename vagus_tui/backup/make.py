@@ -42,6 +42,7 @@ from vagus_tui.database.tls import link_security
 from vagus_tui.database.tools import MissingTools, tools_for
 from vagus_tui.errors import CancelledByOperatorError, RefusedError, UndoneError, VagusError
 from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
+from vagus_tui.format import plural
 from vagus_tui.journal import store
 from vagus_tui.journal.state import DatabaseState, read_state
 from vagus_tui.settings import Settings
@@ -101,7 +102,7 @@ async def _make(
         yield event
     yield ResultEvent(
         ok=True,
-        message=f"Backed up and read back: {manifest.rows:,} rows.",
+        message=f"Backed up and read back: {plural(manifest.rows, 'row')}.",
         state=job.state.state.value,
         next_step="Restore it as a test: a backup is what has been restored.",
         seconds=round(time.perf_counter() - begun, 3),
@@ -192,7 +193,7 @@ async def _write(job: BackupJob, snapshot: Snapshot, gauge: BackupGauge) -> Asyn
     job.left_out = await left_out(snapshot.connection)
     if Kind.FULL in kinds:
         job.everything = await select_tables(snapshot.connection, names, everything=True)
-    yield step.finished(message=f"snapshot {snapshot.id}, {len(job.tables)} tables")
+    yield step.finished(message=f"snapshot {snapshot.id}, {plural(len(job.tables), 'table')}")
     if Kind.FULL in kinds and (job.left_out.unreadable_schemas or job.left_out.unreadable_tables):
         unreadable = [*job.left_out.unreadable_schemas, *(".".join(key) for key in job.left_out.unreadable_tables)]
         yield NoteEvent(

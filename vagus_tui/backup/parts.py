@@ -23,6 +23,7 @@ from vagus_tui.backup.tables import BackupTable
 from vagus_tui.database.connection import Connection, is_lost
 from vagus_tui.errors import CancelledByOperatorError, VagusError
 from vagus_tui.events import Event, Phase
+from vagus_tui.format import plural
 
 
 async def digests(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
@@ -34,7 +35,7 @@ async def digests(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
         if event := step.add(table.bytes):
             yield event
     rows = sum(job.contents[table.key].rows for table in job.tables if not table.partitioned)
-    yield step.finished(message=f"{rows:,} rows")
+    yield step.finished(message=plural(rows, "row"))
 
 
 def _why(error: Exception) -> str:
@@ -161,7 +162,7 @@ async def _export_one(job: BackupJob, connection: Connection, table: BackupTable
     job.hashed[name] = FileEntry(name=name, bytes=size, sha256=checksum)
     columns = tuple(column.name for column in table.stored_columns)
     job.csv.append(CsvEntry(name=name, table=table.key, columns=columns, rows=rows))
-    yield step.finished(size, f"{rows:,} rows")
+    yield step.finished(size, plural(rows, "row"))
 
 
 async def checksums(job: BackupJob) -> AsyncIterator[Event]:

@@ -44,6 +44,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.errors import CancelledByOperatorError, VagusError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
+from vagus_tui.format import plural
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal.state import read_state
 from vagus_tui.migration.runner import migrate
@@ -205,7 +206,7 @@ class _Rehearsal:
             )
         rows = await restored_rows(self.copy, archive, _DATABASE)
         await as_in_production(self.copy)
-        return f"{rows:,} rows, as in the manifest"
+        return f"{plural(rows, 'row')}, as in the manifest"
 
     async def _check(self, stage: Stage, checks: Sequence[Check]) -> str:
         if not checks:
@@ -262,7 +263,7 @@ class _Rehearsal:
             }
         else:
             self._figures["again_seconds"] = result.seconds
-        return f"{figures.get('proved_rows', 0):,} rows proved, no difference"
+        return f"{plural(figures.get('proved_rows', 0), 'row')} proved, no difference"
 
     async def _write(self, stage: Stage) -> str:
         self.writes = await write_as_users(
@@ -277,7 +278,7 @@ class _Rehearsal:
             assert shape is not None
             self._kept = await untouched(connection, shape, self.manifest, self.writes)
         refused = f", {self.writes.refusals()}" if self.writes.refused else ""
-        return f"{self.writes.written:,} rows by {self.writes.users} users{refused}"
+        return f"{plural(self.writes.written, 'row')} by {plural(self.writes.users, 'user')}{refused}"
 
     async def _roll_back(self, stage: Stage) -> str:
         result = await self._run(stage, roll_back(self.database, self.copied, self.control))
@@ -289,7 +290,7 @@ class _Rehearsal:
             "rollback_blocked_seconds": figures.get("writes_waited_seconds"),
         }
         carried = sum(sum(values.values()) for values in figures.get("carried_back", {}).values())
-        return f"{carried:,} rows carried back"
+        return f"{plural(carried, 'row')} carried back"
 
     async def _compare(self, stage: Stage) -> str:
         async with self.database.connection("rehearsal") as connection:
@@ -308,7 +309,9 @@ class _Rehearsal:
 
     def _judge(self, stage: Stage, traces: Traces) -> None:
         if traces.lost:
-            raise StageFailedError(stage, f"{len(traces.lost):,} rows are lost: {some(traces.lost)}.")
+            raise StageFailedError(
+                stage, f"{plural(len(traces.lost), 'row is', 'rows are')} lost: {some(traces.lost)}."
+            )
         if traces.archived > traces.only_v2 + self._allowed:
             raise StageFailedError(
                 stage,

@@ -9,6 +9,7 @@ from vagus_tui.backup.manifest import ArchiveEntry, Manifest
 from vagus_tui.database.identifiers import qualified
 from vagus_tui.errors import RefusedError, VagusError
 from vagus_tui.events import Phase, StepEvent, StepState
+from vagus_tui.format import plural
 from vagus_tui.journal.state import State, state_words
 
 BEGINNINGS = frozenset({State.V1.value, State.V1_RENAMED.value, State.ROLLED_BACK.value})
@@ -130,7 +131,7 @@ async def restored_rows(copy: RestoredCopy, archive: ArchiveEntry, database: str
                 continue
             rows = int(await admin.fetchval(f"select count(*) from {qualified(table.schema_name, table.name)}"))
             if rows != table.rows:
-                raise VagusError(f"{rows:,} rows of {table.name} came back; the manifest has {table.rows:,}.")
+                raise VagusError(f"{plural(rows, 'row')} of {table.name} came back; the manifest has {table.rows:,}.")
             total += rows
         # A real database has statistics; a restored one has none, and the planner would guess.
         await admin.execute("analyze")

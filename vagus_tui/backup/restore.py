@@ -33,6 +33,7 @@ from vagus_tui.database.definitions import Inventory
 from vagus_tui.database.identifiers import qualified, quote
 from vagus_tui.errors import CancelledByOperatorError, VagusError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
+from vagus_tui.format import plural
 from vagus_tui.journal.schema import journal_exists
 from vagus_tui.settings import Settings
 
@@ -169,7 +170,7 @@ async def compare_archive(
             for entry in tables:
                 if control.cancelled:
                     raise CancelledByOperatorError(STOPPED)
-                yield _check(f"restore-{archive.content}-{entry.key}", entry.key, f"{entry.rows:,} rows")
+                yield _check(f"restore-{archive.content}-{entry.key}", entry.key, plural(entry.rows, "row"))
                 yield await _compare_table(connection, copy.manifest, archive, entry, found, same_major)
     finally:
         await connection.close()
@@ -184,7 +185,7 @@ async def _compare_table(
     same_major: bool,
 ) -> CheckEvent:
     started = time.perf_counter()
-    id, expected = f"restore-{archive.content}-{entry.key}", f"{entry.rows:,} rows"
+    id, expected = f"restore-{archive.content}-{entry.key}", plural(entry.rows, "row")
     try:
         async with connection.transaction():
             now = await table_content(connection, entry.as_table())
@@ -203,7 +204,7 @@ async def _compare_table(
         )
     problems = []
     if now.rows != entry.rows:
-        problems.append(f"{now.rows:,} rows came back instead of {entry.rows:,}.")
+        problems.append(f"{plural(now.rows, 'row')} came back instead of {entry.rows:,}.")
     if now.digest != entry.digest:
         problems.append("The rows are not those that were backed up: their digest differs.")
     hanging = list(
@@ -222,7 +223,7 @@ async def _compare_table(
         group=GROUP,
         title=entry.key,
         status=Status.FAIL if problems else Status.WARN if worded else Status.PASS,
-        measured=f"{now.rows:,} rows, {objects} objects",
+        measured=f"{plural(now.rows, 'row')}, {plural(objects, 'object')}",
         expected=expected,
         overridable=False,
         seconds=round(time.perf_counter() - started, 3),
@@ -275,7 +276,7 @@ async def compare_csv(copy: RestoredCopy, control: Control) -> AsyncIterator[Eve
             table = copy.manifest.table(entry.table)
             if table is None:
                 continue
-            yield _check(f"restore-csv-{entry.table}", entry.name, f"{table.rows:,} rows")
+            yield _check(f"restore-csv-{entry.table}", entry.name, plural(table.rows, "row"))
             yield await _compare_one_csv(connection, copy.path, entry, table)
     finally:
         await connection.close()
@@ -303,7 +304,7 @@ async def _compare_one_csv(connection: Connection, path: Path, entry: CsvEntry, 
             rows = await import_csv(connection, path / entry.name, "public", table.name, entry.columns)
             now = await content(connection, "public", table.name, columns)
             if now.rows != table.rows:
-                problems.append(f"{now.rows:,} rows came back instead of {table.rows:,}.")
+                problems.append(f"{plural(now.rows, 'row')} came back instead of {table.rows:,}.")
             if now.digest != table.digest:
                 problems.append("The rows are not those that were backed up: their digest differs.")
     except VagusError as error:
@@ -316,8 +317,8 @@ async def _compare_one_csv(connection: Connection, path: Path, entry: CsvEntry, 
         group=GROUP,
         title=entry.name,
         status=Status.ERROR if elsewhere else Status.FAIL if problems else Status.PASS,
-        measured=f"{rows:,} rows",
-        expected=f"{table.rows:,} rows",
+        measured=plural(rows, "row"),
+        expected=plural(table.rows, "row"),
         overridable=False,
         seconds=round(time.perf_counter() - started, 3),
         rows=len(problems) or None,

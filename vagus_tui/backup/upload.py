@@ -28,6 +28,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.errors import CancelledByOperatorError, RefusedError, VagusError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent
+from vagus_tui.format import plural
 from vagus_tui.jobs import with_notes
 from vagus_tui.journal import store
 from vagus_tui.settings import Settings
@@ -140,7 +141,7 @@ async def _upload(
     url = remote.address(manifest.id)
     yield ResultEvent(
         ok=True,
-        message=f"Copied and read back: {len(files)} files, the same bytes.",
+        message=f"Copied and read back: {plural(len(files), 'file')}, the same bytes.",
         exit_status=0,
         seconds=round(time.perf_counter() - started, 3),
         figures={

@@ -121,7 +121,7 @@ async def _verify(
         yield NoteEvent(level="warning", message=told)
     yield ResultEvent(
         ok=ok,
-        message=f"The backup is whole: {len(manifest.files)} files, {manifest.rows:,} rows."
+        message=f"The backup is whole: {plural(len(manifest.files), 'file')}, {plural(manifest.rows, 'row')}."
         if ok
         else f"The backup is damaged: {sentences(problems)}",
         next_step=None if ok else "Make a new backup; do not rely on this one.",
@@ -193,7 +193,7 @@ async def _verify_files(path: Path, manifest: Manifest, control: Control, proble
         "backup-files",
         "Files and checksums",
         found,
-        f"{len(manifest.files)} files",
+        plural(len(manifest.files), "file"),
         "as in the manifest",
         step.seconds,
     )
@@ -254,7 +254,7 @@ async def _verify_archive(
             if rows is None:
                 found.append(f"{archive.name} holds no rows of {key}; {table.rows:,} are expected.")
             elif rows != table.rows:
-                found.append(f"{archive.name} holds {rows:,} rows of {key}; {table.rows:,} are expected.")
+                found.append(f"{archive.name} holds {plural(rows, 'row')} of {key}; {table.rows:,} are expected.")
     problems += found
     yield step.finished()
     rows = sum(counter.rows.get(key, 0) for key in archive.tables) if counter else 0
@@ -262,7 +262,7 @@ async def _verify_archive(
         f"backup-archive-{archive.content}",
         f"Archive {archive.name}",
         found,
-        f"{rows:,} rows" if counter else "read to its end",
+        plural(rows, "row") if counter else "read to its end",
         "as in the manifest",
         step.seconds,
     )
@@ -285,7 +285,7 @@ async def _verify_csv(path: Path, table: CsvEntry, control: Control, problems: l
         if reading.columns != table.columns:
             found.append(f"{table.name} has other columns than the manifest.")
         if reading.rows != table.rows:
-            found.append(f"{table.name} holds {reading.rows:,} rows; {table.rows:,} are expected.")
+            found.append(f"{table.name} holds {plural(reading.rows, 'row')}; {table.rows:,} are expected.")
     except DamagedBackupError as error:
         found.append(error.happened)
     except OSError as error:
@@ -296,8 +296,8 @@ async def _verify_csv(path: Path, table: CsvEntry, control: Control, problems: l
         f"backup-{Path(table.name).stem}-csv",
         f"CSV {table.table}",
         found,
-        f"{reading.rows:,} rows",
-        f"{table.rows:,} rows",
+        plural(reading.rows, "row"),
+        plural(table.rows, "row"),
         step.seconds,
     )
 

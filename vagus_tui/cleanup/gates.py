@@ -25,6 +25,7 @@ from vagus_tui.checks.registry import checks_for
 from vagus_tui.cleanup.kept import KeptTable, hanging_on, read_remains
 from vagus_tui.database.connection import Connection
 from vagus_tui.events import CheckEvent, Status
+from vagus_tui.format import plural
 from vagus_tui.journal import store
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.timeline import CLEAN_UP_EARLIEST
@@ -54,7 +55,7 @@ async def _state(context: Context) -> Outcome:
 async def _waited(context: Context) -> Outcome:
     remains = await read_remains(context.connection)
     period = context.settings.book.thresholds.clean_up_earliest
-    needed = f"{period.days} days"
+    needed = plural(period.days, "day")
     if remains.cut_over_at is None:
         return Outcome(Status.FAIL, "unknown", "The journal does not say when v2 went into service.", expected=needed)
     waited = datetime.now(UTC) - remains.cut_over_at

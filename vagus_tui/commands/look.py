@@ -25,6 +25,7 @@ from vagus_tui.events import (
     StepEvent,
     StepState,
 )
+from vagus_tui.format import plural
 
 if TYPE_CHECKING:
     from vagus_tui.checks.base import Context
@@ -317,7 +318,7 @@ async def _self_test(name: str | None, *, agreed: bool) -> AsyncGenerator[Event,
             else:
                 result: SelfTest = item
     figures = result.figures
-    words = f"{figures['seen']} faults seen, {figures['missed']} missed, {figures['skipped']} not tried"
+    words = f"{plural(figures['seen'], 'fault')} seen, {figures['missed']} missed, {figures['skipped']} not tried"
     named = f" Not to be trusted: {', '.join(result.missed)}." if result.missed else ""
     yield ResultEvent(
         ok=result.ok,
@@ -345,7 +346,7 @@ def check_result(what: str, outcomes: list[CheckEvent]) -> ResultEvent:
     elif not failed:
         warnings = counts["warn"]
         tail = f", {warnings} with a warning" if warnings else ""
-        message = f"{what}: {len(outcomes)} checks, none holds anything up{tail}."
+        message = f"{what}: {plural(len(outcomes), 'check')}, none holds anything up{tail}."
     else:
         message = f"{what}: {len(failed)} of {len(outcomes)} checks fail: {', '.join(event.id for event in failed)}."
     return ResultEvent(
@@ -371,7 +372,7 @@ async def _sql(which: str | None, *, as_json: bool) -> AsyncGenerator[Event, Non
             yield TextEvent(text=plan.sql_text())
         yield ResultEvent(
             ok=True,
-            message=f"{len(plan.steps)} steps of the {name} plan; nothing was run.",
+            message=f"{plural(len(plan.steps), 'step')} of the {name} plan; nothing was run.",
             state=context.state.state.value,
             figures={"notes": list(plan.notes)},
             exit_status=DONE,

@@ -35,7 +35,7 @@ from vagus_tui.events import (
     StepEvent,
     StepState,
 )
-from vagus_tui.format import duration, milliseconds, number, size
+from vagus_tui.format import duration, milliseconds, number, plural, size
 from vagus_tui.journal.state import state_words
 from vagus_tui.journal.store import run_words
 from vagus_tui.widgets.harmless import BLOCK_LIMIT, safe_str
@@ -190,7 +190,9 @@ class HumanOutput:
         elif isinstance(event, ComparedEvent):
             now = "the table is gone" if event.now is None else f"{event.now:,} now"
             fewer = f"; at least {event.fewer:,} would stay in the archive alone" if event.fewer else ""
-            self._console.print(Text(f"{one_line(event.table)}: {event.backup:,} rows in the backup, {now}{fewer}"))
+            self._console.print(
+                Text(f"{one_line(event.table)}: {plural(event.backup, 'row')} in the backup, {now}{fewer}")
+            )
         elif isinstance(event, CarriedEvent):
             self._console.print(
                 Text(
@@ -347,7 +349,7 @@ class HumanOutput:
             proved = "read back when it was made" if event.usable else ""
         elif event.uploaded:
             proved += ", uploaded"
-        figures = f"{', '.join(event.kinds)}  {event.rows:,} rows  {size(event.bytes)}  {proved}"
+        figures = f"{', '.join(event.kinds)}  {plural(event.rows, 'row')}  {size(event.bytes)}  {proved}"
         self._console.print(Text(f"{word:<13}", colour).append(f"{event.created:%Y-%m-%d %H:%M}  {figures}", "default"))
         for line in (str(event.path), *event.problems):
             self._console.print(Text(f"             {one_line(line, most=500)}", "dim"))
@@ -370,7 +372,7 @@ class HumanOutput:
         if event.environment:
             table.add_row("Environment", Text(event.environment))
         for name, count in event.counts.items():
-            table.add_row(Text(one_line(name)), Text(f"{count:,} rows"))
+            table.add_row(Text(one_line(name)), Text(plural(count, "row")))
         if event.shape:
             for line in event.shape.get("notes", ()):
                 table.add_row("Shape", Text(one_line(line)))

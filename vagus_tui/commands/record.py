@@ -15,6 +15,7 @@ from vagus_tui.commands.outcome import finish
 from vagus_tui.commands.session import opened
 from vagus_tui.control import Control
 from vagus_tui.events import Event, NoteEvent, ResultEvent
+from vagus_tui.format import plural
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,8 @@ async def _report(
         elif missing:
             yield NoteEvent(
                 level="warning",
-                message=f"{missing:,} entries are only in the copy on this machine; --put-back adds them.",
+                message=f"{plural(missing, 'entry is', 'entries are')} only in the copy on this machine; "
+                "--put-back adds what is missing.",
             )
         report = await make_report(context.connection, context.database, context.settings, context.state)
     if output is not None:
@@ -77,4 +79,4 @@ async def _report(
     else:
         yield TextEvent(text=FORMATS[form or "text"](report))
     entries = sum(len(section.rows) for section in report.sections)
-    yield ResultEvent(ok=True, message=f"{entries:,} entries in the journal.", state=report.state)
+    yield ResultEvent(ok=True, message=f"{plural(entries, 'entry', 'entries')} in the journal.", state=report.state)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.errors import RefusedError
+from vagus_tui.format import plural
 from vagus_tui.jobs import Emit
 from vagus_tui.journal import store
 from vagus_tui.journal.state import DatabaseState, State
@@ -115,6 +116,6 @@ def maintenance_words(now: Maintenance, state: DatabaseState) -> str:
     if now.fence:
         since = f" since {now.fence_since:%Y-%m-%d %H:%M} UTC" if now.fence_since else ""
         who = f" by {now.fence_operator}" if now.fence_operator else ""
-        on = f"on {now.fenced} tables" if now.fenced else "but on no table"
+        on = f"on {plural(now.fenced, 'table')}" if now.fenced else "but on no table"
         parts.append(f"The write fence is up {on}{since}{who}")
     return ". ".join(parts) + "." if parts else ""

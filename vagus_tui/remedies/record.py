@@ -6,6 +6,7 @@ from uuid import UUID
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.errors import RefusedError, VagusError
+from vagus_tui.format import plural
 from vagus_tui.remedies.model import Action
 from vagus_tui.remedies.originals import Relation
 
@@ -32,7 +33,7 @@ async def record(
     )
     if inexact:
         raise VagusError(
-            f"{inexact:,} rows of {relation.name} cannot be kept byte for byte.", next_step="Mend them by hand."
+            f"{plural(inexact, 'row')} of {relation.name} cannot be kept byte for byte.", next_step="Mend them by hand."
         )
     done = await connection.execute(
         "insert into vagus_migration.quarantine (batch, remedy, action, table_name, row_id, original, operator) "
@@ -55,7 +56,8 @@ def refuse_if_moved(rows: int, expected: int | None) -> None:
     """
     if expected is not None and rows != expected:
         raise RefusedError(
-            f"{expected:,} rows were shown, but now there are {rows:,}.", next_step="Look at the preview again."
+            f"{plural(expected, 'row was', 'rows were')} shown, but now there are {rows:,}.",
+            next_step="Look at the preview again.",
         )
     if rows == 0:
         raise RefusedError("There is no row to mend.", next_step="Run the check again.")

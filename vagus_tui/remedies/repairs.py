@@ -16,6 +16,7 @@ import asyncpg
 from vagus_tui.checks.base import Context
 from vagus_tui.checks.verification.base import SCHEMA, relation
 from vagus_tui.errors import RefusedError, UndoneError
+from vagus_tui.format import plural
 from vagus_tui.journal.schema import ensure_journal
 from vagus_tui.journal.state import State
 from vagus_tui.migration.cut_over import missing_preferences
@@ -96,7 +97,7 @@ from pg_stat_user_tables where schemaname = $1 and relname = any($2::text[]) ord
 
 def _statistics(table: str, at: datetime | None, changed: int, stale: bool) -> str:
     when = "never analysed" if at is None else f"analysed {at:%Y-%m-%d %H:%M}"
-    return f"{table}: {when}, {changed:,} rows changed since{': stale' if stale else ''}"
+    return f"{table}: {when}, {plural(changed, 'row')} changed since{': stale' if stale else ''}"
 
 
 async def _analyze(context: Context) -> Finding:
@@ -188,7 +189,7 @@ async def _preferences(context: Context) -> Finding:
     count = await context.connection.fetchval(
         f"select count(*) from auth.users u where not exists (select from {table} p where p.user_id = u.id)"
     )
-    words = f"{count:,} users have no row; each gets a quiet one, with everything off"
+    words = f"{plural(count, 'user has', 'users have')} no row; each gets a quiet one, with everything off"
     return Finding(count, (words,), (missing_preferences(survey),) if count else ())
 
 

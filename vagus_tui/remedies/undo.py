@@ -15,6 +15,7 @@ from vagus_tui.checks.data_quality.rule import Names
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import literal, quote
 from vagus_tui.errors import RefusedError, VagusError
+from vagus_tui.format import plural
 from vagus_tui.journal.schema import journal_exists
 from vagus_tui.remedies.locking import Patience, fixable_state, in_locked_transaction, quieten
 from vagus_tui.remedies.model import Applied
@@ -141,7 +142,7 @@ async def _refuse_changed(connection: Connection, batch: UUID, label: str, relat
             names = sorted(name for name in {*left, *now} if left.get(name) != now.get(name))
             told.append(f"{row['row_id']} has another {', '.join(names)}")
     raise RefusedError(
-        f"{len(moved):,} rows of {label} have changed since the fix: {'; '.join(told)}"
+        f"{plural(len(moved), 'row')} of {label} changed since the fix: {'; '.join(told)}"
         f"{' …' if len(moved) > _SHOWN else ''}.",
         next_step="Their originals stay in the journal. Undo later fixes of the same rows first, or mend them by hand.",
     )
@@ -242,6 +243,6 @@ async def _prove(connection: Connection, batch: UUID, part: Any, relation: Relat
     )
     if exact < part["rows"]:
         raise VagusError(
-            f"{part['rows'] - exact:,} rows of {part['table_name']} did not come back as they were.",
+            f"{plural(part['rows'] - exact, 'row')} of {part['table_name']} did not come back as they were.",
             state="Everything was undone: the fix is still in force.",
         )

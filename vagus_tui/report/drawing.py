@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 
 from vagus_tui.checks.access.matrix import COMMANDS, AccessMatrix, Cell, Verdict
+from vagus_tui.format import plural
 from vagus_tui.journal.store import run_words
 from vagus_tui.report.timeline import RunTimeline
 from vagus_tui.report.words import clean, moment, seconds_in_words
@@ -78,7 +79,9 @@ def draw_access(matrix: AccessMatrix) -> str:
     totals = matrix.totals.values()
     lost, gained = sum(total.lost for total in totals), sum(total.gained for total in totals)
     scope = "all users" if matrix.everyone else "a sample of users"
-    verdict = "nothing lost, nothing gained" if not (lost or gained) else f"{lost:,} rows lost, {gained:,} gained"
+    verdict = (
+        "nothing lost, nothing gained" if not (lost or gained) else f"{plural(lost, 'row')} lost, {gained:,} gained"
+    )
     against = "v1 against v2" if matrix.compared else "v2 against its rules, since v1 was not there to compare with"
     tables = "".join(f'<th colspan="{len(COMMANDS)}">{html.escape(table)}</th>' for table in matrix.tables)
     commands = "".join(f"<th>{command[0].upper()}</th>" for _ in matrix.tables for command in COMMANDS)
@@ -100,7 +103,7 @@ def draw_access(matrix: AccessMatrix) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    figures = f"{cell.before:,} rows in v1, {cell.now:,} in v2"
+    figures = f"{plural(cell.before, 'row')} in v1, {cell.now:,} in v2"
     if cell.lost or cell.gained:
         figures += f"; {cell.lost:,} lost, {cell.gained:,} gained"
     return f'<td class="{_CLASSES[cell.verdict]}" title="{figures}">{_SIGNS[cell.verdict]}</td>'

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from vagus_tui.format import plural
 from vagus_tui.report.words import seconds_in_words
 from vagus_tui.runbook.index import title_of
 
@@ -59,7 +60,7 @@ def _access(_: str, body: Any) -> Told:
     people, lost, gained = (sum(int(kind[place]) for kind in totals.values()) for place in (0, 1, 2))
     words = f"Compared what {people:,} people and roles may do in v1 and v2"
     if lost or gained:
-        return f"{words}: {lost:,} rows lost, {gained:,} gained", "bad"
+        return f"{words}: {plural(lost, 'row')} lost, {gained:,} gained", "bad"
     return f"{words}: nothing lost, nothing gained", "good"
 
 

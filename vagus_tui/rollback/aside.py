@@ -18,6 +18,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection
 from vagus_tui.errors import UndoneError
 from vagus_tui.events import NoteEvent, StepState
+from vagus_tui.format import plural
 from vagus_tui.jobs import Emit
 from vagus_tui.journal import store
 from vagus_tui.journal.state import RESTORING
@@ -161,7 +162,7 @@ class Aside:
             found = await content(self.connection, RESTORING, table.name, table.entry.as_table().columns)
         if (found.rows, found.digest) != (table.entry.rows, table.entry.digest):
             raise UndoneError(
-                f"{table.name} did not arrive as the manifest has it: {found.rows:,} rows instead of "
+                f"{table.name} did not arrive as the manifest has it: {plural(found.rows, 'row')} instead of "
                 f"{table.entry.rows:,}, or others.",
                 state=UNTOUCHED,
                 next_step="Keep the report, verify the backup, and try again.",

@@ -54,7 +54,8 @@ class Cost:
 
     def lines(self) -> tuple[str, ...]:
         """For people, one line each."""
-        rows = f"{self.carried:,} rows written since the cut-over come back into v1"
+        come = plural(self.carried, "row written since the cut-over comes", "rows written since the cut-over come")
+        rows = f"{come} back into v1"
         if self.archive_only:
             rows += f"; {self.archive_only:,} stay in the archive until v2 is in place again"
         if self.deleted:

@@ -129,8 +129,9 @@ class _FromBackup:
             more = f", with {plural(only_there, 'row')} that the backup has not" if only_there else ""
             return ResultEvent(
                 ok=True,
-                message=f"Rolled back: v1 is in place as the backup has it, {rows:,} rows; what stood there is in "
-                f"{self.figures['archive']}{more}." + (f" {len(left)} references are left unchecked." if left else ""),
+                message=f"Rolled back: v1 is in place as the backup has it, {plural(rows, 'row')}; what stood there is "
+                f"in {self.figures['archive']}{more}."
+                + (f" {plural(len(left), 'reference is', 'references are')} left unchecked." if left else ""),
                 state=State.ROLLED_BACK.value,
                 exit_status=0,
                 seconds=time.perf_counter() - started,
@@ -274,7 +275,10 @@ class _FromBackup:
         left = sum(counts["only_now"] for counts in apart.values())
         if left:
             self._emit(
-                NoteEvent(level="warning", message=f"{left:,} rows are not in the backup: the archive has them.")
+                NoteEvent(
+                    level="warning",
+                    message=f"{plural(left, 'row is', 'rows are')} not in the backup: the archive has them.",
+                )
             )
 
     # ── the swap ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -16,6 +16,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database, is_lost
 from vagus_tui.errors import UndoneError
 from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
+from vagus_tui.format import plural
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
@@ -234,7 +235,7 @@ class _Rollback:
             wrong = await connection.fetchval(carry.proof(base))
             if wrong:
                 raise UndoneError(
-                    f"{wrong:,} rows of {base} did not arrive in v1 as v2 has them.",
+                    f"{plural(wrong, 'row')} of {base} did not arrive in v1 as v2 has them.",
                     state="The rollback was undone as a whole: v2 is in place and in use.",
                     next_step="Keep the report; roll back from a backup if you must.",
                 )

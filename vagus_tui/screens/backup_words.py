@@ -48,7 +48,7 @@ def backup_text(info: BackupInfo, timezone: str, forecast: Forecast | None = Non
     lines.append(
         safe(
             f"{manifest.fingerprint.database}, PostgreSQL {manifest.server_major}, {state_words(manifest.state)}, "
-            f"{len(manifest.files)} files, {size(info.bytes)}",
+            f"{plural(len(manifest.files), 'file')}, {size(info.bytes)}",
             "$text-muted",
         )
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from textual.content import Content
 from textual.widget import Widget
 
-from vagus_tui.format import clock_time
+from vagus_tui.format import clock_time, plural
 from vagus_tui.screens.session import Link, Session
 from vagus_tui.screens.watching import Alarm
 from vagus_tui.settings import Environment
@@ -89,7 +89,7 @@ class HeaderLine(Widget):
             if now.on:
                 parts.append("write fence up" if now.fence else "maintenance on")
             if plans := session.counts.get("plans"):
-                parts.append(f"{'' if plans.exact else '≈ '}{plans.rows:,} plans")
+                parts.append(f"{'' if plans.exact else '≈ '}{plural(plans.rows, 'plan')}")
         room = max(0, self.size.width - len(word) - 12)
         where = fitted(" · ".join(parts), room)
         return Content.assemble((" vagus-tui", "bold $accent"), "  ", where, (word, _ENVIRONMENT_STYLE[environment]))

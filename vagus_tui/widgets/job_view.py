@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from vagus_tui.errors import CancelledByOperatorError
 from vagus_tui.events import NoteEvent, Phase, Status, StepEvent, StepState
-from vagus_tui.format import clock, duration, number, size
+from vagus_tui.format import clock, duration, number, plural, size
 from vagus_tui.screens.job import Job
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.sparks import sparkline
@@ -286,7 +286,7 @@ class JobView(VerticalScroll):
         if len(steps) > STEPS_SHOWN and finished > 1:
             # Those that are over are only counted, so that those under way stay in view.
             steps = [step for step in steps if step.state is not StepState.DONE]
-            line += Content.assemble(" ", (MARKS[Status.PASS], STYLES[Status.PASS]), f" {finished} steps ")
+            line += Content.assemble(" ", (MARKS[Status.PASS], STYLES[Status.PASS]), f" {plural(finished, 'step')} ")
         for step in steps:
             status = _STATUS[step.state]
             if status is Status.RUNNING and self.job is not None and not self.job.running:

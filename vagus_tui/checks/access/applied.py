@@ -16,6 +16,7 @@ from vagus_tui.checks.access.guards import Guard
 from vagus_tui.checks.access.matrix import Kind, Person
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.impersonation import acting_as, undone
+from vagus_tui.format import plural
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import qualified, quote
 
@@ -113,7 +114,7 @@ async def compare_with_server(
                     expected = worked_out[table, command][figure]
                     if passed != expected:
                         disagreements.append(
-                            f"{person.name}: {command} on {guard.relation} reaches {passed:,} rows, "
+                            f"{person.name}: {command} on {guard.relation} reaches {plural(passed, 'row')}, "
                             f"by its policies {expected:,}"
                         )
     return tried, disagreements

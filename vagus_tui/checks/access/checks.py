@@ -117,11 +117,13 @@ def judged(matrix: AccessMatrix, kind: Kind) -> Outcome:
     if not matrix.compared:
         notes.append("v1 was removed: v2 was held against its own rules.")
     if totals.by_design:
-        notes.append(f"By design v2 gives {totals.by_design:,} rows that v1's policies did not, as its rules promise.")
+        notes.append(
+            f"By design v2 gives {plural(totals.by_design, 'row')} that v1's policies did not, as its rules promise."
+        )
     if not totals.lost and not totals.gained:
         return Outcome(Status.PASS, 0, " ".join(notes))
     changed = ((totals.gained, "gained", totals.people_gained), (totals.lost, "lost", totals.people_lost))
-    notes[:0] = [f"{rows:,} rows {word} by {people:,}." for rows, word, people in changed if rows]
+    notes[:0] = [f"{plural(rows, 'row')} {word} by {people:,}." for rows, word, people in changed if rows]
     cells = [told(*cell) for cell in failing_cells(matrix, kind)]
     if len(cells) > LISTED:
         cells = [*cells[:LISTED], f"and {len(cells) - LISTED:,} more in the matrix"]

@@ -13,6 +13,7 @@ from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import qualified, quote
 from vagus_tui.database.impersonation import undone
 from vagus_tui.events import Status
+from vagus_tui.format import plural
 from vagus_tui.schema.preferences import QUIET, SHAPES, preferences_kind
 from vagus_tui.schema.v1 import Column, V1Shape
 from vagus_tui.schema.v2 import PREFERENCES, USERS
@@ -125,9 +126,9 @@ async def _by_category(context: Context, relation: str) -> Outcome:
         return Outcome(Status.PASS, 0, "A row per category becomes one row per user; the rows are kept as they are.")
     parts = []
     if row["nobody"]:
-        parts.append(f"{row['nobody']:,} rows of no user or no category: they stay in v1's table alone.")
+        parts.append(f"{plural(row['nobody'], 'row')} of no user or no category: kept in v1's table alone.")
     if row["doubled"]:
-        parts.append(f"{row['doubled']:,} rows for a category that the user has twice: what is off counts.")
+        parts.append(f"{plural(row['doubled'], 'row')} for a category that the user has twice: what is off counts.")
     both = row["nobody"] + row["doubled"]
     return Outcome(Status.WARN, both, " ".join(parts), rows=both)
 
@@ -146,7 +147,7 @@ async def _preferences(context: Context) -> Outcome:
         return Outcome(
             Status.FAIL, 1, f"Quiet preferences for users who have none cannot be added. The server said: {refused}"
         )
-    tried = f"Quiet ones were added for {added:,} users who have none, and taken back." if added else ""
+    tried = f"Quiet ones were added for {plural(added, 'user')} without any, and taken back." if added else ""
     return Outcome(Status.PASS, 0, f"The table is kept as it is. {tried}".strip())
 
 
@@ -236,8 +237,9 @@ async def _coaches(context: Context) -> Outcome:
         return Outcome(
             Status.FAIL,
             rows,
-            f"{rows:,} rows name somebody by what is no uuid. v2's rules read them with every page, and would fail. "
-            "Put the users' ids there, or set the rows aside; then make the columns uuid, so that no more come.",
+            f"{plural(rows, 'row names', 'rows name')} somebody by what is no uuid. v2's rules read that with every "
+            "page and would fail. Put the users' ids there, or set the rows aside; then make the columns uuid, so that "
+            "no more come.",
             rows=rows,
         )
     return Outcome(Status.PASS, 0)

@@ -14,6 +14,7 @@ import asyncpg
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.performance.statements import NOT_VISIBLE
 from vagus_tui.events import Status
+from vagus_tui.format import plural
 
 CHECKLIST = "Post-Migration Verification · Performance"
 CPU_PERCENT, MEMORY_PERCENT = 50.0, 80.0
@@ -67,7 +68,8 @@ def used_share(meminfo: str) -> float | None:
 async def _cpu(context: Context) -> Outcome:
     row = await context.connection.fetchrow(_ACTIVITY)
     assert row is not None
-    activity = f"{row['active']} sessions are active now, {row['waiting']} of them waiting for a lock."
+    active = plural(row["active"], "session is", "sessions are")
+    activity = f"{active} active now, {row['waiting']} of them waiting for a lock."
     before = await _machine_file(context, "/proc/stat")
     share = None
     if before is not None:

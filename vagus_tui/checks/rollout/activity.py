@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.verification.base import on_v2, relation
 from vagus_tui.events import Status
+from vagus_tui.format import plural
 from vagus_tui.schema import v2
 
 WEEK = timedelta(days=7)
@@ -46,8 +47,8 @@ async def _activity(context: Context) -> Outcome:
     assert after is not None and before is not None
     weeks = "a week" if back == WEEK else f"{back // WEEK} weeks"
     told = (
-        f"{after['sessions']:,} sessions of {after['users']:,} users began since {since:%Y-%m-%d %H:%M} UTC; "
-        f"in the same hours {weeks} before, {before['sessions']:,} of {before['users']:,}."
+        f"{plural(after['sessions'], 'session')} of {plural(after['users'], 'user')} began since "
+        f"{since:%Y-%m-%d %H:%M} UTC; in the same hours {weeks} before, {before['sessions']:,} of {before['users']:,}."
     )
     if before["sessions"] < FEWEST:
         return Outcome(Status.SKIP, "too few", f"{told} Of so few nothing can be told.")

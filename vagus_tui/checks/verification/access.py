@@ -144,7 +144,7 @@ async def _behaviour_problems(connection: Connection, tables: Sequence[str]) -> 
             except asyncpg.InsufficientPrivilegeError:
                 continue
             if rows:
-                problems.append(f"{who} sees {rows:,} rows of {table}")
+                problems.append(f"{who} sees {plural(rows, 'row')} of {table}")
     users = await _sample(connection)
     for user in users:
         people = [user, *await _coached(connection, user)]
@@ -158,7 +158,7 @@ async def _behaviour_problems(connection: Connection, tables: Sequence[str]) -> 
                 continue
             if found != expected:
                 problems.append(
-                    f"user {user} sees {found[0]:,} rows of {table}, not the {expected[0]:,} that are theirs"
+                    f"user {user} sees {plural(found[0], 'row')} of {table}, not the {expected[0]:,} that are theirs"
                 )
     return problems, len(users)
 

@@ -8,6 +8,7 @@ from vagus_tui.checks.nouns import NOUNS, counted
 from vagus_tui.checks.verification.base import against_v1, later, mapping, relation
 from vagus_tui.database.identifiers import qualified
 from vagus_tui.events import Status
+from vagus_tui.format import plural
 from vagus_tui.migration.capture import V2_CHANGES
 from vagus_tui.migration.catch_up import MAPPED
 from vagus_tui.migration.proof import count_sql, proof_sql, prove_table
@@ -123,10 +124,13 @@ async def _row_proof(context: Context) -> Outcome:
             if wrong:
                 listed = ", ".join(f"{row['id']} {row['difference']}" for row in unexplained)
                 told.append(f"{counted(wrong, table)}: {listed}")
-    note = f"{later_rows:,} rows were written to since the cut-over and are not compared." if later_rows else ""
+    were = plural(later_rows, "row was", "rows were")
+    note = f"{were} written to since the cut-over and not compared." if later_rows else ""
     if found:
         return Outcome(Status.FAIL, found, f"{'; '.join(told)}. {note}".strip(), rows=found, expected=0)
-    return Outcome(Status.PASS, 0, f"{compared:,} rows compared, every mapped column, both ways. {note}".strip())
+    return Outcome(
+        Status.PASS, 0, f"{plural(compared, 'row')} compared, every mapped column, both ways. {note}".strip()
+    )
 
 
 def _proof_rows(context: Context) -> str:

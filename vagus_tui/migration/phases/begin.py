@@ -11,6 +11,7 @@ from uuid import UUID
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
+from vagus_tui.format import plural
 from vagus_tui.jobs import Emit
 from vagus_tui.journal import store
 from vagus_tui.journal.progress import mend_progress
@@ -95,7 +96,8 @@ async def _take_up(
         await main.execute(statement)
     titles = {step.id: step.title for step in resumed.plan.steps}
     await say_taken_up(main, settings, old, {name: titles.get(name, name) for name in done})
-    words = f"Resuming the run of {old.started_at:%Y-%m-%d %H:%M} UTC: {len(done)} steps are done already."
+    there = plural(len(done), "step is", "steps are")
+    words = f"Resuming the run of {old.started_at:%Y-%m-%d %H:%M} UTC: {there} done already."
     emit(NoteEvent(message=words))
     return Opened(old.id, resumed, done)
 
@@ -109,7 +111,7 @@ async def say_taken_up(main: Connection, settings: Settings, run: store.Run, don
     who = {"taken_up_by": settings.operator, "taken_up_on": platform.node()}
     await store.update_run(main, run.id, figures=who)
     await mend_progress(main, run.id, done)
-    again = f"by {settings.operator}, {len(done)} steps were done already"
+    again = f"by {settings.operator}, {plural(len(done), 'step was', 'steps were')} done already"
     step = StepEvent(id=RESUMED, phase=Phase(run.phase), title=RESUMED, state=StepState.STARTED, message=again)
     await store.record_step(main, run.id, step)
 

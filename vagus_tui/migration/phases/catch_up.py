@@ -8,6 +8,7 @@ import time
 
 from vagus_tui.errors import UndoneError
 from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
+from vagus_tui.format import plural
 from vagus_tui.journal import store
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import capture, catch_up
@@ -86,7 +87,7 @@ async def catch_up_until_little_is_left(run: MigrationRun) -> None:
         notes = await run.or_cancelled(bring_over(run))
         total += notes
         before, left = left, await backlog(run)
-        tell(StepState.PROGRESS, total, started, f"{notes:,} changes brought over, {left:,} waiting")
+        tell(StepState.PROGRESS, total, started, f"{plural(notes, 'change')} brought over, {left:,} waiting")
         if left >= before:
             run.emit(NoteEvent(level="warning", message=f"Writers are as fast as we: backlog {left:,}."))
         await run.rest(time.perf_counter() - started)

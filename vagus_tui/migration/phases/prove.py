@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from vagus_tui.database.connection import Connection
 from vagus_tui.errors import UndoneError
 from vagus_tui.events import NoteEvent, Phase, StepState
+from vagus_tui.format import plural
 from vagus_tui.journal import store
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import catch_up
@@ -73,7 +74,7 @@ async def _prove_step(run: MigrationRun, connection: Connection, step: PlanStep)
         since=started,
         rows=proof.compared,
         total=proof.compared,
-        message=f"{proof.differences:,} differences",
+        message=plural(proof.differences, "difference"),
     )
     await store.record_step(connection, run.id, done)
     run.emit(done)
