@@ -8,9 +8,9 @@ from textual import events
 from textual.content import Content
 from textual.dom import DOMNode
 from textual.screen import Screen
-from textual.widget import Widget
 from textual.widgets import Button, Input
 
+from vagus_tui.widgets.painted import Painted
 from vagus_tui.widgets.text import safe_str
 
 ALWAYS = ("question_mark", "ctrl+p")
@@ -44,7 +44,7 @@ def key_name(key: str) -> str:
     return key
 
 
-class KeyFooter(Widget):
+class KeyFooter(Painted):
     """The keys of the current screen and focus, most important first; help and palette always at the right end.
 
     A key that does not fit is left out here; `?` and the palette have them all. A screen's `FOOTER_FIRST` names the
@@ -54,17 +54,13 @@ class KeyFooter(Widget):
     def __init__(self) -> None:
         super().__init__()
         self._spans: list[tuple[int, int, str, DOMNode]] = []
-        self._shown = Content("")
 
     def on_mount(self) -> None:
         """Follow the focus and whatever enables or disables keys."""
         self.screen.bindings_updated_signal.subscribe(self, self._changed)
 
     def _changed(self, _screen: Screen[Any]) -> None:
-        # Most moves of a cursor change no key: a footer painted for nothing would double the work for each.
-        shown = self._shown
-        if not self._line().is_same(shown):
-            self.refresh()
+        self.follow()
 
     def _keys(self) -> tuple[list[tuple[str, str, str, bool, DOMNode]], list[tuple[str, str, str, bool, DOMNode]]]:
         main: list[tuple[str, str, str, bool, DOMNode]] = []
@@ -87,12 +83,8 @@ class KeyFooter(Widget):
         main.sort(key=lambda entry: first.index(entry[2]) if entry[2] in first else len(first))
         return main, last
 
-    def render(self) -> Content:
-        """Fit as many keys as there is room for."""
-        self._shown = self._line()
-        return self._shown
-
-    def _line(self) -> Content:
+    def text(self) -> Content:
+        """As many keys as there is room for."""
         main, last = self._keys()
         width = self.size.width
         reserved = sum(len(entry[0]) + len(entry[1]) + 3 for entry in last)

@@ -6,12 +6,12 @@ While there is an alarm that nobody has acknowledged, a second line says so, on 
 from __future__ import annotations
 
 from textual.content import Content
-from textual.widget import Widget
 
 from vagus_tui.format import clock_time, plural
 from vagus_tui.screens.session import Link, Session
 from vagus_tui.screens.watching import Alarm
 from vagus_tui.settings import Environment
+from vagus_tui.widgets.painted import Painted
 from vagus_tui.widgets.text import fitted, safe_str
 
 _ENVIRONMENT_STYLE = {
@@ -21,13 +21,12 @@ _ENVIRONMENT_STYLE = {
 }
 
 
-class HeaderLine(Widget):
+class HeaderLine(Painted):
     """Product, host/database · state · counts; the environment at the right, solid and in words for production."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
-        self._shown = Content("")
 
     def on_mount(self) -> None:
         """An alarm may be older than the screen."""
@@ -38,16 +37,9 @@ class HeaderLine(Widget):
         height = 2 if self.session.alarms else 1
         if self.styles.height is None or self.styles.height.value != height:
             self.styles.height = height
-        # Most news changes nothing here: painting it for nothing would keep keys waiting.
-        if not self._lines().is_same(self._shown):
-            self.refresh()
+        super().follow()
 
-    def render(self) -> Content:
-        """What there is now."""
-        self._shown = self._lines()
-        return self._shown
-
-    def _lines(self) -> Content:
+    def text(self) -> Content:
         """The line, and below it the alarms."""
         line = self._where()
         alarms = self.session.alarm_list

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from textual import events
 from textual.content import Content
 from textual.message import Message
-from textual.widget import Widget
 
 from vagus_tui.events import Status
 from vagus_tui.format import duration
@@ -15,6 +14,7 @@ from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.session import Session, Standing
 from vagus_tui.screens.way_on import next_screen, next_words
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
+from vagus_tui.widgets.painted import Painted
 from vagus_tui.widgets.text import fitted, safe_str
 
 _GAP_BEFORE = (Step.ROLLBACK,)
@@ -27,7 +27,7 @@ def countdown(planned: datetime, now: datetime) -> str:
     return f"T−0 in {duration(max(10, seconds))}" if seconds > 0 else f"T+{duration(max(10, -seconds))}"
 
 
-class Rail(Widget):
+class Rail(Painted):
     """One line per screen: mark, name, and at wide windows the word; a click goes there."""
 
     class Chosen(Message):
@@ -42,23 +42,12 @@ class Rail(Widget):
         self.session = session
         self.current = current
         self._rows: dict[int, Step] = {}
-        self._shown = Content("")
 
     def on_mount(self) -> None:
         """Count down by itself."""
         self.set_interval(10, self.follow)
 
-    def follow(self) -> None:
-        """Bring it up to date. Most news changes nothing here: painting it for nothing would keep keys waiting."""
-        if not self._lines().is_same(self._shown):
-            self.refresh()
-
-    def render(self) -> Content:
-        """What there is now."""
-        self._shown = self._lines()
-        return self._shown
-
-    def _lines(self) -> Content:
+    def text(self) -> Content:
         """All lines, with the last few at the bottom."""
         width, height = self.size
         lines: list[Content] = [Content("")] * TOP_LINES
