@@ -1,11 +1,9 @@
-"""Opening connections to the one database that is being moved, and saying plainly why one failed."""
+"""Opening connections to the one database that is being moved, and saying plainly when one broke."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
 import ssl
 import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -14,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import asyncpg
 
 from vagus_tui.database.addresses import NEEDED, right_address
-from vagus_tui.database.certificates import refusal_of
-from vagus_tui.database.target import FORM, for_driver, target_of
-from vagus_tui.errors import ConfigurationError, ConnectionFailedError, ConnectionLostError
+from vagus_tui.database.refusals import CONNECT_TIMEOUT_SECONDS, explained
+from vagus_tui.database.target import for_driver, target_of
+from vagus_tui.errors import ConfigurationError, ConnectionLostError
 from vagus_tui.schema.identifiers import literal
 from vagus_tui.settings import Settings
 
@@ -26,8 +24,6 @@ else:
     Connection = asyncpg.Connection
 
 APPLICATION_NAME = "vagus-tui"
-CONNECT_TIMEOUT_SECONDS = 10.0
-_SSL_MODES = ("", "disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 _SAME_EVERYWHERE = {
     "array_nulls": "on",
@@ -122,10 +118,9 @@ class Database:
             )
         self.settings = settings
         self._url = settings.database_url.get_secret_value()
-        target = target_of(self._url)
+        self._target = target = target_of(self._url)
         self.host, self.port = target.host, target.port
         self.user, self.name = target.user, target.name
-        self.sslmode = target.sslmode
         self._opened: weakref.WeakSet[Connection] = weakref.WeakSet()
 
     @property
@@ -145,7 +140,7 @@ class Database:
 
     def _ssl(self) -> ssl.SSLContext | None:
         """Verify server and host name as soon as a CA file is set, whatever the address says."""
-        if self.settings.ssl_root_cert is None or self.sslmode == "disable":
+        if self.settings.ssl_root_cert is None or self._target.sslmode == "disable":
             return None
         try:
             return ssl.create_default_context(cafile=str(self.settings.ssl_root_cert))
@@ -178,12 +173,12 @@ class Database:
                 **arguments,
             )
         except Exception as error:
-            raise self._explained(error) from None
+            raise explained(error, self._target) from None
         try:
             await _apply(connection, server_settings)
         except BaseException as error:
             connection.terminate()
-            raise self._explained(error) if isinstance(error, Exception) else error from None
+            raise explained(error, self._target) if isinstance(error, Exception) else error from None
         self._opened.add(connection)
         return connection
 
@@ -196,91 +191,6 @@ class Database:
                 yield connection
         finally:
             await close(connection)
-
-    def _explained(self, error: Exception) -> Exception:
-        """The plain account of a failed connection. The driver's text may hold the address: it is not used."""
-        where = f"{self.host}:{self.port}"
-        if isinstance(error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError):
-            return ConnectionFailedError(
-                f"{where} refused the user “{self.user}”: wrong user or password.",
-                next_step="Check VAGUS_DATABASE_URL; the password is in the project's database settings. "
-                "Through the session pooler the user is postgres.<project-ref>.",
-            )
-        if isinstance(error, asyncpg.InvalidCatalogNameError):
-            return ConnectionFailedError(
-                f"{where} has no database named “{self.name}”.",
-                next_step="Check the last part of VAGUS_DATABASE_URL; on Supabase it is postgres.",
-            )
-        if isinstance(error, ssl.SSLError):
-            happened, next_step = refusal_of(error)
-            return ConnectionFailedError(f"TLS with {where} failed: {happened}.", next_step=next_step)
-        if isinstance(error, TimeoutError | asyncio.TimeoutError):
-            return ConnectionFailedError(
-                f"{where} did not answer within {CONNECT_TIMEOUT_SECONDS:.0f} s.",
-                next_step="Check the network, the port, and whether the address needs IPv6 "
-                "(a direct Supabase address does; the session pooler's does not).",
-            )
-        if isinstance(error, asyncpg.TooManyConnectionsError):
-            return ConnectionFailedError(
-                f"{where} has no connection left to give.", next_step="Close other clients, then try again."
-            )
-        if isinstance(error, asyncpg.CannotConnectNowError):
-            return ConnectionFailedError(
-                f"{where} is starting up or shutting down.", next_step="Wait a little, then try again."
-            )
-        if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
-            return ConnectionFailedError(
-                f"{where} is not the kind of server that target_session_attrs asks for.",
-                next_step="Name the primary in VAGUS_DATABASE_URL, or leave target_session_attrs out.",
-            )
-        if isinstance(error, ConnectionError) and "SSL" in str(error):
-            return ConnectionFailedError(
-                f"{where} does not offer TLS, which the address insists on (sslmode={self.sslmode or 'require'}).",
-                next_step="Check the host and the port: Supabase always offers it. A server of your own may need it "
-                "switched on.",
-            )
-        if isinstance(error, OSError):
-            # The event loop's own words repeat the address as Python writes it.
-            known = error.errno is not None and not isinstance(error, socket.gaierror)
-            reason = os.strerror(error.errno or 0) if known else error.strerror
-            reason = reason or "the host is unknown or nothing listens there"
-            return ConnectionFailedError(
-                f"No connection to {where}: {reason}.",
-                next_step="Check the host and port in VAGUS_DATABASE_URL and that the server runs.",
-            )
-        if isinstance(error, asyncpg.PostgresConnectionError):
-            return ConnectionFailedError(
-                f"{where} hung up while the connection was made.",
-                next_step="Check the network and whether the server is being restarted, then try again.",
-            )
-        if isinstance(error, asyncpg.UndefinedObjectError | asyncpg.InvalidParameterValueError):
-            # The server's words name a parameter of the address; the password is none of them.
-            return ConfigurationError(
-                f"{where} does not take a parameter of the address: {error.args[0]}.",
-                next_step="Leave it out of VAGUS_DATABASE_URL; pgbouncer=true and the like are for other programs.",
-            )
-        if isinstance(error, asyncpg.PostgresError):
-            return ConnectionFailedError(
-                f"{where} refused the connection (SQLSTATE {error.sqlstate}).",
-                next_step="Check VAGUS_DATABASE_URL.",
-            )
-        if isinstance(error, ValueError | asyncpg.InterfaceError):
-            return self._unusable()
-        return error
-
-    def _unusable(self) -> ConfigurationError:
-        """The address was understood, and the driver cannot do what it asks for."""
-        if self.sslmode in ("verify-ca", "verify-full"):
-            return ConfigurationError(
-                f"sslmode={self.sslmode} needs a CA file to verify the server with, and there is none.",
-                next_step="Set VAGUS_SSL_ROOT_CERT to the CA file from the project's database settings.",
-            )
-        if self.sslmode not in _SSL_MODES:
-            return ConfigurationError(
-                "VAGUS_DATABASE_URL has an sslmode that does not exist.",
-                next_step=f"There are {', '.join(filter(None, _SSL_MODES))}.",
-            )
-        return ConfigurationError("VAGUS_DATABASE_URL is not an address that can be used.", next_step=FORM)
 
 
 async def _apply(connection: Connection, server_settings: Mapping[str, str]) -> None:

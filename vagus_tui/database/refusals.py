@@ -1,0 +1,142 @@
+"""Why a connection could not be made, in plain words, and what to do about it.
+
+The driver's own text may hold the address with its password: none of it is used.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from dataclasses import dataclass
+
+import asyncpg
+
+from vagus_tui.database.certificates import refusal_of
+from vagus_tui.database.target import FORM, Target
+from vagus_tui.errors import ConfigurationError, ConnectionFailedError, VagusError
+
+CONNECT_TIMEOUT_SECONDS = 10.0
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """Errors that mean the same: what happened, and what to do.
+
+    In `happened` stand `{where}`, `{user}` and `{name}` for the parts of the address, `{code}` for the SQLSTATE and
+    `{said}` for the server's words.
+    """
+
+    errors: tuple[type[Exception], ...]
+    happened: str
+    next_step: str
+    told_as: type[VagusError] = ConnectionFailedError
+
+
+_CASES = (
+    _Case(
+        (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError),
+        "{where} refused the user “{user}”: wrong user or password.",
+        "Check VAGUS_DATABASE_URL; the password is in the project's database settings. Through the session pooler the "
+        "user is postgres.<project-ref>.",
+    ),
+    _Case(
+        (asyncpg.InvalidCatalogNameError,),
+        "{where} has no database named “{name}”.",
+        "Check the last part of VAGUS_DATABASE_URL; on Supabase it is postgres.",
+    ),
+    _Case(
+        (TimeoutError,),
+        f"{{where}} did not answer within {CONNECT_TIMEOUT_SECONDS:.0f} s.",
+        "Check the network, the port, and whether the address needs IPv6 (a direct Supabase address does; the session "
+        "pooler's does not).",
+    ),
+    _Case(
+        (asyncpg.TooManyConnectionsError,),
+        "{where} has no connection left to give.",
+        "Close other clients, then try again.",
+    ),
+    _Case(
+        (asyncpg.CannotConnectNowError,),
+        "{where} is starting up or shutting down.",
+        "Wait a little, then try again.",
+    ),
+    _Case(
+        (asyncpg.TargetServerAttributeNotMatched,),
+        "{where} is not the kind of server that target_session_attrs asks for.",
+        "Name the primary in VAGUS_DATABASE_URL, or leave target_session_attrs out.",
+    ),
+    _Case(
+        (asyncpg.PostgresConnectionError,),
+        "{where} hung up while the connection was made.",
+        "Check the network and whether the server is being restarted, then try again.",
+    ),
+    _Case(
+        # The server's words name a parameter of the address; the password is none of them.
+        (asyncpg.UndefinedObjectError, asyncpg.InvalidParameterValueError),
+        "{where} does not take a parameter of the address: {said}.",
+        "Leave it out of VAGUS_DATABASE_URL; pgbouncer=true and the like are for other programs.",
+        ConfigurationError,
+    ),
+    _Case(
+        (asyncpg.PostgresError,),
+        "{where} refused the connection (SQLSTATE {code}).",
+        "Check VAGUS_DATABASE_URL.",
+    ),
+)
+"""In this order: the first that fits counts."""
+
+
+def explained(error: Exception, target: Target) -> Exception:
+    """The plain account of a connection that failed; what is none of these comes back as it is."""
+    where = f"{target.host}:{target.port}"
+    for case in _CASES:
+        if isinstance(error, case.errors):
+            happened = case.happened.format(
+                where=where,
+                user=target.user,
+                name=target.name,
+                code=getattr(error, "sqlstate", ""),
+                said=error.args[0] if error.args else "",
+            )
+            return case.told_as(happened, next_step=case.next_step)
+    if isinstance(error, ssl.SSLError):
+        happened, next_step = refusal_of(error)
+        return ConnectionFailedError(f"TLS with {where} failed: {happened}.", next_step=next_step)
+    if isinstance(error, ConnectionError) and "SSL" in str(error):
+        return ConnectionFailedError(
+            f"{where} does not offer TLS, which the address insists on (sslmode={target.sslmode or 'require'}).",
+            next_step="Check the host and the port: Supabase always offers it. A server of your own may need it "
+            "switched on.",
+        )
+    if isinstance(error, OSError):
+        return ConnectionFailedError(
+            f"No connection to {where}: {_reason(error)}.",
+            next_step="Check the host and port in VAGUS_DATABASE_URL and that the server runs.",
+        )
+    if isinstance(error, ValueError | asyncpg.InterfaceError):
+        return _unusable(target.sslmode)
+    return error
+
+
+def _reason(error: OSError) -> str:
+    """The system's own words; the event loop's repeat the address as Python writes it."""
+    known = error.errno is not None and not isinstance(error, socket.gaierror)
+    said = os.strerror(error.errno or 0) if known else error.strerror
+    return said or "the host is unknown or nothing listens there"
+
+
+def _unusable(sslmode: str) -> ConfigurationError:
+    """The address was understood, and the driver cannot do what it asks for."""
+    if sslmode in ("verify-ca", "verify-full"):
+        return ConfigurationError(
+            f"sslmode={sslmode} needs a CA file to verify the server with, and there is none.",
+            next_step="Set VAGUS_SSL_ROOT_CERT to the CA file from the project's database settings.",
+        )
+    if sslmode and sslmode not in _SSL_MODES:
+        return ConfigurationError(
+            "VAGUS_DATABASE_URL has an sslmode that does not exist.",
+            next_step=f"There are {', '.join(_SSL_MODES)}.",
+        )
+    return ConfigurationError("VAGUS_DATABASE_URL is not an address that can be used.", next_step=FORM)
