@@ -6,6 +6,8 @@ then whatever points at the tables. Nothing here reads more rows than the last c
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from vagus_tui.events import Phase
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import capture, catch_up, maintenance, matviews
@@ -33,6 +35,7 @@ from vagus_tui.schema.mapping import WorkoutMapping
 from vagus_tui.schema.preferences import preferences_upsert
 
 KEPT_PREFERENCES = "vagus_migration.preferences_kept"
+_QUICK = "quick rollback"
 
 
 def rename_statement(schema: str, rename: Rename, *, back: bool = False) -> str:
@@ -156,67 +159,65 @@ def cut_over_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[
 
 def settle_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
     """After the commit, without hurry: owed checks, statistics, defaults for users who came meanwhile."""
-    schema = survey.shape.schema
-    undo = "quick rollback"
-    steps = [note_step(survey)]
-    steps += [
-        PlanStep(
-            f"settle-{key.on}-{key.name}",
-            Phase.SETTLE,
-            f"check {key.name} of {key.on}",
-            tuple(validated(schema, key, key.base)),
-            lock=f"SHARE UPDATE EXCLUSIVE on {key.on}: reads and writes go on",
-            undo=undo,
-        )
-        for key in (*foreign_keys(survey), *carried_references(survey))
-        if key.validated
+    analyze = tuple(f"analyze {qualified(survey.shape.schema, table)}" for table in ddl.tables)
+    return [
+        note_step(survey),
+        *_checked_references(survey),
+        *_filled_views(survey),
+        *_settled_preferences(survey),
+        *([take_up_step(survey.shape, survey.archive)] if survey.archive else []),
+        PlanStep("settle-analyze", Phase.SETTLE, "statistics", analyze, undo="none needed"),
     ]
-    steps.extend(
-        PlanStep(
+
+
+def _checked_references(survey: Survey) -> Iterator[PlanStep]:
+    """References that were made without looking at their rows."""
+    for key in (*foreign_keys(survey), *carried_references(survey)):
+        if key.validated:
+            yield PlanStep(
+                f"settle-{key.on}-{key.name}",
+                Phase.SETTLE,
+                f"check {key.name} of {key.on}",
+                tuple(validated(survey.shape.schema, key, key.base)),
+                lock=f"SHARE UPDATE EXCLUSIVE on {key.on}: reads and writes go on",
+                undo=_QUICK,
+            )
+
+
+def _filled_views(survey: Survey) -> Iterator[PlanStep]:
+    """Materialized views that were made empty."""
+    for view, statement in matviews.refreshed(survey):
+        yield PlanStep(
             f"settle-fill-{view.schema}-{view.name}",
             Phase.SETTLE,
             f"fill {view.title} again",
             (statement,),
             lock=f"on {view.title} alone" + (": reads go on" if view.fact("keyed") else ", until it is filled"),
-            undo=undo,
+            undo=_QUICK,
         )
-        for view, statement in matviews.refreshed(survey)
-    )
-    if survey.preferences != "rows":
-        if survey.preferences == "jsonb":
-            steps.append(
-                PlanStep(
-                    "settle-preferences-noted",
-                    Phase.SETTLE,
-                    "note whose notification preferences the app changes from now on",
-                    # Before the next step, so that nothing is chosen unnoticed between the two; and in a transaction of
-                    # its own, since the app's writes wait until it ends.
-                    (capture.install_preferences_trigger(schema, patiently=True),),
-                    lock=f"SHARE ROW EXCLUSIVE on {PREFERENCES}, for an instant",
-                    undo=undo,
-                )
-            )
-        steps.append(
-            PlanStep(
-                "settle-preferences",
-                Phase.SETTLE,
-                "quiet notification preferences for users who have none",
-                (*noted_preferences(survey), missing_preferences(survey)),
-                undo=undo,
-            )
-        )
-    if survey.archive:
-        steps.append(take_up_step(survey.shape, survey.archive))
-    steps.append(
-        PlanStep(
-            "settle-analyze",
+
+
+def _settled_preferences(survey: Survey) -> Iterator[PlanStep]:
+    """Notification preferences where v1's table does not hold a row per category."""
+    if survey.preferences == "jsonb":
+        yield PlanStep(
+            "settle-preferences-noted",
             Phase.SETTLE,
-            "statistics",
-            tuple(f"analyze {qualified(schema, table)}" for table in ddl.tables),
-            undo="none needed",
+            "note whose notification preferences the app changes from now on",
+            # Before the next step, so that nothing is chosen unnoticed between the two; and in a transaction of its
+            # own, since the app's writes wait until it ends.
+            (capture.install_preferences_trigger(survey.shape.schema, patiently=True),),
+            lock=f"SHARE ROW EXCLUSIVE on {PREFERENCES}, for an instant",
+            undo=_QUICK,
         )
-    )
-    return steps
+    if survey.preferences != "rows":
+        yield PlanStep(
+            "settle-preferences",
+            Phase.SETTLE,
+            "quiet notification preferences for users who have none",
+            (*noted_preferences(survey), missing_preferences(survey)),
+            undo=_QUICK,
+        )
 
 
 def noted_preferences(survey: Survey) -> list[str]:
