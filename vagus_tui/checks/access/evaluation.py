@@ -30,6 +30,8 @@ STATEMENT_MS = 600_000
 SETTINGS = "set local search_path = public, extensions; set local jit = off; set local work_mem = '64MB'"
 """The path is the one that the API sets: functions behind policies may rely on it."""
 
+_INNER = ", ".join(INNER)
+
 COACH_WRITES = frozenset({v2.PLANS, v2.WEEKS, v2.DAYS, v2.GROUPS, v2.EXERCISES})
 """The tables that v2's rules let a client's coach write; sessions and logs they read."""
 
@@ -80,29 +82,43 @@ def evaluation(table: str, role: str, ground: Ground, *, v1_gives: bool = True, 
         )
         for command in COMMANDS
     }
-    reach = {text for texts in kept.values() for text in texts}
-    inner = ", ".join(INNER)
-    old_columns = old.columns if old is not None else ()
     body = f"select c.* from {class_table(table)} c"
-    # One step per side: under the table's own name, with the columns that its policies look at under their own names.
     if old is not None:
-        columns = "".join(f", c.o_{number} as {quote(name)}" for number, name in enumerate(old_columns))
-        later = "".join(f", c.t_{number}" for number in range(len(new.columns)))
-        flags = "".join(f", {text} as {name}" for text, name in old_flags.items())
-        alias = quote(old.relation)
-        through = "".join(f", t_{number}" for number in range(len(new.columns)))
-        body = (
-            f"select {inner}{through}{flags}\nfrom (select {inner}{later}{columns} from ({body}) c) as {alias} offset 0"
-        )
+        body = _asked_v1(body, old, new, old_flags)
+    return _counted(table, kept, _asked_v2(body, new, old_flags, new_flags))
+
+
+def _asked_v1(rows: str, old: Guard, new: Guard, flags: Mapping[str, str]) -> str:
+    """One step per side: under the table's own name, with the columns its policies look at under their own names."""
+    columns = "".join(f", c.o_{number} as {quote(name)}" for number, name in enumerate(old.columns))
+    later = "".join(f", c.t_{number}" for number in range(len(new.columns)))
+    through = "".join(f", t_{number}" for number in range(len(new.columns)))
+    return (
+        f"select {_INNER}{through}{_named(flags)}\n"
+        f"from (select {_INNER}{later}{columns} from ({rows}) c) as {quote(old.relation)} offset 0"
+    )
+
+
+def _asked_v2(rows: str, new: Guard, old_flags: Mapping[str, str], flags: Mapping[str, str]) -> str:
+    """The same for v2, where it is also known whose a row is and who coaches them."""
     columns = "".join(f", c.t_{number} as {quote(name)}" for number, name in enumerate(new.columns))
-    flags = "".join(f", {text} as {name}" for text, name in new_flags.items())
     through = "".join(f", {name}" for name in old_flags.values())
-    body = (
-        f"select {inner}{through}{flags},\n  coalesce(vagus_owner = v_person, false) as own,\n"
+    return (
+        f"select {_INNER}{through}{_named(flags)},\n  coalesce(vagus_owner = v_person, false) as own,\n"
         f"  coalesce(vagus_owner in (select k.client from {COACHES} k where k.coach = v_person and k.active), false)\n"
         "    as coached\n"
-        f"from (select {inner}{through}{columns} from (\n{body}\n) c) as {quote(new.relation)} offset 0"
+        f"from (select {_INNER}{through}{columns} from (\n{rows}\n) c) as {quote(new.relation)} offset 0"
     )
+
+
+def _named(flags: Mapping[str, str]) -> str:
+    """Conditions as columns, each worked out once."""
+    return "".join(f", {text} as {name}" for text, name in flags.items())
+
+
+def _counted(table: str, kept: Mapping[str, tuple[str, str, str]], body: str) -> str:
+    """The counts per command, from what v1 gave, v2 gives and the rules promise of each row."""
+    reach = {text for texts in kept.values() for text in texts}
     judged = ",\n  ".join(
         f"('{command}', x.vagus_before and ({was}), x.vagus_now and ({now}), {meant})"
         for command, (was, now, meant) in kept.items()
