@@ -30,15 +30,17 @@ from pydantic_settings import (
 )
 
 from vagus_tui import __version__
+from vagus_tui.commands.check import CheckCommand
 from vagus_tui.commands.cleanup import CleanupCommand
 from vagus_tui.commands.keep import NEWEST, BackupCommand
-from vagus_tui.commands.look import CheckCommand, SqlCommand, StatusCommand
 from vagus_tui.commands.maintain import AbandonCommand, MaintenanceCommand
 from vagus_tui.commands.move import MigrateCommand, RollbackCommand
 from vagus_tui.commands.outcome import UNDONE, USAGE, Finished
 from vagus_tui.commands.play import DemoCommand, SandboxCommand, wizard
 from vagus_tui.commands.record import ReportCommand
 from vagus_tui.commands.rehearse import RehearseCommand
+from vagus_tui.commands.sql import SqlCommand
+from vagus_tui.commands.status import StatusCommand
 
 
 class VagusTui(BaseSettings):

@@ -7,11 +7,11 @@ from collections.abc import AsyncGenerator
 from pydantic import Field
 from pydantic_settings import CliToggleFlag
 
-from vagus_tui.commands.look import sql_events
 from vagus_tui.commands.move import parse_overrides
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import REFUSED, USAGE, finish
 from vagus_tui.commands.session import opened
+from vagus_tui.commands.sql import sql_events
 from vagus_tui.control import Control
 from vagus_tui.errors import ConfigurationError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, ResultEvent, Status

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field, model_validator
 from pydantic_settings import CliToggleFlag
 
-from vagus_tui.commands.look import plan_for, sql_events
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import REFUSED, USAGE, finish
 from vagus_tui.commands.session import load_settings, opened
+from vagus_tui.commands.sql import plan_for, sql_events
 from vagus_tui.control import Control
 from vagus_tui.errors import ConfigurationError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, ResultEvent, Status

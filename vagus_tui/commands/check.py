@@ -1,10 +1,10 @@
-"""Commands that look and change nothing: status, check, sql."""
+"""The command that measures the database against what is expected of it: check, once or again and again."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import CliPositionalArg, CliToggleFlag
@@ -14,37 +14,11 @@ from vagus_tui.commands.outcome import DONE, REFUSED, finish
 from vagus_tui.commands.session import opened
 from vagus_tui.control import Control
 from vagus_tui.errors import ConfigurationError, RefusedError
-from vagus_tui.events import (
-    CheckEvent,
-    Event,
-    Phase,
-    ResultEvent,
-    SqlEvent,
-    Status,
-    StatusEvent,
-    StepEvent,
-    StepState,
-)
+from vagus_tui.events import CheckEvent, Event, Phase, ResultEvent, Status, StepEvent, StepState
 from vagus_tui.format import plural
 
 if TYPE_CHECKING:
     from vagus_tui.checks.base import Context
-    from vagus_tui.migration.steps import Plan
-
-
-ELSEWHERE = (
-    "Is this the database that VAGUS_DATABASE_URL was meant to name? "
-    "v1 comes back from a backup with vagus-tui rollback --from BACKUP."
-)
-KEEP = "vagus-tui backup keeps what is there, whatever it is."
-
-
-class StatusCommand(Command):
-    """Shows where the database stands between v1 and v2, what v1 looks like, row counts and the last run."""
-
-    def cli_cmd(self) -> None:
-        """Run the command."""
-        finish(_status, as_json=self.as_json)
 
 
 class CheckCommand(Command):
@@ -115,117 +89,6 @@ class CheckCommand(Command):
         finish(watched, as_json=as_json, graceful=True, stopping="Stopping after this round")
 
 
-class SqlCommand(Command):
-    """Prints the SQL that a migration or rollback would run on this database, for psql. Changes nothing."""
-
-    which: CliPositionalArg[Literal["migrate", "rollback"] | None] = Field(
-        default=None, description="migrate or rollback; without it, what fits the database's state"
-    )
-
-    def cli_cmd(self) -> None:
-        """Run the command."""
-        which, as_json = self.which, self.as_json
-
-        async def job(control: Control) -> AsyncGenerator[Event, None]:
-            async for event in _sql(which, as_json=as_json):
-                yield event
-
-        finish(job, as_json=as_json)
-
-
-async def _status(control: Control) -> AsyncGenerator[Event, None]:
-    from vagus_tui.journal.state import State
-
-    async with opened("status") as context:
-        event = await status_event(context)
-        yield event
-        yield ResultEvent(
-            ok=True,
-            message=event.message or "",
-            state=event.state,
-            next_step=(ELSEWHERE if context.state.empty else f"{KEEP} {ELSEWHERE}")
-            if context.state.state is State.UNKNOWN
-            else None,
-            exit_status=DONE,
-        )
-
-
-async def status_event(context: Context) -> StatusEvent:
-    """The database's state with counts of the rows that matter, v1's shape and the last run."""
-    from vagus_tui.commands.maintain import maintenance_event
-    from vagus_tui.migration.maintenance import read_maintenance
-    from vagus_tui.migration.switches import maintenance_words
-
-    state = context.state
-    run = state.run
-    now = await read_maintenance(context.connection)
-    left_on = maintenance_words(now, state)
-    return StatusEvent(
-        state=state.state.value,
-        server=await context.connection.fetchval("select current_setting('server_version')"),
-        database=context.database.label,
-        environment=context.settings.environment.value,
-        counts=await _counts(context),
-        message=" ".join(filter(None, (state.summary, *state.reasons, left_on))),
-        possible=(*state.possible, *(("maintenance off",) if now.on else ())),
-        run=None
-        if run is None
-        else {
-            "id": run.id,
-            "kind": run.kind,
-            "status": run.status,
-            "phase": run.phase,
-            "operator": run.operator,
-            "started_at": run.started_at,
-            "finished_at": run.finished_at,
-            "interrupted": state.interrupted,
-        },
-        shape=_shape(context),
-        maintenance=maintenance_event(now).to_json(),
-    )
-
-
-def _shape(context: Context) -> dict[str, Any] | None:
-    """v1 as found: its names, the optional columns that are missing, the ones carried over."""
-    from vagus_tui.schema.v1 import OPTIONAL
-
-    shape = context.state.shape
-    if shape is None:
-        return None
-    tables: dict[str, Any] = {}
-    notes = ["v1's tables carry their own names." if not shape.renamed else "v1's tables are named *_v1."]
-    for base, table in shape.tables.items():
-        absent = [name for name in OPTIONAL[base] if not table.has(name)]
-        carried = [column.name for column in table.carried]
-        tables[base] = {"name": table.name, "id_type": table.id_type, "absent": absent, "carried": carried}
-        if carried:
-            notes.append(f"{table.name}: carried over as they are: {', '.join(carried)}.")
-    return {
-        "renamed": shape.renamed,
-        "tables": tables,
-        "coach_clients": shape.coach_clients is not None,
-        "notification_preferences": shape.preferences is not None,
-        "notes": notes,
-    }
-
-
-async def _counts(context: Context) -> dict[str, int]:
-    """Rows per table, v1's and v2's, counted exactly, in one statement and so from one snapshot."""
-    from vagus_tui.database.identifiers import qualified
-    from vagus_tui.journal.state import State
-    from vagus_tui.schema import v1
-
-    state = context.state
-    names = [table.name for table in state.shape.tables.values()] if state.shape else []
-    if state.state in (State.MIGRATED, State.CLEANED):
-        names = [v1.PLANS, *v1.HIERARCHY, v1.EXERCISES, v1.SESSIONS, v1.LOGS, *names]
-    if not names:
-        return {}
-    columns = ", ".join(f"(select count(*) from {qualified('public', name)})" for name in names)
-    row = await context.connection.fetchrow(f"select {columns}")
-    return dict(zip(names, row or (), strict=True))
-
-
 async def _check(name: str | None) -> AsyncGenerator[Event, None]:
     from vagus_tui.checks.base import Group, run_checks
     from vagus_tui.checks.overrides import overridden
@@ -242,15 +105,15 @@ async def _check(name: str | None) -> AsyncGenerator[Event, None]:
             yield event
             if event.status not in (Status.PENDING, Status.RUNNING):
                 outcomes.append(event)
-        for cell in cells_of(context):
+        for cell in _cells(context):
             yield cell
         # Looking makes no journal; where there is one, it remembers what was seen.
         if await journal_exists(context.connection):
             await store.record_checks(context.connection, outcomes, operator=context.settings.operator)
-        yield check_result(group.value, outcomes)
+        yield _check_result(group.value, outcomes)
 
 
-def cells_of(context: Context) -> Iterable[Event]:
+def _cells(context: Context) -> Iterable[Event]:
     """The cells of the access matrix that the checks just run have measured; none where they have not."""
     from vagus_tui.checks.access.checks import CACHED
 
@@ -290,7 +153,7 @@ async def _access_of_everyone() -> AsyncGenerator[Event, None]:
             yield event
         if await journal_exists(context.connection):
             await store.record_checks(context.connection, outcomes, operator=context.settings.operator)
-        yield check_result("access", outcomes)
+        yield _check_result("access", outcomes)
 
 
 async def _self_test(name: str | None, *, agreed: bool) -> AsyncGenerator[Event, None]:
@@ -330,7 +193,7 @@ async def _self_test(name: str | None, *, agreed: bool) -> AsyncGenerator[Event,
     )
 
 
-def check_result(what: str, outcomes: list[CheckEvent]) -> ResultEvent:
+def _check_result(what: str, outcomes: list[CheckEvent]) -> ResultEvent:
     """The sum of a group of checks: refused when any holds up what depends on it, or when none could be measured.
 
     A script that asks for the verification of a database without v2 must not hear that all is well.
@@ -356,68 +219,3 @@ def check_result(what: str, outcomes: list[CheckEvent]) -> ResultEvent:
         figures=dict(counts),
         exit_status=REFUSED if failed or unmeasured else DONE,
     )
-
-
-async def _sql(which: str | None, *, as_json: bool) -> AsyncGenerator[Event, None]:
-    from vagus_tui.commands.output import TextEvent
-    from vagus_tui.journal.state import State
-
-    async with opened("sql") as context:
-        name = which or ("rollback" if context.state.state is State.MIGRATED else "migrate")
-        plan = await plan_for(name, context)
-        if as_json:
-            for event in sql_events(plan):
-                yield event
-        else:
-            yield TextEvent(text=plan.sql_text())
-        yield ResultEvent(
-            ok=True,
-            message=f"{plural(len(plan.steps), 'step')} of the {name} plan; nothing was run.",
-            state=context.state.state.value,
-            figures={"notes": list(plan.notes)},
-            exit_status=DONE,
-        )
-
-
-async def plan_for(name: str, context: Context) -> Plan:
-    """The plan of a migration or a rollback from where the database stands.
-
-    Raises:
-        RefusedError: there is no such way from this state.
-    """
-    from vagus_tui.journal.state import State
-
-    state = context.state
-    if name == "rollback":
-        from vagus_tui.rollback.quick_plan import plan_rollback
-
-        if state.state is not State.MIGRATED:
-            raise RefusedError(
-                f"There is nothing to roll back: {state.summary}", next_step="vagus-tui status shows what is possible."
-            )
-        return await plan_rollback(context.connection, context.settings, state)
-    from vagus_tui.migration.plan import plan_migration
-
-    refuse_unless_movable(context)
-    return await plan_migration(context.connection, context.settings, state)
-
-
-def refuse_unless_movable(context: Context) -> None:
-    """Refuse a migration from a state that has none.
-
-    Raises:
-        RefusedError: v2 is in place already, or this is no v1 database; says what was found.
-    """
-    from vagus_tui.migration.gates import movable
-
-    state = context.state
-    if not movable(state):
-        raise RefusedError(
-            " ".join(("There is nothing to migrate:", state.summary, *state.reasons)),
-            next_step="vagus-tui status shows what was found and what is possible.",
-        )
-
-
-def sql_events(plan: Plan) -> list[SqlEvent]:
-    """The plan's steps, each with the SQL it would run."""
-    return [SqlEvent(id=s.id, phase=s.phase, title=s.title, sql=s.script) for s in plan.steps]
