@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import SecretStr
 from textual import events
 from textual.actions import parse
 from textual.app import App, SystemCommand
@@ -23,6 +22,7 @@ from textual.screen import ModalScreen, Screen
 from vagus_tui.events import Event, Status
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.view_help import VIEW_HELP
+from vagus_tui.screens.demo import Demo
 from vagus_tui.screens.dialogs import ConfirmDialog, MessageDialog
 from vagus_tui.screens.messages import SessionChanged
 from vagus_tui.screens.palette import WizardCommands
@@ -33,8 +33,7 @@ from vagus_tui.widgets.terminal import drawing_driver
 from vagus_tui.widgets.theme import DARK, LIGHT
 
 if TYPE_CHECKING:
-    from vagus_tui.sandbox import Sandbox, SandboxOptions
-    from vagus_tui.sandbox.traffic import Traffic
+    from vagus_tui.sandbox import SandboxOptions
     from vagus_tui.screens.base import StepScreen
     from vagus_tui.screens.spots import Spot
 
@@ -108,13 +107,9 @@ class VagusApp(App[int]):
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (70, "-normal"), (110, "-wide")]
         self.VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-medium"), (32, "-tall")]
         self.settings = settings
-        self.sandbox_options = sandbox
-        self.traffic_rate = traffic_rate
+        self.demo = Demo(sandbox, traffic_rate) if sandbox is not None else None
         self.tour_wanted = tour
-        self.sandbox: Sandbox | None = None
-        self.sandbox_lines: list[str] = []
         self.session = Session(settings, self._session_changed)
-        self.traffic: Traffic | None = None
         self.pauses = Pauses()
         self.guide_at = ""
         self._rung = 0
@@ -140,59 +135,34 @@ class VagusApp(App[int]):
         """Start what is to be worked on."""
         self.set_interval(LOOK_SECONDS, self.pauses.look)
         self.session.set_standing(Step.OVERVIEW, Status.RUNNING, "reading")
-        if self.sandbox_options is not None:
-            self.start_sandbox()
+        if self.demo is not None:
+            self.start_demo()
         else:
             self.session.connect()
             self.switch_mode(Step.OVERVIEW.value)
             self.call_after_refresh(self._offer_tour)
 
-    # The sandbox
+    # The demo
 
-    def start_sandbox(self) -> None:
+    def start_demo(self) -> None:
         """Start the embedded database in the background; the starting screen shows how it goes."""
-        if self._starting is None or self._starting.done():
-            self.sandbox_lines.clear()
-            self._starting = asyncio.create_task(self._start_sandbox(), name="start sandbox")
+        if self.demo is not None and (self._starting is None or self._starting.done()):
+            self.demo.lines.clear()
+            self._starting = asyncio.create_task(self._start_demo(self.demo), name="start sandbox")
 
-    async def _start_sandbox(self) -> None:
-        from vagus_tui.sandbox import start_sandbox
+    async def _start_demo(self, demo: Demo) -> None:
         from vagus_tui.screens.starting import SandboxNews
 
-        assert self.sandbox_options is not None
         screen = self.screen_stack[0]
-
-        def tell(line: str) -> None:
-            self.sandbox_lines.append(line)
-            screen.post_message(SandboxNews())
-
         try:
-            self.sandbox = await start_sandbox(self.sandbox_options, tell)
+            settings = await demo.start(self.settings, lambda: screen.post_message(SandboxNews()))
         except Exception as error:
             screen.post_message(SandboxNews(error))
             return
-        address = SecretStr(self.sandbox.url)
-        # The sandbox is thrown away, and its backups with it: none of them belongs among those of a real database, or
-        # into the bucket where those are copied to. A copy of its journal would be of nothing.
-        values = {
-            "database_url": address,
-            "ssl_root_cert": None,
-            "journal_dir": None,
-            "backup_dir": self.sandbox.server.folder / "backups",
-            "upload_url": "",
-        }
-        self.session.connect(self.settings.model_copy(update=values))
-        if self.traffic_rate:
-            await self._start_traffic()
+        self.session.connect(settings)
+        await demo.let_users_work()
         self.switch_mode(Step.OVERVIEW.value)
         self.call_after_refresh(self._offer_tour)
-
-    async def _start_traffic(self) -> None:
-        from vagus_tui.sandbox.traffic import Traffic
-
-        assert self.sandbox is not None
-        self.traffic = Traffic(self.sandbox.authenticator_url, self.traffic_rate or 0)
-        await self.traffic.start()
 
     # The session
 
@@ -222,7 +192,7 @@ class VagusApp(App[int]):
 
     def action_go(self, step: str) -> None:
         """To one of the ten screens; on the same screen, back to its first view."""
-        if self.sandbox_options is not None and self.session.database is None:
+        if self.demo is not None and self.session.database is None:
             # Nothing to look at before there is a database.
             self.bell()
             return
@@ -259,39 +229,39 @@ class VagusApp(App[int]):
             here = STEPS.index(Step(self.current_mode))
             self.action_go(STEPS[(here + direction) % len(STEPS)].value)
 
+    def _open(self, window: type[Screen[Any]], *, offline: bool = False) -> None:
+        """A window over whatever is shown, unless it is the one; all but an `offline` one need a database."""
+        if self.session.database is None and not offline:
+            self.bell()
+        elif not isinstance(self.screen, window):
+            self.push_screen(window())
+
     def action_plans(self) -> None:
         """Any plan, v1 beside v2."""
         from vagus_tui.screens.plans import PlansScreen
 
-        if self.session.database is None:
-            self.bell()
-        elif not isinstance(self.screen, PlansScreen):
-            self.push_screen(PlansScreen())
+        self._open(PlansScreen)
 
     def action_timeline(self) -> None:
         """What is due when."""
         from vagus_tui.screens.timeline import TimelineScreen
 
-        if self.session.database is None:
-            self.bell()
-        elif not isinstance(self.screen, TimelineScreen):
-            self.push_screen(TimelineScreen())
+        self._open(TimelineScreen)
 
     def action_runbook(self) -> None:
         """Contacts, questions, risks; it needs no database."""
         from vagus_tui.screens.handbook import HandbookScreen
 
-        if not isinstance(self.screen, HandbookScreen):
-            self.push_screen(HandbookScreen())
+        self._open(HandbookScreen, offline=True)
 
     def action_watch(self) -> None:
         """The watch, over whatever is shown."""
         from vagus_tui.screens.monitor import MonitorScreen
 
-        if self.session.database is None or isinstance(self.screen, ModalScreen):
+        if isinstance(self.screen, ModalScreen):
             self.bell()
-        elif not isinstance(self.screen, MonitorScreen):
-            self.push_screen(MonitorScreen())
+        else:
+            self._open(MonitorScreen)
 
     def action_acknowledge(self) -> None:
         """Every alarm has been seen."""
@@ -337,10 +307,7 @@ class VagusApp(App[int]):
         """Every item of the guide, and how it stands."""
         from vagus_tui.screens.guide_view import GuideScreen
 
-        if self.session.database is None:
-            self.bell()
-        elif not isinstance(self.screen, GuideScreen):
-            self.push_screen(GuideScreen())
+        self._open(GuideScreen)
 
     def action_help(self) -> None:
         """What the screen is for and what its keys do."""
@@ -409,11 +376,9 @@ class VagusApp(App[int]):
                 await asyncio.gather(self._starting, return_exceptions=True)
             try:
                 await self.session.close()
-                if self.traffic is not None:
-                    await self.traffic.stop()
             finally:
-                if self.sandbox is not None:
-                    await self.sandbox.stop()
+                if self.demo is not None:
+                    await self.demo.stop()
                 self._ended = True
 
 
@@ -435,6 +400,6 @@ def run_demo(settings: Settings, options: SandboxOptions, *, traffic_rate: float
     """Run the wizard on an embedded PostgreSQL filled with sample data; returns the exit status."""
     app = VagusApp(settings, sandbox=options, traffic_rate=traffic_rate, tour=True)
     status = asyncio.run(_run(app))
-    if options.keep and app.sandbox is not None:
-        print(f"The database's files and its backups are in {app.sandbox.server.folder}")
+    if options.keep and app.demo is not None and app.demo.sandbox is not None:
+        print(f"The database's files and its backups are in {app.demo.sandbox.server.folder}")
     return status

@@ -231,8 +231,8 @@ async def test_the_demo_starts_its_database_and_stops_it() -> None:
     async with app.run_test() as pilot:
         await until(pilot, lambda: "Starting" in screen_text(pilot))
         await until(pilot, lambda: "v1 is in place" in screen_text(pilot), patience=60)
-        assert app.sandbox is not None
-        url, folder = app.sandbox.url, app.sandbox.server.folder
+        assert app.demo is not None and app.demo.sandbox is not None
+        url, folder = app.demo.sandbox.url, app.demo.sandbox.server.folder
         # Its backups go with it, and never where those of a real database are.
         settings = app.session.settings
         assert settings.backup_dir.parent == folder and not settings.upload_url

@@ -67,9 +67,10 @@ class StartingScreen(Screen[None]):
         self.refresh_bindings()
 
     def _fill(self) -> None:
-        lines = self.wizard.sandbox_lines
+        demo = self.wizard.demo
+        lines = demo.lines if demo is not None else []
         rows: list[Content] = []
-        if self.wizard.sandbox_options is None:
+        if demo is None:
             rows.append(Content("Connecting"))
         for number, line in enumerate(lines, start=1):
             under_way = number == len(lines)
@@ -88,6 +89,6 @@ class StartingScreen(Screen[None]):
     def action_retry(self) -> None:
         """Start again."""
         self.error = None
-        self.wizard.start_sandbox()
+        self.wizard.start_demo()
         self._fill()
         self.refresh_bindings()
