@@ -32,6 +32,7 @@ from pydantic_settings import (
 from vagus_tui import __version__
 from vagus_tui.commands.check import CheckCommand
 from vagus_tui.commands.cleanup import CleanupCommand
+from vagus_tui.commands.complaints import complaint
 from vagus_tui.commands.keep import NEWEST, BackupCommand
 from vagus_tui.commands.maintain import AbandonCommand, MaintenanceCommand
 from vagus_tui.commands.move import MigrateCommand, RollbackCommand
@@ -111,6 +112,7 @@ _METAVARS = {
     "--every": "TIME",
     "--for": "TIME",
     "--plans": "N",
+    "--rate": "N",
     "--message": "TEXT",
     "--verify": "PATH",
     "--upload": "[PATH]",
@@ -214,8 +216,8 @@ def run(arguments: Sequence[str]) -> int:
     except ValidationError as error:
         problems = []
         for item in error.errors(include_input=False, include_url=False):
-            where = ".".join(str(part) for part in item["loc"][1:])
-            words = item["msg"].removeprefix("Value error, ")
+            where = ".".join(str(part) for part in item["loc"][1:] if not isinstance(part, int))
+            words = complaint(item)
             problems.append(f"{where}: {words}." if where else f"{words}.")
         return _wrong_usage(problems, as_json=as_json)
     except KeyboardInterrupt:

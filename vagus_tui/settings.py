@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import platformdirs
-from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from vagus_tui.runbook.book import DEFAULT_BOOK, Book
@@ -155,6 +155,14 @@ class Settings(BaseSettings):
         except ValueError:
             raise ValueError("it is not a date and time, as in 2026-03-01T22:00") from None
         return value.strip()
+
+    @field_validator("operator", "backup_dir", mode="before")
+    @classmethod
+    def _blank_is_the_default(cls, value: object, info: ValidationInfo) -> object:
+        """Nobody is nameless in the journal, and no backup lands in whatever folder the program was started from."""
+        if isinstance(value, str) and not value.strip():
+            return cls.model_fields[str(info.field_name)].get_default(call_default_factory=True)
+        return value.strip() if isinstance(value, str) else value
 
     @field_validator("database_url", "ssl_root_cert", "app_dir", "journal_dir", "runbook", mode="before")
     @classmethod

@@ -60,6 +60,8 @@ async def test_wrong_usage(arguments: tuple[str, ...]) -> None:
     assert ran.status == 2
     assert ran.out == ""
     assert ran.err
+    # The words of the library that reads the line are for programmers.
+    assert "Input should be" not in ran.err and "unable to parse" not in ran.err
 
 
 @pytest.mark.parametrize("arguments", [("check", "everything"), ("status", "--bogus"), ("migrate", "--override")])
@@ -95,6 +97,24 @@ async def test_settings_that_cannot_be_used_are_named_without_their_value(tmp_pa
     assert ran.status == 2
     assert all(name in ran.result["message"] for name in settings)
     assert not any(value in ran.out for value in wrong.values())
+    assert "VAGUS_ENVIRONMENT: it has to be development, staging or production." in ran.result["message"]
+    assert "VAGUS_LOCK_TIMEOUT_MS: it is not a whole number." in ran.result["message"]
+    bounds = {"LOCK_TIMEOUT_MS": "9", "PAGE_LIMIT_SECONDS": "0", "REPEAT_EXERCISES": "perhaps"}
+    ran = await vagus("status", "--json", cwd=tmp_path, **{f"VAGUS_{name}": value for name, value in bounds.items()})
+    for words in ("it has to be at least 10.", "it has to be more than 0.", "it is neither true nor false."):
+        assert words in ran.result["message"]
+
+
+def test_a_line_left_empty_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is nameless in the journal, and backups do not land wherever the program was started."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("VAGUS_OPERATOR", "VAGUS_BACKUP_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    default = Settings()
+    (tmp_path / ".env").write_text("VAGUS_OPERATOR= \nVAGUS_BACKUP_DIR=\n")
+    left = Settings()
+    assert (left.operator, left.backup_dir) == (default.operator, default.backup_dir)
+    assert left.operator and left.backup_dir == Path.home() / "vagus_backups"
 
 
 async def test_a_misspelt_setting_is_not_passed_over(tmp_path: Path) -> None:

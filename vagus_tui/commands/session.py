@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from vagus_tui.commands.complaints import complaint
 from vagus_tui.commands.misspelt import given_names, misspelt
 from vagus_tui.errors import ConfigurationError
 from vagus_tui.settings import Settings
@@ -31,10 +32,8 @@ def load_settings() -> Settings:
     except ValidationError as error:
         problems = " ".join(
             # A complaint about the settings as a whole, such as the runbook's file, names its setting itself.
-            (f"VAGUS_{str(item['loc'][0]).upper()}: {item['msg']}." if item["loc"] else f"{item['msg']}.").replace(
-                "Value error, ", ""
-            )
-            for item in error.errors(include_input=False, include_url=False, include_context=False)
+            f"VAGUS_{str(item['loc'][0]).upper()}: {complaint(item)}." if item["loc"] else f"{complaint(item)}."
+            for item in error.errors(include_input=False, include_url=False)
         )
         raise ConfigurationError(problems, next_step=".env.example explains each setting.") from None
     except SettingsError:
@@ -83,4 +82,6 @@ async def _keep(copy: LocalCopy, connection: Connection) -> None:
     with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
         await copy.sync(connection)
     if copy.problem:
-        print(f"The local copy of the journal could not be written: {copy.problem}", file=sys.stderr)
+        # Whoever reads may be gone by the end.
+        with contextlib.suppress(OSError):
+            print(f"The local copy of the journal could not be written: {copy.problem}", file=sys.stderr, flush=True)
