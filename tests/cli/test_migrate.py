@@ -61,6 +61,7 @@ async def test_faulty_data_is_refused(database: TestDatabase, conn: Connection) 
     ran = await vagus("migrate", "--yes", "--json", url=database.url)
     assert ran.status == 1
     assert "orphaned-exercises" in ran.result["message"]
+    assert "none of them can be let pass" in ran.result["next_step"]
     assert not ran.of("step")
     assert await conn.fetchval("select to_regnamespace('workout_v2')") is None
 
@@ -71,6 +72,9 @@ async def test_production_insists_on_backup_and_messages(clean_database: TestDat
     assert ran.status == 1
     failing = {line["id"] for line in ran.of("check") if line["status"] in ("fail", "error")}
     assert {"backup-verified", "communications-signed", "tls"} <= failing
+    assert set(ran.result["next_step"].rpartition(": ")[2].rstrip(".").split(", ")) == failing
+    shown = await vagus("migrate", "--json", url=url, VAGUS_ENVIRONMENT="production")
+    assert (shown.status, shown.result["next_step"]) == (1, ran.result["next_step"])
 
 
 async def test_gates_let_pass_by_name_are_recorded(clean_database: TestDatabase, clean_conn: Connection) -> None:
@@ -102,6 +106,7 @@ async def test_what_cannot_be_overridden(clean_database: TestDatabase, clean_con
 async def test_an_override_without_a_reason(clean_database: TestDatabase) -> None:
     ran = await vagus("migrate", "--yes", "--json", "--override", "backup-verified= ", url=clean_database.url)
     assert ran.status == 2
+    assert ran.result["next_step"].startswith("Say why")
 
 
 async def test_an_empty_database_is_refused(clean_database: TestDatabase, clean_conn: Connection) -> None:

@@ -29,17 +29,19 @@ async def record_overrides(
         ConfigurationError: a name is no gate, the gate cannot be overridden, or a reason is empty; nothing is recorded.
     """
     known = {check.id: check for check in gates}
-    problems = []
+    problems, bare = [], []
     for name, reason in reasons.items():
         if name not in known:
             problems.append(f"There is no gate named “{name}”.")
         elif not known[name].overridable:
             problems.append(f"The gate “{name}” cannot be overridden.")
         elif not reason.strip():
-            problems.append(f"The override of “{name}” has no reason.")
+            bare.append(f"The override of “{name}” has no reason.")
     if problems:
         names = ", ".join(sorted(check.id for check in known.values() if check.overridable))
-        raise ConfigurationError(" ".join(problems), next_step=f"Gates that can be overridden: {names}.")
+        raise ConfigurationError(" ".join(problems + bare), next_step=f"Gates that can be overridden: {names}.")
+    if bare:
+        raise ConfigurationError(" ".join(bare), next_step="Say why: the reason is kept with your name.")
     async with connection.transaction():
         for name, reason in reasons.items():
             await store.override(connection, name, reason.strip(), operator=operator)
@@ -52,3 +54,11 @@ def refusal(outcomes: Iterable[CheckEvent], what: str) -> str | None:
         return None
     names = ", ".join(event.id for event in held)
     return f"{len(held)} of the gates before {what} {'holds' if len(held) == 1 else 'hold'} it up: {names}."
+
+
+def way_past(outcomes: Iterable[CheckEvent]) -> str:
+    """What to do about the gates that hold something up: some can be let pass, some only mended."""
+    names = [event.id for event in blocking(outcomes) if event.overridable]
+    if not names:
+        return "Mend what they name; none of them can be let pass."
+    return f"Mend what they name, or let pass by name, with --override CHECK=REASON: {', '.join(names)}."

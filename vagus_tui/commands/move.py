@@ -147,6 +147,7 @@ def parse_overrides(items: list[str]) -> dict[str, str]:
 
 
 async def _migrate(control: Control, *, yes: bool, overrides: list[str]) -> AsyncGenerator[Event, None]:
+    from vagus_tui.checks.overrides import way_past
     from vagus_tui.journal import store
     from vagus_tui.journal.schema import journal_exists
     from vagus_tui.migration.gates import gates, override_gates, refusal
@@ -166,7 +167,8 @@ async def _migrate(control: Control, *, yes: bool, overrides: list[str]) -> Asyn
                 outcomes.append(event)
         held = refusal(outcomes)
         if not yes:
-            async for shown in _preview("migrate", await plan_for("migrate", context), held):
+            way = way_past(outcomes) if held else ""
+            async for shown in _preview("migrate", await plan_for("migrate", context), held, way=way):
                 yield shown
             return
         # A database that is no workout database gets no journal.
@@ -177,7 +179,7 @@ async def _migrate(control: Control, *, yes: bool, overrides: list[str]) -> Asyn
                 ok=False,
                 message=held,
                 state="Nothing was changed.",
-                next_step="Mend what they name, or let one pass by name: --override CHECK=REASON.",
+                next_step=way_past(outcomes),
                 exit_status=REFUSED,
             )
             return
@@ -249,8 +251,14 @@ async def _finish() -> AsyncGenerator[Event, None]:
         yield event
 
 
-async def _preview(name: str, plan: Plan, held: str | None, more: str = "") -> AsyncGenerator[Event, None]:
-    """What the command would do with --yes; ends as wrong usage, because nothing was done."""
+async def _preview(
+    name: str, plan: Plan, held: str | None, more: str = "", way: str = ""
+) -> AsyncGenerator[Event, None]:
+    """What the command would do with --yes; ends as refused where gates hold it up, else as wrong usage.
+
+    Args:
+        held: why it would be refused, if it would; `way` is then what to do about it.
+    """
     for event in sql_events(plan):
         yield event
     for note in plan.notes:
@@ -259,7 +267,7 @@ async def _preview(name: str, plan: Plan, held: str | None, more: str = "") -> A
         ok=False,
         message=" ".join(filter(None, (f"This is what {name} would do.", held))),
         state="Nothing was changed.",
-        next_step=f"vagus-tui {name}{more} --yes does it"
-        + ("." if more else f"; vagus-tui sql {name} prints the SQL."),
-        exit_status=USAGE,
+        next_step=way
+        or f"vagus-tui {name}{more} --yes does it" + ("." if more else f"; vagus-tui sql {name} prints the SQL."),
+        exit_status=REFUSED if held else USAGE,
     )
