@@ -282,7 +282,7 @@ async def test_the_flag_left_on_is_told_and_cleared(make_database: MakeDatabase,
     found = await state_of(database)
     assert found.state is State.BUILDING and found.interrupted
     now = await maintenance.read_maintenance(conn)
-    assert now.flag and "left on by the interrupted cut-over" in maintenance_words(now, found)
+    assert now.flag and "left on by the interrupted cut-over" in maintenance_words(now, found, "UTC")
     said: list[str] = []
     result = await attempted(database, lambda event: said.append(getattr(event, "message", None) or ""))
     assert result.ok and any("maintenance flag, left on" in line for line in said)

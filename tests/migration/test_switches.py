@@ -45,6 +45,8 @@ async def test_on_and_off_without_a_run(make_database: MakeDatabase, connect: Co
     status = await vagus("status", "--json", url=database.url)
     assert status.of("status")[0]["maintenance"]["fence"]
     assert "write fence is up" in status.result["message"]
+    for_people = await vagus("maintenance", url=database.url, VAGUS_TIMEZONE="Asia/Kolkata")
+    assert " IST" in for_people.out and " UTC" not in for_people.out
     ran = await vagus("maintenance", "off", "--fence", "--json", url=database.url)
     assert ran.of("maintenance")[0]["flag"] and not ran.of("maintenance")[0]["fence"]
     assert not await _refused(database, conn)

@@ -57,7 +57,7 @@ class MaintenanceCommand(Command):
             async for event in _maintenance(self):
                 yield event
 
-        finish(job, as_json=self.as_json)
+        finish(job, as_json=self.as_json, changing=self.act != "status")
 
 
 class AbandonCommand(Command):
@@ -82,7 +82,7 @@ class AbandonCommand(Command):
             async for event in abandon(Database(settings), settings):
                 yield event
 
-        finish(job, as_json=self.as_json)
+        finish(job, as_json=self.as_json, changing=yes)
 
 
 def maintenance_event(now: Maintenance) -> MaintenanceEvent:
@@ -131,5 +131,7 @@ async def _maintenance(command: MaintenanceCommand) -> AsyncGenerator[Event, Non
         while not queue.empty():
             yield queue.get_nowait()
         yield maintenance_event(now)
-        words = maintenance_words(now, context.state) or "Maintenance is off: the app reads and writes."
+        words = (
+            maintenance_words(now, context.state, settings.timezone) or "Maintenance is off: the app reads and writes."
+        )
         yield ResultEvent(ok=True, message=words, state=context.state.state.value, exit_status=DONE)

@@ -55,7 +55,7 @@ async def _status_event(context: Context) -> StatusEvent:
     state = context.state
     run = state.run
     now = await read_maintenance(context.connection)
-    left_on = maintenance_words(now, state)
+    left_on = maintenance_words(now, state, context.settings.timezone)
     return StatusEvent(
         state=state.state.value,
         server=await context.connection.fetchval("select current_setting('server_version')"),

@@ -5,6 +5,8 @@ Switching off never waits for anybody: it writes one row. What else there is to 
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from vagus_tui.database.connection import Connection
 from vagus_tui.errors import RefusedError
 from vagus_tui.format import plural
@@ -18,6 +20,7 @@ from vagus_tui.migration.work import with_retries
 from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
+from vagus_tui.zones import zone
 
 
 def fenced_relations(state: DatabaseState) -> list[str]:
@@ -103,19 +106,25 @@ async def _note(connection: Connection, settings: Settings, *, on: bool, fence: 
     await store.note(connection, "maintenance", body, operator=settings.operator)
 
 
-def maintenance_words(now: Maintenance, state: DatabaseState) -> str:
-    """How maintenance stands in one line, and what left it on where nobody did it on purpose; empty when all is off."""
+def _since(at: datetime | None, timezone: str) -> str:
+    return f" since {at.astimezone(zone(timezone)):%Y-%m-%d %H:%M %Z}" if at else ""
+
+
+def maintenance_words(now: Maintenance, state: DatabaseState, timezone: str) -> str:
+    """How maintenance stands in one line, and what left it on where nobody did it on purpose; empty when all is off.
+
+    Args:
+        timezone: the zone in which its times are given.
+    """
     parts = []
     if now.flag:
-        since = f" since {now.since:%Y-%m-%d %H:%M} UTC" if now.since else ""
-        parts.append(f"The maintenance flag is on{since}")
+        parts.append(f"The maintenance flag is on{_since(now.since, timezone)}")
         run = state.run
         if state.interrupted or (state.state is State.MIGRATED and run is not None and run.status == "running"):
             mine = run is not None and run.catalog.get(maintenance.FLAG_RAISED)
             parts[-1] += ", left on by the interrupted cut-over" if mine else ""
     if now.fence:
-        since = f" since {now.fence_since:%Y-%m-%d %H:%M} UTC" if now.fence_since else ""
         who = f" by {now.fence_operator}" if now.fence_operator else ""
         on = f"on {plural(now.fenced, 'table')}" if now.fenced else "but on no table"
-        parts.append(f"The write fence is up {on}{since}{who}")
+        parts.append(f"The write fence is up {on}{_since(now.fence_since, timezone)}{who}")
     return ". ".join(parts) + "." if parts else ""

@@ -26,7 +26,9 @@ class MaintenanceActs(StepScreen):
     async def _maintenance(self) -> None:
         async with self.session.context("maintenance") as context:
             now, state = await read_maintenance(context.connection), context.state
-        stands = maintenance_words(now, state) or "Both are off: the app reads and writes."
+        stands = (
+            maintenance_words(now, state, self.session.settings.timezone) or "Both are off: the app reads and writes."
+        )
         parts = [safe_block(stands, "bold")]
         if now.message:
             parts.append(Content.assemble(("The app says: ", "$text-muted"), safe(now.message)))
@@ -63,7 +65,8 @@ class MaintenanceActs(StepScreen):
                 await self.tell("Not switched", Content("\n").join(map(safe_block, (str(error), *notes))))
                 return
         await self.session.refresh()
-        self.notify(maintenance_words(now, state) or "Maintenance is off.", markup=False)
+        said = maintenance_words(now, state, settings.timezone) or "Maintenance is off."
+        self.notify(said, markup=False)
 
 
 def _choices(now: Maintenance) -> list[tuple[str, str]]:

@@ -72,7 +72,7 @@ def where_things_stand(session: Session) -> Content:
     status = Status.WARN if state.interrupted or state.beside else Status.PASS
     parts = [Content.assemble((MARKS[status], STYLES[status]), " ", (state.summary, "bold"))]
     parts += [Content.assemble("  ", safe(reason)) for reason in state.reasons]
-    if left_on := maintenance_words(session.now.maintenance, state):
+    if left_on := maintenance_words(session.now.maintenance, state, session.settings.timezone):
         parts.append(
             Content.assemble(
                 (MARKS[Status.WARN], STYLES[Status.WARN]),
