@@ -61,6 +61,9 @@ async def test_the_files_name_decides_the_form(database: TestDatabase, tmp_path:
     target = tmp_path / "report.json"
     await vagus("report", "--output", str(target), url=database.url)
     assert json.loads(target.read_text())["state"] == "v1"
+    ran = await vagus("report", "--json", "--output", str(tmp_path / "report.pdf"), url=database.url)
+    assert ran.status == 2 and "--format" in ran.result["next_step"]
+    assert not (tmp_path / "report.pdf").exists()
 
 
 async def test_a_place_that_cannot_be_written(database: TestDatabase, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from vagus_tui.errors import VagusError
+from vagus_tui.errors import ConfigurationError, VagusError
 from vagus_tui.report.contents import Report
 from vagus_tui.report.page import as_html
 from vagus_tui.report.text import as_text
@@ -23,9 +23,31 @@ FORMATS: dict[str, Callable[[Report], str]] = {"html": as_html, "json": as_json,
 """The forms a report can have, by name."""
 
 
+_BY_SUFFIX = {
+    "": "html",
+    ".html": "html",
+    ".htm": "html",
+    ".json": "json",
+    ".txt": "text",
+    ".text": "text",
+    ".log": "text",
+    ".md": "text",
+}
+
+
 def format_of(path: Path) -> str:
-    """The form that a file's name asks for; HTML where it says nothing."""
-    return {".json": "json", ".txt": "text", ".text": "text", ".md": "text"}.get(path.suffix.lower(), "html")
+    """The form that a file's name asks for; HTML where it says nothing.
+
+    Raises:
+        ConfigurationError: it asks for a form that a report has not; a page in a file named .pdf opens nowhere.
+    """
+    form = _BY_SUFFIX.get(path.suffix.lower())
+    if form is None:
+        raise ConfigurationError(
+            f"A report is a page, JSON or text; {path.name} asks for none of them.",
+            next_step="Name the file .html, .json or .txt, or say which: --format html, json or text.",
+        )
+    return form
 
 
 def default_path(report: Report, folder: Path, form: str = "html") -> Path:
@@ -38,6 +60,7 @@ def save(report: Report, path: Path, form: str | None = None) -> Path:
     """Write the report whole or not at all, readable by its owner alone; returns where it is.
 
     Raises:
+        ConfigurationError: neither the form nor the name says how.
         VagusError: it cannot be written there.
     """
     text = FORMATS[form or format_of(path)](report)
