@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import signal
 import sys
 import traceback
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from vagus_tui.control import Control
 from vagus_tui.errors import VagusError
@@ -28,13 +29,21 @@ class Finished(SystemExit):
     """A command is over and has said everything; carries its exit status."""
 
 
-def finish(job: Job, *, as_json: bool, graceful: bool = False, stopping: str = "Stopping and undoing") -> NoReturn:
+def finish(
+    job: Job,
+    *,
+    as_json: bool,
+    graceful: bool = False,
+    changing: bool = False,
+    stopping: str = "Stopping and undoing",
+) -> NoReturn:
     """Run a job to its end and leave with its exit status.
 
     Args:
         job: yields events, the last of them a `ResultEvent`; or raises a `VagusError`.
         as_json: JSON lines instead of text for people.
         graceful: the job heeds `Control.cancel()`, so Ctrl-C asks it to stop and undo; otherwise it is broken off.
+        changing: the job changes the database although it heeds no such stop, so it may have done a part of it.
         stopping: what a graceful stop does, for the line that says so.
 
     Raises:
@@ -44,7 +53,7 @@ def finish(job: Job, *, as_json: bool, graceful: bool = False, stopping: str = "
 
     output: Output = JsonOutput() if as_json else HumanOutput()
     try:
-        status = asyncio.run(_drive(job, output, graceful, stopping))
+        status = asyncio.run(_drive(job, output, graceful, graceful or changing, stopping))
     except KeyboardInterrupt:
         status = UNDONE
     finally:
@@ -55,7 +64,18 @@ def finish(job: Job, *, as_json: bool, graceful: bool = False, stopping: str = "
     raise Finished(status)
 
 
-async def _drive(job: Job, output: Output, graceful: bool, stopping: str) -> int:
+def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report what nobody awaited, but for the end of a connection that was given up while it was being opened.
+
+    The driver has no use for that either, and leaves it lying about.
+    """
+    future = context.get("future")
+    bare = future is not None and not isinstance(future, asyncio.Task)
+    if not (bare and isinstance(context.get("exception"), ConnectionError)):
+        loop.default_exception_handler(context)
+
+
+async def _drive(job: Job, output: Output, graceful: bool, changing: bool, stopping: str) -> int:
     """Consume the job's events; returns the exit status."""
     control = Control()
     work = asyncio.ensure_future(_consume(job, control, output))
@@ -68,6 +88,7 @@ async def _drive(job: Job, output: Output, graceful: bool, stopping: str) -> int
             work.cancel()
 
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_report)
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError, RuntimeError):
             loop.add_signal_handler(number, interrupted)
@@ -77,12 +98,13 @@ async def _drive(job: Job, output: Output, graceful: bool, stopping: str) -> int
         result = ResultEvent(
             ok=False,
             message="Broken off by the operator.",
-            state="The server undoes what was under way." if graceful else "Nothing was changed.",
-            next_step="vagus-tui status reads where things stand." if graceful else None,
+            state="The server undoes what was under way." if changing else "Nothing was changed.",
+            next_step="vagus-tui status reads where things stand." if changing else None,
             exit_status=UNDONE,
         )
-    output.show(result)
-    return _status(result)
+    status = _status(result)
+    output.show(dataclasses.replace(result, exit_status=status))
+    return status
 
 
 async def _consume(job: Job, control: Control, output: Output) -> ResultEvent:

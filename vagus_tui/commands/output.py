@@ -7,7 +7,8 @@ import json
 import os
 import sys
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from functools import cached_property
+from typing import Any, ClassVar, Protocol
 
 from rich.console import Console
 from rich.padding import Padding
@@ -35,7 +36,7 @@ from vagus_tui.events import (
     StepEvent,
     StepState,
 )
-from vagus_tui.format import duration, milliseconds, number, plural, size
+from vagus_tui.format import clock_time, duration, milliseconds, moment, number, plural, size
 from vagus_tui.journal.state import state_words
 from vagus_tui.journal.store import run_words
 from vagus_tui.widgets.harmless import BLOCK_LIMIT, safe_str
@@ -70,7 +71,9 @@ def measured(value: object) -> str:
 
 def amount(count: int, unit: str | None) -> str:
     """An amount of rows, or of what the unit says."""
-    return size(count) if unit == "bytes" else f"{count:,} {unit or 'rows'}"
+    if unit == "bytes":
+        return size(count)
+    return plural(count, "row") if unit in (None, "rows") else f"{count:,} {unit}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +113,16 @@ def _mute(error: OSError) -> bool:
 
 
 class _Console(Console):
-    """A console that says so when its reader went away; the original would end the program then and there."""
+    """A console that says so when its reader went away; the original would end the program then and there.
+
+    Into files and pipes it writes what is one line as one line, so that it can be searched for and copied whole.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print; text for a file is not broken into lines of some width."""
+        if not self.is_terminal and all(isinstance(item, Text) for item in objects):
+            options.setdefault("soft_wrap", True)
+        super().print(*objects, **options)
 
     def on_broken_pipe(self) -> None:
         """Leave it to whoever printed."""
@@ -150,6 +162,17 @@ class HumanOutput:
         self._tasks: dict[str, TaskID] = {}
         self._product = False
         self._status_said = ""
+
+    @cached_property
+    def _zone(self) -> str:
+        """The operator's time zone; UTC where the settings cannot be read, which is then the result."""
+        from vagus_tui.commands.session import load_settings
+        from vagus_tui.errors import ConfigurationError
+
+        try:
+            return load_settings().timezone
+        except ConfigurationError:
+            return "UTC"
 
     def show(self, event: Event) -> None:
         """Show one event in its own form."""
@@ -216,17 +239,17 @@ class HumanOutput:
         word, colour = MARKS[event.now]
         style = f"bold {colour}" if event.broke else colour
         tail = "" if event.measured is None else f": {measured(event.measured)}"
-        line = Text(f"{event.at.astimezone():%H:%M:%S}  {word}", style)
+        line = Text(f"{clock_time(event.at, self._zone)}  {word}", style)
         line.append(f"  {one_line(event.title)} ({event.id}), was {event.was.value} before{tail}", style)
         self._console.print(line)
         if event.broke and self._console.is_terminal:
             self._console.bell()
 
     def _round(self, event: RoundEvent) -> None:
-        at = f"{event.at.astimezone():%H:%M:%S}"
+        at = clock_time(event.at, self._zone)
         if event.problem is not None:
             self._errors.print(Text(f"{at}  round {event.number}: {block(event.problem)}", "yellow"))
-            self._errors.print(Text(f"{at}  Tried again at {event.next_at.astimezone():%H:%M:%S}.", "yellow"))
+            self._errors.print(Text(f"{at}  Tried again at {clock_time(event.next_at, self._zone)}.", "yellow"))
             return
         fails = f"{event.failing} of {event.checks} fail" if event.failing else f"none of {event.checks} fails"
         style = "red" if event.failing else "dim"
@@ -262,7 +285,8 @@ class HumanOutput:
         if not self._checks:
             return
         checks, self._checks = self._checks, []
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        # One alone, among the steps that it belongs to, is a line like theirs.
+        table = Table(box=None, show_header=len(checks) > 1, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         table.add_column("Status", no_wrap=True)
         table.add_column("Check", overflow="fold")
         table.add_column("Measured", overflow="fold")
@@ -350,7 +374,9 @@ class HumanOutput:
         elif event.uploaded:
             proved += ", uploaded"
         figures = f"{', '.join(event.kinds)}  {plural(event.rows, 'row')}  {size(event.bytes)}  {proved}"
-        self._console.print(Text(f"{word:<13}", colour).append(f"{event.created:%Y-%m-%d %H:%M}  {figures}", "default"))
+        self._console.print(
+            Text(f"{word:<13}", colour).append(f"{moment(event.created, self._zone)}  {figures}", "default")
+        )
         for line in (str(event.path), *event.problems):
             self._console.print(Text(f"             {one_line(line, most=500)}", "dim"))
 

@@ -47,7 +47,7 @@ class ReportCommand(Command):
             async for event in _report(output, form, as_json=as_json, put_back=put_back):
                 yield event
 
-        finish(job, as_json=as_json)
+        finish(job, as_json=as_json, changing=put_back)
 
 
 async def _report(

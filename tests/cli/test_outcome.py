@@ -1,0 +1,68 @@
+"""How a command ends, whatever its job does: one result, one exit status, and what was left in words that hold."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import signal
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from vagus_tui.commands.outcome import DONE, UNDONE, Finished, Job, finish
+from vagus_tui.control import Control
+from vagus_tui.events import Event, ResultEvent
+
+
+def _end(job: Job, capsys: pytest.CaptureFixture[str], *, changing: bool = False) -> tuple[int, dict[str, object], str]:
+    """The exit status, the result line, and what went to stderr."""
+    with pytest.raises(Finished) as end:
+        finish(job, as_json=True, changing=changing)
+    said = capsys.readouterr()
+    return int(str(end.value.code)), json.loads(said.out.splitlines()[-1]), said.err
+
+
+def test_every_result_carries_its_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+    async def job(control: Control) -> AsyncGenerator[Event, None]:
+        yield ResultEvent(ok=True, message="Listed.")
+
+    status, result, _ = _end(job, capsys)
+    assert status == result["exit_status"] == DONE
+
+
+@pytest.mark.parametrize("changing", [False, True])
+def test_broken_off(capsys: pytest.CaptureFixture[str], changing: bool) -> None:
+    """That nothing was changed is only said by what changes nothing."""
+
+    async def job(control: Control) -> AsyncGenerator[Event, None]:
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(60)
+        yield ResultEvent(ok=True, message="Too late.")
+
+    status, result, _ = _end(job, capsys, changing=changing)
+    assert status == UNDONE
+    assert (result["state"] == "Nothing was changed.") is not changing
+    assert ("next_step" in result) is changing
+
+
+def test_a_connection_given_up_while_it_was_opened_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """The driver leaves its future lying about; anything else that nobody awaited is a defect, and is seen."""
+
+    async def job(control: Control) -> AsyncGenerator[Event, None]:
+        loop = asyncio.get_running_loop()
+        for error in (ConnectionError("given up"), ValueError("a defect")):
+            loop.create_future().set_exception(error)
+        gc.collect()
+        yield ResultEvent(ok=True, message="Done.")
+
+    reported: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            asyncio.BaseEventLoop,
+            "default_exception_handler",
+            lambda loop, context: reported.append(str(context["exception"])),
+        )
+        _end(job, capsys)
+    assert reported == ["a defect"]
