@@ -21,12 +21,10 @@ from vagus_tui.runbook import communications
 from vagus_tui.runbook.messages import (
     Channel,
     Message,
-    MessageContext,
     MessageError,
     RenderedMessage,
     editable,
     parse_edited,
-    render,
 )
 from vagus_tui.runbook.model import Item
 from vagus_tui.runbook.model import Screen as Step
@@ -36,6 +34,7 @@ from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.editing import edit_text
 from vagus_tui.screens.item_facts import item_text
 from vagus_tui.screens.planning import ask_planned_moment
+from vagus_tui.screens.sending import to_send
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.screens.ticking import tick_item
@@ -43,11 +42,9 @@ from vagus_tui.widgets.checklist import Checklist, Entry
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.marks import STYLES
 from vagus_tui.widgets.text import safe, safe_block, safe_str
-from vagus_tui.zones import zone
 
 NO_DATE = "T−0 is not set: the dates in the texts are gaps until it is. t sets it."
 IN_APP = (Channel.BANNER, Channel.PAGE)
-GAPS = MessageContext(date="[date]", time="[time]", window="[from] to [to]")
 
 
 class CommunicationsScreen(StepScreen):
@@ -131,18 +128,7 @@ class CommunicationsScreen(StepScreen):
         """The item's text with the dates of the planned start, or with gaps in their place."""
         if item.message is None:
             return None
-        planned = self.session.now.planned_at
-        context = GAPS
-        if planned is not None:
-            book = self.session.settings.book
-            moment = planned.astimezone(zone(self.session.settings.timezone))
-            context = MessageContext.planned(moment, book.thresholds.window, **book.people.fields())
-        message = self.session.settings.book.message(item.message)
-        try:
-            return render(message, context, self.session.now.texts.get(message.id))
-        except MessageError:
-            # Rewritten for another version of the program, whose fields this one does not have.
-            return render(message, context)
+        return to_send(self.session, item.message, self.session.now.planned_at)
 
     def _explain(self) -> None:
         item = self.checklist.selected

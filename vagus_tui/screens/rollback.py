@@ -27,7 +27,6 @@ from vagus_tui.rollback.cost import Cost, cost_of
 from vagus_tui.rollback.quick import roll_back
 from vagus_tui.rollback.quick_plan import Preview, plan_rollback, preview
 from vagus_tui.runbook import aftermath
-from vagus_tui.runbook.messages import MessageContext, MessageError, render
 from vagus_tui.runbook.model import Item
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.rollback_advice import CRITERIA
@@ -45,6 +44,7 @@ from vagus_tui.screens.rollback_words import (
     refusal,
     what_happens,
 )
+from vagus_tui.screens.sending import to_send
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.standings import stand_by_state
 from vagus_tui.screens.text_view import TextView
@@ -382,13 +382,7 @@ class RollbackScreen(ViewedScreen):
         """What goes with an item of the list afterwards: the message to users, or notes to be filled in."""
         session = self.session
         if item.message is not None:
-            book = session.settings.book
-            message = book.message(item.message)
-            context = MessageContext.planned(datetime.now(UTC), book.thresholds.window, **book.people.fields())
-            try:
-                return render(message, context, session.now.texts.get(message.id)).text
-            except MessageError:
-                return render(message, context).text
+            return to_send(session, item.message, datetime.now(UTC)).text
         run = session.state.run if session.state is not None else None
         return aftermath_text(item.id, run, session.settings.timezone)
 
