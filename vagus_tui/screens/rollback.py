@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import ClassVar
-from uuid import UUID
 
-import asyncpg
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -17,25 +14,17 @@ from textual.content import Content
 from textual.widgets import DataTable, Static
 
 from vagus_tui.checks.registry import check_by_id
-from vagus_tui.errors import RefusedError
 from vagus_tui.events import Event, Phase, Status
 from vagus_tui.format import clock, duration
-from vagus_tui.journal.state import State, read_state
-from vagus_tui.migration.steps import Plan
+from vagus_tui.journal.state import State
 from vagus_tui.rollback.advice import Advice, Answer, Recommendation, advise
-from vagus_tui.rollback.cost import Cost, cost_of
-from vagus_tui.rollback.quick import roll_back
-from vagus_tui.rollback.quick_plan import Preview, plan_rollback, preview
 from vagus_tui.runbook import aftermath
 from vagus_tui.runbook.model import Item
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.rollback_advice import CRITERIA
-from vagus_tui.screens.cleanup import CleanUpScreen
 from vagus_tui.screens.item_facts import item_text
-from vagus_tui.screens.job import Job
-from vagus_tui.screens.migration_words import job_log
+from vagus_tui.screens.rollback_acts import RollbackActs
 from vagus_tui.screens.rollback_backup import JOB as RESTORE
-from vagus_tui.screens.rollback_backup import FromBackupScreen
 from vagus_tui.screens.rollback_words import (
     advice_text,
     aftermath_text,
@@ -47,8 +36,6 @@ from vagus_tui.screens.rollback_words import (
 from vagus_tui.screens.sending import to_send
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.standings import stand_by_state
-from vagus_tui.screens.text_view import TextView
-from vagus_tui.screens.viewed import ViewedScreen
 from vagus_tui.widgets.checklist import Checklist
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.job_view import JobView, PhaseLine
@@ -73,7 +60,7 @@ CARRIED = (
 RUN = "advice"
 
 
-class RollbackScreen(ViewedScreen):
+class RollbackScreen(RollbackActs):
     """Three views: advice, the quick rollback, afterwards."""
 
     STEP = Step.ROLLBACK
@@ -94,14 +81,7 @@ class RollbackScreen(ViewedScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.deletions = False
-        self.found: Preview | None = None
-        self.plan: Plan | None = None
-        self.cost: Cost | None = None
-        self.refused: RefusedError | None = None
         self._asked_for: object = None
-        self._was_back = False
-        self._run: UUID | None = None
 
     def compose_views(self) -> ComposeResult:
         """The questions, the act, what follows."""
@@ -124,26 +104,6 @@ class RollbackScreen(ViewedScreen):
         self.set_interval(1, self._clock)
 
     # What is the case
-
-    @property
-    def job(self) -> Job | None:
-        """The rollback, running or ended."""
-        job = self.session.job
-        if job is None or job.name != "rollback":
-            return None
-        # Something else was done since, here or by somebody else: what this one tells of itself is no longer so.
-        latest = self.session.state.run if self.session.state is not None else None
-        return job if not job.ok or self._run is None or (latest is not None and latest.id == self._run) else None
-
-    @property
-    def running(self) -> bool:
-        """Whether it is at work."""
-        return self.job is not None and self.job.running
-
-    @property
-    def possible(self) -> bool:
-        """Whether there is a v2 to go back from."""
-        return self.session.state is not None and self.session.state.state is State.MIGRATED
 
     @property
     def advice(self) -> Advice:
@@ -314,28 +274,13 @@ class RollbackScreen(ViewedScreen):
             # Looking holds locks of its own: never while a rollback waits for them.
             if state is not None and not self.session.busy and self._asked_for != (state.state, state.run, job):
                 self._asked_for = (state.state, state.run, job)
-                self.attempt(self._load, group="preview", exclusive=True)
+                self.attempt(self.look, group="preview", exclusive=True)
             ended = [job_outcome(job)] if job is not None and not job.running else []
             happens = what_happens(self.found, self.cost, deletions=self.deletions)
             text.update(Content("\n\n").join([*ended, refusal(self.refused) if self.refused else happens]))
 
-    async def _load(self) -> None:
-        async with self.session.context("rollback preview", statement_timeout="120000") as context:
-            if context.state.state is not State.MIGRATED:
-                return
-            self.refused = None
-            try:
-                self.plan = await plan_rollback(context.connection, context.settings, context.state)
-                self.found = await preview(context.connection, context.state)
-                self.cost = await cost_of(context.connection, context.settings, self.found)
-            except RefusedError as error:
-                # Said where one looks before going back, not in a dialog whenever somebody comes by.
-                self.refused, self.plan, self.found, self.cost = error, None, None, None
-            except asyncpg.UndefinedTableError:
-                # Rolled back while it was looked at, here or by somebody else: then there is nothing to look at.
-                if (await read_state(context.connection)).state is State.MIGRATED:
-                    raise
-                return
+    def show_found(self) -> None:
+        """What would be carried back, and what it costs."""
         rows = carried_rows(self.found) if self.found is not None else []
         table = self.query_one("#carried", Rows)
         table.set_rows(rows)
@@ -349,7 +294,7 @@ class RollbackScreen(ViewedScreen):
         if view == "advice":
             self._show_advice()
         if view == "quick" and self.possible and not self.session.busy:
-            self.attempt(self._load, group="preview", exclusive=True)
+            self.attempt(self.look, group="preview", exclusive=True)
 
     # Acting
 
@@ -367,16 +312,6 @@ class RollbackScreen(ViewedScreen):
         """Run the checks that the questions rest on."""
         ids = dict.fromkeys(check for criterion in CRITERIA for check in criterion.checks)
         self.session.start_checks(RUN, [check_by_id(check) for check in ids])
-
-    def action_deletions(self) -> None:
-        """Keep in v1 what was deleted in v2, or delete it there too."""
-        self.deletions = not self.deletions
-        self._show_quick()
-
-    def action_sql(self) -> None:
-        """The plan, as psql would run it."""
-        if self.plan is not None:
-            self.app.push_screen(TextView("Rollback", self.plan.sql_text(), language="sql"))
 
     def _text(self, item: Item) -> str:
         """What goes with an item of the list afterwards: the message to users, or notes to be filled in."""
@@ -400,48 +335,3 @@ class RollbackScreen(ViewedScreen):
         if selected is not None:
             self.app.copy_to_clipboard(self._text(selected))
             self.notify("Copied.", timeout=2, markup=False)
-
-    def action_from_backup(self) -> None:
-        """Choose a backup to go back to; possible in every state, also where nothing else is."""
-        self.app.push_screen(FromBackupScreen(), self._came_back)
-
-    def _came_back(self, _: None) -> None:
-        """What follows is next, where v1 came back meanwhile."""
-        if self.session.state is not None and self.session.state.state is State.ROLLED_BACK:
-            self.open_view("after")
-
-    def action_clean_up(self) -> None:
-        """The guarded removal of v1's kept tables."""
-        self.app.push_screen(CleanUpScreen())
-
-    def action_roll_back(self) -> None:
-        """Look once more, ask, and do it."""
-        self.attempt(self._roll_back, group="start", exclusive=True)
-
-    async def _roll_back(self) -> None:
-        session = self.session
-        database = session.database
-        await self._load()
-        if database is None or self.found is None:
-            return
-        body = what_happens(self.found, self.cost, deletions=self.deletions, choosing=False)
-        if not await self.confirm_destructive("Roll back to v1", body, yes="Roll back", no="Stay on v2"):
-            return
-        self.workers.cancel_group(self, "preview")
-        self._was_back, self._run = False, None
-        session.start_job(
-            "rollback",
-            partial(roll_back, database, session.settings, apply_deletions=self.deletions),
-            title="Rollback",
-            on_quit="The transaction is undone as a whole: v2 stays in place.",
-        )
-
-    def action_stop(self) -> None:
-        """Stop while it waits for its locks; the transaction itself is undone as a whole."""
-        if self.job is not None:
-            self.job.control.cancel()
-
-    def action_log(self) -> None:
-        """Everything it has said."""
-        if self.job is not None:
-            self.app.push_screen(TextView(f"Log: {self.job.title}", job_log(self.job)))
