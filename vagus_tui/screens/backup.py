@@ -27,14 +27,12 @@ from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.backup_words import backup_text, checks_text
 from vagus_tui.screens.base import StepScreen
-from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.job import Job
-from vagus_tui.screens.migration_words import job_log
+from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.rehearsal import JOB as REHEARSAL
 from vagus_tui.screens.rehearsal import RehearsalScreen, job_title
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.standings import BACKUP_JOBS, stand_by_state
-from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.job_view import JobView, PhaseLine
 from vagus_tui.widgets.outcome import job_outcome
@@ -67,7 +65,7 @@ KINDS = (
 ONE_FILE = "pg_dump's custom format, as in the guide: one file per archive, but slower"
 
 
-class BackupScreen(StepScreen):
+class BackupScreen(JobActs, StepScreen):
     """The choice and the list; while one runs, and until it has been read, its progress."""
 
     STEP = Step.BACKUP
@@ -131,11 +129,6 @@ class BackupScreen(StepScreen):
             return False
         info = self.selected
         return info is None or (info.state in BEGINNINGS and any(kind is not Kind.CSV for kind in info.kinds))
-
-    @property
-    def running(self) -> bool:
-        """Whether one is at work."""
-        return self.job is not None and self.job.running
 
     @property
     def selected(self) -> BackupInfo | None:
@@ -325,22 +318,6 @@ class BackupScreen(StepScreen):
             info = next((known for known in self.infos.values() if job_title(known) == running), info)
         if info is not None:
             self.app.push_screen(RehearsalScreen(info))
-
-    def action_stop(self) -> None:
-        """Stop, after a question."""
-        self.attempt(self._stop, group="stop", exclusive=True)
-
-    async def _stop(self) -> None:
-        job = self.job
-        if job is None or not job.running:
-            return
-        if await self.ask(ConfirmDialog(f"Stop: {job.title}", job.on_quit, yes="Stop it", no="Go on")):
-            job.control.cancel()
-
-    def action_log(self) -> None:
-        """Everything it has said."""
-        if self.job is not None:
-            self.app.push_screen(TextView(f"Log: {self.job.title}", job_log(self.job)))
 
     def action_close(self) -> None:
         """What came of it has been read: back to the list."""

@@ -19,11 +19,10 @@ from vagus_tui.events import CheckEvent, Phase, Status
 from vagus_tui.format import clock, plural, size
 from vagus_tui.journal.state import State
 from vagus_tui.screens.acts import override_check
-from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.dialogs import TypedConfirmDialog
 from vagus_tui.screens.job import Job
+from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.messages import SessionChanged
-from vagus_tui.screens.migration_words import job_log
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.check_table import measured_text
 from vagus_tui.widgets.detail_panel import DetailPanel
@@ -41,7 +40,7 @@ PHASES = (PhaseLine(Phase.CLEAN_UP, "v1's tables removed in one transaction", "u
 GATES = (Column("", 1), Column("Gate"), Column("Measured", 20), Column("Expected", 16, wide_only=100))
 
 
-class CleanUpScreen(WizardScreen):
+class CleanUpScreen(JobActs):
     """The gates above, what the selected one says beside or below, what would go at the bottom."""
 
     AUTO_FOCUS = "#gates"
@@ -88,11 +87,6 @@ class CleanUpScreen(WizardScreen):
         """The clean-up, running or ended."""
         job = self.session.job
         return job if job is not None and job.name == JOB else None
-
-    @property
-    def running(self) -> bool:
-        """Whether it is at work."""
-        return self.job is not None and self.job.running
 
     @property
     def possible(self) -> bool:
@@ -275,11 +269,6 @@ class CleanUpScreen(WizardScreen):
             title="Clean-up",
             on_quit="Before the commit nothing is removed; after it the last steps are done by the next start.",
         )
-
-    def action_log(self) -> None:
-        """Everything it has said."""
-        if self.job is not None:
-            self.app.push_screen(TextView(f"Log: {self.job.title}", job_log(self.job)))
 
     def action_back(self) -> None:
         """Back to where it was opened; a running clean-up goes on."""

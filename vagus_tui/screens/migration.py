@@ -27,7 +27,7 @@ from vagus_tui.screens.dependent_words import dependent_panel, dependent_rows, d
 from vagus_tui.screens.job import Job
 from vagus_tui.screens.migration_acts import MigrationActs
 from vagus_tui.screens.migration_forecast import against_actual, plan_words, run_words, with_forecast
-from vagus_tui.screens.migration_words import gates_text, hold_facts, job_log, standing_text, standing_title
+from vagus_tui.screens.migration_words import gates_text, hold_facts, standing_text, standing_title
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.standings import stand_by_state
 from vagus_tui.screens.text_view import TextView
@@ -362,11 +362,6 @@ class MigrationScreen(MigrationActs):
         """The whole plan, as psql would run it."""
         if self.plan is not None:
             self.app.push_screen(TextView("The whole plan", self.plan.sql_text(), language="sql"))
-
-    def action_log(self) -> None:
-        """Everything the run has said."""
-        if self.job is not None:
-            self.app.push_screen(TextView(f"Log: {self.job.title}", job_log(self.job)))
 
     def action_gates(self) -> None:
         """Measure the gates now and say how they stand."""

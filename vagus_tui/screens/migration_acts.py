@@ -19,6 +19,7 @@ from vagus_tui.screens.blockers import BlockersScreen
 from vagus_tui.screens.checking import UNCHECKED
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.job import Job
+from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.maintenance_acts import MaintenanceActs
 from vagus_tui.screens.migration_words import gates_text
 from vagus_tui.widgets.hold_panel import HoldPanel
@@ -28,7 +29,7 @@ THROTTLES = (1.0, 0.5, 0.25)
 ON_QUIT = "It is stopped and undone: what was built aside is dropped, v1 stays as it is."
 
 
-class MigrationActs(MaintenanceActs):
+class MigrationActs(JobActs, MaintenanceActs):
     """The acts; the screen itself shows what comes of them."""
 
     held_back = False
@@ -42,11 +43,6 @@ class MigrationActs(MaintenanceActs):
         """The migration's own job, running or ended, or the clean-up of one."""
         job = self.session.job
         return job if job is not None and job.name in ("migration", "abandon") else None
-
-    @property
-    def running(self) -> bool:
-        """Whether a migration is at work now."""
-        return self.job is not None and self.job.running
 
     @property
     def holding(self) -> bool:

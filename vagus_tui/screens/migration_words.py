@@ -9,7 +9,7 @@ from textual.content import Content
 
 from vagus_tui.backup.forecast import Forecast
 from vagus_tui.checks.base import blocking
-from vagus_tui.events import CheckEvent, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
+from vagus_tui.events import CheckEvent, Phase, Status, StepState
 from vagus_tui.format import ago, duration, moment, number, plural
 from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.journal.store import Run, run_words
@@ -141,25 +141,3 @@ def gates_text(outcomes: Sequence[CheckEvent]) -> Content:
     passed = sum(event.status is Status.PASS for event in outcomes)
     lines.append(Content(f"{passed} of {len(outcomes)} pass"))
     return Content("\n").join(lines)
-
-
-def job_log(job: Job) -> str:
-    """Everything a job has said, one line per event, with its time since the start where it is known."""
-    lines: list[str] = []
-    for event in job.events:
-        if isinstance(event, StepEvent):
-            parts = [f"{event.phase.value:<9} {event.state.value:<9} {event.title}"]
-            if event.rows is not None:
-                parts.append(f"{event.rows:,} {event.unit or 'rows'}")
-            if event.seconds is not None:
-                parts.append(duration(event.seconds))
-            if event.message:
-                parts.append(event.message)
-            lines.append("  ".join(parts))
-        elif isinstance(event, NoteEvent):
-            lines.append(f"{event.level}: {event.message}")
-        elif isinstance(event, ResultEvent):
-            lines.append(f"{'done' if event.ok else 'failed'}: {event.message}")
-    if job.error is not None:
-        lines.append(f"ended: {job.error}")
-    return "\n".join(lines) or "Nothing yet."

@@ -19,12 +19,9 @@ from vagus_tui.backup.rehearsal import rehearse
 from vagus_tui.backup.rehearsal_stages import STAGES, Stage
 from vagus_tui.events import CheckEvent, Event, Phase, Status, StepEvent, StepState
 from vagus_tui.format import clock, duration, moment, number
-from vagus_tui.screens.base import WizardScreen
-from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.job import Job
+from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.messages import SessionChanged
-from vagus_tui.screens.migration_words import job_log
-from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.marks import MARKS, STYLES
@@ -116,7 +113,7 @@ def _share(step: StepEvent) -> str:
     return f" {step.rows / step.total:.0%}" if step.unit == "bytes" else f" {number(step.rows)} rows"
 
 
-class RehearsalScreen(WizardScreen):
+class RehearsalScreen(JobActs):
     """The stages above, and below what the rehearsal is for, how it ended, or its timeline beside the guide's."""
 
     AUTO_FOCUS = "#rehearsal-scroll"
@@ -157,11 +154,6 @@ class RehearsalScreen(WizardScreen):
         """The rehearsal on this backup, running or ended."""
         job = self.session.job
         return job if job is not None and job.name == JOB and job.title == job_title(self.info) else None
-
-    @property
-    def running(self) -> bool:
-        """Whether it is at work."""
-        return self.job is not None and self.job.running
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only the keys that do something now."""
@@ -242,22 +234,6 @@ class RehearsalScreen(WizardScreen):
             title=job_title(info),
             on_quit="The local copy is removed; the backup and the real database stay as they are.",
         )
-
-    def action_stop(self) -> None:
-        """Stop, after a question."""
-        self.attempt(self._stop, group="stop", exclusive=True)
-
-    async def _stop(self) -> None:
-        job = self.job
-        if job is None or not job.running:
-            return
-        if await self.ask(ConfirmDialog(f"Stop: {job.title}", job.on_quit, yes="Stop it", no="Go on")):
-            job.control.cancel()
-
-    def action_log(self) -> None:
-        """Everything it has said."""
-        if self.job is not None:
-            self.app.push_screen(TextView(f"Log: {self.job.title}", job_log(self.job)))
 
     def action_scroll(self, lines: int) -> None:
         """One line."""

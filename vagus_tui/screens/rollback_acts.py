@@ -15,14 +15,14 @@ from vagus_tui.rollback.quick import roll_back
 from vagus_tui.rollback.quick_plan import Preview, plan_rollback, preview
 from vagus_tui.screens.cleanup import CleanUpScreen
 from vagus_tui.screens.job import Job
-from vagus_tui.screens.migration_words import job_log
+from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.rollback_backup import FromBackupScreen
 from vagus_tui.screens.rollback_words import what_happens
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.screens.viewed import ViewedScreen
 
 
-class RollbackActs(ViewedScreen):
+class RollbackActs(JobActs, ViewedScreen):
     """The acts; the screen itself shows what comes of them.
 
     Attributes:
@@ -54,11 +54,6 @@ class RollbackActs(ViewedScreen):
         # Something else was done since, here or by somebody else: what this one tells of itself is no longer so.
         latest = self.session.state.run if self.session.state is not None else None
         return job if not job.ok or self._run is None or (latest is not None and latest.id == self._run) else None
-
-    @property
-    def running(self) -> bool:
-        """Whether it is at work."""
-        return self.job is not None and self.job.running
 
     @property
     def possible(self) -> bool:
@@ -134,8 +129,3 @@ class RollbackActs(ViewedScreen):
         """Stop while it waits for its locks; the transaction itself is undone as a whole."""
         if self.job is not None:
             self.job.control.cancel()
-
-    def action_log(self) -> None:
-        """Everything it has said."""
-        if self.job is not None:
-            self.app.push_screen(TextView(f"Log: {self.job.title}", job_log(self.job)))

@@ -17,11 +17,9 @@ from vagus_tui.format import clock, duration, plural
 from vagus_tui.rollback.backup_plan import plan_from_backup
 from vagus_tui.rollback.candidates import Candidate, candidates
 from vagus_tui.rollback.from_backup import roll_back_from
-from vagus_tui.screens.base import WizardScreen
-from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.job import Job
+from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.messages import SessionChanged
-from vagus_tui.screens.migration_words import job_log
 from vagus_tui.screens.rollback_words import candidate_row, candidate_text, from_backup_happens
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.detail_panel import DetailPanel
@@ -51,7 +49,7 @@ BACKUPS = (
 FIGURES = ("writes_waited_seconds",)
 
 
-class FromBackupScreen(WizardScreen):
+class FromBackupScreen(JobActs):
     """The backups above, all about the selected one beside or below; while it runs, its phases."""
 
     AUTO_FOCUS = "#backups"
@@ -95,11 +93,6 @@ class FromBackupScreen(WizardScreen):
         """The rollback from a backup, running or ended."""
         job = self.session.job
         return job if job is not None and job.name == JOB else None
-
-    @property
-    def running(self) -> bool:
-        """Whether it is at work."""
-        return self.job is not None and self.job.running
 
     @property
     def selected(self) -> Candidate | None:
@@ -214,22 +207,6 @@ class FromBackupScreen(WizardScreen):
             title=f"Rollback from {chosen.path.name}",
             on_quit="What was made aside is dropped; until the last moment nothing in use is touched.",
         )
-
-    def action_stop(self) -> None:
-        """Stop, after a question."""
-        self.attempt(self._stop, group="stop", exclusive=True)
-
-    async def _stop(self) -> None:
-        job = self.job
-        if job is None or not job.running:
-            return
-        if await self.ask(ConfirmDialog(f"Stop: {job.title}", job.on_quit, yes="Stop it", no="Go on")):
-            job.control.cancel()
-
-    def action_log(self) -> None:
-        """Everything it has said."""
-        if self.job is not None:
-            self.app.push_screen(TextView(f"Log: {self.job.title}", job_log(self.job)))
 
     def action_back(self) -> None:
         """Back to where it was opened; a running rollback goes on."""

@@ -1,0 +1,62 @@
+"""What screens have in common on which a job can be seen at work: stop it, read all that it has said."""
+
+from __future__ import annotations
+
+from vagus_tui.events import NoteEvent, ResultEvent, StepEvent
+from vagus_tui.format import duration
+from vagus_tui.screens.base import WizardScreen
+from vagus_tui.screens.dialogs import ConfirmDialog
+from vagus_tui.screens.job import Job
+from vagus_tui.screens.text_view import TextView
+
+
+class JobActs(WizardScreen):
+    """The acts; which job it is, the screen knows."""
+
+    @property
+    def job(self) -> Job | None:
+        """The job of this screen, running or ended."""
+        raise NotImplementedError
+
+    @property
+    def running(self) -> bool:
+        """Whether it is at work."""
+        return self.job is not None and self.job.running
+
+    def action_stop(self) -> None:
+        """Stop, after a question."""
+        self.attempt(self._stop, group="stop", exclusive=True)
+
+    async def _stop(self) -> None:
+        job = self.job
+        if job is None or not job.running:
+            return
+        if await self.ask(ConfirmDialog(f"Stop: {job.title}", job.on_quit, yes="Stop it", no="Go on")):
+            job.control.cancel()
+
+    def action_log(self) -> None:
+        """Everything it has said."""
+        if self.job is not None:
+            self.app.push_screen(TextView(f"Log: {self.job.title}", job_log(self.job)))
+
+
+def job_log(job: Job) -> str:
+    """Everything a job has said, one line per event; of a step also how many rows and how long."""
+    lines: list[str] = []
+    for event in job.events:
+        if isinstance(event, StepEvent):
+            parts = [f"{event.phase.value:<9} {event.state.value:<9} {event.title}"]
+            if event.rows is not None:
+                parts.append(f"{event.rows:,} {event.unit or 'rows'}")
+            if event.seconds is not None:
+                parts.append(duration(event.seconds))
+            if event.message:
+                parts.append(event.message)
+            lines.append("  ".join(parts))
+        elif isinstance(event, NoteEvent):
+            lines.append(f"{event.level}: {event.message}")
+        elif isinstance(event, ResultEvent):
+            lines.append(f"{'done' if event.ok else 'failed'}: {event.message}")
+    if job.error is not None:
+        lines.append(f"ended: {job.error}")
+    return "\n".join(lines) or "Nothing yet."
