@@ -33,6 +33,7 @@ from vagus_tui import __version__
 from vagus_tui.commands.check import CheckCommand
 from vagus_tui.commands.cleanup import CleanupCommand
 from vagus_tui.commands.complaints import complaint
+from vagus_tui.commands.fix import FixCommand
 from vagus_tui.commands.keep import NEWEST, BackupCommand
 from vagus_tui.commands.maintain import AbandonCommand, MaintenanceCommand
 from vagus_tui.commands.move import MigrateCommand, RollbackCommand
@@ -69,6 +70,7 @@ class VagusTui(BaseSettings):
     sandbox: CliSubCommand[SandboxCommand] = Field(description="that embedded database alone, until Ctrl-C")
     status: CliSubCommand[StatusCommand] = Field(description="state, v1's shape, counts and the open run")
     check: CliSubCommand[CheckCommand] = Field(description="measure the database against what is expected of it")
+    fix: CliSubCommand[FixCommand] = Field(description="guided fixes of v1's rows: list, apply, put back")
     sql: CliSubCommand[SqlCommand] = Field(description="print the SQL that a migration or rollback would run")
     backup: CliSubCommand[BackupCommand] = Field(description="make, verify, upload or list backups")
     rehearse: CliSubCommand[RehearseCommand] = Field(
@@ -121,6 +123,7 @@ _METAVARS = {
     "--kind": "KIND",
     "--from": "BACKUP",
     "--confirm": "PROJECT",
+    "--undo": "BATCH",
     "--backup": "PATH",
     "--output": "FILE",
     "--format": "FORMAT",

@@ -48,6 +48,7 @@ async def test_faulty_data_fails_and_is_named(database: TestDatabase) -> None:
     assert "orphaned-exercises" in failed
     assert all(check in ran.result["message"] for check in failed)
     assert ran.result["figures"]["fail"] == len(failed)
+    assert "vagus-tui fix" in ran.result["next_step"]
 
 
 async def test_for_people(database: TestDatabase) -> None:

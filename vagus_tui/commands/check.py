@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import CliPositionalArg, CliToggleFlag
 
+from vagus_tui.commands.fix import hint
 from vagus_tui.commands.options import Command, Seconds
 from vagus_tui.commands.outcome import DONE, REFUSED, finish
 from vagus_tui.commands.session import opened
@@ -216,6 +217,7 @@ def _check_result(what: str, outcomes: list[CheckEvent]) -> ResultEvent:
         ok=not (failed or unmeasured),
         message=message,
         state="Nothing was changed." if failed or unmeasured else None,
+        next_step=hint(outcomes),
         figures=dict(counts),
         exit_status=REFUSED if failed or unmeasured else DONE,
     )

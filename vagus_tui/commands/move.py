@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field, model_validator
 from pydantic_settings import CliToggleFlag
 
+from vagus_tui.commands.fix import hint
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import REFUSED, USAGE, finish
 from vagus_tui.commands.session import load_settings, opened
@@ -146,8 +147,13 @@ def parse_overrides(items: list[str]) -> dict[str, str]:
     return reasons
 
 
-async def _migrate(control: Control, *, yes: bool, overrides: list[str]) -> AsyncGenerator[Event, None]:
+def _way_past(outcomes: list[CheckEvent]) -> str:
     from vagus_tui.checks.overrides import way_past
+
+    return " ".join(filter(None, (way_past(outcomes), hint(outcomes))))
+
+
+async def _migrate(control: Control, *, yes: bool, overrides: list[str]) -> AsyncGenerator[Event, None]:
     from vagus_tui.journal import store
     from vagus_tui.journal.schema import journal_exists
     from vagus_tui.migration.gates import gates, override_gates, refusal
@@ -167,7 +173,7 @@ async def _migrate(control: Control, *, yes: bool, overrides: list[str]) -> Asyn
                 outcomes.append(event)
         held = refusal(outcomes)
         if not yes:
-            way = way_past(outcomes) if held else ""
+            way = _way_past(outcomes) if held else ""
             async for shown in _preview("migrate", await plan_for("migrate", context), held, way=way):
                 yield shown
             return
@@ -179,7 +185,7 @@ async def _migrate(control: Control, *, yes: bool, overrides: list[str]) -> Asyn
                 ok=False,
                 message=held,
                 state="Nothing was changed.",
-                next_step=way_past(outcomes),
+                next_step=_way_past(outcomes),
                 exit_status=REFUSED,
             )
             return

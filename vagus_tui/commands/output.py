@@ -20,6 +20,7 @@ from rich.text import Text
 from vagus_tui.checks.access.matrix import AccessEvent
 from vagus_tui.checks.selftest import FaultEvent
 from vagus_tui.commands.access_table import LEGEND, access_table
+from vagus_tui.commands.fix import FixedEvent, FixEvent
 from vagus_tui.commands.keep import BackupEvent
 from vagus_tui.commands.move import CarriedEvent, ComparedEvent
 from vagus_tui.events import (
@@ -229,6 +230,12 @@ class HumanOutput:
             word, colour = MARKS[event.status]
             said = f"{event.check}: {event.fault} · {event.message or ''}"
             self._console.print(Text(f"{word:<7} ", colour).append(one_line(said, most=500), "default"))
+        elif isinstance(event, FixEvent):
+            self._fix(event)
+        elif isinstance(event, FixedEvent):
+            words = f"in place    {event.batch}  {one_line(event.fix)}, {plural(event.rows, 'row')}"
+            by = f"{moment(event.at, self._zone)} by {one_line(event.operator)}"
+            self._console.print(Text(f"{words}, {by}"))
         elif isinstance(event, TextEvent):
             self._product = True
             sys.stdout.write(event.text if event.text.endswith("\n") else event.text + "\n")
@@ -379,6 +386,17 @@ class HumanOutput:
         )
         for line in (str(event.path), *event.problems):
             self._console.print(Text(f"             {one_line(line, most=500)}", "dim"))
+
+    def _fix(self, event: FixEvent) -> None:
+        """What a fix would do, or did, with how many rows; its SQL where it was named."""
+        word, colour = ("✓ fixed", "green") if event.batch else ("safe", "green") if event.safe else ("look first", "")
+        below = f" + {sum(event.below.values()):,} below" if event.below else ""
+        line = Text(f"{word:<11} ", colour).append(f"{plural(event.rows, 'row')}{below}  {event.id}", "default")
+        self._console.print(line)
+        said = f"vagus-tui fix --undo {event.batch} --yes puts it back." if event.batch else event.description
+        self._console.print(Text(f"            {event.title}. {said}", "dim"))
+        if event.sql:
+            self._console.print(Text(block(event.sql)))
 
     def _end_progress(self) -> None:
         if self._progress is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on
@@ -13,12 +12,12 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import DataTable, Static
 
-from vagus_tui.checks.base import Check, Context
-from vagus_tui.checks.data_quality.rule import Names
+from vagus_tui.checks.base import Check
 from vagus_tui.errors import RefusedError, VagusError
 from vagus_tui.events import CheckEvent
 from vagus_tui.format import plural
-from vagus_tui.remedies import Preview, Remedy, remedies_for
+from vagus_tui.remedies import Preview, Remedy
+from vagus_tui.remedies.offers import Offer, applicable, offers, safe_ones
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.text_view import TextView
@@ -33,20 +32,6 @@ from vagus_tui.widgets.title import TitleLine
 COUNT_WIDTH = 22
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One fix with what it would do now."""
-
-    remedy: Remedy
-    preview: Preview
-
-
-def applicable(check_id: str, context: Context) -> list[Remedy]:
-    """The fixes for a check that this database has the columns for."""
-    names = Names(context.shape)
-    return [remedy for remedy in remedies_for(check_id) if remedy.applies(names)]
-
-
 def rows_and_below(preview: Preview) -> str:
     """`12 rows`, or `12 rows + 340 below`."""
     below = sum(preview.below.values())
@@ -58,7 +43,7 @@ def act_words(remedy: Remedy) -> str:
     return "Set aside" if remedy.action == "set-aside" else "Change"
 
 
-def consequences(choice: Choice) -> Content:
+def consequences(choice: Offer) -> Content:
     """What will happen, to how many rows, and how it is undone."""
     remedy, preview = choice.remedy, choice.preview
     lines = [safe(remedy.description)]
@@ -69,7 +54,7 @@ def consequences(choice: Choice) -> Content:
     return Content("\n\n").join(lines)
 
 
-class FixList(SectionList[Choice]):
+class FixList(SectionList[Offer]):
     """The fixes for one check, the gentlest first."""
 
     HEADER_LINES = 0
@@ -82,11 +67,11 @@ class FixList(SectionList[Choice]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "apply this fix")]
 
-    def key(self, item: Choice) -> str:
+    def key(self, item: Offer) -> str:
         """The fix's id."""
         return item.remedy.id
 
-    def row(self, item: Choice, width: int, *, here: bool, focused: bool) -> Content:
+    def row(self, item: Offer, width: int, *, here: bool, focused: bool) -> Content:
         """`▸ Set aside                safe   12 rows + 340 below`."""
         words = f"{'safe  ' if item.remedy.safe else ''}{rows_and_below(item.preview)}"
         right = max(COUNT_WIDTH, len(words))
@@ -96,11 +81,11 @@ class FixList(SectionList[Choice]):
             fitted(words, right, right=True),
         )
 
-    def highlighted(self, item: Choice) -> None:
+    def highlighted(self, item: Offer) -> None:
         """Say so."""
         self.post_message(self.Highlighted(self, item))
 
-    def opened(self, item: Choice) -> None:
+    def opened(self, item: Offer) -> None:
         """Say so."""
         self.post_message(self.Opened(self, item))
 
@@ -137,10 +122,10 @@ class FixScreen(WizardScreen):
         self.attempt(self._load())
 
     async def _load(self) -> None:
-        choices: list[Choice] = []
+        choices: list[Offer] = []
         async with self.session.context("fixes", statement_timeout="60000") as context:
             for remedy in applicable(self.check.id, context):
-                choices.append(Choice(remedy, await remedy.preview(context)))
+                choices.append(Offer(remedy, await remedy.preview(context)))
         table = self.query_one(FixList)
         table.styles.height = max(1, min(len(choices), 6))
         # What helps stands first: a fix for another case of the same fault has no rows here.
@@ -151,7 +136,7 @@ class FixScreen(WizardScreen):
             self.query_one("#explanation", Static).update(Content("There is no guided fix for this database."))
 
     @property
-    def choice(self) -> Choice | None:
+    def choice(self) -> Offer | None:
         """The fix under the cursor."""
         return self.query_one(FixList).selected
 
@@ -171,7 +156,7 @@ class FixScreen(WizardScreen):
         if (choice := self.choice) is not None:
             self.attempt(self._apply(choice), group="apply", exclusive=True)
 
-    async def _apply(self, choice: Choice) -> None:
+    async def _apply(self, choice: Offer) -> None:
         remedy, preview = choice.remedy, choice.preview
         if not preview.rows:
             self.notify("No rows to fix this way.", markup=False)
@@ -204,14 +189,9 @@ class FixScreen(WizardScreen):
 
 async def fix_all_safe(screen: WizardScreen, events: Sequence[CheckEvent], fixed: Callable[[], None]) -> None:
     """Apply every safe fix for what these checks found, after one question with the whole list."""
-    choices: list[Choice] = []
     async with screen.session.context("fixes", statement_timeout="60000") as context:
-        for event in events:
-            remedy = next((remedy for remedy in applicable(event.id, context) if remedy.safe), None)
-            if remedy is not None:
-                preview = await remedy.preview(context)
-                if preview.rows:
-                    choices.append(Choice(remedy, preview))
+        safely = safe_ones((event.id for event in events), context)
+        choices = [offer async for offer in offers(safely, context)]
     if not choices:
         await screen.tell("Fix all safe", "None of what was found has a fix that is safe without looking at the rows.")
         return

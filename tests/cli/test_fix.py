@@ -1,0 +1,68 @@
+"""`fix`: faulty data mended from the command line alone, seen before, done by name, taken back to the byte."""
+
+from __future__ import annotations
+
+from tests.cli.program import vagus
+from tests.databases import TestDatabase
+from vagus_tui.database.connection import Connection
+
+_DIGEST = "select md5(string_agg(l::text, chr(10) order by l::text)) from exercise_logs l"
+
+
+async def _failing(url: str) -> list[str]:
+    ran = await vagus("check", "data-quality", "--json", url=url)
+    return [line["id"] for line in ran.of("check") if line["status"] in ("fail", "error")]
+
+
+async def test_listed_shown_and_refused_before_anything_is_done(database: TestDatabase, conn: Connection) -> None:
+    url = database.url
+    listed = await vagus("fix", "--json", url=url)
+    assert listed.status == 0
+    offered = {line["id"]: line for line in listed.of("fix")}
+    assert all(line["rows"] > 0 and "batch" not in line for line in offered.values())
+    assert set(await _failing(url)) <= {line["check"] for line in offered.values()}
+    name = "orphaned-exercises-set-aside"
+    shown = await vagus("fix", name, "--json", url=url)
+    assert shown.status == 2
+    (line,) = shown.of("fix")
+    assert line["rows"] == offered[name]["rows"] and "delete from" in line["sql"]
+    for arguments in (("no-such-fix",), ("--yes",), ("--safe", name), ("--undo", "last", "--safe")):
+        assert (await vagus("fix", *arguments, "--json", url=url)).status == 2
+    assert (await vagus("fix", "--undo", "last", "--yes", "--json", url=url)).status == 1
+    asked = await vagus("fix", name, "--yes", "--json", url=url, VAGUS_ENVIRONMENT="production", VAGUS_PROJECT="vagus")
+    assert asked.status == 2 and asked.result["next_step"] == "Add --confirm vagus."
+    # Whatever was looked at or refused, nothing was written: not even the journal.
+    assert await conn.fetchval("select to_regnamespace('vagus_migration')") is None
+
+
+async def test_all_that_is_safe_and_taken_back(database: TestDatabase, conn: Connection) -> None:
+    url, before = database.url, await conn.fetchval(_DIGEST)
+    offered = [line for line in (await vagus("fix", "--json", url=url)).of("fix") if line["safe"]]
+    ran = await vagus("fix", "--safe", "--yes", "--json", url=url, VAGUS_OPERATOR="ada")
+    assert ran.status == 0
+    fixed = {line["id"]: line for line in ran.of("fix")}
+    assert fixed.keys() == {line["id"] for line in offered}
+    # Two safe fixes of one check are both applied.
+    assert {"logs-rpe-round", "logs-rpe-clear"} <= fixed.keys()
+    assert not any(line["safe"] for line in (await vagus("fix", "--json", url=url)).of("fix"))
+    for line in reversed(ran.of("fix")):
+        undone = await vagus("fix", "--undo", "last", "--yes", "--json", url=url)
+        assert undone.status == 0 and undone.result["figures"]["batch"] == line["batch"]
+    assert await conn.fetchval(_DIGEST) == before
+
+
+async def test_from_faulty_to_migrated(database: TestDatabase) -> None:
+    """Every fault has a fix that can be named, and then nothing is in the way."""
+    url = database.url
+    offered = (await vagus("fix", "--json", url=url)).of("fix")
+    aside = [line["id"] for line in offered if line["action"] == "set-aside"]
+    assert (await vagus("fix", "--safe", "--yes", url=url)).status == 0
+    named = ("--yes", "--confirm", "vagus")
+    done = await vagus("fix", *aside, *named, url=url, VAGUS_ENVIRONMENT="production", VAGUS_PROJECT="vagus")
+    assert done.status == 0 and "✓ fixed" in done.out and "look first" not in done.out
+    assert await _failing(url) == []
+    shown = await vagus("fix", url=url)
+    assert "in place" in shown.out
+    assert (await vagus("migrate", "--yes", "--json", url=url)).status == 0
+    # After the cut-over v1's rows are no longer what anybody works with.
+    assert (await vagus("fix", "--safe", "--yes", "--json", url=url)).status == 1
