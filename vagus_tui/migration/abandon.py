@@ -14,7 +14,7 @@ from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
 from vagus_tui.journal.state import STAGING, State, read_state
 from vagus_tui.migration import capture, maintenance
-from vagus_tui.migration.work import open_session, with_retries
+from vagus_tui.migration.work import open_session, with_short_locks
 from vagus_tui.rollback.finish import take_up
 from vagus_tui.schema.helpers import dropped
 from vagus_tui.schema.identifiers import qualified
@@ -49,23 +49,8 @@ async def take_back(connection: Connection, shape: V1Shape, settings: Settings, 
             statements = capture.remove_triggers(relation)
             if not fenced:
                 statements.append(maintenance.remove_fence(relation))
-
-            async def attempt(statements: list[str] = statements) -> None:
-                async with connection.transaction():
-                    await connection.execute(f"set local lock_timeout = {settings.lock_timeout_ms}")
-                    for statement in statements:
-                        await connection.execute(statement)
-
-            await with_retries(
-                attempt,
-                connection,
-                [relation],
-                attempts=settings.lock_attempts,
-                control=None,
-                emit=emit,
-                doing=f"Taking change capture off {table.name}",
-                state=LEFT,
-            )
+            doing = f"Taking change capture off {table.name}"
+            await with_short_locks(connection, settings, [relation], statements, emit=emit, doing=doing, state=LEFT)
         await connection.execute(f"truncate {capture.CHANGE_LOG}")
     for schema in (COMPAT, KEPT, STAGING):
         await connection.execute(dropped(schema))

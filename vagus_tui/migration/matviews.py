@@ -166,15 +166,23 @@ def _beside(home: str, name: str) -> str:
     return f"{home}.{name}".replace('"', "")[:60]
 
 
+def _put_away(view: Dependent, schema: str) -> list[str]:
+    """Move the one that is in use into another schema, under the name that it is staged by."""
+    staged = _staged(view)
+    return [
+        *_statistics_moved(view, schema),
+        f"alter materialized view {qualified(view.schema, view.name)} rename to {quote(staged)}",
+        f"alter materialized view {qualified(view.schema, staged)} set schema {quote(schema)}",
+    ]
+
+
 def swap_statements(survey: Survey) -> list[str]:
     """Put the old ones away and the new ones in their place."""
     statements = []
     for view in rebuilt(survey):
-        here, staged = qualified(view.schema, view.name), _staged(view)
+        staged = _staged(view)
         statements += [
-            *_statistics_moved(view, KEPT),
-            f"alter materialized view {here} rename to {quote(staged)}",
-            f"alter materialized view {qualified(view.schema, staged)} set schema {quote(KEPT)}",
+            *_put_away(view, KEPT),
             f"alter materialized view {qualified(COMPAT, staged)} rename to {quote(view.name)}",
             f"alter materialized view {qualified(COMPAT, view.name)} set schema {quote(view.schema)}",
             *_statistics_made(survey, view),
@@ -186,11 +194,9 @@ def restore_statements(survey: Survey, archive: str) -> list[str]:
     """Archive the new ones with v2, and bring the old ones back."""
     statements = []
     for view in rebuilt(survey):
-        here, staged = qualified(view.schema, view.name), _staged(view)
+        staged = _staged(view)
         statements += [
-            *_statistics_moved(view, archive),
-            f"alter materialized view {here} rename to {quote(staged)}",
-            f"alter materialized view {qualified(view.schema, staged)} set schema {quote(archive)}",
+            *_put_away(view, archive),
             f"alter materialized view {qualified(KEPT, staged)} set schema {quote(view.schema)}",
             f"alter materialized view {qualified(view.schema, staged)} rename to {quote(view.name)}",
             *_statistics_back(view, KEPT),
@@ -203,11 +209,7 @@ def remade_statements(survey: Survey, archive: str) -> list[str]:
     statements = []
     for view in rebuilt(survey):
         here, staged = qualified(view.schema, view.name), _staged(view)
-        statements += [
-            *_statistics_moved(view, archive),
-            f"alter materialized view {here} rename to {quote(staged)}",
-            f"alter materialized view {qualified(view.schema, staged)} set schema {quote(archive)}",
-        ]
+        statements += _put_away(view, archive)
         like = qualified(archive, staged)
         statements += _made(survey, view, here, view.definition, survey.shape.schema, filled=False, like=like)
         statements += _statistics_made(survey, view)

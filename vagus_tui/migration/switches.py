@@ -16,7 +16,7 @@ from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.announcement import maintenance_page
 from vagus_tui.migration.maintenance import Maintenance
-from vagus_tui.migration.work import with_retries
+from vagus_tui.migration.work import with_short_locks
 from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
@@ -84,17 +84,11 @@ async def switch_off(
 async def _change(
     connection: Connection, settings: Settings, emit: Emit, relation: str, statement: str, doing: str
 ) -> None:
-    async def attempt() -> None:
-        async with connection.transaction():
-            await connection.execute(f"set local lock_timeout = {settings.lock_timeout_ms}")
-            await connection.execute(statement)
-
-    await with_retries(
-        attempt,
+    await with_short_locks(
         connection,
+        settings,
         [relation],
-        attempts=settings.lock_attempts,
-        control=None,
+        [statement],
         emit=emit,
         doing=f"{doing} {relation}",
         state="The fence is down: writes go through.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Literal
 from uuid import UUID
@@ -20,6 +20,7 @@ from vagus_tui.jobs import Emit
 from vagus_tui.journal import store
 from vagus_tui.migration.blockers import blockers, describe
 from vagus_tui.migration.steps import PlanStep
+from vagus_tui.settings import Settings
 
 BUSY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 """Somebody is in the way, or changed what we were about to (a user who leaves); trying again may help."""
@@ -144,3 +145,41 @@ async def with_retries(
                 ) from None
             # Jitter, so that two who wait for each other do not keep in step.
             await asyncio.sleep(min(0.1 * 2**number, 3.0) * random.uniform(0.5, 1.0))
+
+
+async def with_short_locks(
+    connection: Connection,
+    settings: Settings,
+    relations: list[str],
+    statements: Iterable[str],
+    *,
+    emit: Emit,
+    doing: str,
+    state: str,
+    control: Control | None = None,
+) -> None:
+    """Run statements in one transaction that waits for its locks no longer than is allowed, and is tried again.
+
+    Args: as with `with_retries`.
+
+    Raises:
+        RefusedError: somebody stayed in the way; names them.
+    """
+    script = list(statements)
+
+    async def attempt() -> None:
+        async with connection.transaction():
+            await connection.execute(f"set local lock_timeout = {settings.lock_timeout_ms}")
+            for statement in script:
+                await connection.execute(statement)
+
+    await with_retries(
+        attempt,
+        connection,
+        relations,
+        attempts=settings.lock_attempts,
+        control=control,
+        emit=emit,
+        doing=doing,
+        state=state,
+    )

@@ -23,7 +23,7 @@ from vagus_tui.jobs import Emit
 from vagus_tui.journal import store
 from vagus_tui.journal.state import RESTORING
 from vagus_tui.migration.steps import PlanStep
-from vagus_tui.migration.work import with_retries
+from vagus_tui.migration.work import with_short_locks
 from vagus_tui.rollback.blueprint import Blueprints
 from vagus_tui.rollback.replace import CHECK, Replacement
 from vagus_tui.rollback.stream import steady, stream_rows
@@ -100,24 +100,17 @@ class Aside:
 
     async def _outside(self, step: PlanStep) -> None:
         """A reference to a table that is in use: a short lock, tried again."""
-
-        async def attempt() -> None:
-            async with self.connection.transaction():
-                await self.connection.execute(f"set local lock_timeout = {self.settings.lock_timeout_ms}")
-                for statement in step.statements:
-                    await self.connection.execute(statement)
-
         await self._step(
             step,
-            with_retries(
-                attempt,
+            with_short_locks(
                 self.connection,
+                self.settings,
                 list(step.tables),
-                attempts=self.settings.lock_attempts,
-                control=self.control,
+                step.statements,
                 emit=self.emit,
                 doing=f"Adding {step.title}",
                 state=UNTOUCHED,
+                control=self.control,
             ),
         )
 
