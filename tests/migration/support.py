@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
+import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import asyncpg
 from pydantic import SecretStr
 
 from tests.databases import TestDatabase
+from tests.forks import FORKS
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.events import Event, NoteEvent, ResultEvent, StepEvent, StepState
@@ -122,3 +128,24 @@ async def as_user(database: TestDatabase, user: Any, role: str = "authenticated"
             yield conn
     finally:
         await conn.close()
+
+
+async def vanished(database: TestDatabase) -> None:
+    """Wait until the server has noticed that its clients are gone, and takes connections."""
+    for _ in range(200):
+        with contextlib.suppress(OSError, asyncpg.PostgresError):
+            async with database.as_admin() as admin:
+                if not await admin.fetchval(
+                    "select count(*) from pg_stat_activity where datname = current_database() "
+                    "and application_name like 'vagus-tui%'"
+                ):
+                    return
+        await asyncio.sleep(0.05)
+    raise AssertionError("our sessions are still there")
+
+
+async def killed(database: TestDatabase, code: str, *arguments: str) -> None:
+    """Run a program on the database in a process of its own that kills itself."""
+    process = await FORKS.run(arguments, code=code, env={**os.environ, "VAGUS_DATABASE_URL": database.url})
+    assert await asyncio.wait_for(process.wait(), 90) == -signal.SIGKILL
+    await vanished(database)

@@ -20,7 +20,7 @@ import pytest
 
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import Databases, TestDatabase, connected, outside_loop
-from tests.migration.support import do_abandon, migrated, rolled_back, settings_for, state_of
+from tests.migration.support import do_abandon, migrated, rolled_back, settings_for, state_of, vanished
 from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
@@ -79,19 +79,6 @@ async def _crash(database: TestDatabase) -> None:
         await admin.fetchval("select pg_sleep(10)")
 
 
-async def gone(database: TestDatabase) -> None:
-    """Wait until none of our sessions is left, and the server takes connections."""
-    for _ in range(200):
-        try:
-            async with database.as_admin() as admin:
-                if not await admin.fetch(OURS, "vagus-tui%"):
-                    return
-        except (OSError, asyncpg.PostgresError):
-            pass
-        await asyncio.sleep(0.05)
-    raise AssertionError("our sessions are still there")
-
-
 def kind_of(event: StepEvent) -> str:
     """Steps that differ only in their table or index are of one kind."""
     if event.phase in (Phase.CUT_OVER, Phase.SETTLE, Phase.HOLD):
@@ -135,7 +122,7 @@ async def through_every_boundary(
                 damage(database)
 
         result = await attempted(database, on_event, hold=True)
-        await gone(database)
+        await vanished(database)
         found = await state_of(database)
         if at is None or (result.ok and found.state is State.MIGRATED):
             # A session that is not needed any more may end without harm.
@@ -190,7 +177,7 @@ async def test_ended_at_any_moment(make_database: MakeDatabase, connect: Connect
         await asyncio.sleep(chance.uniform(0.05, 0.9))
         await asyncio.to_thread(end, database)
         result = await attempt
-        await gone(database)
+        await vanished(database)
         found = await state_of(database)
         assert result.ok == (found.state is State.MIGRATED and found.run is not None and found.run.status == "done")
         if found.state is State.MIGRATED:
@@ -245,7 +232,7 @@ async def test_the_server_restarts(own_databases: Databases) -> None:
                 crash(database)
 
         result = await attempted(database, on_event, hold=True)
-        await gone(database)
+        await vanished(database)
         if at is None:
             assert result.ok, result
             break

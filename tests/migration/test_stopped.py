@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import signal
 from textwrap import dedent
 
 import pytest
 
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
-from tests.forks import FORKS
-from tests.migration.support import do_abandon, do_migrate, migrated, rolled_back, state_of
+from tests.migration.support import do_abandon, do_migrate, killed, migrated, rolled_back, settings_for, state_of
 from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
 from vagus_tui.control import Control
+from vagus_tui.database.connection import Database
 from vagus_tui.events import Event, StepEvent, StepState
 from vagus_tui.journal.state import State
+from vagus_tui.migration.runner import migrate
 from vagus_tui.sandbox.options import SandboxOptions
 
 SMALL = SandboxOptions(plans=20, clean=True)
@@ -55,10 +53,6 @@ async def test_cancelled(step: str, state: str, make_database: MakeDatabase, con
 
 async def test_closing_the_stream_cleans_up(make_database: MakeDatabase, connect: Connect) -> None:
     """The wizard is closed while it runs: the job is cancelled and waited for."""
-    from tests.migration.support import settings_for
-    from vagus_tui.database.connection import Database
-    from vagus_tui.migration.runner import migrate
-
     database = await make_database(SMALL)
     conn = await connect(database.url)
     catalog = await catalog_fingerprint(conn)
@@ -92,19 +86,7 @@ DRIVER = dedent("""
 
 async def killed_at(database: TestDatabase, step: str, state: str) -> None:
     """Migrate in a process of its own that is killed at a step."""
-    environment = {**os.environ, "VAGUS_DATABASE_URL": database.url}
-    process = await FORKS.run((step, state), code=DRIVER, env=environment)
-    assert await asyncio.wait_for(process.wait(), 60) == -signal.SIGKILL
-    async with database.as_admin() as admin:
-        # The server notices a vanished client when it next looks: give it a moment.
-        for _ in range(100):
-            if not await admin.fetchval(
-                "select count(*) from pg_stat_activity where datname = current_database() "
-                "and application_name like 'vagus-tui%'"
-            ):
-                return
-            await asyncio.sleep(0.05)
-    raise AssertionError("its sessions are still there")
+    await killed(database, DRIVER, step, state)
 
 
 KILLS = [

@@ -15,17 +15,9 @@ from tests.databases import TestDatabase
 from tests.migration.support import migrated, rolled_back
 from vagus_tui.database.connection import Connection
 from vagus_tui.sandbox.options import SandboxOptions
+from vagus_tui.schema import v2
 
 WRITES = 300
-TABLES = (
-    "workout_plans",
-    "workout_weeks",
-    "workout_days",
-    "exercise_groups",
-    "exercises",
-    "workout_sessions",
-    "exercise_logs",
-)
 STRANGE = ("", "O'Reilly", '"quoted"', "[/red]", "ملاحظة", "\U0001f3cb\n2×5", "a\tb", "%s {x}", "NULL", "x" * 5000)
 
 
@@ -182,7 +174,7 @@ async def contents(conn: Connection, schema: str) -> dict[str, dict[str, dict[st
             row["id"]: json.loads(row["body"])
             for row in await conn.fetch(f"select t.id::text as id, to_jsonb(t)::text as body from {schema}.{table} t")
         }
-        for table in TABLES
+        for table in v2.TABLES
     }
 
 

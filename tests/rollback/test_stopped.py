@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
 from pathlib import Path
 from textwrap import dedent
 
@@ -12,15 +9,16 @@ import pytest
 
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
-from tests.forks import FORKS
 from tests.migration.support import (
     collected,
     do_abandon,
     do_roll_back,
+    killed,
     migrated,
     rolled_back,
     settings_for,
     state_of,
+    vanished,
 )
 from tests.oracle import catalog_fingerprint, changes, v1_rows
 from tests.rollback.support import backed_up, do_roll_back_from, rolled_back_from
@@ -29,6 +27,7 @@ from vagus_tui.database.connection import Connection, Database
 from vagus_tui.events import Event, StepEvent
 from vagus_tui.journal.state import State
 from vagus_tui.rollback.finish import finish
+from vagus_tui.rollback.quick import roll_back
 from vagus_tui.sandbox.options import SandboxOptions
 
 SMALL = SandboxOptions(plans=20, clean=True)
@@ -59,24 +58,7 @@ DRIVER = dedent("""
 
 async def killed_at(database: TestDatabase, step: str, state: str, path: Path | None) -> None:
     """Roll back in a process of its own that is killed at a step."""
-    arguments = (step, state, "" if path is None else str(path))
-    environment = {**os.environ, "VAGUS_DATABASE_URL": database.url}
-    process = await FORKS.run(arguments, code=DRIVER, env=environment)
-    assert await asyncio.wait_for(process.wait(), 90) == -signal.SIGKILL
-    await vanished(database)
-
-
-async def vanished(database: TestDatabase) -> None:
-    """Wait until the server has noticed that its client is gone."""
-    async with database.as_admin() as admin:
-        for _ in range(200):
-            if not await admin.fetchval(
-                "select count(*) from pg_stat_activity where datname = current_database() "
-                "and application_name like 'vagus-tui%'"
-            ):
-                return
-            await asyncio.sleep(0.05)
-    raise AssertionError("its sessions are still there")
+    await killed(database, DRIVER, step, state, "" if path is None else str(path))
 
 
 async def _flag(conn: Connection) -> bool:
@@ -192,8 +174,6 @@ async def test_disconnected(way: str, step: str, make_database: MakeDatabase, co
 
     if path is None:
         settings, control = settings_for(database), Control()
-        from vagus_tui.rollback.quick import roll_back
-
         ran = await collected(roll_back(Database(settings), settings, control), control, disconnect)
     else:
         ran = await do_roll_back_from(database, path, on_event=disconnect)
