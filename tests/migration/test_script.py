@@ -16,14 +16,15 @@ from tests.databases import Server, TestDatabase
 from tests.migration.support import do_abandon, do_migrate, migrated, rolled_back, state_of
 from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
 from vagus_tui.journal.state import State
+from vagus_tui.sandbox.binaries import client_bin_dir
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.sandbox.server import EmbeddedServer
 
 
 def psql_of(server: Server) -> str:
     """The server's own psql, or the one on the PATH."""
-    if isinstance(server, EmbeddedServer) and (server.bin_dir / "psql").exists():
-        return str(server.bin_dir / "psql")
+    if isinstance(server, EmbeddedServer) and (client_bin_dir() / "psql").exists():
+        return str(client_bin_dir() / "psql")
     found = shutil.which("psql")
     if found is None:
         pytest.skip("there is no psql here")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ from vagus_tui.backup.snapshot import SESSION
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.rollback.from_backup import roll_back_from
-
-Destroy = Callable[[Connection], Awaitable[Any]]
 
 TABLES = frozenset({Kind.TABLES})
 

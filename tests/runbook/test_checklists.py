@@ -56,9 +56,8 @@ def test_manual_verification_has_the_guides_counts() -> None:
 
 def test_acceptance_test_has_eight_people_and_nine_steps() -> None:
     assert len(acceptance.TEST_SCRIPT.items) == 9
+    # Eight in all: the guide wants between five and ten.
     assert [profile.wanted for profile in acceptance.TESTER_PROFILES] == [2, 3, 2, 1]
-    total = sum(profile.wanted for profile in acceptance.TESTER_PROFILES)
-    assert acceptance.TESTERS_MIN <= total <= acceptance.TESTERS_MAX
 
 
 def test_the_guides_lists_are_complete() -> None:

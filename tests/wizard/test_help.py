@@ -21,7 +21,7 @@ from vagus_tui.screens import toured
 from vagus_tui.screens.base import StepScreen, WizardScreen
 from vagus_tui.screens.palette import WizardCommands, first_upper
 from vagus_tui.screens.palette_actions import left_out, screen_class
-from vagus_tui.screens.tour import CARDS, READING_WORDS_PER_MINUTE, TourScreen
+from vagus_tui.screens.tour import CARDS, TourScreen
 
 
 def every_view() -> list[type[WizardScreen]]:
@@ -141,4 +141,5 @@ async def test_the_tour_is_shown_once_and_can_be_skipped_and_seen_again(
 
 def test_the_tour_takes_less_than_a_minute() -> None:
     words = sum(len(f"{card.title} {card.text} {' '.join(what for _, what in card.keys)}".split()) for card in CARDS)
-    assert words < READING_WORDS_PER_MINUTE
+    # Read in a minute.
+    assert words < 200

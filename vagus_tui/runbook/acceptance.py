@@ -24,10 +24,6 @@ class TesterProfile:
     why: str
 
 
-TESTERS_MIN = 5
-TESTERS_MAX = 10
-"""Between five and ten people in all; the four profiles add up to eight."""
-
 TESTER_PROFILES: tuple[TesterProfile, ...] = (
     TesterProfile(
         id="testers.coaches",

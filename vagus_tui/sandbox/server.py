@@ -59,11 +59,6 @@ class EmbeddedServer:
         return self._process.log_file
 
     @property
-    def bin_dir(self) -> Path:
-        """The client programs that fit it (pg_dump, pg_restore, psql …); built without TLS."""
-        return binaries.client_bin_dir()
-
-    @property
     def running(self) -> bool:
         """Whether it takes connections."""
         return self._process.ready

@@ -1,6 +1,6 @@
 """The mapping's rules: what a weekday, a label, a goal or an id of v2 is made of, as SQL expressions over v1's rows.
 
-Rules: schema mapping (plans, weeks, day keys, exercises). Session time zone must be UTC.
+The session's time zone must be UTC.
 """
 
 from __future__ import annotations

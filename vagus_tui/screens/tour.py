@@ -14,8 +14,6 @@ from textual.widgets import Static
 
 from vagus_tui.widgets.footer import KeyFooter
 
-READING_WORDS_PER_MINUTE = 200
-
 
 @dataclass(frozen=True, slots=True)
 class Card:

@@ -1,6 +1,6 @@
 """The statements that measure access: one per table for one person, all commands at once, in a block for many people.
 
-What counts (schema.md's rules, design.md's promise that nobody loses and nobody gains):
+What counts, since nobody may lose and nobody may gain:
 
 - v1's access is what v1's own policies give, as they were found. They stay on the kept `*_v1` tables, and are read
   from there; nothing has to be opened for it. Weeks, days and groups had no tables in v1: theirs is the plan's.
