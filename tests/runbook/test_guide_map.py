@@ -144,6 +144,7 @@ def test_every_place_exists(entry: GuideEntry) -> None:
         PlaceKind.CHECK: REAL_CHECKS,
         PlaceKind.PHASE: {phase.id for phase in MIGRATION_PHASES},
         PlaceKind.JOB: {job.value for job in Job},
+        PlaceKind.EVIDENCE: {"templates"},
         PlaceKind.REPAIR: {repair.id for repair in REPAIRS},
         PlaceKind.ACTION: ACTIONS,
     }

@@ -27,6 +27,8 @@ class PlaceKind(StrEnum):
     """A repair of Troubleshooting."""
     ACTION = "action"
     """A key of a screen: `screen.action`."""
+    EVIDENCE = "evidence"
+    """A part of the report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
