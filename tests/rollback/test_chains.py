@@ -9,6 +9,7 @@ from tests.migration.support import migrated, rolled_back
 from tests.oracle import catalog_fingerprint, changes
 from vagus_tui.database.connection import Connection
 from vagus_tui.journal.state import read_state
+from vagus_tui.rollback.around import Around
 from vagus_tui.rollback.kept import read_kept
 from vagus_tui.rollback.quick_plan import migrated_run, preview, quick_steps
 from vagus_tui.sandbox.options import SandboxOptions
@@ -162,7 +163,7 @@ async def test_chains(make_database: MakeDatabase, connect: Connect) -> None:
 async def looks(conn: Connection) -> int:
     """How often the touched plans are gone through until nothing more is to be marked."""
     run, survey = await migrated_run(conn, await read_state(conn))
-    _, carry = quick_steps(survey, run, "nowhere", await read_kept(conn, survey), deletions=True)
+    _, carry = quick_steps(Around(survey), run, "nowhere", await read_kept(conn, survey), deletions=True)
     transaction = conn.transaction()
     await transaction.start()
     for statement in carry.collect(deletions=True):

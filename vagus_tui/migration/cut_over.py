@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from vagus_tui.events import Phase
 from vagus_tui.journal.state import STAGING
-from vagus_tui.migration import capture, catch_up, maintenance, matviews
+from vagus_tui.migration import capture, catch_up, maintenance, matviews, surroundings
 from vagus_tui.migration.carried import apart, unvalidated_checks
 from vagus_tui.migration.drift import script_guard
 from vagus_tui.migration.kept_v1 import new_name, note_step
@@ -166,6 +166,8 @@ def settle_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
         *_filled_views(survey),
         *_settled_preferences(survey),
         *([take_up_step(survey.shape, survey.archive)] if survey.archive else []),
+        # References of partitioned tables are whole only now.
+        *surroundings.note_steps(survey),
         PlanStep("settle-analyze", Phase.SETTLE, "statistics", analyze, undo="none needed"),
     ]
 

@@ -14,6 +14,8 @@ from vagus_tui.schema import v1
 from vagus_tui.schema.identifiers import literal
 
 AS_KEPT = "vagus_migration.v1_as_kept"
+AS_MOVED = "vagus_migration.surroundings_as_moved"
+"""The note of what points at the workout tables from outside; see `surroundings.py`."""
 
 
 def new_name(survey: Survey, base: str) -> str:
@@ -52,8 +54,8 @@ def note_step(survey: Survey) -> PlanStep:
 
 
 def forget() -> str:
-    """The statement that removes the note: before a migration it is about an earlier one."""
-    return f"drop table if exists {AS_KEPT}"
+    """The statement that removes the notes: before a migration they are about an earlier one."""
+    return f"drop table if exists {AS_KEPT}, {AS_MOVED}"
 
 
 async def read_as_kept(connection: Connection) -> Inventory:

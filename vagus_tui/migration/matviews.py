@@ -6,7 +6,7 @@ rollback. So nobody ever finds one empty, and the cut-over fills none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from vagus_tui.database.dependent_reader import COMPAT, KEPT
 from vagus_tui.database.dependents import Dependent, Fate, Kind
@@ -27,7 +27,7 @@ def rebuilt(survey: Survey) -> list[Dependent]:
     return [view for view in _followers(survey) if view.all("table")]
 
 
-def _staged(view: Dependent) -> str:
+def staged_name(view: Dependent) -> str:
     """The name under which it is built: schemas differ, names need not."""
     return f"{view.schema}.{view.name}"[:63]
 
@@ -40,13 +40,13 @@ def build_statements(survey: Survey, staging: str) -> list[str]:
     for view in rebuilt(survey):
         bases = foreign_bases(survey.shape, view.all("table"), view.uses, view.definition)
         body = translated(survey.shape, view.definition, bases, staging)
-        relation, old = qualified(COMPAT, _staged(view)), qualified(view.schema, view.name)
+        relation, old = qualified(COMPAT, staged_name(view)), qualified(view.schema, view.name)
         statements += _made(survey, view, relation, body, staging, filled=bool(view.fact("populated")), like=old)
     return statements
 
 
 def _made(
-    survey: Survey, view: Dependent, relation: str, body: str, source: str, *, filled: bool, like: str
+    survey: Survey, view: Dependent, relation: str, body: str, source: str, *, filled: bool, like: str | None
 ) -> list[str]:
     """Make one, with its indexes, its comment, its owner, and the rights that another relation has."""
     schema = survey.shape.schema
@@ -59,7 +59,7 @@ def _made(
         statements.extend(in_path(f"{quote(schema)}, pg_temp", _index_on(index, relation)))
     if view.fact("comment"):
         statements.append(f"comment on materialized view {relation} is {literal(view.fact('comment'))}")
-    statements += [*_same_rights(like, relation), _same_notes(like, relation)]
+    statements += [bare(relation)] if like is None else [*_same_rights(like, relation), _same_notes(like, relation)]
     if view.owner != survey.me:
         statements.append(f"alter materialized view {relation} owner to {quote(view.owner)}")
     return statements
@@ -133,7 +133,7 @@ def _statistics(view: Dependent) -> Iterator[tuple[str, str, str]]:
     return zip(facts, facts, facts, strict=True)
 
 
-def _statistics_moved(view: Dependent, schema: str) -> list[str]:
+def statistics_moved(view: Dependent, schema: str) -> list[str]:
     """Put the statistics objects of a view that is put away into that view's schema, under names of their own."""
     statements = []
     for home, name, _ in _statistics(view):
@@ -145,12 +145,13 @@ def _statistics_moved(view: Dependent, schema: str) -> list[str]:
     return statements
 
 
-def _statistics_back(view: Dependent, schema: str) -> list[str]:
+def statistics_back(view: Dependent) -> list[str]:
+    """Take back what put the old one's statistics objects away."""
     statements = []
     for home, name, _ in _statistics(view):
         staged = quote(_beside(home, name))
         statements += [
-            f"alter statistics {quote(schema)}.{staged} set schema {home}",
+            f"alter statistics {quote(KEPT)}.{staged} set schema {home}",
             f"alter statistics {home}.{staged} rename to {name}",
         ]
     return statements
@@ -166,23 +167,15 @@ def _beside(home: str, name: str) -> str:
     return f"{home}.{name}".replace('"', "")[:60]
 
 
-def _put_away(view: Dependent, schema: str) -> list[str]:
-    """Move the one that is in use into another schema, under the name that it is staged by."""
-    staged = _staged(view)
-    return [
-        *_statistics_moved(view, schema),
-        f"alter materialized view {qualified(view.schema, view.name)} rename to {quote(staged)}",
-        f"alter materialized view {qualified(view.schema, staged)} set schema {quote(schema)}",
-    ]
-
-
 def swap_statements(survey: Survey) -> list[str]:
     """Put the old ones away and the new ones in their place."""
     statements = []
     for view in rebuilt(survey):
-        staged = _staged(view)
+        here, staged = qualified(view.schema, view.name), staged_name(view)
         statements += [
-            *_put_away(view, KEPT),
+            *statistics_moved(view, KEPT),
+            f"alter materialized view {here} rename to {quote(staged)}",
+            f"alter materialized view {qualified(view.schema, staged)} set schema {quote(KEPT)}",
             f"alter materialized view {qualified(COMPAT, staged)} rename to {quote(view.name)}",
             f"alter materialized view {qualified(COMPAT, view.name)} set schema {quote(view.schema)}",
             *_statistics_made(survey, view),
@@ -190,38 +183,50 @@ def swap_statements(survey: Survey) -> list[str]:
     return statements
 
 
-def restore_statements(survey: Survey, archive: str) -> list[str]:
-    """Archive the new ones with v2, and bring the old ones back."""
-    statements = []
-    for view in rebuilt(survey):
-        staged = _staged(view)
-        statements += [
-            *_put_away(view, archive),
-            f"alter materialized view {qualified(KEPT, staged)} set schema {quote(view.schema)}",
-            f"alter materialized view {qualified(view.schema, staged)} rename to {quote(view.name)}",
-            *_statistics_back(view, KEPT),
-        ]
-    return statements
+def archived(view: Dependent, archive: str) -> list[str]:
+    """Put the new one into an archive with v2."""
+    here, staged = qualified(view.schema, view.name), staged_name(view)
+    return [
+        f"alter materialized view {here} rename to {quote(staged)}",
+        f"alter materialized view {qualified(view.schema, staged)} set schema {quote(archive)}",
+    ]
+
+
+def brought_back(view: Dependent) -> list[str]:
+    """Bring the old one back from where it was put away."""
+    staged = staged_name(view)
+    return [
+        f"alter materialized view {qualified(KEPT, staged)} set schema {quote(view.schema)}",
+        f"alter materialized view {qualified(view.schema, staged)} rename to {quote(view.name)}",
+    ]
+
+
+def made_again(survey: Survey, view: Dependent, like: str | None) -> list[str]:
+    """Make the old one again, empty yet: for v1 tables that are not those it read, or where it was not kept.
+
+    Args:
+        like: the relation whose rights and notes it gets; None leaves it to its owner alone.
+    """
+    here = qualified(view.schema, view.name)
+    statements = _made(survey, view, here, view.definition, survey.shape.schema, filled=False, like=like)
+    return [*statements, *_statistics_made(survey, view)]
 
 
 def remade_statements(survey: Survey, archive: str) -> list[str]:
     """Archive the new ones and make the old ones again, empty yet: for v1 tables that are not those they read."""
     statements = []
     for view in rebuilt(survey):
-        here, staged = qualified(view.schema, view.name), _staged(view)
-        statements += _put_away(view, archive)
-        like = qualified(archive, staged)
-        statements += _made(survey, view, here, view.definition, survey.shape.schema, filled=False, like=like)
-        statements += _statistics_made(survey, view)
+        statements += [*statistics_moved(view, archive), *archived(view, archive)]
+        statements += made_again(survey, view, qualified(archive, staged_name(view)))
     return statements
 
 
-def refreshed(survey: Survey, *, anew: bool = False) -> list[tuple[Dependent, str]]:
-    """The statement that fills each again, readers undisturbed where that can be; `anew` where it is empty."""
+def refreshed(survey: Survey, *, anew: bool = False, empty: Container[Dependent] = ()) -> list[tuple[Dependent, str]]:
+    """The statement that fills each again, readers undisturbed where that can be: not where all or one is empty."""
     return [
         (
             view,
-            f"refresh materialized view {'concurrently ' if view.fact('keyed') and not anew else ''}"
+            f"refresh materialized view {'' if anew or view in empty or not view.fact('keyed') else 'concurrently '}"
             f"{qualified(view.schema, view.name)}",
         )
         for view in _followers(survey)

@@ -350,45 +350,17 @@ def view_as_it_was(view: Dependent, schema: str) -> list[str]:
     return _replaced(view, view.definition, view.options, f"{quote(schema)}, pg_temp")
 
 
+def function_as_it_was(function: Dependent, schema: str) -> list[str]:
+    """A function's own definition, bound to the tables that a schema has under v1's names."""
+    return in_path(f"{quote(schema)}, pg_temp", function.definition)
+
+
 def bound_as_before(survey: Survey) -> list[str]:
     """Functions and policies as they were, bound to the tables that have v1's names."""
     path = f"{quote(survey.shape.schema)}, pg_temp"
     statements = []
     for function in functions(survey):
-        statements.extend(in_path(path, function.definition))
+        statements.extend(function_as_it_was(function, survey.shape.schema))
     for policy in policies(survey):
         statements.extend(policy_bound(policy, path))
     return statements
-
-
-def archive_statements(survey: Survey) -> list[str]:
-    """Loosen v2 from its surroundings before it is archived."""
-    schema = survey.shape.schema
-    statements = [
-        f"alter publication {quote(publication.name)} drop table {qualified(schema, publication.base)}"
-        for publication in publications(survey)
-        if publication_of_v2(survey, publication) is not None
-    ]
-    statements.extend(
-        f"alter table {qualified(schema, key.base)} drop constraint {quote(key.name)}" for key in references(survey)
-    )
-    statements.extend(
-        f"drop trigger {quote(trigger.name)} on {qualified(schema, trigger.base)}"
-        for trigger in carried_triggers(survey)
-    )
-    return statements
-
-
-def restore_statements(survey: Survey, archive: str) -> list[str]:
-    """Everything that pointed at v1 points there again, as it was. Run when v1 has its names back."""
-    schema = survey.shape.schema
-    statements: list[str] = []
-    for key in foreign_keys(survey):
-        statements.extend(repointed(schema, key, survey.shape.tables[key.base].name))
-    statements.extend(matviews.restore_statements(survey, archive))
-    for view in read_again(survey):
-        statements.extend(view_as_it_was(view, schema))
-    for publication in publications(survey):
-        table = survey.shape.tables[publication.base].name
-        statements.append(published(publication, qualified(schema, table), publication.options))
-    return [*statements, *bound_as_before(survey)]

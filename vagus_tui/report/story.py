@@ -201,7 +201,9 @@ def _carried(kind: str, figures: Mapping[str, Any]) -> str:
     parts = [f"{plural(count, noun)} {words}" for count, noun, words in counts if count]
     said = f"; {', '.join(parts)}" if parts else "; nothing had been written in v2"
     if by_hand := [*(figures.get("put_back") or ()), *(figures.get("changed_by_hand") or ())]:
-        said += f"; changed by hand about the kept v1 tables: {', '.join(map(str, by_hand))}"
+        said += f"; changed by hand since the cut-over: {', '.join(map(str, by_hand))}"
+    if not_bound := figures.get("not_bound_back"):
+        said += f"; not bound to v1 again: {'; '.join(map(str, not_bound))}"
     return said
 
 

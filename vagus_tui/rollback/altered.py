@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 
 from vagus_tui.database.catalog import TableNames, read_columns, read_names
 from vagus_tui.database.connection import Connection
-from vagus_tui.database.definitions import read_definitions
+from vagus_tui.database.definitions import Inventory, read_definitions
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Phase
 from vagus_tui.migration.kept_v1 import kept_tables, read_as_kept
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.survey import Rename, Survey
+from vagus_tui.rollback.blueprint import Blueprint
 from vagus_tui.rollback.mending import Finding, KeptTable, Mend, Prevents, Stays
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.schema.v1 import V1Shape
@@ -119,6 +120,7 @@ async def read_altered(connection: Connection, survey: Survey) -> Altered:
     originals = {rename.new: rename.old for rename in survey.renames if rename.kind == "table"}
     missing = await _missing(connection, survey, await read_names(connection, schema, names))
     same = connection.get_server_version().major == survey.server_version
+    lost = await _lost_targets(connection, was)
     findings: list[Finding] = []
     tables: list[KeptTable] = []
     for name in names:
@@ -126,7 +128,9 @@ async def read_altered(connection: Connection, survey: Survey) -> Altered:
         if name not in ours:
             findings.append(Prevents(f"{name} is gone", "restore it from a backup"))
         elif key in was:
-            tables.append(KeptTable(schema, name, originals.get(name, name), was[key], now[key], ours[name], same))
+            tables.append(
+                KeptTable(schema, name, originals.get(name, name), was[key], now[key], ours[name], same, lost)
+            )
     for table in tables:
         findings += table.findings()
     for table in tables:
@@ -140,6 +144,14 @@ async def read_altered(connection: Connection, survey: Survey) -> Altered:
         if _made_by(rename, schema) not in mended
     ]
     return Altered(tuple(findings), tuple(missing))
+
+
+async def _lost_targets(connection: Connection, was: Inventory) -> frozenset[str]:
+    """The tables that references led to by the note, and that are not there under these names."""
+    keys = (text for kinds in was.values() for text in kinds.get("keys", {}).values())
+    targets = sorted({Blueprint.target(text) for text in keys if text.startswith("FOREIGN KEY")})
+    rows = await connection.fetch("select t from unnest($1::text[]) t where to_regclass(t) is null", targets)
+    return frozenset(row["t"] for row in rows)
 
 
 def _made_by(rename: Rename, schema: str) -> tuple[str, str]:

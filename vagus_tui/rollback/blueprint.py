@@ -211,7 +211,7 @@ class Blueprint:
         own = {_printed(self.home, name): qualified(self.stage, name) for name in self.names.values()}
         statements = []
         for name, text in self._foreign_keys().items():
-            target = self._target(text)
+            target = self.target(text)
             if target in own:
                 body = text.replace(f" REFERENCES {target}(", f" REFERENCES {own[target]}(", 1)
                 statements.append(f"alter table {self.relation} add constraint {quote(name)} {body}")
@@ -226,18 +226,19 @@ class Blueprint:
                 table=self.name,
                 name=name,
                 add=f"{add} {quote(name)} {text.removesuffix(' NOT VALID')} not valid",
-                target=self._target(text),
+                target=self.target(text),
                 validated=not text.endswith(" NOT VALID"),
             )
             for name, text in self._foreign_keys().items()
-            if self._target(text) not in own
+            if self.target(text) not in own
         ]
 
     def _foreign_keys(self) -> dict[str, str]:
         return {name: text for name, text in self._kind("keys").items() if text.startswith("FOREIGN KEY")}
 
     @staticmethod
-    def _target(text: str) -> str:
+    def target(text: str) -> str:
+        """The table that a foreign key's definition leads to, as the server prints its name."""
         return text.partition(" REFERENCES ")[2].partition("(")[0]
 
     def statistics(self) -> list[str]:

@@ -68,6 +68,7 @@ class KeptTable:
         original: the name that it had before the cut-over, and will have again.
         ours: its owner is a role whose rights we have.
         same_words: the server's version is the one that printed `was`: every word counts.
+        lost: tables that it referred to, as the server prints their names, and that are gone or called otherwise.
     """
 
     schema: str
@@ -77,6 +78,7 @@ class KeptTable:
     now: Defined
     ours: bool
     same_words: bool
+    lost: frozenset[str] = frozenset()
 
     @property
     def relation(self) -> str:
@@ -230,7 +232,12 @@ class KeptTable:
     def references(self) -> Iterator[Finding]:
         """Its references that are otherwise: they rest on keys of other tables, so these come first."""
         for name, before, after in self._apart("keys"):
-            if self.ours and before.startswith("FOREIGN KEY"):
+            if not self.ours or not before.startswith("FOREIGN KEY"):
+                continue
+            if (target := Blueprint.target(before)) in self.lost:
+                now = f"leads to {Blueprint.target(after)}" if after else "is gone"
+                yield Stays(f"reference {name} of {self.name} {now}, and {target} is no table any more")
+            else:
                 body = before.removesuffix(" NOT VALID")
                 validate = f"alter table {self.relation} validate constraint {quote(name)}"
                 yield self._mend(

@@ -24,10 +24,10 @@ from vagus_tui.journal.progress import published
 from vagus_tui.journal.state import DatabaseState, State, read_state
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.steps import PlanStep
-from vagus_tui.migration.survey import Survey
 from vagus_tui.migration.work import open_session, run_step, with_retries
-from vagus_tui.rollback import finish
+from vagus_tui.rollback import finish, guarded
 from vagus_tui.rollback.archive import archive_name, bound_note, bound_to
+from vagus_tui.rollback.around import Around
 from vagus_tui.rollback.carry_back import CarryBack
 from vagus_tui.rollback.kept import read_kept
 from vagus_tui.rollback.quick_plan import SHOWN, Preview, WayBack, counts, quick_steps, settle_steps, way_back
@@ -88,9 +88,11 @@ class _Rollback:
             if bound := await bound_to(connection, figures["archive"]):
                 figures["bound_to_archive"] = bound
                 emit(bound_note(bound))
-            await finish.settle(connection, run_id, settle_steps(way.survey), emit, figures=figures)
+            await finish.settle(connection, run_id, settle_steps(way.around), emit, figures=figures)
             place = (
-                "in place, but for what was changed by hand" if figures.get("changed_by_hand") else "in place as before"
+                "in place, but for what was changed by hand"
+                if figures.get("changed_by_hand") or figures.get("not_bound_back")
+                else "in place as before"
             )
             return ResultEvent(
                 ok=True,
@@ -134,10 +136,13 @@ class _Rollback:
         if mends:
             way = await way_back(connection, state, mended=True)
         left = [f"{mend.what} could not be put back" for mend in way.altered.mends] if mends else []
-        figures["put_back"] = [mend.what for mend in mends if mend not in way.altered.mends]
-        figures["changed_by_hand"] = [*left, *way.altered.stays]
-        for words in figures["changed_by_hand"]:
+        about_v1 = [*left, *way.altered.stays]
+        figures["put_back"] = [*(mend.what for mend in mends if mend not in way.altered.mends), *way.around.back]
+        figures["changed_by_hand"] = [*about_v1, *way.around.left]
+        for words in about_v1:
             emit(NoteEvent(level="warning", message=f"The kept v1 tables were changed by hand: {words}."))
+        for words in way.around.left:
+            emit(NoteEvent(level="warning", message=f"Not bound to v1 again: {words}."))
         return way
 
     async def _swap(
@@ -145,12 +150,12 @@ class _Rollback:
     ) -> None:
         """The one transaction, tried again while somebody is in the way."""
         kept = await read_kept(connection, way.survey)
-        steps, carry = quick_steps(way.survey, way.run, figures["archive"], kept, deletions=self.deletions)
+        steps, carry = quick_steps(way.around, way.run, figures["archive"], kept, deletions=self.deletions)
         await store.update_run(connection, run_id, phase=Phase.ROLLBACK.value)
         await maintenance.switch_flag(connection, enabled=True, message=MESSAGE)
 
         async def attempt() -> None:
-            figures.update(await self._transaction(connection, run_id, way.survey, steps, carry, emit))
+            figures.update(await self._transaction(connection, run_id, way.around, steps, carry, emit))
 
         await with_retries(
             attempt,
@@ -167,7 +172,7 @@ class _Rollback:
         self,
         connection: Connection,
         run_id: UUID,
-        survey: Survey,
+        around: Around,
         steps: list[PlanStep],
         carry: CarryBack,
         emit: Emit,
@@ -185,7 +190,7 @@ class _Rollback:
                 started = time.perf_counter()
                 emit(step.event(StepState.STARTED))
                 if step.id == "carry-back":
-                    found = await counts(connection, survey, carry)
+                    found = await counts(connection, around.survey, carry)
                     figures = await self._figures(connection, found, carry)
                 await self._do(connection, step, carry)
                 if step.id == "lock":
@@ -193,6 +198,8 @@ class _Rollback:
                 done = step.event(StepState.DONE, since=started)
                 events.append(done)
                 emit(done)
+            left_out = await connection.fetch(guarded.READ)
+            figures["not_bound_back"] = [guarded.in_words(row) for row in left_out]
             for event in events:
                 await store.record_step(connection, run_id, event)
             # Committed together with the swap, so that whoever looks next sees what happened and what is owed.
@@ -202,10 +209,12 @@ class _Rollback:
                 status="done",
                 phase=Phase.SETTLE.value,
                 figures=figures,
-                catalog=finish.owed_record(settle_steps(survey)),
+                catalog=finish.owed_record(settle_steps(around)),
             )
             await connection.execute("notify pgrst, 'reload schema'")
         figures["writes_waited_seconds"] = round(time.perf_counter() - locked, 3)
+        for words in figures["not_bound_back"]:
+            emit(NoteEvent(level="warning", message=words))
         for note in _left(figures, found):
             emit(note)
         return figures

@@ -14,8 +14,10 @@ from vagus_tui.migration.plan import SESSION_SETTINGS
 from vagus_tui.migration.steps import Plan, PlanStep, stop_unless_zero
 from vagus_tui.migration.survey import Survey
 from vagus_tui.migration.undo import last_record
+from vagus_tui.rollback import guarded
 from vagus_tui.rollback.altered import Altered, read_altered
-from vagus_tui.rollback.archive import archive_name
+from vagus_tui.rollback.archive import archive_name, will_be_bound, will_be_bound_words
+from vagus_tui.rollback.around import Around, read_around
 from vagus_tui.rollback.carry_back import CarryBack
 from vagus_tui.rollback.kept import Kept, read_kept
 from vagus_tui.rollback.swap_back import (
@@ -51,13 +53,21 @@ class Preview:
 
     Args:
         kept_out: the first rows of which v1 cannot hold something: table, id, and the columns in the way.
-        by_hand: what was changed about the kept v1 tables since the cut-over, and what becomes of it.
+        by_hand: what was changed about the kept v1 tables and what points at v2 since the cut-over, and what becomes
+            of it.
+        bound: what others have made on v2 since, which will hang on the archive.
     """
 
     carried: tuple[Carried, ...]
     only_in_v2: dict[str, int]
     kept_out: tuple[str, ...] = ()
     by_hand: tuple[str, ...] = ()
+    bound: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> list[str]:
+        """All that is otherwise than the cut-over left it, and what becomes of it: a sentence each."""
+        return [*self.by_hand, *will_be_bound_words(self.bound)]
 
     @property
     def total(self) -> int:
@@ -97,12 +107,17 @@ class WayBack:
 
     Args:
         survey: what the migration wrote down, as far as it is there or is made again.
-        altered: what was changed by hand since.
+        altered, around: what was changed by hand since, about the kept v1 tables and about what points at v2.
     """
 
     run: store.Run
     survey: Survey
     altered: Altered
+    around: Around
+
+    def told(self) -> list[str]:
+        """What is worth knowing beforehand, a sentence each."""
+        return [*self.altered.told(), *self.around.told()]
 
 
 async def way_back(connection: Connection, state: DatabaseState, *, mended: bool = False) -> WayBack:
@@ -112,18 +127,22 @@ async def way_back(connection: Connection, state: DatabaseState, *, mended: bool
         mended: what was changed by hand was put back as far as it could be.
 
     Raises:
-        RefusedError: there is nothing to roll back, or v1's kept tables were changed past help.
+        RefusedError: there is nothing to roll back, v1's kept tables were changed past help, or something that was
+            changed by hand needs a decision.
     """
     run, survey = await migrated_run(connection, state)
     altered = await read_altered(connection, survey)
     altered.refuse()
-    return WayBack(run, altered.survey(survey, mended=mended), altered)
+    around = await read_around(connection, altered.survey(survey, mended=mended))
+    around.refuse()
+    return WayBack(run, around.survey, altered, around)
 
 
 def quick_steps(
-    survey: Survey, run: store.Run, archive: str, kept: Kept, *, deletions: bool
+    around: Around, run: store.Run, archive: str, kept: Kept, *, deletions: bool
 ) -> tuple[list[PlanStep], CarryBack]:
     """The one transaction, step by step, and the carrying back that it holds."""
+    survey = around.survey
     carry = CarryBack(survey, MappingOptions(repeat_exercises=bool(run.options.get("repeat_exercises"))), kept)
     held = "ACCESS EXCLUSIVE on v2's and v1's tables until the transaction ends; writes wait"
     undo = "automatic: the transaction fails as a whole"
@@ -132,28 +151,31 @@ def quick_steps(
         return PlanStep(name, Phase.ROLLBACK, title, tuple(statements), lock=held, undo=undo, printed=printed)
 
     proofs = {base: carry.proof(base) for base in v1.TABLES}
+    restored = restore_statements(around, archive)
     stops = tuple(stop_unless_zero(query, f"rows of {base} did not arrive in v1") for base, query in proofs.items())
 
     steps = [
-        step("lock", "lock v2 and v1", [lock_statement(survey)]),
+        step("lock", "lock v2 and v1", [lock_statement(around)]),
         step("collect", "find what was written since the cut-over", carry.collect(deletions=deletions)),
         step("carry-back", "carry it back into v1", carry.apply(deletions=deletions)),
         step("prove", "prove v1 against v2", list(proofs.values()), stops),
         step(
             "archive",
             f"move v2 into {archive}",
-            [*archive_statements(survey, archive), carry.left_behind(archive), carry.named(archive)],
+            [guarded.MADE, *archive_statements(around, archive), carry.left_behind(archive), carry.named(archive)],
         ),
         step(
             "restore",
             "v1's names, references, views, functions, policies, publications",
-            restore_statements(survey, archive),
+            restored,
+            # What could not be bound to v1 again, and its statements: whoever runs the script sees them.
+            (*restored, guarded.READ),
         ),
     ]
     return steps, carry
 
 
-def settle_steps(survey: Survey) -> list[PlanStep]:
+def settle_steps(around: Around) -> list[PlanStep]:
     """After the commit, without hurry: rows that references made again still owe a look, views to be filled."""
     return [
         PlanStep(
@@ -164,7 +186,7 @@ def settle_steps(survey: Survey) -> list[PlanStep]:
             lock="SHARE UPDATE EXCLUSIVE: reads and writes go on",
             undo="none needed",
         )
-        for number, (title, statement) in enumerate(settle_back_statements(survey), start=1)
+        for number, (title, statement) in enumerate(settle_back_statements(around), start=1)
     ]
 
 
@@ -176,10 +198,14 @@ async def plan_rollback(connection: Connection, settings: Settings, state: Datab
     """
     way = await way_back(connection, state)
     kept = await read_kept(connection, way.survey)
-    steps, _ = quick_steps(way.survey, way.run, archive_name(datetime.now(UTC)), kept, deletions=False)
+    steps, _ = quick_steps(way.around, way.run, archive_name(datetime.now(UTC)), kept, deletions=False)
     return Plan(
-        (*way.altered.steps(), *steps, *settle_steps(way.survey)),
-        ("Rows deleted in v2 after the cut-over are kept in v1 unless you choose otherwise.", *way.altered.told()),
+        (*way.altered.steps(), *steps, *settle_steps(way.around)),
+        (
+            "Rows deleted in v2 after the cut-over are kept in v1 unless you choose otherwise.",
+            *way.told(),
+            *will_be_bound_words(await will_be_bound(connection, way.survey)),
+        ),
         SESSION_SETTINGS,
     )
 
@@ -192,13 +218,15 @@ async def preview(connection: Connection, state: DatabaseState) -> Preview:
     """
     way = await way_back(connection, state)
     kept = await read_kept(connection, way.survey)
-    _, carry = quick_steps(way.survey, way.run, archive_name(datetime.now(UTC)), kept, deletions=False)
+    _, carry = quick_steps(way.around, way.run, archive_name(datetime.now(UTC)), kept, deletions=False)
     transaction = connection.transaction(isolation="repeatable_read")
     await transaction.start()
     try:
         for statement in carry.collect():
             await connection.execute(statement)
-        return replace(await counts(connection, way.survey, carry), by_hand=tuple(way.altered.told()))
+        found = await counts(connection, way.survey, carry)
+        bound = await will_be_bound(connection, way.survey)
+        return replace(found, by_hand=tuple(way.told()), bound=tuple(bound))
     finally:
         await transaction.rollback()
 

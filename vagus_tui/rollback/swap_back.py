@@ -7,11 +7,13 @@ from vagus_tui.migration import capture, maintenance, matviews, repoint, tuning
 from vagus_tui.migration.cut_over import rename_statement
 from vagus_tui.migration.kept_v1 import new_name
 from vagus_tui.migration.survey import PREFERENCES, Survey
+from vagus_tui.rollback.around import Around
+from vagus_tui.rollback.bound_back import bound_back, loosened, made_empty
 from vagus_tui.rollback.touched import Touched
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import V2Ddl, sequence_behind
 from vagus_tui.schema.functions import moved, signatures
-from vagus_tui.schema.helpers import dropped, retired
+from vagus_tui.schema.helpers import emptied, retired
 from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.schema.rights import bare_schema
 
@@ -24,17 +26,19 @@ def v2_tables(survey: Survey) -> tuple[str, ...]:
     return v2.TABLES if survey.preferences == "jsonb" else (*v2.TABLES, PREFERENCES)
 
 
-def lock_statement(survey: Survey) -> str:
+def lock_statement(around: Around) -> str:
     """Take every lock of the rollback: v2's tables, the kept v1 tables, and the tables that refer to them."""
+    survey = around.survey
     schema = survey.shape.schema
     relations = [qualified(schema, table) for table in LOCKED]
     relations += [qualified(schema, new_name(survey, base)) for base in v1.TABLES]
-    relations += sorted(repoint.touched_tables(survey))
+    relations += sorted(repoint.touched_tables(survey) - around.gone)
     return f"lock table {', '.join(relations)} in access exclusive mode"
 
 
-def archive_statements(survey: Survey, archive: str) -> list[str]:
+def archive_statements(around: Around, archive: str) -> list[str]:
     """Move v2 as it is into the archive schema: nothing of it is dropped, and nobody but us can reach it."""
+    survey = around.survey
     schema = survey.shape.schema
     ddl = V2Ddl(schema, survey.shape, survey.taken, preferences=survey.preferences != "jsonb")
     statements = [f"create schema {quote(archive)}", bare_schema(archive)]
@@ -43,19 +47,24 @@ def archive_statements(survey: Survey, archive: str) -> list[str]:
         statements.extend(capture.remove_triggers(relation))
         statements.append(maintenance.remove_fence(relation))
     statements.append(f"drop trigger if exists {capture.CAPTURE_TRIGGER} on {qualified(schema, PREFERENCES)}")
-    statements.extend(repoint.archive_statements(survey))
+    statements.extend(loosened(around))
     statements.append(tuning.statistics_archived([qualified(schema, table) for table in v2_tables(survey)], archive))
     statements.extend(
         f"alter table {qualified(schema, table)} set schema {quote(archive)}" for table in v2_tables(survey)
     )
-    statements.extend(moved(ddl, name, archive) for name in signatures(ddl))
+    # What somebody dropped of them is no loss of v1's.
+    statements.extend(
+        f"do $vagus$ begin {moved(ddl, name, archive)};\nexception when undefined_function then null; end $vagus$"
+        for name in signatures(ddl)
+    )
     statements.append(f"create table {qualified(archive, 'changes_after_cut_over')} as table {capture.V2_CHANGES}")
     statements.append(f"truncate {capture.V2_CHANGES}")
     return statements
 
 
-def restore_statements(survey: Survey, archive: str) -> list[str]:
+def restore_statements(around: Around, archive: str) -> list[str]:
     """v1's names, and everything that pointed at it, exactly as the cut-over found them."""
+    survey = around.survey
     schema = survey.shape.schema
     statements = [maintenance.remove_fence(qualified(schema, new_name(survey, base))) for base in v1.TABLES]
     statements.extend(rename_statement(schema, rename, back=True) for rename in reversed(survey.renames))
@@ -63,8 +72,8 @@ def restore_statements(survey: Survey, archive: str) -> list[str]:
         statements.append(maintenance.remove_fence(qualified(schema, PREFERENCES)))
     statements.extend(rename_statement(schema, rename, back=True) for rename in survey.functions_in_the_way)
     statements.extend(_sequence_updates(survey))
-    statements.extend(repoint.restore_statements(survey, archive))
-    statements += [retired(COMPAT, archive), dropped(KEPT)]
+    statements.extend(bound_back(around, archive))
+    statements += [retired(COMPAT, archive), emptied(KEPT, archive)]
     if survey.preferences == "jsonb":
         relation = qualified(schema, PREFERENCES)
         # Only defaults that nobody has touched since: what users chose stays.
@@ -96,15 +105,22 @@ def _sequence_updates(survey: Survey) -> list[str]:
     return statements
 
 
-def settle_back_statements(survey: Survey) -> list[tuple[str, str]]:
+def settle_back_statements(around: Around) -> list[tuple[str, str]]:
     """The look at rows that references made again still owe, and materialized views filled with v1 again.
 
     Each as a title and a statement.
     """
+    survey = around.survey
     schema = survey.shape.schema
     statements: list[tuple[str, str]] = []
     for key in repoint.foreign_keys(survey):
         if key.validated:
             made = repoint.validated(schema, key, survey.shape.tables[key.base].name)
             statements.extend((f"check {key.name} of {key.on}", statement) for statement in made)
-    return [*statements, *((f"fill {view.title} again", filled) for view, filled in matviews.refreshed(survey))]
+    return [
+        *statements,
+        *(
+            (f"fill {view.title} again", filled)
+            for view, filled in matviews.refreshed(survey, empty=made_empty(around))
+        ),
+    ]

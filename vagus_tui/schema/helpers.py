@@ -49,6 +49,18 @@ def retired(schema: str, archive: str) -> str:
     return f"do {literal(block)}"
 
 
+def emptied(schema: str, archive: str) -> str:
+    """Drop a schema of our own that is empty by now; what was left in it stays, beside an archive."""
+    block = (
+        f"begin\nif not {ours(schema)} then return; end if;\n"
+        f"begin\n  drop schema {quote(schema)};\n"
+        "exception when dependent_objects_still_exist then\n"
+        f"  alter schema {quote(schema)} rename to {quote(set_aside(schema, archive))};\n"
+        "end;\nend"
+    )
+    return f"do {literal(block)}"
+
+
 def set_aside(schema: str, archive: str) -> str:
     """The name that a schema of our own gets beside an archive."""
     return f"{archive}_{schema}"[:63]

@@ -1,0 +1,184 @@
+"""What points at v2 changed by hand after the cut-over: put back, followed, left out by name, or a decision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import Connect, MakeDatabase
+from tests.databases import TestDatabase
+from tests.migration.dependents_of_v1 import FOLLOWING
+from tests.migration.support import migrated, rolled_back
+from tests.migration.test_dependents import everything
+from tests.oracle import changes, v1_rows
+from vagus_tui.errors import RefusedError
+from vagus_tui.journal.state import read_state
+from vagus_tui.rollback.quick_plan import preview
+from vagus_tui.sandbox.options import SandboxOptions
+
+BY_HAND = """
+alter table reviews rename to ratings;
+alter table ratings drop constraint reviews_session;
+drop policy own_exercises on ratings;
+alter policy own_plans on ratings using (true);
+drop policy "p""; -- $vagus$" on ratings;
+create policy "p""; -- $vagus$" on ratings for select to anon using (true);
+drop view plan_sizes cascade;
+drop view barred;
+create view barred as select id, started_at from workout_sessions;
+grant select on barred to anon;
+create or replace view names as select id, user_id, name from workout_plans where name <> 'x';
+create or replace function count_plans(of_user uuid) returns bigint language sql stable as 'select 7::bigint';
+drop function weeks_of(uuid);
+drop publication narrow;
+alter publication supabase_realtime drop table workout_plans;
+drop trigger audit_names on workout_plans;
+alter table workout_plans drop constraint plan_gym;
+alter table gyms rename to halls;
+drop materialized view days_trained;
+drop materialized view workout_v1_kept."reports.totals" cascade;
+drop function calculate_plan_volume(uuid);
+drop table visits cascade;
+"""
+
+MADE_SINCE = """
+create table day_notes (id uuid, constraint noted foreign key (id) references workout_days (id));
+create view lengths as select id, total_weeks from workout_plans;
+create publication since for table workout_days;
+"""
+
+
+@pytest.fixture
+async def surrounded(make_database: MakeDatabase) -> TestDatabase:
+    """A clean v1 with one of everything around it; each test migrates it."""
+    database = await make_database(SandboxOptions(plans=10, clean=True))
+    async with database.connect() as conn:
+        invoker = "with (security_invoker = true)" if conn.get_server_version().major >= 15 else ""
+        await conn.execute(FOLLOWING.replace("@INVOKER@", invoker))
+    return database
+
+
+def under_old_names(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """A fingerprint as text, with the names that tables had before they were renamed by hand."""
+
+    def old(value: object) -> str:
+        return repr(value).replace("ratings", "reviews").replace("halls", "gyms")
+
+    return {kind: {old(name): old(value) for name, value in names.items()} for kind, names in found.items()}
+
+
+async def test_what_was_changed_by_hand_comes_back_or_is_named(surrounded: TestDatabase, connect: Connect) -> None:
+    conn = await connect(surrounded.url)
+    before, rows = await everything(conn), await v1_rows(conn)
+    await migrated(surrounded)
+    state = await read_state(conn)
+    untouched = await preview(conn, state)
+    assert untouched.by_hand == untouched.bound == ()
+    await conn.execute(BY_HAND)
+    await conn.execute(MADE_SINCE)
+    found = await preview(conn, state)
+    again, left = found.by_hand[-2:]
+    for what in (
+        "reviews_session, reviews_slug, own_exercises, own_plans",
+        "on table reviews, which is called ratings now",
+        "reference reviews_session on ratings, which is gone",
+        "policy own_plans on ratings, which was altered",
+        "view barred, which has other columns now",
+        "view names, which was altered",
+        "view big_plans, which is gone",
+        "function count_plans(of_user uuid), which was altered",
+        "function weeks_of(plan uuid), which is gone",
+        "publication supabase_realtime on workout_plans, which does not carry v2's",
+        "materialized view reports.totals, whose old one is not kept any more",
+    ):
+        assert "as v1 had it again" in again and what in again, (what, again)
+    assert "visits_plan on visits: its table is gone" in left and 'create publication "narrow"' in left
+    # What others made on v2 is told beforehand, in the same words as afterwards.
+    bound = ["constraint noted on table day_notes", "rule _RETURN on view lengths", "publication since of workout_days"]
+    assert list(found.bound) == bound
+    assert bound[0] in found.told[-1] and "bound to the archive" in found.told[-1]
+    ran = await rolled_back(surrounded)
+    figures = ran.result.figures
+    assert figures is not None and figures["bound_to_archive"] == bound
+    assert figures["not_bound_back"] == []
+    assert "but for what was changed by hand" in ran.result.message
+    assert any("Not bound to v1 again: reference visits_plan" in note.message for note in ran.notes)
+    await conn.execute("drop table day_notes; drop view lengths; drop publication since")
+    changed = changes(under_old_names(before), under_old_names(await everything(conn)))
+    lost = [line for line in changed if "visits" not in line]
+    assert [line.partition(": gone")[0] for line in lost] == [
+        """public publications 'narrow: exercise_logs'""",
+        """public publications 'narrow: exercises'""",
+    ], lost
+    assert changes(rows, await v1_rows(conn)) == []
+    # Nothing that somebody wrote is lost: texts are kept, and what has other columns is itself in the archive.
+    kept = await conn.fetch(f"select what, definition from {figures['archive']}.changed_by_hand")
+    texts = {row["what"]: row["definition"] for row in kept}
+    assert "select 7" in texts["function count_plans(of_user uuid)"].lower()
+    assert "'x'" in texts["view names"] and "using (true)" in texts["policy own_plans on ratings"]
+    assert await conn.fetchval(f'select count(started_at) from {figures["archive"]}."public.barred"') > 0
+    # And again: the note is about the next migration then.
+    await conn.execute("alter table ratings rename to reviews; alter table halls rename to gyms")
+    await migrated(surrounded)
+    assert (await preview(conn, await read_state(conn))).by_hand == ()
+
+
+async def test_what_needs_a_decision_is_asked_for(surrounded: TestDatabase, connect: Connect) -> None:
+    """With the SQL that settles it; what fails all the same does not keep v1 from coming back."""
+    conn, admin = await connect(surrounded.url), await connect(surrounded.admin_url)
+    await conn.execute(
+        "create view with_gyms as select p.id, g.name from workout_plans p join gyms g on g.id = p.gym_id"
+    )
+    rows = await v1_rows(conn)
+    await migrated(surrounded)
+    state = await read_state(conn)
+    for done, words, settled in (
+        (
+            "create index idx_exercises_plan_id on gyms (name)",
+            "index idx_exercises_plan_id has the name that v1's index gets back",
+            'alter index "public"."idx_exercises_plan_id" rename to "idx_exercises_plan_id_other"',
+        ),
+        (
+            "drop view as_json; create table as_json (id uuid)",
+            "table as_json stands where v1's view of that name belongs",
+            'alter table "public"."as_json" rename to "as_json_other"',
+        ),
+        (
+            "alter table reviews owner to supabase_admin",
+            "reference reviews_slug on reviews would lead to v2 still",
+            'alter table "public"."reviews" drop constraint "reviews_slug"',
+        ),
+    ):
+        await admin.execute(done)
+        with pytest.raises(RefusedError) as caught:
+            await preview(conn, state)
+        assert words in caught.value.happened and settled in (caught.value.next_step or ""), caught.value
+        if "drop constraint" in settled:
+            for name in await admin.fetch(REVIEWS):
+                await admin.execute(f"alter table reviews drop constraint {name[0]}")
+        else:
+            await admin.execute(settled)
+    await conn.execute("alter table gyms rename to halls")
+    told = (await preview(conn, state)).by_hand
+    for what in ('view with_gyms: relation "gyms" does not exist', "policy own_plans on reviews: its table belongs to"):
+        assert any("not bound to v1 again" in line and what in line for line in told), (what, told)
+    ran = await rolled_back(surrounded)
+    assert ran.result.figures is not None
+    [not_bound] = ran.result.figures["not_bound_back"]
+    assert not_bound.startswith('view with_gyms is not as v1 had it: relation "gyms" does not exist. By hand')
+    assert any(note.message == not_bound for note in ran.notes)
+    assert changes(rows, await v1_rows(conn)) == []
+    # Its own words are what is left to do.
+    await conn.execute("alter table halls rename to gyms")
+    async with conn.transaction():
+        await conn.execute(not_bound.partition("that is settled: ")[2])
+    assert await conn.fetchval("select count(*) from with_gyms") == await conn.fetchval(
+        "select count(*) from workout_plans"
+    )
+
+
+REVIEWS = """
+select quote_ident(conname) from pg_constraint
+where conrelid = 'reviews'::regclass and contype = 'f' and confrelid <> conrelid
+"""

@@ -1,0 +1,462 @@
+"""What somebody did by hand after the cut-over to what points at the workout tables, found before a rollback begins.
+
+A table that was renamed is followed, what is missing is made again with the rights it had, what was altered comes back
+as v1 had it (and its text of today is kept in the archive); what has lost what it stood on is left out, by name. Where
+only the operator can say what shall be, the rollback is refused with the SQL for either way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import asyncpg
+
+from vagus_tui.database.connection import Connection
+from vagus_tui.database.dependent_reader import KEPT
+from vagus_tui.database.dependents import Dependent, Kind
+from vagus_tui.errors import RefusedError
+from vagus_tui.migration import matviews
+from vagus_tui.migration.kept_v1 import new_name
+from vagus_tui.migration.repoint import (
+    foreign_keys,
+    function_as_it_was,
+    functions,
+    of_kind,
+    policies,
+    policy_bound,
+    publication_of_v2,
+    publications,
+    published,
+    references,
+    repointed,
+    view_as_it_was,
+)
+from vagus_tui.migration.surroundings import Described, Thing, bound_to_v2, describe, read_noted, thing
+from vagus_tui.migration.survey import Survey
+from vagus_tui.rollback.back_trial import try_back
+from vagus_tui.rollback.mending import Prevents
+from vagus_tui.schema import v2
+from vagus_tui.schema.identifiers import free_name, qualified, quote
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a rollback binds to v1 again, as far as it can.
+
+    Args:
+        survey: the record of the migration, of what is there or is made again, under the names that tables have now.
+        missing: what is made again, since it is not there.
+        aside: views whose columns are others now: they go into the archive before v1's come back.
+        noted: everything as the cut-over left it, as far as that was noted.
+        unpublished: publications that do not carry v2's table, by name and table.
+        without_kept: materialized views whose old ones are not kept any more: they are made again.
+        gone: tables, quoted, that the record names and that are not there.
+        texts: what is altered, in words, with its text of today.
+        back, left: what comes back though it was changed, and what does not, in words.
+        doubtful: what does not come back by what was tried beforehand, and why.
+        prevents: what only the operator can decide.
+    """
+
+    survey: Survey
+    missing: frozenset[Thing] = frozenset()
+    aside: frozenset[Thing] = frozenset()
+    noted: Mapping[Thing, Described] = field(default_factory=dict)
+    unpublished: frozenset[Thing] = frozenset()
+    without_kept: frozenset[Thing] = frozenset()
+    gone: frozenset[str] = frozenset()
+    texts: tuple[tuple[str, str], ...] = ()
+    back: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = ()
+    prevents: tuple[Prevents, ...] = ()
+
+    def told(self) -> list[str]:
+        """What is worth knowing beforehand, a sentence each for what comes back and for what does not."""
+        left = (*self.left, *self.doubtful)
+        said = (("and as v1 had it again: ", self.back), ("and not bound to v1 again: ", left))
+        return [
+            f"Changed by hand since the cut-over about what points at the workout tables, {how}{'; '.join(words)}."
+            for how, words in said
+            if words
+        ]
+
+    def refuse(self) -> None:
+        """Stop where only the operator can say what shall be.
+
+        Raises:
+            RefusedError: says what it is, with the SQL that settles it.
+        """
+        if self.prevents:
+            raise RefusedError(
+                f"Changed by hand since the cut-over: {'; '.join(one.words for one in self.prevents)}.",
+                state="Nothing was changed: v2 is in place and in use.",
+                next_step=f"Decide: {'; '.join(one.advice for one in self.prevents)}. Or roll back from a backup.",
+            )
+
+
+_RELATIONS = """
+select w.home, w.name, c.oid is not null as there, coalesce(pg_has_role(c.relowner, 'usage'), false) as ours,
+  pg_get_userbyid(c.relowner)::text as owner, c.relkind::text as relkind,
+  array(select quote_ident(a.attname) from pg_attribute a
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns,
+  array(select format('%I.%I', ln.nspname, l.relname) from pg_partition_tree(c.oid) t
+        join pg_class l on l.oid = t.relid join pg_namespace ln on ln.oid = l.relnamespace
+        where t.isleaf and c.relkind = 'p' order by 1) as leaves
+from unnest($1::text[], $2::text[]) w (home, name)
+left join pg_class c on c.oid = to_regclass(format('%I.%I', w.home, w.name))
+"""
+
+_MOVED_KEYS = """
+select k.conname::text as name, n.nspname::text as home, c.relname::text as carrier
+from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
+join pg_class r on r.oid = k.confrelid join pg_namespace rn on rn.oid = r.relnamespace
+where k.contype = 'f' and k.conparentid = 0 and rn.nspname = $1 and r.relname = $2 and k.conname = $3
+"""
+
+_MOVED_POLICIES = """
+select n.nspname::text as home, c.relname::text as carrier
+from pg_policy p join pg_class c on c.oid = p.polrelid join pg_namespace n on n.oid = c.relnamespace
+where p.polname = $1
+"""
+
+_PUBLICATIONS = """
+select w.name, p.oid is not null as there, coalesce(p.puballtables, false) as wide,
+  coalesce(pg_has_role(p.pubowner, 'usage'), false) as ours, pg_get_userbyid(p.pubowner)::text as owner,
+  exists(select from pg_publication_rel r where r.prpubid = p.oid and r.prrelid = to_regclass(w.kept)) as carries_v1
+from unnest($1::text[], $2::text[]) w (name, kept) left join pg_publication p on p.pubname = w.name
+"""
+
+_ROUTINES = """
+select w.place, pg_get_userbyid(p.proowner)::text as owner
+from unnest($1::integer[], $2::text[], $3::text[], $4::text[]) w (place, home, name, detail)
+join pg_namespace n on n.nspname = w.home
+join pg_proc p on p.pronamespace = n.oid and p.proname = w.name
+  and '(' || pg_get_function_identity_arguments(p.oid) || ')' = w.detail
+where not pg_has_role(p.proowner, 'usage')
+"""
+
+_IN_THE_WAY = """
+select w.kind, w.old, c.relkind::text as relkind
+from unnest($2::text[], $3::text[]) w (kind, old) join pg_class c on c.relname = w.old
+join pg_namespace n on n.oid = c.relnamespace and n.nspname = $1
+where not (c.relname = any($4::text[]) and c.relkind in ('r', 'p'))
+  -- Indexes and sequences of v2's tables go with them.
+  and not exists (select from pg_index x join pg_class t on t.oid = x.indrelid
+                  where x.indexrelid = c.oid and t.relnamespace = n.oid and t.relname = any($4::text[]))
+  and not exists (select from pg_depend q join pg_class t on t.oid = q.refobjid
+                  where q.classid = 'pg_class'::regclass and q.objid = c.oid and q.deptype in ('a', 'i')
+                    and q.refclassid = 'pg_class'::regclass and t.relnamespace = n.oid and t.relname = any($4::text[]))
+order by 2
+"""
+
+_WORDS = {"i": "index", "I": "index", "S": "sequence", "v": "view", "m": "materialized view"}
+
+
+async def read_around(connection: Connection, survey: Survey) -> Around:
+    """Compare what points at v2 with what the cut-over left, and with what a rollback needs of it."""
+    return await _Reader(connection, survey).read()
+
+
+class _Reader:
+    """Looks at one database."""
+
+    def __init__(self, connection: Connection, survey: Survey) -> None:
+        self.connection = connection
+        self.survey = survey
+        self.schema = survey.shape.schema
+        self.back: list[str] = []
+        self.left: list[str] = []
+        self.prevents: list[Prevents] = []
+        self.texts: list[tuple[str, str]] = []
+        self.missing: set[Thing] = set()
+        self.aside: set[Thing] = set()
+        self.unpublished: set[Thing] = set()
+        # What each has become, by what it was: the same elsewhere, or None for left out.
+        self.now: dict[Thing, Dependent | None] = {}
+        # Tables under the names that they have now, and what is on each.
+        self.moved: dict[tuple[str, str], tuple[str, str]] = {}
+        self.followed: dict[tuple[str, str], list[Dependent]] = {}
+        self.columns: dict[Thing, list[str]] = {}
+        self.not_ours: dict[Thing, str] = {}
+
+    async def read(self) -> Around:
+        """Look at everything, what carries others first."""
+        noted = await read_noted(self.connection)
+        before = bound_to_v2(self.survey)
+        carriers = await self._relations(self._touched(self.survey))
+        carried = (*foreign_keys(self.survey), *policies(self.survey))
+        # One thing that is on a table still tells where the others were.
+        for one in carried:
+            if not carriers[one.schema, one.on]["there"] and (place := await self._elsewhere(one)) is not None:
+                self.moved[one.schema, one.on] = place
+        for one in carried:
+            await self._place(one, carriers[one.schema, one.on])
+        for (old, new), on_it in self.followed.items():
+            names = ", ".join(one.name for one in on_it)
+            self.back.append(f"{names} on table {old}, which is called {new} now")
+        await self._relation_kinds()
+        await self._functions()
+        await self._publications()
+        found = await describe(self.connection, self.schema, [thing(now) for _, now in self._pairs(before)])
+        for was, now in self._pairs(before):
+            self._compare(now, noted.get(thing(was)), found.get(thing(now)))
+        without_kept = await self._without_kept()
+        pairs = self._pairs(before)
+        survey = replace(
+            self.survey,
+            dependents=tuple(now for _, now in self._pairs(self.survey.dependents)),
+        )
+        doubtful = await try_back(self.connection, survey, self.missing, self.aside)
+        await self._names_in_the_way()
+        there = await self._relations(self._touched(survey))
+        return Around(
+            survey=survey,
+            missing=frozenset(self.missing),
+            aside=frozenset(self.aside),
+            noted={thing(now): noted[thing(was)] for was, now in pairs if thing(was) in noted},
+            unpublished=frozenset(self.unpublished),
+            without_kept=without_kept,
+            gone=frozenset(qualified(*name) for name, row in there.items() if not row["there"]),
+            texts=tuple(self.texts),
+            back=tuple(self.back),
+            left=tuple(self.left),
+            doubtful=tuple(doubtful),
+            prevents=tuple(self.prevents),
+        )
+
+    def _pairs(self, before: Iterable[Dependent]) -> list[tuple[Dependent, Dependent]]:
+        """What is not left out: as it was, and as it is."""
+        pairs = ((was, self.now.get(thing(was), was)) for was in before)
+        return [(was, now) for was, now in pairs if now is not None]
+
+    def _leave(self, one: Dependent, why: str) -> None:
+        self.now[thing(one)] = None
+        self.left.append(f"{_named(one)}: {why}")
+
+    # ── where it is ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    @staticmethod
+    def _touched(survey: Survey) -> set[tuple[str, str]]:
+        """The tables that carry references and policies, and those that v2 refers to as v1 did."""
+        names = {(one.schema, one.on) for one in (*foreign_keys(survey), *policies(survey))}
+        outside = [one for one in references(survey) if not one.fact("inner")]
+        return names | {(one.fact("target schema"), one.fact("target")) for one in outside}
+
+    async def _relations(self, names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], asyncpg.Record]:
+        listed = sorted(names)
+        rows = await self.connection.fetch(_RELATIONS, [home for home, _ in listed], [name for _, name in listed])
+        return {(row["home"], row["name"]): row for row in rows}
+
+    async def _place(self, one: Dependent, row: asyncpg.Record) -> None:
+        """Find the table of a reference or a policy, under the name that it has now."""
+        now = one
+        if not row["there"]:
+            place = self.moved.get((one.schema, one.on))
+            if place is None:
+                self._leave(one, "its table is gone, or has another name")
+                return
+            now = _on(one, *place)
+            self.followed.setdefault((_table(one), _table(now)), []).append(one)
+            row = (await self._relations([place]))[place]
+        if now.fact("partitioned"):
+            facts = tuple(fact for fact in now.facts if fact[0] != "leaf")
+            now = replace(now, facts=(*facts, *(("leaf", leaf) for leaf in row["leaves"])))
+        self.now[thing(one)] = now
+        self.columns[thing(now)] = row["columns"]
+        if not row["ours"]:
+            self.not_ours[thing(now)] = row["owner"]
+
+    async def _elsewhere(self, one: Dependent) -> tuple[str, str] | None:
+        """The one relation that has it by its name; None for none or several."""
+        if one.kind is Kind.FOREIGN_KEY:
+            found = await self.connection.fetch(_MOVED_KEYS, self.schema, one.base, one.name)
+        else:
+            found = await self.connection.fetch(_MOVED_POLICIES, one.name)
+        return (found[0]["home"], found[0]["carrier"]) if len(found) == 1 else None
+
+    async def _relation_kinds(self) -> None:
+        """Views that are not ours any more, and what else has a view's name."""
+        views = of_kind(self.survey, Kind.VIEW, Kind.MATERIALIZED_VIEW)
+        rows = await self._relations((one.schema, one.name) for one in views)
+        for one in views:
+            row = rows[one.schema, one.name]
+            own = "v" if one.kind is Kind.VIEW else "m"
+            if row["there"] and row["relkind"] != own:
+                kind = _WORDS.get(row["relkind"], "table")
+                relation, other = qualified(one.schema, one.name), quote(free_name(one.name, {one.name}, "_other"))
+                self.prevents.append(
+                    Prevents(
+                        f"{kind} {one.title} stands where v1's {one.kind.value} of that name belongs",
+                        f"alter {kind} {relation} rename to {other}",
+                    )
+                )
+            elif row["there"] and not row["ours"]:
+                self.not_ours[thing(one)] = row["owner"]
+
+    async def _functions(self) -> None:
+        wanted = functions(self.survey)
+        async with self.connection.transaction():
+            # Argument types are spelled as they were read.
+            await self.connection.execute(f"set local search_path = {quote(self.schema)}, pg_temp")
+            rows = await self.connection.fetch(
+                _ROUTINES,
+                [*range(len(wanted))],
+                [one.schema for one in wanted],
+                [one.name for one in wanted],
+                [one.detail for one in wanted],
+            )
+        self.not_ours |= {thing(wanted[row["place"]]): row["owner"] for row in rows}
+
+    async def _publications(self) -> None:
+        wanted = publications(self.survey)
+        kept = [qualified(self.schema, new_name(self.survey, one.base)) for one in wanted]
+        rows = await self.connection.fetch(_PUBLICATIONS, [one.name for one in wanted], kept)
+        for one, row in zip(wanted, rows, strict=True):
+            table = qualified(self.schema, self.survey.shape.tables[one.base].name)
+            if not row["there"]:
+                self._leave(one, f"it is gone (afterwards: create publication {quote(one.name)} for table {table})")
+            elif row["wide"]:
+                self._leave(one, "it publishes every table by itself now")
+            elif row["carries_v1"]:
+                self._leave(one, "it publishes v1's kept table already, and goes on so")
+            elif not row["ours"]:
+                self.not_ours[thing(one)] = row["owner"]
+
+    # ── what it is ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _compare(self, now: Dependent, noted: Described | None, found: Described | None) -> None:
+        if (owner := self.not_ours.get(thing(now))) is not None:
+            self._not_ours(now, owner, there=found is not None)
+        elif found is None:
+            self._missing(now, noted)
+        elif noted is not None and self.connection.get_server_version().major == self.survey.server_version:
+            self._altered(now, noted, found)
+
+    def _not_ours(self, now: Dependent, owner: str, *, there: bool) -> None:
+        if now.kind is Kind.FOREIGN_KEY and there:
+            relation = qualified(now.schema, now.on)
+            self.prevents.append(
+                Prevents(
+                    f"{_named(now)} would lead to v2 still, and refuse what v1 gets: its table belongs to {owner} now",
+                    f"alter table {relation} owner to {quote(self.survey.me)}; or, to be without it: "
+                    f"alter table {relation} drop constraint {quote(now.name)}",
+                )
+            )
+        whose = "its table" if now.on and now.kind is not Kind.PUBLICATION else "it"
+        by_hand = "; ".join(self._as_it_was(now))
+        self._drop(now, f"{whose} belongs to {owner} now, who binds it to v1 afterwards (begin; {by_hand}; commit;)")
+
+    def _as_it_was(self, now: Dependent) -> list[str]:
+        """The statements that bind one to v1 again."""
+        path = f"{quote(self.schema)}, pg_temp"
+        table = self.survey.shape.tables.get(now.base)
+        if now.kind is Kind.POLICY:
+            return policy_bound(now, path)
+        if now.kind is Kind.FUNCTION:
+            return function_as_it_was(now, self.schema)
+        if now.kind is Kind.FOREIGN_KEY and table is not None:
+            return repointed(self.schema, now, table.name)[1:]
+        if now.kind is Kind.PUBLICATION and table is not None:
+            return [published(now, qualified(self.schema, table.name), now.options)]
+        if now.kind is Kind.VIEW:
+            return view_as_it_was(now, self.schema)
+        return matviews.made_again(self.survey, now, None)
+
+    def _drop(self, now: Dependent, why: str) -> None:
+        for was in self.survey.dependents:
+            if self.now.get(thing(was), was) == now:
+                self._leave(was, why)
+
+    def _missing(self, now: Dependent, noted: Described | None) -> None:
+        key = thing(now)
+        if now.kind is Kind.PUBLICATION:
+            if publication_of_v2(self.survey, now) is not None:
+                self.unpublished.add(key)
+                self.back.append(f"{_named(now)}, which does not carry v2's any more")
+            return
+        if now.kind is Kind.FOREIGN_KEY and (lost := _lost_columns(now, self.columns[key])):
+            self._drop(now, f"it is gone, as is {', '.join(lost)} of its table")
+            return
+        if now.kind is Kind.POLICY and noted is None:
+            self._drop(now, "it is gone, and no note says whom it was for")
+            return
+        self.missing.add(key)
+        unknown = noted is None and now.kind is not Kind.FOREIGN_KEY
+        self.back.append(f"{_named(now)}, which is gone" + (" (its rights were not noted)" if unknown else ""))
+
+    def _altered(self, now: Dependent, noted: Described, found: Described) -> None:
+        if noted.body == found.body and noted.shape == found.shape:
+            return
+        if now.kind is Kind.MATERIALIZED_VIEW:
+            if now.all("table"):
+                self.back.append(f"{_named(now)}, which was altered (today's goes into the archive)")
+            return
+        if now.kind is Kind.VIEW and noted.shape != found.shape:
+            self.aside.add(thing(now))
+            self.back.append(f"{_named(now)}, which has other columns now (today's goes into the archive)")
+            return
+        if now.kind is Kind.POLICY and noted.shape != found.shape:
+            self.missing.add(thing(now))
+        self.texts.append((_named(now), found.body))
+        self.back.append(f"{_named(now)}, which was altered (today's text is kept in the archive)")
+
+    async def _without_kept(self) -> frozenset[Thing]:
+        """Materialized views whose old ones, put away by the cut-over, are not there any more."""
+        views = [one for one in matviews.rebuilt(self.survey) if self.now.get(thing(one), one) is not None]
+        rows = await self._relations((KEPT, matviews.staged_name(one)) for one in views)
+        gone = [one for one in views if not rows[KEPT, matviews.staged_name(one)]["there"]]
+        self.back += [f"{_named(one)}, whose old one is not kept any more (made again and filled)" for one in gone]
+        return frozenset(thing(one) for one in gone)
+
+    async def _names_in_the_way(self) -> None:
+        """What has taken one of the names that v1 gets back."""
+        wanted = [one for one in self.survey.renames if one.kind in ("table", "index", "sequence")]
+        v2_own = [*v2.TABLES, *([] if self.survey.preferences == "jsonb" else [v2.PREFERENCES])]
+        rows = await self.connection.fetch(
+            _IN_THE_WAY, self.schema, [one.kind for one in wanted], [one.old for one in wanted], v2_own
+        )
+        for row in rows:
+            kind = _WORDS.get(row["relkind"], "table")
+            other = quote(free_name(row["old"], {row["old"]}, "_other"))
+            self.prevents.append(
+                Prevents(
+                    f"{kind} {row['old']} has the name that v1's {row['kind']} gets back",
+                    f"alter {kind} {qualified(self.schema, row['old'])} rename to {other}",
+                )
+            )
+
+
+_CONSTANT = r"'(?:[^']|'')*'"
+
+
+def _on(one: Dependent, schema: str, table: str) -> Dependent:
+    """A reference or a policy on a table that is called otherwise by now; a policy may say its table's name."""
+    spelled = "|".join(re.escape(name) for name in (one.on, quote(one.on)))
+    said = re.compile(rf'{_CONSTANT}|(?<![\w."])(?:{spelled})\.')
+
+    def under_its_name(text: str) -> str:
+        return said.sub(lambda found: found[0] if found[0].startswith("'") else f"{quote(table)}.", text)
+
+    facts = tuple((key, under_its_name(value) if key in ("using", "check") else value) for key, value in one.facts)
+    return replace(one, schema=schema, on=table, facts=facts)
+
+
+def _named(one: Dependent) -> str:
+    kind = "reference" if one.kind is Kind.FOREIGN_KEY else one.kind.value
+    return f"{kind} {one.title}"
+
+
+def _table(one: Dependent) -> str:
+    return one.on if one.schema in ("", "public") else f"{one.schema}.{one.on}"
+
+
+_OWN_COLUMNS = re.compile(r"FOREIGN KEY \((.*?)\) REFERENCES ")
+
+
+def _lost_columns(key: Dependent, there: list[str]) -> list[str]:
+    """The columns of a reference that its table has not any more."""
+    found = _OWN_COLUMNS.match(key.definition)
+    own = re.findall(r'"(?:[^"]|"")+"|[^,\s]+', found[1]) if found else []
+    return [column for column in own if column not in there]
