@@ -107,8 +107,8 @@ async def test_killed_resumed_overridden_cut_over_and_rolled_back(
         "ada Switched maintenance and the write fence on by hand",
         "tester Began the rollback",
         "Put back what was changed by hand about v1",
-        "The rollback is done: v1 is in place, v2 is archived; 1 changed row carried back; changed by hand about the "
-        "kept v1 tables: index idx_exercises_plan_id_v1 of exercises_v1",
+        "The rollback is done: v1 is in place, v2 is archived; 1 changed row carried back; changed by hand since the "
+        "cut-over: index idx_exercises_plan_id_v1 of exercises_v1",
         "tester Began to restore a backup",
         "Made v1 again aside, 1,234 rows",
         "The restore was stopped by force, and cleared away; no table was replaced",

@@ -24,6 +24,16 @@ create statistics together on user_id, name from workout_plans;
 alter table workout_plans replica identity using index seats;
 grant select (name) on exercises to anon;
 grant insert on workout_sessions to anon;
+comment on table exercises is 'all of them';
+comment on column exercises.sets is 'how often';
+comment on index "Odd name" is 'for the search';
+comment on constraint seats on workout_plans is 'one each';
+comment on constraint exercises_plan_id_fkey on exercises is 'of its plan';
+comment on trigger update_workout_plans_updated_at on workout_plans is 'when';
+comment on policy "Coaches read client logs" on exercise_logs is 'coaches';
+alter table exercises alter sets set statistics 300, alter notes set storage external,
+  alter plan_id set (n_distinct = 500), set (autovacuum_vacuum_scale_factor = 0.05, fillfactor = 80);
+alter index "Odd name" alter column 1 set statistics 400;
 """
 
 BY_HAND = """
@@ -46,7 +56,22 @@ revoke select, update on workout_plans_v1 from authenticated;
 revoke select (name) on exercises_v1 from anon;
 create index later on exercise_logs_v1 (reps);
 grant delete on exercise_logs_v1 to authenticator;
+comment on table exercises_v1 is 'old ones';
+comment on column exercises_v1.sets is null;
+comment on column exercise_logs_v1.reps is 'said since';
+alter table exercises_v1 alter sets set statistics -1, alter notes set storage extended,
+  alter plan_id reset (n_distinct), reset (autovacuum_vacuum_scale_factor), set (fillfactor = 90);
 """
+
+SAID = """
+select pg_describe_object(classoid, objoid, objsubid) as what, description as said from pg_description
+where objoid >= 16384 and pg_describe_object(classoid, objoid, objsubid) !~ 'vagus|workout_v2_'
+union all
+select format('%s.%s', c.relname, a.attname), format('%s %s', nullif(a.attstattarget, -1), a.attoptions)
+from pg_attribute a join pg_class c on c.oid = a.attrelid
+where c.relnamespace = 'public'::regnamespace and a.attnum > 0 and c.relkind in ('r', 'i') order by 1, 2
+"""
+"""Comments, statistics targets and numbers of distinct values."""
 
 
 @pytest.fixture
@@ -71,6 +96,7 @@ async def by_hand(conn: Connection, statements: str) -> None:
 async def test_what_was_changed_by_hand_is_put_back(moved: TestDatabase, connect: Connect) -> None:
     conn = await connect(moved.url)
     rows, catalog = await v1_rows(conn), await catalog_fingerprint(conn)
+    said = {tuple(row) for row in await conn.fetch(SAID)}
     await migrated(moved, overrides={"carried-unique": "v1 alone has them"})
     await (await connect(moved.admin_url)).execute(
         "grant create on schema public to service_role; alter table workout_sessions_v1 owner to service_role;"
@@ -79,7 +105,15 @@ async def test_what_was_changed_by_hand_is_put_back(moved: TestDatabase, connect
     await by_hand(conn, BY_HAND)
     state = await read_state(conn)
     told = (await preview(conn, state)).by_hand
-    for what in ("constraint seats", "index idx_exercises_plan_id_v1", "trigger update_workout", "rights of anon"):
+    for what in (
+        *("constraint seats", "index idx_exercises_plan_id_v1", "trigger update_workout", "rights of anon"),
+        *(
+            "comment of exercises_v1",
+            "comment on column sets",
+            "statistics target on sets",
+            "storage parameter fillfactor",
+        ),
+    ):
         assert any(what in line and "put back" in line for line in told), (what, told)
     plan = await plan_rollback(conn, settings_for(moved), state)
     assert any('create index "idx_exercises_plan_id_v1"' in step.sql for step in plan.steps)
@@ -91,13 +125,17 @@ async def test_what_was_changed_by_hand_is_put_back(moved: TestDatabase, connect
     assert ran.result.figures is not None
     assert sorted(line.partition(":")[0] for line in left) == [
         "columns exercises.extra",
+        "comments public.exercise_logs.reps (table column)",
         "indexes later",
         "relations exercise_logs",
     ], left
+    added = {("column reps of table exercise_logs", "said since"), ("exercises.extra", " "), ("later.reps", " ")}
+    assert {tuple(row) for row in await conn.fetch(SAID)} ^ said == added
     assert ran.result.figures["changed_by_hand"] == [
         "column extra of exercises_v1 is new",
         "index later of exercise_logs_v1 is new",
         "authenticator may DELETE on exercise_logs_v1, which is new",
+        "comment on column reps of exercise_logs_v1 is new",
     ]
     assert "but for what was changed by hand" in ran.result.message
     after = await v1_rows(conn)
@@ -170,6 +208,7 @@ async def test_without_a_note_what_is_gone_stays_gone(moved: TestDatabase, conne
     await conn.execute('drop table vagus_migration.v1_as_kept; drop index "Odd name_v1"')
     ran = await rolled_back(moved)
     assert [line.partition(":")[0] for line in changes(catalog, await catalog_fingerprint(conn))] == [
-        "indexes Odd name"
+        'comments public."Odd name" (index)',
+        "indexes Odd name",
     ]
     assert ran.result.figures is not None and "no note says how it was made" in ran.result.figures["changed_by_hand"][0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from vagus_tui.schema.identifiers import literal, quote
 
+INDEX_TARGETS = "statistics targets of index expressions"
+
 
 def setting_sql(name: str, table: str, item: str, value: str) -> str:
     """The statement behind one setting.
@@ -28,11 +30,12 @@ def setting_sql(name: str, table: str, item: str, value: str) -> str:
         "storage parameters": f"{altered} set ({option})",
         "replica identity": f"{altered} replica identity {f'using index {quote(item)}' if item else value}",
         "CLUSTER mark": f"{altered} cluster on {quote(item or table)}",
-        "statistics targets of index expressions": f"alter index {quote(item or table)} alter column {number} "
-        f"set statistics {target}",
+        INDEX_TARGETS: f"alter index {quote(item or table)} alter column {number} set statistics {target}",
         "comments on indexes": f"comment on index {quote(item or table)} is {literal(value)}",
         "comments on constraints": f"comment on constraint {quote(item or table)} on {quote(table)} "
         f"is {literal(value)}",
         "comments on references": f"comment on constraint {quote(item or table)} on {quote(table)} is {literal(value)}",
+        "comments on triggers": f"comment on trigger {quote(item or table)} on {quote(table)} is {literal(value)}",
+        "comments on policies": f"comment on policy {quote(item or table)} on {quote(table)} is {literal(value)}",
         "FORCE ROW LEVEL SECURITY": f"{altered} force row level security",
     }[name]

@@ -14,7 +14,7 @@ from vagus_tui.database.connection import Connection
 from vagus_tui.database.definitions import Inventory, read_definitions
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Phase
-from vagus_tui.migration.kept_v1 import kept_tables, read_as_kept
+from vagus_tui.migration.kept_v1 import kept_tables, read_as_kept, read_settings
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.survey import Rename, Survey
 from vagus_tui.rollback.blueprint import Blueprint
@@ -117,6 +117,8 @@ async def read_altered(connection: Connection, survey: Survey) -> Altered:
     async with connection.transaction(readonly=True):
         await connection.execute("set local search_path = pg_catalog")
         now = await read_definitions(connection, [(schema, name) for name in names])
+        for key, kinds in (await read_settings(connection, schema, names)).items():
+            now[key] |= kinds
     originals = {rename.new: rename.old for rename in survey.renames if rename.kind == "table"}
     missing = await _missing(connection, survey, await read_names(connection, schema, names))
     same = connection.get_server_version().major == survey.server_version
@@ -135,6 +137,13 @@ async def read_altered(connection: Connection, survey: Survey) -> Altered:
         findings += table.findings()
     for table in tables:
         findings += table.references()
+    for table in tables:
+        mine = {one.name for one in findings if isinstance(one, Mend) and one.relation == table.relation}
+        findings = [
+            table.with_its_words(one) if isinstance(one, Mend) and one.relation == table.relation else one
+            for one in findings
+        ]
+        findings += table.settings(mine)
     if not was:
         findings += await _without_a_note(connection, survey.shape, kept)
     mended = {(one.relation, one.name) for one in findings if isinstance(one, Mend)}

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vagus_tui.backup.manifest import TableEntry
+from vagus_tui.database.settings_sql import INDEX_TARGETS, setting_sql
+from vagus_tui.migration.binding import in_path
+from vagus_tui.migration.kept_v1 import SETTING, SETTINGS_NOTED
 from vagus_tui.rollback.blueprint import OURS, Blueprint, granted_to, rights_in
 from vagus_tui.rollback.replace import own_not_nulls
 from vagus_tui.schema.identifiers import literal, qualified, quote
@@ -338,6 +341,73 @@ class KeptTable:
             if more:
                 listed = ", ".join(right for right, _ in more)
                 yield Stays(f"{role} may {listed} {self.name}.{column}, which is new")
+
+    # ── settings and words ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _settings(self) -> Iterator[tuple[str, str, str, str]]:
+        """Every setting that was or is there: its kind, what it is about, what it was, and what it is."""
+        for kind in sorted({*self.was, *self.now} if SETTINGS_NOTED in self.was else ()):
+            if kind.startswith(SETTING):
+                was, now = self.was.get(kind, {}), self.now.get(kind, {})
+                for item in sorted({*was, *now}):
+                    yield kind.removeprefix(SETTING), item, was.get(item, ""), now.get(item, "")
+
+    def _set(self, kind: str, item: str, value: str) -> list[str]:
+        """The statements that set it; names are looked up in the table's own schema."""
+        about = item.rpartition(" ")[0] if kind == INDEX_TARGETS else item
+        return in_path(f"{quote(self.schema)}, pg_temp", setting_sql(kind, self.name, about, value))
+
+    def settings(self, remade: Container[str]) -> Iterator[Finding]:
+        """Settings and comments that are otherwise, but for those of what is made again with them."""
+        for kind, item, before, after in self._settings():
+            about = item.rpartition(" ")[0] if kind == INDEX_TARGETS else item
+            if not self.ours or before == after or (kind in _GO_WITH and about in remade):
+                continue
+            if before:
+                named = f"{_SINGULAR.get(kind, kind)}{f' {item}' if item else ''}"
+                yield self._mend(named, "", tuple(self._set(kind, item, before)))
+            else:
+                told = f" ({after})" if kind == "storage parameters" else ""
+                yield Stays(f"{_SINGULAR.get(kind, kind)}{f' {item}' if item else ''}{told} of {self.name} is new")
+
+    def with_its_words(self, mend: Mend) -> Mend:
+        """A mend with the settings and comments that what it makes again had: they go when it is dropped."""
+        again = [
+            statement
+            for kind, item, before, _ in self._settings()
+            if kind in _GO_WITH
+            and before
+            and mend.name
+            and (item.rpartition(" ")[0] if kind == INDEX_TARGETS else item) == mend.name
+            for statement in self._set(kind, item, before)
+        ]
+        return replace(mend, statements=(*mend.statements, *again))
+
+
+_GO_WITH = (
+    "comments on indexes",
+    "comments on constraints",
+    "comments on references",
+    "comments on triggers",
+    "comments on policies",
+    INDEX_TARGETS,
+)
+"""What is gone with the index, constraint, trigger or policy that it is about."""
+
+_SINGULAR = {
+    "statistics targets": "statistics target on",
+    "numbers of distinct values": "number of distinct values on",
+    "storage of columns": "storage of column",
+    "compression of columns": "compression of column",
+    "comments on columns": "comment on column",
+    "storage parameters": "storage parameter",
+    INDEX_TARGETS: "statistics target on index expression",
+    "comments on indexes": "comment on index",
+    "comments on constraints": "comment on constraint",
+    "comments on references": "comment on reference",
+    "comments on triggers": "comment on trigger",
+    "comments on policies": "comment on policy",
+}
 
 
 def _difference(before: str, after: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
