@@ -69,7 +69,8 @@ where objoid >= 16384 and pg_describe_object(classoid, objoid, objsubid) !~ 'vag
 union all
 select format('%s.%s', c.relname, a.attname), format('%s %s', nullif(a.attstattarget, -1), a.attoptions)
 from pg_attribute a join pg_class c on c.oid = a.attrelid
-where c.relnamespace = 'public'::regnamespace and a.attnum > 0 and c.relkind in ('r', 'i') order by 1, 2
+where c.relnamespace = 'public'::regnamespace and a.attnum > 0 and c.relkind in ('r', 'i')
+  and c.relname !~ 'maintenance' order by 1, 2
 """
 """Comments, statistics targets and numbers of distinct values."""
 

@@ -89,7 +89,14 @@ select c.oid, n.nspname as schema, c.relname as name, c.relkind::text as relkind
              order by s.oid, part.place) as statistics,
        exists(select from pg_index i where i.indrelid = c.oid and i.indisunique and i.indisvalid
               and i.indpred is null and i.indexprs is null) as keyed,
-       obj_description(c.oid, 'pg_class') as comment
+       obj_description(c.oid, 'pg_class') as comment,
+       case c.relkind when 'm' then (
+         select md5(string_agg(
+           (a.attrelid = c.oid, a.attname, a.attstorage, col_description(a.attrelid, a.attnum),
+            nullif(a.attstattarget, -1), obj_description(a.attrelid, 'pg_class'), i.indisclustered)::text, ';'
+           order by a.attrelid, a.attnum))
+         from pg_attribute a left join pg_index i on i.indexrelid = a.attrelid
+         where (a.attrelid = c.oid or i.indrelid = c.oid) and a.attnum > 0 and not a.attisdropped) end as notes
 from reached x join pg_class c on c.oid = x.oid join pg_namespace n on n.oid = c.relnamespace
 where n.nspname <> all($2::text[]) and c.relkind in ('v', 'm')
 group by c.oid, n.nspname order by depth, 2, 3

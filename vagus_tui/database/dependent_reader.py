@@ -149,6 +149,7 @@ class _Reader:
                         *(("index", text) for text in row["indexes"]),
                         *(("statistics", text) for text in row["statistics"]),
                         *((("comment", row["comment"]),) if row["comment"] else ()),
+                        *((("notes", row["notes"]),) if row["notes"] else ()),
                     ),
                     **self._whose(row),
                 )

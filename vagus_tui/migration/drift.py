@@ -24,7 +24,7 @@ from vagus_tui.schema.ddl import V2Ddl, coach_has_status
 from vagus_tui.schema.identifiers import literal
 from vagus_tui.schema.v1 import Column, NotV1, V1Shape, recognise
 
-_PASSING = ("populated", "comment", "index", "keyed", "statistics")
+_PASSING = ("populated", "comment", "index", "keyed", "statistics", "notes")
 """Facts that need no other plan: they are taken over as they are, or named."""
 
 SHOWN = 5

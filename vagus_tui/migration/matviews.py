@@ -92,37 +92,47 @@ def _same_notes(old: str, new: str) -> str:
     """Give the new one the old one's comments on columns and indexes, how its columns and indexes are stored and
     looked at, and by which index it was clustered.
     """
-    here = f"{literal(old).strip()}::regclass"
+    here, there = (f"{literal(name).strip()}::regclass" for name in (old, new))
     block = (
-        "declare n record;\nbegin\n"
-        "for n in select t.attname, t.attstattarget, col_description(t.attrelid, t.attnum) as said,\n"
+        "declare n record; home name;\nbegin\n"
+        "select s.nspname into home from pg_class c join pg_namespace s on s.oid = c.relnamespace\n"
+        f"  where c.oid = {there};\n"
+        "for n in select t.attname, coalesce(t.attstattarget, -1) as target,\n"
+        "    col_description(t.attrelid, t.attnum) as said,\n"
         "    case t.attstorage when 'p' then 'plain' when 'e' then 'external' when 'm' then 'main'\n"
-        "      else 'extended' end as storage, t.attstorage <> y.typstorage as stored_otherwise\n"
-        f"  from pg_attribute t join pg_type y on y.oid = t.atttypid where t.attrelid = {here}\n"
-        "    and t.attnum > 0 and not t.attisdropped loop\n"
-        "  if n.said is not null then\n"
+        "      else 'extended' end as storage, t.attstorage <> o.attstorage as stored_otherwise,\n"
+        "    coalesce(o.attstattarget, -1) as other_target, col_description(o.attrelid, o.attnum) as other_said\n"
+        f"  from pg_attribute t join pg_attribute o on o.attrelid = {there} and o.attname = t.attname\n"
+        f"  where t.attrelid = {here} and t.attnum > 0 and not t.attisdropped loop\n"
+        "  if n.said is distinct from n.other_said then\n"
         f"    execute format('comment on column %s.%I is %L', {literal(new)}, n.attname, n.said);\n  end if;\n"
-        "  if n.attstattarget >= 0 then\n"
+        "  if n.target <> n.other_target then\n"
         "    execute format('alter materialized view %s alter column %I set statistics %s',\n"
-        f"      {literal(new)}, n.attname, n.attstattarget);\n  end if;\n"
+        f"      {literal(new)}, n.attname, n.target);\n  end if;\n"
         "  if n.stored_otherwise then\n"
         "    execute format('alter materialized view %s alter column %I set storage %s',\n"
         f"      {literal(new)}, n.attname, n.storage);\n  end if;\nend loop;\n"
-        "for n in select i.relname, obj_description(i.oid, 'pg_class') as said, x.indisclustered from pg_index x\n"
-        f"  join pg_class i on i.oid = x.indexrelid where x.indrelid = {here} loop\n"
-        "  if n.said is not null then\n"
-        "    execute format('comment on index %I.%I is %L', (select nspname from pg_namespace where oid = (select\n"
-        f"      relnamespace from pg_class where oid = {literal(new)}::regclass)), n.relname, n.said);\n"
-        "  end if;\n"
-        "  if n.indisclustered then\n"
+        "for n in select i.relname, obj_description(i.oid, 'pg_class') as said, x.indisclustered,\n"
+        "    obj_description(o.oid, 'pg_class') as other_said, y.indisclustered as other_clustered\n"
+        "  from pg_index x join pg_class i on i.oid = x.indexrelid\n"
+        f"  join pg_index y on y.indrelid = {there} join pg_class o on o.oid = y.indexrelid and o.relname = i.relname\n"
+        f"  where x.indrelid = {here} loop\n"
+        "  if n.said is distinct from n.other_said then\n"
+        "    execute format('comment on index %I.%I is %L', home, n.relname, n.said);\n  end if;\n"
+        "  if n.indisclustered and not n.other_clustered then\n"
         f"    execute format('alter materialized view %s cluster on %I', {literal(new)}, n.relname);\n"
+        "  elsif n.other_clustered and not n.indisclustered then\n"
+        f"    execute format('alter materialized view %s set without cluster', {literal(new)});\n"
         "  end if;\nend loop;\n"
         # An index on an expression looks as closely at it as it was told to.
-        "for n in select i.relname, t.attnum, t.attstattarget from pg_index x join pg_class i on i.oid = x.indexrelid\n"
-        f"  join pg_attribute t on t.attrelid = i.oid where x.indrelid = {here} and t.attstattarget >= 0 loop\n"
-        "  execute format('alter index %I.%I alter column %s set statistics %s', (select nspname from pg_namespace\n"
-        f"    where oid = (select relnamespace from pg_class where oid = {literal(new)}::regclass)),\n"
-        "    n.relname, n.attnum, n.attstattarget);\nend loop;\nend"
+        "for n in select i.relname, t.attnum, coalesce(t.attstattarget, -1) as target\n"
+        "  from pg_index x join pg_class i on i.oid = x.indexrelid join pg_attribute t on t.attrelid = i.oid\n"
+        f"  join pg_index y on y.indrelid = {there} join pg_class o on o.oid = y.indexrelid and o.relname = i.relname\n"
+        "  join pg_attribute a on a.attrelid = o.oid and a.attnum = t.attnum\n"
+        f"  where x.indrelid = {here} and coalesce(t.attstattarget, -1) <> coalesce(a.attstattarget, -1) loop\n"
+        "  execute format('alter index %I.%I alter column %s set statistics %s',\n"
+        "    home, n.relname, n.attnum, n.target);\n"
+        "end loop;\nend"
     )
     return f"do {literal(block)}"
 
@@ -173,6 +183,8 @@ def swap_statements(survey: Survey) -> list[str]:
     for view in rebuilt(survey):
         here, staged = qualified(view.schema, view.name), staged_name(view)
         statements += [
+            # What was said of it and set on it since the new one was made.
+            _same_notes(here, qualified(COMPAT, staged)),
             *statistics_moved(view, KEPT),
             f"alter materialized view {here} rename to {quote(staged)}",
             f"alter materialized view {qualified(view.schema, staged)} set schema {quote(KEPT)}",

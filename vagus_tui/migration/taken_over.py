@@ -39,7 +39,9 @@ def without(survey: Survey) -> Survey:
         survey,
         whole_rows=frozenset(),
         dependents=tuple(
-            one if one.kind in _MADE_BEFOREHAND else replace(one, validated=True, facts=_uncommented(one))
+            replace(one, facts=_without(one, "notes"))
+            if one.kind in _MADE_BEFOREHAND
+            else replace(one, validated=True, facts=_without(one, "comment"))
             for one in survey.dependents
             if one.kind is not Kind.SETTING
         ),
@@ -99,6 +101,9 @@ def told(planned: Survey, now: Survey) -> tuple[list[str], list[str]]:
                 word != "index" and before.all(word) != after.all(word)
             ):
                 taken.append(f"{name}: {word}")
+        built_anew = before.kind is Kind.MATERIALIZED_VIEW and before.all("table")
+        if built_anew and before.all("notes") != after.all("notes") and before.all("index") == after.all("index"):
+            taken.append(f"{name}: comments and settings of its columns and indexes")
         if set(before.all("index")) - set(after.all("index")):
             left.append(f"{name}: an index")
         if before.fact("populated") != after.fact("populated"):
@@ -135,8 +140,8 @@ def _items(dependents: Iterable[Dependent]) -> dict[tuple[str, str, str], list[s
     return found
 
 
-def _uncommented(one: Dependent) -> tuple[tuple[str, str], ...]:
-    return tuple(fact for fact in one.facts if fact[0] != "comment")
+def _without(one: Dependent, name: str) -> tuple[tuple[str, str], ...]:
+    return tuple(fact for fact in one.facts if fact[0] != name)
 
 
 def _as_now(one: Dependent, fresh: Dependent) -> Dependent:
