@@ -29,6 +29,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.events import NoteEvent, Status
 from vagus_tui.journal.state import read_state
+from vagus_tui.rollback.candidates import candidates
 from vagus_tui.settings import Settings
 
 Judge = Callable[[Settings], Awaitable[Outcome]]
@@ -136,11 +137,17 @@ async def test_a_backup_of_another_database_does_not_count(
     assert other.backup_dir == settings.backup_dir
     outcome = await judge(other)
     assert outcome.status is Status.FAIL and "only of others" in outcome.message
-    # Nor one of a server that was copied as a whole: the copy lacks what the backup left in the first one's journal.
-    async with clean_database.as_admin() as admin:
-        await admin.execute("delete from vagus_migration.notes where topic = 'database-id'")
-    outcome = await judge(settings)
-    assert outcome.status is Status.FAIL and "only of others" in outcome.message
+    # Nor one of a server that was copied as a whole, before or after the first backup gave its journal an id: the copy
+    # lacks what later backups left in the first one's journal.
+    for missing in ("backups", "notes where topic = 'database-id'"):
+        async with clean_database.as_admin() as admin:
+            await admin.execute(f"delete from vagus_migration.{missing}")
+        outcome = await judge(settings)
+        assert outcome.status is Status.FAIL and outcome.overridable is False
+        assert "1 backup has this database's identifiers, but its journal knows nothing" in outcome.message
+        async with clean_database.connect() as conn:
+            [one] = await candidates(conn, Database(settings), settings)
+        assert any("a server that is a copy of this one" in caution for caution in one.cautions)
 
 
 async def test_an_old_backup_fails_once_something_was_written(

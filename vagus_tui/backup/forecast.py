@@ -19,7 +19,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vagus_tui.backup.folder import REHEARSAL
-from vagus_tui.backup.identity import read_fingerprint
+from vagus_tui.backup.identity import read_identity
 from vagus_tui.backup.listing import list_backups
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.identifiers import qualified
@@ -237,13 +237,13 @@ async def latest_forecast(connection: Connection, settings: Settings, shape: V1S
         None when nothing was rehearsed.
     """
     known = [parse_forecast(body) for body in await store.latest_notes(connection, TOPIC)]
-    fingerprint = await read_fingerprint(connection, Database(settings).label)
+    identity = await read_identity(connection, Database(settings).label)
 
     def beside_backups() -> Iterable[Forecast | None]:
         return [
             read_forecast(info.path)
             for info in list_backups(settings)
-            if info.manifest is not None and info.manifest.fingerprint.vouches_for(fingerprint)
+            if info.manifest is not None and identity.vouches_for(info.manifest)
         ]
 
     known += await asyncio.to_thread(beside_backups)

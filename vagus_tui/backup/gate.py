@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from vagus_tui.backup.identity import read_fingerprint
+from vagus_tui.backup.identity import Identity, read_identity
 from vagus_tui.backup.listing import BackupInfo, list_backups
 from vagus_tui.backup.manifest import Fingerprint, Manifest
 from vagus_tui.backup.options import Kind
@@ -52,24 +52,32 @@ async def backup_outcome(context: Context) -> Outcome:
     machine, or is older than a day though nothing was written since.
     """
     found = await asyncio.to_thread(list_backups, context.settings)
-    fingerprint = await read_fingerprint(context.connection, context.database.label)
-    own = [info for info in found if info.manifest and info.manifest.fingerprint.vouches_for(fingerprint)]
+    identity = await read_identity(context.connection, context.database.label)
+    own = [info for info in found if info.manifest and identity.vouches_for(info.manifest)]
     usable = next((info for info in own if info.usable), None)
     if usable is not None:
         return await _judged(context, usable)
-    if (elsewhere := await _elsewhere(context, fingerprint)) is not None:
+    if (elsewhere := await _elsewhere(context, identity.fingerprint)) is not None:
         return elsewhere
     # Going without a backup may be somebody's decision; taking another database's for one never is.
     others_only = bool(found) and not own
-    return Outcome(Status.FAIL, "none", _why_none(context, found, own), overridable=False if others_only else None)
+    return Outcome(
+        Status.FAIL, "none", _why_none(context, found, own, identity), overridable=False if others_only else None
+    )
 
 
-def _why_none(context: Context, found: list[BackupInfo], own: list[BackupInfo]) -> str:
+def _why_none(context: Context, found: list[BackupInfo], own: list[BackupInfo], identity: Identity) -> str:
     where = context.settings.backup_dir
     if own and own[0].problems:
         return f"The newest backup of this database is damaged: {own[0].problems[0]} Make a new one."
     if own:
         return "The newest backup of this database was never read back. Verify it, or make a new one."
+    if copies := sum(1 for info in found if info.manifest and identity.of_a_copy(info.manifest)):
+        of_it = "1 backup has" if copies == 1 else f"{copies:,} backups have"
+        return (
+            f"In {where}, {of_it} this database's identifiers, but its journal knows nothing of making them: one of "
+            "the two is a copy of the other's server, with other rows by now. Make one of this database."
+        )
     if found:
         return f"{where} holds no backup of this database, only of others, which cannot stand in for one. Make one."
     return f"There is no backup in {where}. Make one."

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncpg
 
-from vagus_tui.backup.identity import read_fingerprint
+from vagus_tui.backup.identity import Identity, read_identity
 from vagus_tui.backup.listing import BackupInfo, list_backups, read_backup
 from vagus_tui.backup.manifest import DamagedBackupError
 from vagus_tui.database.connection import Connection, Database
@@ -87,7 +87,7 @@ async def rows_in_use(connection: Connection) -> dict[str, int | None]:
     return found
 
 
-def _judged(info: BackupInfo, now: dict[str, int | None], *, ours: bool) -> Candidate:
+def _judged(info: BackupInfo, now: dict[str, int | None], identity: Identity) -> Candidate:
     age = datetime.now(UTC) - info.created
     problems = list(info.problems)
     cautions: list[str] = []
@@ -106,23 +106,26 @@ def _judged(info: BackupInfo, now: dict[str, int | None], *, ours: bool) -> Cand
                 cautions.append("CSV alone: keys, policies and rights are made from the manifest.")
     if info.verified is None:
         cautions.append("It was never read back; that is done first.")
-    if not ours:
+    if info.manifest is None or not info.manifest.fingerprint.same_database(identity.fingerprint):
         cautions.append("It is of another database.")
+    elif identity.of_a_copy(info.manifest):
+        cautions.append(
+            "This database's journal knows nothing of it: it may be of a server that is a copy of this one, or of "
+            "which this one is a copy."
+        )
     return Candidate(info, age, source, rows, tuple(problems), tuple(cautions))
 
 
 async def candidate(connection: Connection, database: Database, path: Path) -> Candidate:
     """One backup by its folder."""
     info = await asyncio.to_thread(read_backup, path)
-    fingerprint = await read_fingerprint(connection, database.label)
-    ours = info.manifest is not None and info.manifest.fingerprint.same_database(fingerprint)
-    return _judged(info, await rows_in_use(connection), ours=ours)
+    return _judged(info, await rows_in_use(connection), await read_identity(connection, database.label))
 
 
 async def candidates(connection: Connection, database: Database, settings: Settings) -> list[Candidate]:
     """The backups of this database in the backup folder, newest first. Those of others are left out."""
-    fingerprint = await read_fingerprint(connection, database.label)
+    identity = await read_identity(connection, database.label)
     found = await asyncio.to_thread(list_backups, settings)
-    own = [info for info in found if info.manifest and info.manifest.fingerprint.same_database(fingerprint)]
+    own = [info for info in found if info.manifest and info.manifest.fingerprint.same_database(identity.fingerprint)]
     now = await rows_in_use(connection)
-    return [_judged(info, now, ours=True) for info in own]
+    return [_judged(info, now, identity) for info in own]
