@@ -177,6 +177,15 @@ def _beside(home: str, name: str) -> str:
     return f"{home}.{name}".replace('"', "")[:60]
 
 
+def put_away(view: Dependent, schema: str) -> list[str]:
+    """Move the one that is in use into another schema, under the name that it is staged by."""
+    staged = staged_name(view)
+    return [
+        f"alter materialized view {qualified(view.schema, view.name)} rename to {quote(staged)}",
+        f"alter materialized view {qualified(view.schema, staged)} set schema {quote(schema)}",
+    ]
+
+
 def swap_statements(survey: Survey) -> list[str]:
     """Put the old ones away and the new ones in their place."""
     statements = []
@@ -186,22 +195,12 @@ def swap_statements(survey: Survey) -> list[str]:
             # What was said of it and set on it since the new one was made.
             _same_notes(here, qualified(COMPAT, staged)),
             *statistics_moved(view, KEPT),
-            f"alter materialized view {here} rename to {quote(staged)}",
-            f"alter materialized view {qualified(view.schema, staged)} set schema {quote(KEPT)}",
+            *put_away(view, KEPT),
             f"alter materialized view {qualified(COMPAT, staged)} rename to {quote(view.name)}",
             f"alter materialized view {qualified(COMPAT, view.name)} set schema {quote(view.schema)}",
             *_statistics_made(survey, view),
         ]
     return statements
-
-
-def archived(view: Dependent, archive: str) -> list[str]:
-    """Put the new one into an archive with v2."""
-    here, staged = qualified(view.schema, view.name), staged_name(view)
-    return [
-        f"alter materialized view {here} rename to {quote(staged)}",
-        f"alter materialized view {qualified(view.schema, staged)} set schema {quote(archive)}",
-    ]
 
 
 def brought_back(view: Dependent) -> list[str]:
@@ -228,7 +227,7 @@ def remade_statements(survey: Survey, archive: str) -> list[str]:
     """Archive the new ones and make the old ones again, empty yet: for v1 tables that are not those they read."""
     statements = []
     for view in rebuilt(survey):
-        statements += [*statistics_moved(view, archive), *archived(view, archive)]
+        statements += [*statistics_moved(view, archive), *put_away(view, archive)]
         statements += made_again(survey, view, qualified(archive, staged_name(view)))
     return statements
 

@@ -160,7 +160,7 @@ def _swapped_back(around: Around, view: Dependent, archive: str) -> list[str]:
     if key not in around.missing:
         what = f"materialized view {view.title} is not in the archive"
         statements += _statistics(view, matviews.statistics_moved(view, archive))
-        statements.append(guarded(what, matviews.archived(view, archive)))
+        statements.append(guarded(what, matviews.put_away(view, archive)))
     what = f"materialized view {view.title} is not as v1 had it"
     if key not in around.without_kept:
         back = _statistics(view, matviews.statistics_back(view))
