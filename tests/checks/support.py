@@ -36,6 +36,12 @@ async def outcome(check_id: str, context: Context) -> CheckEvent:
     return await run_check(check_by_id(check_id), context)
 
 
+async def measured(check_id: str, database: TestDatabase | str, **values: Any) -> CheckEvent:
+    """One check's outcome on a connection of its own."""
+    async with looking_at(database, **values) as context:
+        return await outcome(check_id, context)
+
+
 async def offending_ids(check: Check, context: Context) -> list[str | None]:
     """The ids of the rows that a check objects to."""
     return [row[0] for row in (await offending_rows(check, context)).rows]

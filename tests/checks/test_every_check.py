@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from tests.checks import test_data_quality, test_performance, test_prerequisites, test_rollout
+from tests.checks import test_data_quality, test_link, test_performance, test_prerequisites, test_rollout
 from tests.checks.faults import FAULTS
 from vagus_tui.checks.base import Check, Group
 from vagus_tui.checks.registry import checks_for
 
 RED: Mapping[str, Callable[..., object]] = {
     "server-version": test_prerequisites.test_server_version,
-    "connection-kind": test_prerequisites.test_a_transaction_pooler_is_refused_with_the_address_to_use,
-    "tls": test_prerequisites.test_tls_without_a_check_of_who_answers_is_not_enough_in_production,
+    "connection-kind": test_link.test_a_transaction_pooler_is_refused_with_the_address_to_use,
+    "tls": test_link.test_tls_without_a_check_of_who_answers_is_not_enough_in_production,
     "v1-shape": test_prerequisites.test_another_shape_is_refused_with_what_was_found,
     "rights": test_prerequisites.test_rights,
     "migration-lock": test_prerequisites.test_the_lock,

@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.checks.conftest import MakePooler
-from tests.checks.support import looking_at, outcome, settings_for
-from tests.checks.tls_proxy import CA, OTHER_CA, TlsProxy
-from tests.cli.program import vagus
+from tests.checks.support import looking_at, measured, outcome, settings_for
+from tests.checks.tls_proxy import CA
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
 from tests.google_store import GoogleStore
@@ -24,21 +22,12 @@ from vagus_tui.checks.prerequisites.tools import cli_program
 from vagus_tui.checks.registry import check_by_id, checks_for, default_group
 from vagus_tui.database import tools as client_tools
 from vagus_tui.database.connection import Database
-from vagus_tui.database.pooling import ConnectionKind, conclude
-from vagus_tui.errors import ConfigurationError, ConnectionFailedError
-from vagus_tui.events import CheckEvent, Status
+from vagus_tui.events import Status
 from vagus_tui.journal.lock import take_lock
 from vagus_tui.journal.state import DatabaseState, State, read_state
 from vagus_tui.migration.abandon import abandon
 from vagus_tui.runbook.check_ids import PREREQUISITES
 from vagus_tui.sandbox.options import SandboxOptions
-from vagus_tui.settings import Environment
-
-
-async def measured(check_id: str, database: TestDatabase | str, **values: Any) -> CheckEvent:
-    """One check's outcome on a connection of its own."""
-    async with looking_at(database, **values) as context:
-        return await outcome(check_id, context)
 
 
 @pytest.fixture
@@ -72,101 +61,6 @@ async def test_server_version(clean_database: TestDatabase, monkeypatch: pytest.
     assert (await measured("server-version", clean_database)).status is Status.WARN
     monkeypatch.setattr(server_checks, "OLDEST_MAJOR", 99)
     assert (await measured("server-version", clean_database)).status is Status.FAIL
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "told", "kind"),
-    [
-        ([1, 1, 1], [2, 2, 2], [1, 2], ConnectionKind.DIRECT),
-        ([1, 1, 1], [2, 2, 2], [77, 78], ConnectionKind.SESSION_POOLER),
-        ([1, 1, 1], [2, 1, 2], [77, 78], ConnectionKind.TRANSACTION_POOLER),
-        ([1, 3, 1], [2, 2, 2], [1, 2], ConnectionKind.TRANSACTION_POOLER),
-    ],
-)
-def test_the_kind_is_concluded_from_who_served_whom(
-    first: list[int], second: list[int], told: list[int], kind: ConnectionKind
-) -> None:
-    assert conclude(first, second, told).kind is kind
-
-
-async def test_a_direct_connection(clean_database: TestDatabase) -> None:
-    event = await measured("connection-kind", clean_database)
-    assert (event.status, event.measured) == (Status.PASS, "direct")
-
-
-@pytest.mark.needs_pgbouncer
-async def test_a_session_pooler_passes(clean_database: TestDatabase, make_pooler: MakePooler) -> None:
-    event = await measured("connection-kind", await make_pooler(clean_database, "session"))
-    assert (event.status, event.measured) == (Status.PASS, "session pooler")
-
-
-@pytest.mark.needs_pgbouncer
-async def test_a_transaction_pooler_is_refused_with_the_address_to_use(
-    clean_database: TestDatabase, make_pooler: MakePooler
-) -> None:
-    address = await make_pooler(clean_database, "transaction")
-    for _ in range(3):
-        event = await measured("connection-kind", address)
-        assert (event.status, event.measured) == (Status.FAIL, "transaction pooler")
-        assert not event.overridable
-        assert "5432" in (event.message or "")
-
-
-@pytest.mark.needs_pgbouncer
-async def test_a_transaction_pooler_that_mixes_clients_up_is_named(
-    clean_database: TestDatabase, make_pooler: MakePooler
-) -> None:
-    # A later program meets the prepared statements that an earlier one has left in a process of the server.
-    address = await make_pooler(clean_database, "transaction")
-    for _ in range(8):
-        ran = await vagus("status", "--json", url=address)
-        if ran.status:
-            break
-    assert ran.status == 2
-    assert "a transaction pooler" in ran.result["message"] and "5432" in ran.result["next_step"]
-
-
-async def test_tls_is_off(clean_database: TestDatabase) -> None:
-    # On one's own machine nobody listens in; a tunnel's other end is another matter, and other environments have one.
-    event = await measured("tls", clean_database)
-    assert (event.status, event.measured) == (Status.PASS, "this machine")
-    assert (await measured("tls", clean_database, environment=Environment.STAGING)).status is Status.WARN
-    event = await measured("tls", clean_database, environment=Environment.PRODUCTION)
-    assert (event.status, event.measured) == (Status.FAIL, "off")
-
-
-async def test_tls_without_a_check_of_who_answers_is_not_enough_in_production(tls_url: str) -> None:
-    for environment, status in ((Environment.STAGING, Status.WARN), (Environment.PRODUCTION, Status.FAIL)):
-        event = await measured("tls", tls_url + "?sslmode=require", environment=environment)
-        assert (event.status, event.measured) == (status, "not verified")
-
-
-async def test_verified_tls_passes(tls_url: str) -> None:
-    event = await measured("tls", tls_url, ssl_root_cert=CA, environment=Environment.PRODUCTION)
-    assert (event.status, event.measured) == (Status.PASS, "verify-full")
-
-
-async def test_another_authority_is_refused_before_the_password_is_sent(tls_url: str) -> None:
-    with pytest.raises(ConnectionFailedError, match=r"TLS with localhost:\d+ .* not in the CA file\.") as refused:
-        await measured("tls", tls_url, ssl_root_cert=OTHER_CA)
-    assert "VAGUS_SSL_ROOT_CERT" in refused.value.next_step
-
-
-async def test_a_certificate_for_another_host_is_refused(clean_database: TestDatabase) -> None:
-    async with TlsProxy.before(clean_database.url, "127.0.0.2") as proxy:
-        with pytest.raises(ConnectionFailedError, match=r"TLS with 127\.0\.0\.2:\d+ .* for another host\.") as refused:
-            await measured("tls", proxy.url, ssl_root_cert=CA)
-        assert "host name that the project's database settings show" in refused.value.next_step
-        # Without a file nobody checks, and that is what is said.
-        event = await measured("tls", proxy.url, environment=Environment.PRODUCTION)
-        assert (event.status, event.measured) == (Status.FAIL, "not verified")
-
-
-async def test_a_file_that_is_no_certificate_is_named(clean_database: TestDatabase, tmp_path: Path) -> None:
-    (tmp_path / "ca.pem").write_text("not a certificate")
-    for name in ("ca.pem", "missing.pem"):
-        with pytest.raises(ConfigurationError, match="VAGUS_SSL_ROOT_CERT"):
-            await measured("tls", clean_database, ssl_root_cert=tmp_path / name)
 
 
 async def test_rights(clean_database: TestDatabase) -> None:

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from tests.checks.support import looking_at, outcome
+from tests.checks.support import measured
 from tests.databases import TestDatabase
 from tests.migration.support import migrated
-from vagus_tui.events import CheckEvent, Status
+from vagus_tui.events import Status
 from vagus_tui.migration import maintenance
 
 PROGRESSION = """
@@ -31,14 +31,9 @@ async def v2_database(clean_database: TestDatabase) -> TestDatabase:
     return clean_database
 
 
-async def _measured(database: TestDatabase, check: str) -> CheckEvent:
-    async with looking_at(database) as context:
-        return await outcome(check, context)
-
-
 async def test_maintenance_is_on_or_off(v2_database: TestDatabase) -> None:
     async def found() -> tuple[Status, object]:
-        event = await _measured(v2_database, "maintenance-off")
+        event = await measured("maintenance-off", v2_database)
         return event.status, event.measured
 
     assert await found() == (Status.PASS, "off")
@@ -48,12 +43,12 @@ async def test_maintenance_is_on_or_off(v2_database: TestDatabase) -> None:
         await admin.execute("update vagus_migration.fence set raised = true, operator = 'Ada'")
         assert await found() == (Status.FAIL, "flag and fence")
         await maintenance.switch_flag(admin, enabled=False)
-        event = await _measured(v2_database, "maintenance-off")
+        event = await measured("maintenance-off", v2_database)
         assert event.measured == "fence up" and "by Ada" in (event.message or "")
 
 
 async def test_users_who_train_no_more_are_seen(v2_database: TestDatabase) -> None:
-    event = await _measured(v2_database, "activity")
+    event = await measured("activity", v2_database)
     assert (event.status, event.measured) == (Status.SKIP, "too early")
     begun = (
         "insert into workout_sessions (user_id, started_at) select (select user_id from workout_plans limit 1), "
@@ -65,30 +60,30 @@ async def test_users_who_train_no_more_are_seen(v2_database: TestDatabase) -> No
         await admin.execute("update vagus_migration.runs set finished_at = now() - interval '9 days'")
         # A week of sessions counts, against the week of the same days before the cut-over, which is two weeks back.
         await admin.execute(begun, 16 * day + hours, 19)
-        event = await _measured(v2_database, "activity")
+        event = await measured("activity", v2_database)
         assert (event.status, event.measured) == (Status.SKIP, "too few") and "19 of 1" in (event.message or "")
         await admin.execute(begun, 20 * day, 3)
         await admin.execute(begun, 4 * day, 10)
-        event = await _measured(v2_database, "activity")
+        event = await measured("activity", v2_database)
         assert (event.status, event.measured) == (Status.FAIL, "45 %")
         assert "10 sessions of 1 user " in (event.message or "") and "2 weeks before, 22 of" in (event.message or "")
         await admin.execute(begun, 3 * day, 12)
-        event = await _measured(v2_database, "activity")
+        event = await measured("activity", v2_database)
         assert (event.status, event.measured, event.value) == (Status.PASS, "100 %", 100)
 
 
 async def test_what_progressions_have_left(v2_database: TestDatabase) -> None:
-    event = await _measured(v2_database, "progressions")
+    event = await measured("progressions", v2_database)
     assert (event.status, event.measured) == (Status.SKIP, "none yet")
     async with v2_database.as_admin() as admin:
         written = await admin.fetchval(PROGRESSION)
-        event = await _measured(v2_database, "progressions")
+        event = await measured("progressions", v2_database)
         assert (event.status, event.measured) == (Status.PASS, "1 plan")
         await admin.execute(
             "update exercises set target_reps_min = null, target_reps_max = null, target_weight = null where id = $1",
             written,
         )
-        event = await _measured(v2_database, "progressions")
+        event = await measured("progressions", v2_database)
         assert event.status is Status.FAIL and "without the repetitions and weights" in (event.message or "")
         await admin.execute("update exercises set target_reps_min = 8, target_reps_max = 10 where id = $1", written)
         await admin.execute(
@@ -96,8 +91,8 @@ async def test_what_progressions_have_left(v2_database: TestDatabase) -> None:
             "join workout_days d on d.id = e.day_id join workout_weeks w on w.id = d.week_id where e.id = $1)",
             written,
         )
-        event = await _measured(v2_database, "progressions")
+        event = await measured("progressions", v2_database)
         assert event.status is Status.FAIL and "beyond their plan's length" in (event.message or "")
         # Where nothing is noted, nothing is said.
         await admin.execute("drop table vagus_migration.v2_changes")
-    assert (await _measured(v2_database, "progressions")).status is Status.SKIP
+    assert (await measured("progressions", v2_database)).status is Status.SKIP
