@@ -59,16 +59,22 @@ async def test_run_with_psql_and_rolled_back(
     # Names that a careless script trips over.
     await conn.execute("""alter table exercises add column "odd \\ 'name'" text default 'a\\b''c'""")
     await conn.execute("""update exercises set name = e'\\\\o''Brien :x $$'""")
+    await conn.execute("comment on column exercises.name is 'called'; comment on table workout_plans is 'all plans'")
     catalog, rows = await catalog_fingerprint(conn), await v1_rows(conn)
     script = await printed(database)
+    # What is set meanwhile a script cannot take over: it says so.
+    await conn.execute("comment on table exercises is 'since'; alter table exercise_logs alter reps set statistics 7")
     status, errors = await run_script(server, database, script)
     assert status == 0, errors
+    warned = [line.partition("not taken over by it: ")[2] for line in errors.splitlines() if "WARNING" in line]
+    assert warned == ["statistics targets on exercise_logs (reps)", "comment on exercises"], errors
     found = await state_of(database)
     assert found.state is State.MIGRATED and found.run is not None and found.run.status == "done"
     assert await v2_differences(conn) == []
     plan = await conn.fetchval("select id from workout_plans order by id limit 1")
     await conn.execute("update workout_plans set name = 'written since' where id = $1", plan)
     await rolled_back(database)
+    await conn.execute("comment on table exercises is null; alter table exercise_logs alter reps set statistics -1")
     assert changes(catalog, await catalog_fingerprint(conn)) == []
     after = await v1_rows(conn)
     assert "written since" in after["workout_plans"].pop(str(plan))

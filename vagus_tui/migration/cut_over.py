@@ -12,7 +12,7 @@ from vagus_tui.events import Phase
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import capture, catch_up, maintenance, matviews, surroundings
 from vagus_tui.migration.carried import apart, unvalidated_checks
-from vagus_tui.migration.drift import script_guard
+from vagus_tui.migration.drift import script_guard, script_settings
 from vagus_tui.migration.kept_v1 import new_name, note_step
 from vagus_tui.migration.repoint import (
     carried_references,
@@ -127,6 +127,7 @@ def cut_over_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[
                     script_guard(survey),
                     "things of v1 are not what this script was printed for: take them back, or clean up and print anew",
                 ),
+                script_settings(survey),
             ),
         ),
         PlanStep("delta", Phase.CUT_OVER, "bring the last changes over", tuple(statements), lock=held, undo=undo),

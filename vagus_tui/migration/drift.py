@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from vagus_tui.database.catalog import read_columns
 from vagus_tui.database.connection import Connection
+from vagus_tui.database.dependent_queries import SETTINGS
 from vagus_tui.database.dependent_reader import OURS
 from vagus_tui.database.dependents import Dependent, Fate, Kind
 from vagus_tui.database.privileges import Grant
@@ -19,6 +20,7 @@ from vagus_tui.errors import RefusedError
 from vagus_tui.migration.carried import Bound
 from vagus_tui.migration.survey import Survey, survey
 from vagus_tui.migration.taken_over import key, taken_over, told
+from vagus_tui.migration.tuning import settings_of
 from vagus_tui.schema import v1
 from vagus_tui.schema.ddl import V2Ddl, coach_has_status
 from vagus_tui.schema.identifiers import literal
@@ -208,14 +210,52 @@ def _bound(planned: Iterable[Bound], now: Iterable[Bound], named: set[str]) -> l
     return found
 
 
-def script_guard(planned: Survey) -> str:
-    """A query for how much of v1 is not what a script was printed for: columns, and what points at its tables."""
-    shape = planned.shape
+def _oids(shape: V1Shape) -> str:
     tables = ", ".join(literal(table.name).strip() for table in shape.tables.values())
-    oids = (
+    return (
         "select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace "
         f"where n.nspname = {literal(shape.schema).strip()} and c.relname in ({tables})"
     )
+
+
+def script_settings(planned: Survey) -> str:
+    """A statement that warns, one line each, of what was set on v1 or said of it since a script was printed.
+
+    The runner takes it over; a script cannot know of it, so somebody has to do it by hand on v2.
+    """
+    known = sorted(
+        (one.on, one.name, setting.item, setting.value)
+        for one in planned.dependents
+        if one.kind is Kind.SETTING
+        for setting in settings_of(one)
+    )
+    # Comments of those that are dependents themselves are no settings.
+    others = sorted((one.on, one.name) for one in planned.dependents if one.kind is Kind.REFERENCE)
+
+    def rows(found: Sequence[tuple[str, ...]], width: int) -> str:
+        listed = found or [("",) * width]
+        return ",\n  ".join(f"({', '.join(literal(part).strip() for part in row)})" for row in listed)
+
+    query = SETTINGS.strip().replace("$1::oid[]", f"array({_oids(planned.shape)})")
+    block = (
+        "declare one record;\nbegin\nfor one in select s.* from (\n"
+        f'select f."on"::text, f.name, f.item::text, f.value from (\n{query}) f) s\n'
+        f'where (s."on", s.name, s.item, s.value) not in (values {rows(known, 4)})\n'
+        f"""  and not (s.name = 'comments on references' and (s."on", s.item) in (values {rows(others, 2)}))\n"""
+        "loop\n  raise warning 'set on v1 since this script was printed, and not taken over by it: % on %',\n"
+        """    one.name, one."on" || case when one.item <> '' then ' (' || one.item || ')' else '' end;\n"""
+        "end loop;\nend"
+    )
+    return (
+        "-- Settings and comments of v1 as they were when this was printed go to v2; what was set since is named here\n"
+        f"-- as a warning, to be done by hand.\ndo {literal(block)}"
+    )
+
+
+def script_guard(planned: Survey) -> str:
+    """A query for how much of v1 is not what a script was printed for: columns, and what points at its tables."""
+    shape = planned.shape
+    oids = _oids(shape)
     columns = ",\n  ".join(
         f"({literal(table.name).strip()}, {literal(column.name).strip()}, {literal(column.type).strip()})"
         for table in shape.tables.values()
