@@ -83,17 +83,17 @@ async def _free(context: Context) -> Outcome:
     )
 
 
+AGAIN = "Make one now, and restore it as a test."
+
+
 async def own_backups(context: Context) -> list[BackupInfo]:
-    """The backups of this database that were verified and restored as a test, newest first."""
+    """The backups of this database that were verified and are whole, newest first."""
     found = await asyncio.to_thread(list_backups, context.settings)
     fingerprint = await read_fingerprint(context.connection, context.database.label)
     return [
         info
         for info in found
-        if info.usable
-        and info.restored is not None
-        and info.manifest is not None
-        and info.manifest.fingerprint.same_database(fingerprint)
+        if info.usable and info.manifest is not None and info.manifest.fingerprint.same_database(fingerprint)
     ]
 
 
@@ -114,23 +114,30 @@ async def differing(connection: Connection, manifest: Manifest, tables: Iterable
 
 
 async def holding(context: Context, tables: Iterable[KeptTable]) -> tuple[BackupInfo | None, str]:
-    """The newest restored backup that holds exactly the rows of these tables; or why there is none."""
+    """The newest restored backup that holds exactly the rows of these tables; or why there is none, and what to do."""
     wanted = list(tables)
-    why = f"No backup of this database in {context.settings.backup_dir} was both verified and restored as a test."
+    reasons = []
     for info in await own_backups(context):
         assert info.manifest is not None
         wrong = await differing(context.connection, info.manifest, wanted)
-        if not wrong:
+        if not wrong and info.restored is not None:
             return info, ""
-        why = f"{info.path.name}: {'; '.join(wrong[:4])}."
-    return None, why
+        reasons.append(
+            f"{info.path.name}: {'; '.join(wrong[:4])}. {AGAIN}"
+            if wrong
+            else f"{info.path.name} holds them and was not restored yet. Restore it as a test."
+        )
+    # The newest one that needs the least is what to go on with.
+    held = (reason for reason in reasons if not reason.endswith(AGAIN))
+    none = f"There is no whole backup of this database in {context.settings.backup_dir}. {AGAIN}"
+    return None, next(held, reasons[0] if reasons else none)
 
 
 async def _final_backup(context: Context) -> Outcome:
     remains = await read_remains(context.connection)
     info, why = await holding(context, remains.v1)
     if info is None:
-        return Outcome(Status.FAIL, "none", f"{why} Make one now, and restore it as a test.")
+        return Outcome(Status.FAIL, "none", why)
     age = age_text(datetime.now(UTC) - info.created)
     return Outcome(Status.PASS, f"{age} old, restored", f"{info.path}\nEvery row of v1's kept tables is in it.")
 
