@@ -6,13 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from vagus_tui.sandbox.command import _figures
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.sandbox.sandbox import start_sandbox
+from vagus_tui.sandbox.traffic import Figures
 
 PATIENCE_SECONDS = 60
 
@@ -82,3 +85,10 @@ async def test_a_sandbox_that_cannot_be_filled_leaves_nothing(temp_folder: Path)
     with pytest.raises(asyncpg.PostgresError):
         await start_sandbox(SandboxOptions(plans=10**20))
     assert list(temp_folder.iterdir()) == []
+
+
+def test_what_failed_is_said_and_why_it_may_have() -> None:
+    assert _figures(Figures(requests=1200)) == "1,200 requests, 0 failed."
+    said = _figures(Figures(requests=1200, errors=Counter({"42703": 40, "55P03": 2})))
+    assert said.startswith("1,200 requests, 42 failed (42703 × 40, 55P03 × 2). 40 of them named what only v1 has")
+    assert "only v1" not in _figures(Figures(requests=9, errors=Counter({"57P01": 1})))

@@ -10,7 +10,10 @@ from collections.abc import AsyncIterator, Callable
 
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.sandbox.sandbox import Sandbox, start_sandbox
-from vagus_tui.sandbox.traffic import Traffic
+from vagus_tui.sandbox.traffic import Figures, Traffic
+
+_V1_ON_V2 = ("42703", "42P01", "23502")
+"""A column or table that is not there, or a value that v2 requires and v1's app does not send."""
 
 
 def _announce(url: str) -> None:
@@ -60,13 +63,25 @@ async def _hold(
         finally:
             if traffic is not None:
                 await traffic.stop(patience=1)
-                _say(f"{traffic.all.requests:,} requests, {traffic.all.failed:,} failed.")
+                _say(_figures(traffic.all))
     finally:
         await sandbox.stop()
         if sandbox.options.keep:
             _say(f"Stopped. Its files are in {sandbox.server.socket_dir}")
         else:
             _say("Stopped, and nothing is left of it.")
+
+
+def _figures(all: Figures) -> str:
+    """How many requests there were and failed, with what; v1's own can be expected to fail on v2."""
+    words = f"{all.requests:,} requests, {all.failed:,} failed"
+    if not all.failed:
+        return f"{words}."
+    by_code = ", ".join(f"{code} × {count:,}" for code, count in all.errors.most_common(5))
+    unknown = sum(all.errors[code] for code in _V1_ON_V2)
+    return f"{words} ({by_code})." + (
+        f" {unknown:,} of them named what only v1 has: the app's old version, while v2 is in place." if unknown else ""
+    )
 
 
 @contextlib.asynccontextmanager
