@@ -12,7 +12,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -206,10 +206,18 @@ def read_book(text: str) -> Book:
     )
 
 
+def _keys_beside(path: tuple[int | str, ...]) -> list[str]:
+    """The keys that may stand where an unknown one does: a file can be written by its complaints."""
+    if len(path) == 1:
+        return list(RunbookFile.model_fields)
+    kind = RunbookFile.model_fields[str(path[0])].annotation
+    part = next((one for one in (kind, *get_args(kind)) if isinstance(one, type) and issubclass(one, _Part)), _Part)
+    return list(part.model_fields)
+
+
 def _words(message: str, path: tuple[int | str, ...]) -> str:
     if message.startswith("Extra inputs"):
-        known = ", ".join(RunbookFile.model_fields) if len(path) == 1 else ""
-        return f"this key is not known{f'; there are {known}' if known else ''}"
+        return f"this key is not known; there are {', '.join(_keys_beside(path))}"
     return message.removeprefix("Value error, ").removeprefix("Input ")
 
 

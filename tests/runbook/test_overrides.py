@@ -96,7 +96,9 @@ def test_an_empty_file_changes_nothing() -> None:
     ("text", "said"),
     [
         ("[people\nproject = 1", "not TOML.*line 1"),
-        ("[people]\n\nprojekt = 'x'", "line 3, people.projekt: this key is not known"),
+        ("[people]\n\nprojekt = 'x'", "line 3, people.projekt: .*; there are project, status_page"),
+        ("[thresholds]\nwindows = '1 h'", "thresholds.windows: .*; there are final_backup_max_age"),
+        ("[contacts.boss]\nphone = '1'", "contacts.boss.phone: .*; there are role, address, when"),
         ("[persons]\nproject = 'x'", "line 1, persons: this key is not known; there are people, thresholds"),
         ("[risks.data-loss]\nimpact = 'awful'", "line 2, risks.data-loss.impact: should be 'low', 'medium'"),
         ("[thresholds]\nwindow = '15'", "line 2, thresholds.window: write it as “30 min”"),
