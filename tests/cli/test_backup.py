@@ -56,6 +56,9 @@ async def test_a_damaged_one(clean_database: TestDatabase, tmp_path: Path) -> No
     ran = await vagus("backup", "--verify", str(folder), "--json")
     assert ran.status == 1
     assert victim.name in ran.result["message"]
+    listed = await vagus("backup", "--list", VAGUS_BACKUP_DIR=str(tmp_path))
+    first = listed.out.splitlines()[0]
+    assert first.startswith("! not usable") and first.endswith("damaged")
 
 
 @pytest.mark.usefixtures("cloud_credentials")

@@ -376,6 +376,9 @@ class HumanOutput:
         whole = "✓ copy" if event.remote else "✓ usable"
         word, colour = (whole, "green") if event.usable else ("! not usable", "yellow")
         proved = "restored" if event.restored else "verified" if event.verified else "not verified"
+        if event.problems:
+            # That it was read back is no praise for what was found.
+            proved = "damaged" if event.verified else "not whole"
         if event.remote:
             proved = "read back when it was made" if event.usable else ""
         elif event.uploaded:
