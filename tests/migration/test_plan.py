@@ -12,9 +12,12 @@ from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
 from tests.migration.support import do_migrate, migrated, settings_for, state_of
 from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
+from vagus_tui.database.connection import Database
 from vagus_tui.database.tools import bundled_tools
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.plan import plan_migration
+from vagus_tui.migration.rollback_script import journalled
+from vagus_tui.report.contents import make_report
 from vagus_tui.rollback.quick_plan import plan_rollback
 from vagus_tui.sandbox.options import SandboxOptions
 
@@ -94,11 +97,22 @@ async def test_psql_takes_it_back(make_database: MakeDatabase, connect: Connect,
     catalog, rows = await catalog_fingerprint(conn), await v1_rows(conn)
     await migrated(database)
     await conn.execute("update workout_plans set name = 'written since'")
-    plan = await plan_rollback(conn, settings_for(database), await read_state(conn))
+    await conn.execute(
+        "update exercise_logs set form_rating = 4 where id = (select min(id::text)::uuid from exercise_logs)"
+    )
+    settings = settings_for(database)
+    plan = journalled(await plan_rollback(conn, settings, await read_state(conn)), settings)
     await psql(database, plan.sql_text(), tmp_path)
     assert changes(catalog, await catalog_fingerprint(conn)) == []
     assert await conn.fetchval("select bool_and(name = 'written since') from workout_plans")
     assert len(rows["workout_plans"]) == await conn.fetchval("select count(*) from workout_plans")
+    # The journal knows of it as of any other, so that migrating again takes up what v1 had no place for.
+    found = await state_of(database)
+    assert found.state is State.ROLLED_BACK and not found.interrupted
+    report = await make_report(conn, Database(settings), settings, found)
+    assert any("nobody counted what was carried back" in line.what for line in report.story)
+    assert (await do_migrate(database)).result.ok
+    assert await conn.fetchval("select count(*) from exercise_logs where form_rating = 4") == 1
 
 
 async def test_planning_changes_nothing_and_says_the_same_twice(clean_database: TestDatabase, connect: Connect) -> None:

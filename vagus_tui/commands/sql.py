@@ -70,13 +70,14 @@ async def plan_for(name: str, context: Context) -> Plan:
 
     state = context.state
     if name == "rollback":
+        from vagus_tui.migration.rollback_script import journalled
         from vagus_tui.rollback.quick_plan import plan_rollback
 
         if state.state is not State.MIGRATED:
             raise RefusedError(
                 f"There is nothing to roll back: {state.summary}", next_step="vagus-tui status shows what is possible."
             )
-        return await plan_rollback(context.connection, context.settings, state)
+        return journalled(await plan_rollback(context.connection, context.settings, state), context.settings)
     from vagus_tui.migration.plan import plan_migration
 
     _refuse_unless_movable(context)

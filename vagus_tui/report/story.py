@@ -191,6 +191,8 @@ def _carried(kind: str, figures: Mapping[str, Any]) -> str:
     if kind != "rollback":
         return ""
     carried = figures.get("carried_back")
+    if carried is None:
+        return "; psql ran the plan, and nobody counted what was carried back"
     by_table = carried.values() if isinstance(carried, Mapping) else ()
     counts = (
         (sum(int(table.get("new", 0)) for table in by_table), "new row", "carried back"),

@@ -9,6 +9,7 @@ import asyncpg
 
 from vagus_tui.errors import RefusedError
 from vagus_tui.journal.state import State, read_state
+from vagus_tui.migration.rollback_script import journalled
 from vagus_tui.migration.steps import Plan
 from vagus_tui.rollback.cost import Cost, cost_of
 from vagus_tui.rollback.quick import roll_back
@@ -88,7 +89,9 @@ class RollbackActs(JobActs, ViewedScreen):
     def action_sql(self) -> None:
         """The plan, as psql would run it."""
         if self.plan is not None:
-            self.app.push_screen(TextView("Rollback", self.plan.sql_text(), language="sql"))
+            self.app.push_screen(
+                TextView("Rollback", journalled(self.plan, self.session.settings).sql_text(), language="sql")
+            )
 
     def action_from_backup(self) -> None:
         """Choose a backup to go back to; possible in every state, also where nothing else is."""
