@@ -179,6 +179,8 @@ async def test_on_the_command_line(moved: TestDatabase, connect: Connect, tmp_pa
     assert any("no longer possible" in line["message"] for line in shown.of("note"))
     await kept(moved, tmp_path)
     reason = ("--override", "clean-up-waiting-period=thrown away tomorrow")
+    shown = await vagus("cleanup", *reason, "--json", url=moved.url, **more)
+    assert shown.status == 2 and "hold" not in shown.result["message"]
     refused = await vagus("cleanup", "--yes", "--override", "clean-up-final-backup=trust me", "--json", url=moved.url)
     assert refused.status == 2 and "cannot be overridden" in refused.result["message"]
     untyped = await vagus("cleanup", "--yes", "--json", url=moved.url, VAGUS_ENVIRONMENT="production", **more)

@@ -75,6 +75,13 @@ async def test_production_insists_on_backup_and_messages(clean_database: TestDat
     assert set(ran.result["next_step"].rpartition(": ")[2].rstrip(".").split(", ")) == failing
     shown = await vagus("migrate", "--json", url=url, VAGUS_ENVIRONMENT="production")
     assert (shown.status, shown.result["next_step"]) == (1, ran.result["next_step"])
+    # Shown as they would be with the overrides that are typed; a misspelt one is refused here already.
+    reasons = [word for check in sorted(failing) for word in ("--override", f"{check}=a trial")]
+    shown = await vagus("migrate", "--json", *reasons, url=url, VAGUS_ENVIRONMENT="production")
+    assert shown.status == 2 and "--override 'tls=a trial'" in shown.result["next_step"]
+    assert {line["id"] for line in shown.of("check") if "overridden" in line} == failing
+    shown = await vagus("migrate", "--json", "--override", "tsl=a trial", url=url)
+    assert shown.status == 2 and "no gate named" in shown.result["message"]
 
 
 async def test_gates_let_pass_by_name_are_recorded(clean_database: TestDatabase, clean_conn: Connection) -> None:

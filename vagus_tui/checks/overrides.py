@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 
 from vagus_tui.checks.base import Check, blocking
 from vagus_tui.database.connection import Connection
@@ -20,13 +21,11 @@ def overridden(event: CheckEvent, allowed: Mapping[str, store.Override]) -> Chec
     return dataclasses.replace(event, overridden=f"{override.reason} ({override.operator})")
 
 
-async def record_overrides(
-    connection: Connection, gates: Iterable[Check], reasons: Mapping[str, str], *, operator: str
-) -> None:
-    """Record overrides of these gates by name, all or none.
+def as_if(gates: Iterable[Check], reasons: Mapping[str, str], *, operator: str) -> Mapping[str, store.Override]:
+    """The overrides of these gates by name, as they would be recorded now.
 
     Raises:
-        ConfigurationError: a name is no gate, the gate cannot be overridden, or a reason is empty; nothing is recorded.
+        ConfigurationError: a name is no gate, the gate cannot be overridden, or a reason is empty.
     """
     known = {check.id: check for check in gates}
     problems, bare = [], []
@@ -42,9 +41,22 @@ async def record_overrides(
         raise ConfigurationError(" ".join(problems + bare), next_step=f"Gates that can be overridden: {names}.")
     if bare:
         raise ConfigurationError(" ".join(bare), next_step="Say why: the reason is kept with your name.")
+    now = datetime.now(UTC)
+    return {name: store.Override(name, reason.strip(), operator, now) for name, reason in reasons.items()}
+
+
+async def record_overrides(
+    connection: Connection, gates: Iterable[Check], reasons: Mapping[str, str], *, operator: str
+) -> None:
+    """Record overrides of these gates by name, all or none.
+
+    Raises:
+        ConfigurationError: a name is no gate, the gate cannot be overridden, or a reason is empty; nothing is recorded.
+    """
+    meant = as_if(gates, reasons, operator=operator)
     async with connection.transaction():
-        for name, reason in reasons.items():
-            await store.override(connection, name, reason.strip(), operator=operator)
+        for override in meant.values():
+            await store.override(connection, override.check_id, override.reason, operator=operator)
 
 
 def refusal(outcomes: Iterable[CheckEvent], what: str) -> str | None:

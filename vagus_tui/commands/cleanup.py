@@ -48,7 +48,8 @@ class CleanupCommand(Command):
 async def _clean_up(
     control: Control, *, yes: bool, confirm: str, archives: bool, overrides: list[str]
 ) -> AsyncGenerator[Event, None]:
-    from vagus_tui.cleanup.gates import gates, override_gates, refusal
+    from vagus_tui.checks.overrides import as_if, overridden
+    from vagus_tui.cleanup.gates import gate_checks, gates, override_gates, refusal
     from vagus_tui.cleanup.kept import read_remains
     from vagus_tui.cleanup.run import clean_up, plan_clean_up, refuse_unless_possible
     from vagus_tui.rollback.finish import owes_steps
@@ -72,7 +73,9 @@ async def _clean_up(
             if not yes:
                 plan = plan_clean_up(remains, archives=archives)
                 outcomes: list[CheckEvent] = []
+                shown_with = as_if(gate_checks(archives=archives), reasons, operator=settings.operator)
                 async for event in gates(context, archives=archives):
+                    event = overridden(event, shown_with)
                     yield event
                     if event.status not in (Status.PENDING, Status.RUNNING):
                         outcomes.append(event)

@@ -154,9 +154,10 @@ def _way_past(outcomes: list[CheckEvent]) -> str:
 
 
 async def _migrate(control: Control, *, yes: bool, overrides: list[str]) -> AsyncGenerator[Event, None]:
+    from vagus_tui.checks.overrides import as_if, overridden
     from vagus_tui.journal import store
     from vagus_tui.journal.schema import journal_exists
-    from vagus_tui.migration.gates import gates, override_gates, refusal
+    from vagus_tui.migration.gates import gate_checks, gates, override_gates, refusal
     from vagus_tui.migration.runner import migrate
 
     reasons = parse_overrides(overrides)
@@ -166,15 +167,20 @@ async def _migrate(control: Control, *, yes: bool, overrides: list[str]) -> Asyn
             await override_gates(context.connection, reasons, operator=settings.operator)
             for name, reason in reasons.items():
                 yield NoteEvent(message=f"Override recorded: {name}, because: {reason.strip()}", level="warning")
+        # What is only shown is shown with the overrides that were typed, and these are looked at like any other.
+        shown_with = {} if yes else as_if(gate_checks(), reasons, operator=settings.operator)
         outcomes: list[CheckEvent] = []
         async for event in gates(context):
+            event = overridden(event, shown_with)
             yield event
             if event.status not in (Status.PENDING, Status.RUNNING):
                 outcomes.append(event)
         held = refusal(outcomes)
         if not yes:
             way = _way_past(outcomes) if held else ""
-            async for shown in _preview("migrate", await plan_for("migrate", context), held, way=way):
+            # They are not on record yet, so the command that does it has to give them again.
+            more = "".join(f" --override {shlex.quote(f'{name}={reason}')}" for name, reason in reasons.items())
+            async for shown in _preview("migrate", await plan_for("migrate", context), held, more, way):
                 yield shown
             return
         # A database that is no workout database gets no journal.
