@@ -33,7 +33,7 @@ import platformdirs
 from vagus_tui.sandbox.binaries import RunAs, SandboxError, ordinary_user, run_folder_parents
 from vagus_tui.sandbox.leftovers import PREFIX
 from vagus_tui.sandbox.process import Place, ServerProcess
-from vagus_tui.sandbox.template import ADMIN
+from vagus_tui.sandbox.template import ADMIN, initdb
 
 MAJORS = (14, 15, 16, 17, 18)
 NOT_TO_BE_HAD = 75
@@ -147,30 +147,6 @@ def runnable(folder: Path) -> Path:
     return install
 
 
-def initialise(place: Place, password: str) -> None:
-    """Run initdb. Versions before 17 have no locale of their own making, so the system's C.UTF-8 serves all."""
-    secret = place.folder / "password"
-    secret.touch(mode=0o600)
-    secret.write_text(password)
-    place.user.takes(secret)
-    command = [str(place.install / "bin" / "initdb"), "-D", str(place.data_dir), "-U", ADMIN, "-E", "UTF8"]
-    command += ["--locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={secret}", "--no-sync"]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        cwd=place.folder,
-        env={name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))},
-        user=place.user.uid,
-        group=place.user.gid,
-        extra_groups=None if place.user.uid is None else [],
-        check=False,
-    )
-    secret.unlink()
-    if done.returncode != 0:
-        raise SandboxError(f"initdb failed: {done.stderr.strip()[-500:]}")
-
-
 def launch(put: Put, user: RunAs, data: Path | None) -> tuple[ServerProcess, str]:
     """Start a server on new data; returns it and its superuser's address."""
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=next(run_folder_parents(user))))
@@ -184,7 +160,8 @@ def launch(put: Put, user: RunAs, data: Path | None) -> tuple[ServerProcess, str
         user.takes(folder)
         user.takes(place.data_dir)
         password = secrets.token_hex(12)
-        initialise(place, password)
+        # Versions before 17 have no locale of their own making, so the system's C.UTF-8 serves all.
+        initdb(place, password, ("--locale=C.UTF-8",))
         process.launch({"autovacuum": "off", "max_prepared_transactions": "4", "max_connections": "200"})
     except BaseException:
         process.stop()

@@ -26,6 +26,8 @@ from vagus_tui.sandbox.process import Place, ServerProcess, find_place
 
 # As on Supabase: the bootstrap superuser, which customers never see.
 ADMIN = "supabase_admin"
+LOCALE = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+"""The builtin provider's C.UTF-8 sorts and folds case the same on every machine; there is none before 17."""
 
 # Raised when what initdb is asked for changes; the SQL is in the key by its content.
 _REVISION = 1
@@ -116,7 +118,7 @@ def _build(target: Path) -> None:
     password = secrets.token_urlsafe(24)
     process = ServerProcess(find_place(binaries.ordinary_user()), keep=True)
     try:
-        _initdb(process.place, password)
+        initdb(process.place, password)
         process.launch({}, tcp=False)
         run_script(process, password, sql("roles.sql"))
         process.stop()
@@ -128,10 +130,11 @@ def _build(target: Path) -> None:
         process.stop()
 
 
-def _initdb(place: Place, password: str) -> None:
+def initdb(place: Place, password: str, locale: tuple[str, ...] = LOCALE) -> None:
     """Run initdb, which wants the password in a file.
 
-    The builtin provider's C.UTF-8 sorts and folds case the same on every machine.
+    Raises:
+        SandboxError: it made no data folder; says why.
     """
     file = place.folder / "password"
     file.touch(mode=0o600)
@@ -139,7 +142,7 @@ def _initdb(place: Place, password: str) -> None:
     place.user.takes(file)
     command: list[str | Path] = [place.install / "bin" / "initdb", "-D", place.data_dir, "-U", ADMIN, "-E", "UTF8"]
     command += ["--auth=scram-sha-256", f"--pwfile={file}", "--no-sync", "--no-instructions"]
-    command += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    command += locale
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
