@@ -32,11 +32,13 @@ class Described:
         body: its definition.
         shape: of a view its columns, of a policy what cannot be altered about it.
         again: the statements that give one made again its rights, comments, triggers and rules.
+        reads: the relations that it stands on, each as its oid and its name.
     """
 
     body: str
     shape: str
     again: tuple[str, ...]
+    reads: tuple[str, ...]
 
 
 def thing(one: Dependent) -> Thing:
@@ -68,9 +70,12 @@ _GRANTS = """
 
 # Run it along the path that the dependents were read along: names of v1's schema come out bare, as they have them.
 _DESCRIBED = """
-select w.*, f.body, coalesce(f.shape, '') as shape, f.again
+select w.*, f.body, coalesce(f.shape, '') as shape, f.again,
+  array(select distinct d.refobjid::bigint || ' ' || d.refobjid::regclass from pg_depend d
+        where d.classid = f.catalog and d.objid = f.oid and d.refclassid = 'pg_class'::regclass) as reads
 from (values {wanted}) w (kind, home, carrier, name, detail) cross join lateral (
-  select regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '') as body, '' as shape, '{{}}'::text[] as again
+  select regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '') as body, '' as shape, '{{}}'::text[] as again,
+    'pg_constraint'::regclass::oid as catalog, null::oid as oid
   from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
   where w.kind = 'foreign key' and k.contype = 'f' and k.conname = w.name and c.relname = w.carrier
     and n.nspname = w.home
@@ -89,7 +94,8 @@ from (values {wanted}) w (kind, home, carrier, name, detail) cross join lateral 
       from pg_attrdef d join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum where d.adrelid = c.oid
       union all select pg_get_triggerdef(t.oid) from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal
       union all select rtrim(pg_get_ruledef(r.oid), ';') from pg_rewrite r
-      where r.ev_class = c.oid and r.rulename <> '_RETURN')
+      where r.ev_class = c.oid and r.rulename <> '_RETURN'),
+    'pg_rewrite'::regclass, (select r.oid from pg_rewrite r where r.ev_class = c.oid and r.rulename = '_RETURN')
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
   cross join lateral (select format('%I.%I', n.nspname, c.relname) as relation) x
   where w.kind = case c.relkind when 'v' then 'view' when 'm' then 'materialized view' end
@@ -102,7 +108,8 @@ from (values {wanted}) w (kind, home, carrier, name, detail) cross join lateral 
           from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a left join pg_roles r on r.oid = a.grantee
           where a.grantee <> p.proowner
           union all select format('comment on routine %s is %L', p.oid::regprocedure, obj_description(p.oid, 'pg_proc'))
-          where obj_description(p.oid, 'pg_proc') is not null)
+          where obj_description(p.oid, 'pg_proc') is not null),
+    'pg_proc'::regclass, p.oid
   from pg_proc p join pg_namespace n on n.oid = p.pronamespace
   where w.kind = 'function' and p.proname = w.name and n.nspname = w.home and p.prokind in ('f', 'p')
     and '(' || pg_get_function_identity_arguments(p.oid) || ')' = w.detail
@@ -111,7 +118,8 @@ from (values {wanted}) w (kind, home, carrier, name, detail) cross join lateral 
                    'with check (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')'), s.head,
     array(select format('comment on policy %I on %I.%I is %L', p.polname, n.nspname, c.relname,
                         obj_description(p.oid, 'pg_policy'))
-          where obj_description(p.oid, 'pg_policy') is not null)
+          where obj_description(p.oid, 'pg_policy') is not null),
+    'pg_policy'::regclass, p.oid
   from pg_policy p join pg_class c on c.oid = p.polrelid join pg_namespace n on n.oid = c.relnamespace
   cross join lateral (select format('as %s for %s to %s',
     case when p.polpermissive then 'permissive' else 'restrictive' end,
@@ -121,7 +129,7 @@ from (values {wanted}) w (kind, home, carrier, name, detail) cross join lateral 
      from unnest(p.polroles) u(role) left join pg_roles r on r.oid = u.role)) as head) s
   where w.kind = 'policy' and p.polname = w.name and c.relname = w.carrier and n.nspname = w.home
   union all
-  select '', '', '{{}}'
+  select '', '', '{{}}', null, null
   from pg_publication p join pg_publication_rel r on r.prpubid = p.oid join pg_class c on c.oid = r.prrelid
   join pg_namespace n on n.oid = c.relnamespace
   where w.kind = 'publication' and p.pubname = w.name and c.relname = w.carrier and n.nspname = {schema}
@@ -148,7 +156,8 @@ def note_steps(survey: Survey) -> list[PlanStep]:
             (
                 f"create table if not exists {AS_MOVED} (kind text not null, home text not null, carrier text not null,"
                 "\n  name text not null, detail text not null, body text not null, shape text not null, "
-                "again text[] not null)",
+                "again text[] not null,"
+                "\n  reads text[] not null)",
                 f"truncate {AS_MOVED}",
                 f"set local search_path = {quote(survey.shape.schema)}, pg_temp",
                 f"insert into {AS_MOVED}\n{described_sql(survey.shape.schema, wanted)}",
@@ -180,7 +189,7 @@ async def describe(connection: Connection, schema: str, wanted: Iterable[Thing])
 def _by_thing(rows: Iterable[asyncpg.Record]) -> dict[Thing, Described]:
     return {
         (row["kind"], row["home"], row["carrier"], row["name"], row["detail"]): Described(
-            row["body"], row["shape"], tuple(row["again"])
+            row["body"], row["shape"], tuple(row["again"]), tuple(row["reads"])
         )
         for row in rows
     }

@@ -73,13 +73,11 @@ class Around:
     prevents: tuple[Prevents, ...] = ()
 
     def told(self) -> list[str]:
-        """What is worth knowing beforehand, a sentence each for what comes back and for what does not."""
+        """What is worth knowing beforehand, a sentence for each thing."""
         left = (*self.left, *self.doubtful)
-        said = (("and as v1 had it again: ", self.back), ("and not bound to v1 again: ", left))
         return [
-            f"Changed by hand since the cut-over about what points at the workout tables, {how}{'; '.join(words)}."
-            for how, words in said
-            if words
+            *(f"Changed by hand since the cut-over, and put back as v1 had it: {words}." for words in self.back),
+            *(f"Changed by hand since the cut-over, and not bound to v1 again: {words}." for words in left),
         ]
 
     def refuse(self) -> None:
@@ -151,6 +149,7 @@ where not (c.relname = any($4::text[]) and c.relkind in ('r', 'p'))
 order by 2
 """
 
+_READERS = (Kind.VIEW, Kind.MATERIALIZED_VIEW, Kind.POLICY, Kind.FUNCTION)
 _WORDS = {"i": "index", "I": "index", "S": "sequence", "v": "view", "m": "materialized view"}
 
 
@@ -178,6 +177,7 @@ class _Reader:
         # Tables under the names that they have now, and what is on each.
         self.moved: dict[tuple[str, str], tuple[str, str]] = {}
         self.followed: dict[tuple[str, str], list[Dependent]] = {}
+        self.renamed: dict[str, str] = {}
         self.columns: dict[Thing, list[str]] = {}
         self.not_ours: dict[Thing, str] = {}
 
@@ -199,6 +199,7 @@ class _Reader:
         await self._relation_kinds()
         await self._functions()
         await self._publications()
+        await self._renamed_sources(noted, before)
         found = await describe(self.connection, self.schema, [thing(now) for _, now in self._pairs(before)])
         for was, now in self._pairs(before):
             self._compare(now, noted.get(thing(was)), found.get(thing(now)))
@@ -225,6 +226,35 @@ class _Reader:
             doubtful=tuple(doubtful),
             prevents=tuple(self.prevents),
         )
+
+    async def _renamed_sources(self, noted: Mapping[Thing, Described], before: Iterable[Dependent]) -> None:
+        """Follow tables that views, functions and policies read and that are called otherwise by now."""
+        reads = {
+            int(oid): name for one in noted.values() for oid, _, name in (text.partition(" ") for text in one.reads)
+        }
+        async with self.connection.transaction():
+            await self.connection.execute(f"set local search_path = {quote(self.schema)}, pg_temp")
+            rows = await self.connection.fetch(
+                "select oid::bigint as oid, oid::regclass::text as name from pg_class where oid = any($1::oid[])",
+                [*reads],
+            )
+        self.renamed = {reads[row["oid"]]: row["name"] for row in rows if reads[row["oid"]] != row["name"]}
+        for was, now in self._pairs(before) if self.renamed else ():
+            facts = tuple((key, self._by_new_names(value)) for key, value in now.facts)
+            followed = replace(now, definition=self._by_new_names(now.definition), facts=facts)
+            if was.kind in _READERS and followed != now and (was.kind is not Kind.FUNCTION or was.fact("atomic")):
+                self.now[thing(was)] = followed
+                names = ", ".join(f"{new} for {old}" for old, new in self.renamed.items())
+                self.back.append(f"{_named(was)}, with names of today: {names}")
+
+    def _by_new_names(self, text: str) -> str:
+        for old, new in self.renamed.items():
+            text = re.sub(
+                rf"""{_CONSTANT}|(?<![\w."])(?<!AS ){re.escape(old)}(?![\w"])""",
+                lambda found, new=new: found[0] if found[0].startswith("'") else new,  # type: ignore[misc]
+                text,
+            )
+        return text
 
     def _pairs(self, before: Iterable[Dependent]) -> list[tuple[Dependent, Dependent]]:
         """What is not left out: as it was, and as it is."""
@@ -312,17 +342,23 @@ class _Reader:
     async def _publications(self) -> None:
         wanted = publications(self.survey)
         kept = [qualified(self.schema, new_name(self.survey, one.base)) for one in wanted]
+        gone: dict[str, list[Dependent]] = {}
         rows = await self.connection.fetch(_PUBLICATIONS, [one.name for one in wanted], kept)
         for one, row in zip(wanted, rows, strict=True):
-            table = qualified(self.schema, self.survey.shape.tables[one.base].name)
             if not row["there"]:
-                self._leave(one, f"it is gone (afterwards: create publication {quote(one.name)} for table {table})")
+                gone.setdefault(one.name, []).append(one)
             elif row["wide"]:
                 self._leave(one, "it publishes every table by itself now")
             elif row["carries_v1"]:
                 self._leave(one, "it publishes v1's kept table already, and goes on so")
             elif not row["ours"]:
                 self.not_ours[thing(one)] = row["owner"]
+        for name, those in gone.items():
+            tables = ", ".join(self._as_it_was(one)[0].partition(" add table ")[2] for one in those)
+            self.left.append(
+                f"publication {name}: it is gone (afterwards: create publication {quote(name)} for table {tables})"
+            )
+            self.now |= {thing(one): None for one in those}
 
     # ── what it is ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -387,7 +423,7 @@ class _Reader:
         self.back.append(f"{_named(now)}, which is gone" + (" (its rights were not noted)" if unknown else ""))
 
     def _altered(self, now: Dependent, noted: Described, found: Described) -> None:
-        if noted.body == found.body and noted.shape == found.shape:
+        if found.body in (noted.body, self._by_new_names(noted.body)) and noted.shape == found.shape:
             return
         if now.kind is Kind.MATERIALIZED_VIEW:
             if now.all("table"):

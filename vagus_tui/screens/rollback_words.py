@@ -27,6 +27,8 @@ _STATUS = {
     Recommendation.STAY: Status.PASS,
 }
 REASONS_SHOWN = 2
+SHOWN_OF_ONE = 4000
+"""So many characters of what was changed by hand: the SQL that settles it has to be there to its end."""
 
 
 def advice_text(advice: Advice) -> Content:
@@ -113,7 +115,7 @@ def what_happens(found: Preview | None, cost: Cost | None = None, *, deletions: 
         lines.append(Content(f"{plural(kept, 'row')} keep a value of v1, which cannot hold v2's; the archive has it."))
     if found.kept_out:
         lines.append(Content(f"For example: {safe_str('; '.join(found.kept_out))}."))
-    lines.extend(safe(line) for line in found.told)
+    lines.extend(safe(line, limit=SHOWN_OF_ONE) for line in found.told)
     lines.append(Content("v2 is moved into an archive schema without API access. Nothing is dropped."))
     lines.append(Content("One short transaction, for which writes wait. If anything fails it is undone as a whole."))
     if cost is not None:
