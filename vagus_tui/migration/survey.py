@@ -193,24 +193,11 @@ async def survey(
             f"There is something named {', '.join(in_the_way)} in schema {shape.schema} where {IN_THE_WAY}.",
             next_step="Rename it or move it to another schema, then start again.",
         )
-    functions = await connection.fetch(
-        "select p.proname as name, pg_get_function_identity_arguments(p.oid) as arguments, "
-        "array(select o.proname::text from pg_proc o where o.pronamespace = n.oid) as routines from pg_proc p "
-        "join pg_namespace n on n.oid = p.pronamespace where n.nspname = $1 and p.proname = any($2::text[])",
-        shape.schema,
-        sorted(signatures(V2Ddl(shape.schema, shape))),
-    )
-    blocks = await connection.fetchval(
-        "select (pg_relation_size(c.oid) / current_setting('block_size')::bigint)::integer "
-        "from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2",
-        shape.schema,
-        shape.logs.name,
-    )
     dependents = await read_dependents(connection, shape)
     return Survey(
         shape=shape,
         rows=await count_rows(connection, shape) if like is None else like.rows,
-        log_blocks=int(blocks),
+        log_blocks=await _log_blocks(connection, shape),
         renames=renames,
         taken=taken,
         dependents=await decide(connection, shape, dependents, repeat_exercises=repeat_exercises)
@@ -220,10 +207,7 @@ async def survey(
         owners=await read_owners(connection, shape.schema, names),
         me=await connection.fetchval("select current_user::text"),
         preferences=preferences,
-        functions_in_the_way=tuple(
-            Rename("function", row["arguments"], row["name"], free_name(row["name"], set(row["routines"]), v1.SUFFIX))
-            for row in functions
-        ),
+        functions_in_the_way=await _functions_in_the_way(connection, shape),
         server_version=connection.get_server_version().major,
         whole_rows=await _whole_rows(connection, shape),
         archive=await archive_to_take_up(connection),
@@ -231,6 +215,32 @@ async def survey(
         repeat_exercises=repeat_exercises,
         otherwise=await otherwise(connection, shape),
     )
+
+
+async def _functions_in_the_way(connection: Connection, shape: V1Shape) -> tuple[Rename, ...]:
+    """Functions with the names of v2's own, and what they are called from the cut-over on."""
+    rows = await connection.fetch(
+        "select p.proname as name, pg_get_function_identity_arguments(p.oid) as arguments, "
+        "array(select o.proname::text from pg_proc o where o.pronamespace = n.oid) as routines from pg_proc p "
+        "join pg_namespace n on n.oid = p.pronamespace where n.nspname = $1 and p.proname = any($2::text[])",
+        shape.schema,
+        sorted(signatures(V2Ddl(shape.schema, shape))),
+    )
+    return tuple(
+        Rename("function", row["arguments"], row["name"], free_name(row["name"], set(row["routines"]), v1.SUFFIX))
+        for row in rows
+    )
+
+
+async def _log_blocks(connection: Connection, shape: V1Shape) -> int:
+    """How many blocks the logged sets take."""
+    blocks = await connection.fetchval(
+        "select (pg_relation_size(c.oid) / current_setting('block_size')::bigint)::integer "
+        "from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2",
+        shape.schema,
+        shape.logs.name,
+    )
+    return int(blocks)
 
 
 async def _whole_rows(connection: Connection, shape: V1Shape) -> frozenset[str]:
