@@ -130,6 +130,17 @@ def test_names_that_are_meant_and_names_of_others() -> None:
     others = ["VAGUS_API_URL", "VAGUS_VENV", "VAGUS_TEST_DATABASE_URL", "PATH", "VAGUS_"]
     assert list(misspelt([*others, "vagus_env", "VAGUS_BACKUPDIR", "VAGUS_OPERATOR"])) == meant
     assert list(misspelt(["VAGUS_ENV", "VAGUS_ENVIRONMENT"])) == []
+    assert list(misspelt(["VAGUS-ENVIRONMENT", "MY-OPERATOR"])) == [("VAGUS-ENVIRONMENT", "VAGUS_ENVIRONMENT")]
+
+
+@pytest.mark.parametrize(
+    "line", ["VAGUS_ENVIRONMENT: production", "VAGUS_ENVIRONMENT", 'VAGUS_ENVIRONMENT="production']
+)
+async def test_a_line_that_sets_nothing_is_not_passed_over(tmp_path: Path, line: str) -> None:
+    (tmp_path / ".env").write_text(f"# whose\nVAGUS_OPERATOR=ada\n\n{line}\n")
+    ran = await vagus("status", "--json", cwd=tmp_path, url="postgresql://u@127.0.0.1:1/x")
+    assert (ran.status, ran.err) == (2, "")
+    assert ran.result["message"] == "Line 4 of the file .env sets nothing."
 
 
 def test_utc_needs_no_time_zone_database(monkeypatch: pytest.MonkeyPatch) -> None:

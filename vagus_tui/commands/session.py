@@ -28,7 +28,8 @@ def load_settings() -> Settings:
         ConfigurationError: a setting has a value that cannot be used; names each, and no value.
     """
     try:
-        settings, wrong = Settings(), list(misspelt(given_names()))
+        wrong = list(misspelt(given_names()))
+        settings = Settings()
     except ValidationError as error:
         problems = " ".join(
             # A complaint about the settings as a whole, such as the runbook's file, names its setting itself.
