@@ -23,9 +23,9 @@ def _changes(readings: list[tuple[float, int]]) -> list[tuple[float, bool]]:
     return [(now, looking.yielding) for now, uses in readings if looking.seen(now, uses)]
 
 
-def test_busy_for_two_seconds_and_quiet_for_ten() -> None:
+def test_busy_for_three_seconds_and_quiet_for_ten() -> None:
     busy = [(now / 2, now * 50) for now in range(40)]
-    assert _changes(busy) == [(2.0, True)]
+    assert _changes(busy) == [(3.0, True)]
     stops = [(20 + now / 2, 1950) for now in range(40)]
     changes = _changes(busy + stops)
     assert [yielding for _, yielding in changes] == [True, False]
@@ -34,13 +34,13 @@ def test_busy_for_two_seconds_and_quiet_for_ten() -> None:
 
 def test_a_few_uses_are_no_app_at_work() -> None:
     assert _changes([(float(now), now * 9) for now in range(60)]) == []
-    # One page of an app that was asked for once in a while.
-    assert _changes([(now / 2, 19 * (now // 30)) for now in range(120)]) == []
+    # What is looked up at once, now and then, however much it is.
+    assert _changes([(now / 2, 5_000 * (now // 8)) for now in range(120)]) == []
 
 
 def test_between_the_two_limits_it_stays_as_it_was() -> None:
     slower = [(20.0 + now, 1000 + 7 * now) for now in range(60)]
-    assert _changes([(float(now), now * 50) for now in range(20)] + slower) == [(2.0, True)]
+    assert _changes([(float(now), now * 50) for now in range(20)] + slower) == [(4.0, True)]
     assert _changes(slower) == []
 
 
@@ -74,7 +74,7 @@ async def test_no_more_than_may_be_under_way() -> None:
 def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks so close to each other that a small build has many of them."""
     monkeypatch.setattr(watch, "INTERVAL_SECONDS", 0.05)
-    monkeypatch.setattr(courtesy, "BUSY_SECONDS", 0.3)
+    monkeypatch.setattr(courtesy, "BUSY_SECONDS", 0.2)
     monkeypatch.setattr(courtesy, "QUIET_SECONDS", 1.0)
 
 

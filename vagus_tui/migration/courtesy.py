@@ -18,8 +18,11 @@ BUSY_PER_SECOND = 10.0
 
 QUIET_PER_SECOND = 5.0
 
-BUSY_SECONDS, QUIET_SECONDS = 2.0, 10.0
-"""How long the app must have been busy, or quiet, before anything changes; sessions report about once a second."""
+BUSY_SECONDS = 1.5
+"""So long it must be in use, twice in a row: sessions report about once a second, and what the proof looks up by its id
+is reported at once. A burst is no app."""
+
+QUIET_SECONDS = 10.0
 
 _USES = """
 select sum(coalesce(idx_scan, 0) + n_tup_ins + n_tup_upd + n_tup_del)::bigint from pg_stat_all_tables
@@ -56,14 +59,24 @@ class Courtesy:
         self._seen.append((now, uses))
         while len(self._seen) > 1 and self._seen[1][0] <= now - QUIET_SECONDS:
             self._seen.popleft()
-        rate = self._rate(QUIET_SECONDS if self.yielding else BUSY_SECONDS)
+        rate = self._rate(QUIET_SECONDS) if self.yielding else self._least_rate()
         if rate is None or (rate >= QUIET_PER_SECOND if self.yielding else rate < BUSY_PER_SECOND):
             return False
         self.yielding, self.rate = not self.yielding, rate
         return True
 
-    def _rate(self, seconds: float) -> float | None:
-        """Uses per second over the last so many seconds at least; None while that is not known."""
-        now, uses = self._seen[-1]
-        before = next(((moment, count) for moment, count in reversed(self._seen) if moment <= now - seconds), None)
-        return None if before is None else (uses - before[1]) / (now - before[0])
+    def _least_rate(self) -> float | None:
+        """The lesser of the rates of the last two spells."""
+        spells = [self._rate(BUSY_SECONDS), self._rate(BUSY_SECONDS, before=BUSY_SECONDS)]
+        rates = [rate for rate in spells if rate is not None]
+        return min(rates) if len(rates) == len(spells) else None
+
+    def _rate(self, seconds: float, before: float = 0.0) -> float | None:
+        """Uses per second in a spell of so many seconds at least, which ended so many ago; None where unknown."""
+        end = self._at(self._seen[-1][0] - before)
+        start = None if end is None else self._at(end[0] - seconds)
+        return None if end is None or start is None else (end[1] - start[1]) / (end[0] - start[0])
+
+    def _at(self, moment: float) -> tuple[float, int] | None:
+        """The last reading up to a moment."""
+        return next((reading for reading in reversed(self._seen) if reading[0] <= moment), None)

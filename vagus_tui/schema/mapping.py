@@ -111,6 +111,17 @@ class WorkoutMapping(MappingRules):
             parts.append(comparable(value, types[name]) if name in types else value)
         return f"row({', '.join(parts)})"
 
+    def days_by_week(self, weeks: str) -> tuple[str, str]:
+        """What a day of a given week must be: CTEs `plans`, `plan_days` (d) and `weeks`, and the mapped columns.
+
+        Args:
+            weeks: a relation of weeks: plan_id, n, week_id.
+        """
+        text = self.week_text("w.plan_id", "w.n")
+        given = f"weeks as (select w.plan_id, w.week_id, {text} as week from {weeks} w)"
+        ctes = ", ".join((self._keyed(None), self._plan_days(None), self._plan_weeks(None), given))
+        return ctes, ", ".join(self._expressions(v2.DAYS).values())
+
     # ── parts of queries ─────────────────────────────────────────────────────────────────────────────────────────
 
     def _keyed(self, scope: Scope | None) -> str:

@@ -31,11 +31,11 @@ def session_totals(logs: str, sessions: str, condition: str = "", *, placed: str
         logged = f"logged as (\n{_sums(logs, 'placed', condition)})"
     else:
         # A session's logs mostly lie side by side: the sums of a strip are few, and those of all logs at once need not
-        # be held in memory or in temporary files. OFFSET keeps a strip in one piece.
+        # be held in memory or in temporary files. OFFSET keeps a strip in one piece, and other joins out of it.
         within = "l.ctid >= strip.first and l.ctid < strip.behind"
         logged = (
             f"{_strips(logs, placed)},\nlogged as (\n  select part.* from strips strip cross join lateral (\n"
-            f"{_sums(logs, placed, within)} offset 0) part)"
+            f"{_sums(logs, placed, within)} offset 0) part offset 0)"
         )
     # Of what is sorted by session, sums are made one after the other, however many there are. That one number can be
     # compared, which is quicker than an array, sets are the upper half of it and the day is taken off.
@@ -56,11 +56,13 @@ def session_totals(logs: str, sessions: str, condition: str = "", *, placed: str
 
 def _sums(logs: str, placed: str, condition: str) -> str:
     """Sets and volume of each session's logs on each day, of the logs `l` for which a condition holds."""
+    # GREATEST of one value is that value, but nothing is known of its distribution. So the planner does not hash a
+    # strip of logs, for which it would read the exercises anew each time: it hashes these, once for all strips.
     where = f" where {condition}" if condition else ""
     return (
         "  select l.session_id, k.plan_id, k.day_number, count(*)::integer as sets,\n"
         "    sum(l.reps::numeric * l.weight::numeric) as volume\n"
-        f"  from {logs} l left join {placed} k on k.id = l.exercise_id{where}\n"
+        f"  from {logs} l left join {placed} k on k.id = greatest(l.exercise_id){where}\n"
         "  group by l.session_id, k.plan_id, k.day_number"
     )
 

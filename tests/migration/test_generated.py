@@ -1,0 +1,95 @@
+"""The days compared by their weeks: whatever is wrong with one of them, it is found."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.databases import TestDatabase
+from tests.migration.support import settings_for, state_of
+from vagus_tui.database.connection import Connection, Database
+from vagus_tui.migration.catch_up import counted
+from vagus_tui.migration.plan import make_plan
+from vagus_tui.migration.proof import compare
+from vagus_tui.migration.work import open_session
+from vagus_tui.schema import v2
+from vagus_tui.schema.mapping import Prepared, WorkoutMapping
+
+DAYS, WEEKS = "copy.workout_days", "copy.workout_weeks"
+ONE = f"(select id from {DAYS} order by id limit 1)"
+OTHER = f"(select id from {DAYS} order by id offset 1 limit 1)"
+SAME_PLAN = (
+    f"(select o.id from {WEEKS} o join {WEEKS} w on w.plan_id = o.plan_id and w.id <> o.id "
+    f"join {DAYS} d on d.week_id = w.id where d.id = {ONE} limit 1)"
+)
+ANOTHER_PLAN = (
+    f"(select o.id from {WEEKS} o join {WEEKS} w on w.plan_id <> o.plan_id "
+    f"join {DAYS} d on d.week_id = w.id where d.id = {ONE} limit 1)"
+)
+TWICE = (
+    f"insert into {DAYS} (id, week_id, day_label, day_number, muscle_groups) "
+    f"select gen_random_uuid(), week_id, day_label, day_number, muscle_groups from {DAYS} where id = {ONE}"
+)
+NOWHERE = f"insert into {DAYS} (id, week_id, day_label, day_number) values (gen_random_uuid(), null, 'x', 1)"
+
+
+@pytest.fixture
+async def mapped(clean_database: TestDatabase) -> AsyncIterator[tuple[Connection, WorkoutMapping]]:
+    """A connection to a v1 whose weeks and days are made in schema `copy`, and the mapping with its prepared tables."""
+    settings = settings_for(clean_database)
+    async with open_session(Database(settings), "test") as connection:
+        mapping = (await make_plan(connection, settings, await state_of(clean_database))).mapping
+        prepared = Prepared("copy.keyed", "copy.plan_days", "copy.plans", "copy.placed")
+        await connection.execute("create schema copy")
+        for statement in mapping.prepare(prepared, lasting=False):
+            await connection.execute(statement)
+        for relation, table in ((DAYS, v2.DAYS), (WEEKS, v2.WEEKS)):
+            await connection.execute(f"create table {relation} as\n{mapping.select(table)}")
+            await connection.execute(f"alter table {relation} add primary key (id)")
+        yield connection, dataclasses.replace(mapping, prepared=prepared)
+
+
+async def _differences(connection: Connection, mapping: WorkoutMapping) -> tuple[int, int]:
+    """By the weeks, and by the two-way diff of all days."""
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        quick = await compare(connection, mapping, "copy", v2.DAYS)
+        whole = await connection.fetchrow(counted(mapping, v2.DAYS, mapping.select(v2.DAYS), DAYS))
+    assert whole is not None
+    return quick.differences, whole["differences"]
+
+
+async def test_as_they_must_be(mapped: tuple[Connection, WorkoutMapping]) -> None:
+    connection, mapping = mapped
+    assert await _differences(connection, mapping) == (0, 0)
+    proof = await compare(connection, mapping, "copy", v2.DAYS)
+    assert proof.compared == await connection.fetchval(f"select count(*) from {DAYS}") > 500
+
+
+@pytest.mark.parametrize(
+    ("fault", "least", "exact"),
+    [
+        (f"update {DAYS} set day_label = day_label || ' ' where id = {ONE}", 1, 1),
+        (f"update {DAYS} set day_label = null where id = {ONE}", 1, 1),
+        (f"update {DAYS} set day_number = day_number + 1 where id = {ONE}", 1, 1),
+        (f"update {DAYS} set muscle_groups = muscle_groups || array['x'] where id = {ONE}", 1, 1),
+        (f"update {DAYS} set week_id = {SAME_PLAN} where id = {ONE}", 1, 1),
+        (f"update {DAYS} set week_id = {ANOTHER_PLAN} where id = {ONE}", 1, 1),
+        (f"update {DAYS} set id = gen_random_uuid() where id = {ONE}", 1, 2),
+        (f"delete from {DAYS} where id = {ONE}", 1, 1),
+        (f"delete from {DAYS}", 500, 500),
+        (TWICE, 1, 1),
+        (NOWHERE, 1, 1),
+        (f"delete from {DAYS} where id = {OTHER}; {TWICE}", 1, 2),
+    ],
+)
+async def test_whatever_is_wrong_is_found(
+    mapped: tuple[Connection, WorkoutMapping], fault: str, least: int, exact: int
+) -> None:
+    connection, mapping = mapped
+    async with connection.transaction():
+        await connection.execute(fault)
+    quick, whole = await _differences(connection, mapping)
+    assert quick >= least and whole >= exact
+    assert quick <= whole, "no more than there are"
