@@ -181,8 +181,7 @@ async def test_what_needs_a_decision_is_asked_for(surrounded: TestDatabase, conn
     # Its own words are what is left to do.
     await conn.execute("create table gyms (id integer, name text)")
     for line in left:
-        async with conn.transaction():
-            await conn.execute(line.partition("that is settled: ")[2])
+        await conn.execute(line.partition("that is settled: ")[2])
     assert await conn.fetchval("select count(*) from with_gyms") == 0
     assert await conn.fetchval("select has_table_privilege('anon', 'with_gyms', 'select')")
 

@@ -29,7 +29,7 @@ def guarded(what: str, statements: Sequence[str]) -> str:
         what: what is not so if they fail, in words.
     """
     done = "\n".join(f"  execute {literal(statement)};" for statement in statements)
-    by_hand = "; ".join(statements)
+    by_hand = "; ".join(("begin", *statements, "commit"))
     body = (
         f"begin\n{done}\n"
         "exception\n  when lock_not_available or deadlock_detected or insufficient_resources then raise;\n"
