@@ -95,6 +95,18 @@ async def _settled(connection: Connection, step: PlanStep, run_id: UUID, emit: E
     )
 
 
+_UNFIT = (asyncpg.ForeignKeyViolationError, asyncpg.CheckViolationError)
+_NOT_THERE = (
+    asyncpg.UndefinedObjectError,
+    asyncpg.UndefinedTableError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.DuplicateObjectError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
+    asyncpg.InsufficientPrivilegeError,
+)
+"""What somebody changed by hand, or a rollback could not bring back: that was said, and nothing waits for it."""
+
+
 async def settle(
     connection: Connection,
     run_id: UUID,
@@ -105,7 +117,8 @@ async def settle(
 ) -> list[str]:
     """Do the last steps, take the maintenance flag down and close the run; returns what could not be done.
 
-    A reference whose rows do not fit stays unchecked: it refuses new rows that break it, and is named.
+    A reference whose rows do not fit stays unchecked: it refuses new rows that break it, and is named; so is what is
+    not there to be checked or filled.
     """
     done = await store.steps_done(connection, run_id)
     left: list[str] = []
@@ -114,11 +127,12 @@ async def settle(
             continue
         try:
             await _settled(connection, step, run_id, emit)
-        except (asyncpg.ForeignKeyViolationError, asyncpg.CheckViolationError) as error:
+        except (*_UNFIT, *_NOT_THERE) as error:
             text = f"{step.title}: {error.args[0] if error.args else error.sqlstate}"
             left.append(text)
             emit(step.event(StepState.DONE, message="left unchecked"))
-            emit(NoteEvent(level="warning", message=f"{text}. New rows are checked; the old ones are yours to mend."))
+            rest = " New rows are checked; the old ones are yours to mend." if isinstance(error, _UNFIT) else ""
+            emit(NoteEvent(level="warning", message=f"{text}.{rest}"))
     await maintenance.switch_flag(connection, enabled=False)
     values = {"figures": {**(figures or {}), "unchecked": left}} if left or figures else {}
     await store.update_run(connection, run_id, status="done", phase="settle", finished_at=datetime.now(UTC), **values)

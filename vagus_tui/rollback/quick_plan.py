@@ -17,7 +17,8 @@ from vagus_tui.migration.undo import last_record
 from vagus_tui.rollback import guarded
 from vagus_tui.rollback.altered import Altered, read_altered
 from vagus_tui.rollback.archive import archive_name, will_be_bound, will_be_bound_words
-from vagus_tui.rollback.around import Around, read_around
+from vagus_tui.rollback.around import Around
+from vagus_tui.rollback.around_reader import read_around
 from vagus_tui.rollback.carry_back import CarryBack
 from vagus_tui.rollback.kept import Kept, read_kept
 from vagus_tui.rollback.swap_back import (
