@@ -29,9 +29,9 @@ FILL_COST: Mapping[str, float] = {
 PROOF_COST: Mapping[str, float] = {
     v2.PLANS: 22,
     v2.WEEKS: 5,
-    v2.DAYS: 14,
+    v2.DAYS: 10,
     v2.EXERCISES: 19,
-    v2.SESSIONS: 62,
+    v2.SESSIONS: 55,
     v2.LOGS: 4,
 }
 INDEX_COST, LOOK_COST, STATISTICS_COST = 2.2, 1.0, 1.8
