@@ -194,8 +194,8 @@ class AccessMatrixScreen(WizardScreen):
 
     # Walking
 
-    @on(AccessGrid.Highlighted, "#grid")
-    def _highlighted(self, message: AccessGrid.Highlighted) -> None:
+    @on(AccessGrid.At, "#grid")
+    def _highlighted(self, message: AccessGrid.At) -> None:
         grid = self.query_one("#grid", AccessGrid)
         table, command = grid.place
         cell = grid.cell_of(message.item, table, command)

@@ -155,8 +155,8 @@ class CheckScreen(StepScreen):
             status, word = Status.RUNNING, ""
         self.session.set_standing(self.STEP, status, word)
 
-    @on(CheckTable.Highlighted, "#checks")
-    def _highlighted(self, message: CheckTable.Highlighted) -> None:
+    @on(CheckTable.At, "#checks")
+    def _highlighted(self, message: CheckTable.At) -> None:
         message.stop()
         event = message.event
         self.query_one("#check-detail", DetailPanel).show(explanation(self.check_of(event), event, self.hint(event)))

@@ -59,10 +59,10 @@ class FixList(SectionList[Offer]):
 
     HEADER_LINES = 0
 
-    class Highlighted(SectionList.RowMessage):
+    class At(SectionList.At):
         """Another fix."""
 
-    class Opened(SectionList.RowMessage):
+    class Opened(SectionList.Opened):
         """This fix."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "apply this fix")]
@@ -80,14 +80,6 @@ class FixList(SectionList[Offer]):
             fitted(item.remedy.title, max(4, width - right - 2)),
             fitted(words, right, right=True),
         )
-
-    def highlighted(self, item: Offer) -> None:
-        """Say so."""
-        self.post_message(self.Highlighted(self, item))
-
-    def opened(self, item: Offer) -> None:
-        """Say so."""
-        self.post_message(self.Opened(self, item))
 
 
 class FixScreen(WizardScreen):
@@ -140,7 +132,7 @@ class FixScreen(WizardScreen):
         """The fix under the cursor."""
         return self.query_one(FixList).selected
 
-    @on(FixList.Highlighted)
+    @on(FixList.At)
     def _show(self) -> None:
         choice = self.choice
         if choice is None:

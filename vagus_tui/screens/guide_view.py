@@ -35,10 +35,10 @@ class GuideList(SectionList[GuideLine]):
 
     HEADER_LINES: ClassVar[int] = 0
 
-    class At(SectionList.RowMessage):
+    class At(SectionList.At):
         """The cursor is on another entry."""
 
-    class Opened(SectionList.RowMessage):
+    class Opened(SectionList.Opened):
         """Go where it is done."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "go there")]
@@ -46,14 +46,6 @@ class GuideList(SectionList[GuideLine]):
     def key(self, item: GuideLine) -> str:
         """The entry's id."""
         return item.id
-
-    def highlighted(self, item: GuideLine) -> None:
-        """Say so."""
-        self.post_message(self.At(self, item))
-
-    def opened(self, item: GuideLine) -> None:
-        """Say so."""
-        self.post_message(self.Opened(self, item))
 
     def row(self, item: GuideLine, width: int, *, here: bool, focused: bool) -> Content:
         """Mark, title, how it stands, and the screen where it is done."""

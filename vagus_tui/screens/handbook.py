@@ -85,16 +85,12 @@ class LeafList(SectionList[Leaf]):
 
     HEADER_LINES: ClassVar[int] = 0
 
-    class At(SectionList.RowMessage):
+    class At(SectionList.At):
         """The cursor is on another entry."""
 
     def key(self, item: Leaf) -> str:
         """The entry's id."""
         return item.id
-
-    def highlighted(self, item: Leaf) -> None:
-        """Say so."""
-        self.post_message(self.At(self, item))
 
     def row(self, item: Leaf, width: int, *, here: bool, focused: bool) -> Content:
         """Title, and a few words at the right."""

@@ -183,8 +183,8 @@ class MonitorScreen(WizardScreen):
 
     # The selected check
 
-    @on(MonitorTable.RowAt, "#watched")
-    def _at(self, message: MonitorTable.RowAt) -> None:
+    @on(MonitorTable.At, "#watched")
+    def _at(self, message: MonitorTable.At) -> None:
         message.stop()
         item: Watched = message.item
         check = check_by_id(item.event.id)
@@ -209,8 +209,8 @@ class MonitorScreen(WizardScreen):
             safe(change.measured if change.measured is not None else ""),
         )
 
-    @on(MonitorTable.RowOpened, "#watched")
-    def _opened(self, message: MonitorTable.RowOpened) -> None:
+    @on(MonitorTable.Opened, "#watched")
+    def _opened(self, message: MonitorTable.Opened) -> None:
         message.stop()
         event = message.item.event
         self.app.push_screen(CheckDetail(check_by_id(event.id), event))

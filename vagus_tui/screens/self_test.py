@@ -76,23 +76,15 @@ def remembered(found: SelfTest | None, check: Check, fault: Fault) -> FaultEvent
 class FaultList(SectionList[FaultEvent]):
     """Faults under their checks."""
 
-    class Highlighted(SectionList.RowMessage):
+    class At(SectionList.At):
         """The cursor is on another fault."""
 
-    class Opened(SectionList.RowMessage):
+    class Opened(SectionList.Opened):
         """Enter on a fault."""
 
     def key(self, item: FaultEvent) -> str:
         """Check and fault."""
         return f"{item.check}/{item.fault}"
-
-    def highlighted(self, item: FaultEvent) -> None:
-        """Say so."""
-        self.post_message(self.Highlighted(self, item))
-
-    def opened(self, item: FaultEvent) -> None:
-        """Say so."""
-        self.post_message(self.Opened(self, item))
 
     def header(self, width: int) -> Content:
         """The columns' names."""
@@ -239,8 +231,8 @@ class SelfTestScreen(WizardScreen):
         if self._worker is not None:
             self._worker.cancel()
 
-    @on(FaultList.Highlighted, "#faults")
-    def _highlighted(self, message: FaultList.Highlighted) -> None:
+    @on(FaultList.At, "#faults")
+    def _highlighted(self, message: FaultList.At) -> None:
         event: FaultEvent = message.item
         fault = self._fault(event)
         held = (

@@ -39,10 +39,10 @@ class BatchList(SectionList[Batch]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "put back")]
 
-    class Highlighted(SectionList.RowMessage):
+    class At(SectionList.At):
         """Another one."""
 
-    class Opened(SectionList.RowMessage):
+    class Opened(SectionList.Opened):
         """Put this one back."""
 
     def __init__(self, timezone: str) -> None:
@@ -76,14 +76,6 @@ class BatchList(SectionList[Batch]):
         stands = "put back" if item.restored_at else "in place"
         text = self._columns(width, "▸" if here else " ", when, fix_name(item), f"{item.rows:,}", item.operator, stands)
         return Content.styled(text, "$text-muted" if item.restored_at and not here else "")
-
-    def highlighted(self, item: Batch) -> None:
-        """Say so."""
-        self.post_message(self.Highlighted(self, item))
-
-    def opened(self, item: Batch) -> None:
-        """Say so."""
-        self.post_message(self.Opened(self, item))
 
 
 def in_full(batch: Batch, timezone: str) -> Content:
@@ -139,8 +131,8 @@ class UndoScreen(WizardScreen):
         if not found:
             self.query_one("#rows-note", Static).update(Content("No fix has been applied to this database."))
 
-    @on(BatchList.Highlighted)
-    def _highlighted(self, message: BatchList.Highlighted) -> None:
+    @on(BatchList.At)
+    def _highlighted(self, message: BatchList.At) -> None:
         self.query_one("#explanation", Static).update(in_full(message.item, self.session.settings.timezone))
 
     @on(BatchList.Opened)

@@ -80,10 +80,10 @@ class AccessGrid(SectionList[Person]):
 
     column: reactive[int] = reactive(0)
 
-    class Highlighted(SectionList.RowMessage):
+    class At(SectionList.At):
         """The cursor is on another cell."""
 
-    class Opened(SectionList.RowMessage):
+    class Opened(SectionList.Opened):
         """Enter or a second click on a cell."""
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -109,14 +109,6 @@ class AccessGrid(SectionList[Person]):
     def key(self, item: Person) -> str:
         """The person's id."""
         return item.id
-
-    def highlighted(self, item: Person) -> None:
-        """Say so."""
-        self.post_message(self.Highlighted(self, item))
-
-    def opened(self, item: Person) -> None:
-        """Say so."""
-        self.post_message(self.Opened(self, item))
 
     # Drawing
 

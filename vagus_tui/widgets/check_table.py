@@ -92,10 +92,10 @@ class CheckTable(SectionList[CheckEvent]):
             return event
 
     # A handler of a message hears those derived from it too: these two stand side by side.
-    class Highlighted(CheckMessage):
+    class At(CheckMessage, SectionList.At):
         """The cursor is on another check, or its check has turned."""
 
-    class Opened(CheckMessage):
+    class Opened(CheckMessage, SectionList.Opened):
         """Enter or a second click on a check."""
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -105,14 +105,6 @@ class CheckTable(SectionList[CheckEvent]):
     def key(self, item: CheckEvent) -> str:
         """The check's id."""
         return item.id
-
-    def highlighted(self, item: CheckEvent) -> None:
-        """Say so."""
-        self.post_message(self.Highlighted(self, item))
-
-    def opened(self, item: CheckEvent) -> None:
-        """Say so."""
-        self.post_message(self.Opened(self, item))
 
     def set_checks(self, sections: Sequence[tuple[str, Sequence[Check]]]) -> None:
         """Fill the table with what is known, else as pending."""

@@ -46,10 +46,10 @@ class Span:
 class Gantt(SectionList[GanttRow]):
     """Rows with bars. `show` gives the rows and the axis."""
 
-    class At(SectionList.RowMessage):
+    class At(SectionList.At):
         """The cursor is on another row."""
 
-    class Opened(SectionList.RowMessage):
+    class Opened(SectionList.Opened):
         """Go where this is done."""
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -59,14 +59,6 @@ class Gantt(SectionList[GanttRow]):
     def key(self, item: GanttRow) -> str:
         """The row's key."""
         return item.key
-
-    def highlighted(self, item: GanttRow) -> None:
-        """Say so."""
-        self.post_message(self.At(self, item))
-
-    def opened(self, item: GanttRow) -> None:
-        """Say so."""
-        self.post_message(self.Opened(self, item))
 
     def show(self, rows: Sequence[GanttRow], span: Span) -> None:
         """Show these rows on this axis; the cursor stays on its row."""

@@ -82,6 +82,6 @@ class LockPanel(Vertical):
         message.stop()
         self.post_message(self.ToldMore(message.event))
 
-    @on(CheckTable.Highlighted)
-    def _highlighted(self, message: CheckTable.Highlighted) -> None:
+    @on(CheckTable.At)
+    def _highlighted(self, message: CheckTable.At) -> None:
         message.stop()

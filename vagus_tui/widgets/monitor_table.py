@@ -34,10 +34,10 @@ class Watched:
 class MonitorTable(SectionList[Watched]):
     """A line per check under its group's heading."""
 
-    class RowAt(SectionList.RowMessage):
+    class At(SectionList.At):
         """The cursor is on another row, or its row has changed."""
 
-    class RowOpened(SectionList.RowMessage):
+    class Opened(SectionList.Opened):
         """Enter or a second click."""
 
     def __init__(self, timezone: str, *, id: str | None = None) -> None:
@@ -52,14 +52,6 @@ class MonitorTable(SectionList[Watched]):
     def rows_changed(self) -> None:
         """The widths depend on all rows."""
         self._longest = 0
-
-    def highlighted(self, item: Watched) -> None:
-        """Say so."""
-        self.post_message(self.RowAt(self, item))
-
-    def opened(self, item: Watched) -> None:
-        """Say so."""
-        self.post_message(self.RowOpened(self, item))
 
     def _columns(self, width: int) -> tuple[int, int]:
         """The widths of the title and of the course; the course takes what is left."""

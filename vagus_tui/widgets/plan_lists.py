@@ -28,10 +28,7 @@ def repetitions(sets: str | None, low: str | None, high: str | None) -> str:
 class PlanList(SectionList[PlanHit]):
     """Plans that were found."""
 
-    class At(SectionList.RowMessage):
-        """The cursor is on another plan."""
-
-    class Opened(SectionList.RowMessage):
+    class Opened(SectionList.Opened):
         """Look at this plan."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "v1 beside v2")]
@@ -39,10 +36,6 @@ class PlanList(SectionList[PlanHit]):
     def key(self, item: PlanHit) -> str:
         """The plan's id."""
         return item.id
-
-    def opened(self, item: PlanHit) -> None:
-        """Say so."""
-        self.post_message(self.Opened(self, item))
 
     def _columns(self, width: int, start: str, name: str, email: str, exercises: str, sessions: str) -> str:
         mail = 26 if width >= WIDE else 0
@@ -68,25 +61,17 @@ class PlanList(SectionList[PlanHit]):
 class V1List(SectionList[V1Exercise]):
     """v1's exercises in their order, each with the day it goes to and the rule that decided."""
 
-    class At(SectionList.RowMessage):
+    class At(SectionList.At):
         """The cursor is on another exercise."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "find it on the other side")]
 
-    class Opened(SectionList.RowMessage):
+    class Opened(SectionList.Opened):
         """Find it in the tree."""
 
     def key(self, item: V1Exercise) -> str:
         """The exercise's id."""
         return item.id
-
-    def highlighted(self, item: V1Exercise) -> None:
-        """Say so."""
-        self.post_message(self.At(self, item))
-
-    def opened(self, item: V1Exercise) -> None:
-        """Say so."""
-        self.post_message(self.Opened(self, item))
 
     def _columns(self, width: int, start: str, name: str, group: str, reps: str, day: str, rule: str) -> str:
         right, rules = (16, 12) if width >= 48 else (14, 0)
@@ -126,12 +111,12 @@ class V1List(SectionList[V1Exercise]):
 class TreeList(SectionList[TreeLine]):
     """v2's weeks, days, exercises and sessions."""
 
-    class At(SectionList.RowMessage):
+    class At(SectionList.At):
         """The cursor is on another line."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "find it on the other side")]
 
-    class Opened(SectionList.RowMessage):
+    class Opened(SectionList.Opened):
         """Find it in v1's list."""
 
     built = False
@@ -139,14 +124,6 @@ class TreeList(SectionList[TreeLine]):
     def key(self, item: TreeLine) -> str:
         """Kind and id: ids that are numbers occur in several tables."""
         return f"{item.kind.value}:{item.id}"
-
-    def highlighted(self, item: TreeLine) -> None:
-        """Say so."""
-        self.post_message(self.At(self, item))
-
-    def opened(self, item: TreeLine) -> None:
-        """Say so."""
-        self.post_message(self.Opened(self, item))
 
     def header(self, width: int) -> Content:
         """Which v2 this is."""

@@ -54,6 +54,13 @@ class SectionList(ScrollView, Generic[Item], can_focus=True):
             """The list it came from."""
             return self.table
 
+    # Each list derives its own from these two, so that a screen can tell them apart.
+    class At(RowMessage):
+        """The cursor is on another row, or its row has changed."""
+
+    class Opened(RowMessage):
+        """Enter or a second click on a row."""
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._items: dict[str, Item] = {}
@@ -77,12 +84,6 @@ class SectionList(ScrollView, Generic[Item], can_focus=True):
 
     def rows_changed(self) -> None:
         """Rows have come, gone or changed: what was worked out from all of them holds no more."""
-
-    def highlighted(self, item: Item) -> None:
-        """The cursor is on another row, or its row has changed."""
-
-    def opened(self, item: Item) -> None:
-        """Enter or a second click."""
 
     # Content
 
@@ -140,7 +141,7 @@ class SectionList(ScrollView, Generic[Item], can_focus=True):
 
     def _tell(self) -> None:
         if (item := self.selected) is not None:
-            self.highlighted(item)
+            self.post_message(self.At(self, item))
 
     # Drawing
 
@@ -236,7 +237,7 @@ class SectionList(ScrollView, Generic[Item], can_focus=True):
     def action_open(self) -> None:
         """Show everything about the row."""
         if (item := self.selected) is not None:
-            self.opened(item)
+            self.post_message(self.Opened(self, item))
 
     def on_click(self, event: events.Click) -> None:
         """A click selects, a second one opens."""
