@@ -155,8 +155,7 @@ def _lost_readers(around: Around) -> list[Dependent]:
 
 def _swapped_back(around: Around, view: Dependent, archive: str) -> list[str]:
     """A materialized view of v1's tables: the new one into the archive, the old one in its place."""
-    key, name = thing(view), qualified(view.schema, view.name)
-    statements = []
+    key, statements = thing(view), []
     if key not in around.missing:
         what = f"materialized view {view.title} is not in the archive"
         statements += _statistics(view, matviews.statistics_moved(view, archive))
@@ -168,7 +167,7 @@ def _swapped_back(around: Around, view: Dependent, archive: str) -> list[str]:
     like = None if key in around.missing else qualified(archive, matviews.staged_name(view))
     statements.append(guarded(what, matviews.made_again(around.survey, view, like)))
     if like is None:
-        statements.append(guarded(f"{what}: rights and words", _again(around, view, bare(name))))
+        statements.append(_rights(around, view))
     return statements
 
 

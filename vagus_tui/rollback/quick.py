@@ -88,7 +88,9 @@ class _Rollback:
             if bound := await bound_to(connection, figures["archive"]):
                 figures["bound_to_archive"] = bound
                 emit(bound_note(bound))
-            await finish.settle(connection, run_id, settle_steps(way.around), emit, figures=figures)
+            steps = settle_steps(way.around)
+            if unchecked := await finish.settle(connection, run_id, steps, emit, figures=figures):
+                figures["unchecked"] = unchecked
             place = (
                 "in place, but for what was changed by hand"
                 if figures.get("changed_by_hand") or figures.get("not_bound_back")
