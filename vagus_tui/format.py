@@ -1,4 +1,4 @@
-"""Numbers, durations, sizes and times, each written in one way everywhere."""
+"""Numbers, durations, sizes, times and words, each written in one way everywhere."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ def number(value: float | None) -> str:
 def plural(count: int, one: str, many: str | None = None) -> str:
     """`1 row`, `12 rows`, `1,000 rows`: counts say of what."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def first_upper(text: str) -> str:
+    """Words as the beginning of a line or sentence."""
+    return text[:1].upper() + text[1:]
 
 
 def duration(seconds: float | None) -> str:

@@ -14,13 +14,14 @@ import vagus_tui.screens
 from tests.databases import TestDatabase
 from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.app import VagusApp
+from vagus_tui.format import first_upper
 from vagus_tui.runbook.help import HELP
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.view_help import VIEW_HELP
 from vagus_tui.screens import toured
 from vagus_tui.screens.base import StepScreen, WizardScreen
 from vagus_tui.screens.job_acts import JobActs
-from vagus_tui.screens.palette import WizardCommands, first_upper
+from vagus_tui.screens.palette import WizardCommands
 from vagus_tui.screens.palette_actions import left_out, screen_class
 from vagus_tui.screens.tour import CARDS, TourScreen
 

@@ -16,6 +16,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.errors import RefusedError, VagusError
 from vagus_tui.events import NoteEvent, StepState
+from vagus_tui.format import first_upper
 from vagus_tui.jobs import Emit
 from vagus_tui.journal import store
 from vagus_tui.migration.blockers import blockers, describe
@@ -139,7 +140,7 @@ async def with_retries(
             if number == attempts:
                 did_not = "did not get its locks" if busy else "did not get through"
                 raise failing(
-                    f"{doing} {did_not} in {attempts} attempts. {why[:1].upper()}{why[1:]}.",
+                    f"{doing} {did_not} in {attempts} attempts. {first_upper(why)}.",
                     state=state,
                     next_step=next_step,
                 ) from None

@@ -9,6 +9,7 @@ import asyncpg
 
 from vagus_tui.checks.base import Context
 from vagus_tui.errors import RefusedError
+from vagus_tui.format import first_upper
 from vagus_tui.migration.blockers import Blocker, blockers
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import literal, qualified
@@ -32,7 +33,7 @@ async def cancel(context: Context, blocker: Blocker, *, end: bool = False) -> bo
     """
     now = next((one for one in await in_the_way(context) if one.key == blocker.key), None)
     if now is None or (now.user, now.application) != (blocker.user, blocker.application):
-        raise RefusedError(f"{_capital(blocker.title)} is no longer in the way.", next_step="Look again.")
+        raise RefusedError(f"{first_upper(blocker.title)} is no longer in the way.", next_step="Look again.")
     if now.gid:
         await _roll_back_prepared(context, now)
         return True
@@ -53,12 +54,8 @@ async def _roll_back_prepared(context: Context, blocker: Blocker) -> None:
         await context.connection.execute(statement)
     except asyncpg.InsufficientPrivilegeError:
         raise RefusedError(
-            f"{_capital(blocker.title)} belongs to {blocker.user}: only that role or a superuser may end it.",
+            f"{first_upper(blocker.title)} belongs to {blocker.user}: only that role or a superuser may end it.",
             next_step=f"Let {blocker.user} run, in this database: {blocker.query}",
         ) from None
     except asyncpg.UndefinedObjectError:
-        raise RefusedError(f"{_capital(blocker.title)} is no longer there.", next_step="Look again.") from None
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+        raise RefusedError(f"{first_upper(blocker.title)} is no longer there.", next_step="Look again.") from None

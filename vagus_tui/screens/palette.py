@@ -10,6 +10,7 @@ from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
+from vagus_tui.format import first_upper
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.palette_actions import actions_of, left_out
 from vagus_tui.widgets.footer import key_name
@@ -23,11 +24,6 @@ GENERAL = (
     ("Save a picture of this window", "app.picture", ""),
     ("Quit", "app.quit", "q"),
 )
-
-
-def first_upper(text: str) -> str:
-    """A key's words as the beginning of a line."""
-    return text[:1].upper() + text[1:]
 
 
 def _line(name: Content, help_: str) -> Content:
