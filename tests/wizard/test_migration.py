@@ -16,6 +16,7 @@ from vagus_tui.checks.base import Group
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
+from vagus_tui.database.identifiers import quote
 from vagus_tui.errors import VagusError
 from vagus_tui.events import Phase, Status, StepEvent, StepState
 from vagus_tui.migration.phases import hold as holding
@@ -258,11 +259,26 @@ async def test_an_interrupted_run_goes_on(clean_database: TestDatabase, clean_co
         await until_text(pilot, "Go on with it")
         await pilot.press("tab", "enter")
         await until_text(pilot, "Ready to cut over")
-        await clean_conn.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity "
-            "where datname = current_database() and application_name = 'vagus-tui migrate'"
-        )
-        await until_text(pilot, "The connection to the database was lost")
+        async with clean_database.as_admin() as admin:
+            # As when the server goes down and takes a while to come back.
+            name = quote(await admin.fetchval("select current_database()"))
+            await admin.execute(f"alter database {name} connection limit 0")
+            try:
+                await admin.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity "
+                    "where datname = current_database() and application_name like 'vagus-tui %'"
+                )
+                await until_text(pilot, "The connection to the database was lost", "no connection", "lock: not known")
+                # What was read before may hold no more, and nobody is told to act on it.
+                await until_text(pilot, "cannot be read without a connection")
+                assert "goes on from" not in screen_text(pilot) and "Somebody runs it" not in screen_text(pilot)
+                await pilot.press("1")
+                await until_text(pilot, "When it was last read", "Try again")
+                assert "Nothing was changed" not in screen_text(pilot)
+                await pilot.press("5")
+            finally:
+                await admin.execute(f"alter database {name} connection limit -1")
+        await until_text(pilot, "goes on from where it stood", "lock: free")
         assert screen_text(pilot).count("A run was interrupted") == 1
 
 

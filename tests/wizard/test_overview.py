@@ -109,8 +109,13 @@ async def test_a_lost_connection_is_said_and_comes_back_by_itself(database: Test
             )
             try:
                 await until_text(pilot, "no connection")
+                await pilot.press("2", "r")
+                await until_text(pilot, "not measured")
             finally:
                 await admin.execute(f"alter database {name} connection limit -1")
+        # What could not be measured for want of a connection is, once there is one.
+        await until(pilot, lambda: "not measured" not in screen_text(pilot))
+        await pilot.press("1")
         await until_text(pilot, "v1 is in place", "40 plans")
 
 

@@ -11,13 +11,13 @@ import asyncpg
 
 from vagus_tui.checks.base import UNMEASURED, Check, Group, blocking, run_checks
 from vagus_tui.checks.registry import checks_for
-from vagus_tui.errors import RefusedError, VagusError
+from vagus_tui.errors import ConnectionFailedError, RefusedError, VagusError
 from vagus_tui.events import ChangeEvent, CheckEvent, Status
 from vagus_tui.journal import store
 from vagus_tui.journal.schema import journal_exists
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Screen as Step
-from vagus_tui.screens.knowledge import Topic
+from vagus_tui.screens.knowledge import Link, Topic
 from vagus_tui.screens.reading import Reading
 from vagus_tui.screens.standings import stand_by_checks, stand_by_state
 
@@ -60,14 +60,15 @@ class Checking(Reading):
         """Run checks in the background; outcomes go to `results`, and a run of the same name is replaced."""
         if (earlier := self._checks.get(name)) is not None:
             earlier.cancel()
-        self._checks[name] = asyncio.create_task(self._run_checks(tuple(checks), done), name=f"checks {name}")
+        self._owed.pop(name, None)
+        self._checks[name] = asyncio.create_task(self._run_checks(name, tuple(checks), done), name=f"checks {name}")
 
     def checking(self, name: str) -> bool:
         """Whether checks of that name run now."""
         task = self._checks.get(name)
         return task is not None and not task.done()
 
-    async def _run_checks(self, checks: Sequence[Check], done: Callable[[], None] | None) -> None:
+    async def _run_checks(self, name: str, checks: tuple[Check, ...], done: Callable[[], None] | None) -> None:
         finished: list[CheckEvent] = []
         try:
             async with self.turn(checks), self.context("checks") as context:
@@ -81,6 +82,9 @@ class Checking(Reading):
                     # The first look at a database leaves no trace in it; from the first act on, checks are on record.
                     await store.record_checks(context.connection, finished, operator=self.settings.operator)
         except (VagusError, asyncpg.PostgresError) as error:
+            if isinstance(error, ConnectionFailedError):
+                # Nothing of them has run: they are, once there is a connection, so that no gate stays shut for that.
+                self._owed[name] = (checks, done)
             reason = str(error) if isinstance(error, VagusError) else f"The server said: {error}"
             seen = {event.id for event in finished}
             for check in checks:
@@ -143,6 +147,9 @@ class Checking(Reading):
     def changed(self, *topics: Topic) -> None:
         """Say that something has changed, and measure the gates again where it bears on them."""
         super().changed(*topics)
+        if Topic.LINK in topics and self.link is Link.UP:
+            for name, (checks, done) in tuple(self._owed.items()):
+                self.start_checks(name, checks, done)
         if not BEARING.isdisjoint(topics):
             self.judge()
             self._gates_later()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from vagus_tui.checks.base import Context
+from vagus_tui.checks.base import Check, Context
 from vagus_tui.checks.history import History
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.facts import Count, Dependent, ServerFacts
@@ -130,6 +130,7 @@ class Knowledge:
         self._busy = asyncio.Lock()
         self._poll: asyncio.Task[None] | None = None
         self._checks: dict[str, asyncio.Task[None]] = {}
+        self._owed: dict[str, tuple[tuple[Check, ...], Callable[[], None] | None]] = {}
         self._turns: dict[str, asyncio.Lock] = {}
         self._wake = asyncio.Event()
         self._gating: asyncio.Task[None] | None = None

@@ -285,7 +285,7 @@ class MigrationScreen(MigrationActs):
 
     def _show_stand(self, text: Content) -> None:
         self._pane("stand-pane")
-        self.say(standing_title(self.session.state, self.job, interrupted=self.interrupted))
+        self.say(standing_title(self.session, self.job, interrupted=self.interrupted))
         self.query_one("#stand", Static).update(text)
 
     def _tick(self) -> None:

@@ -14,6 +14,7 @@ from vagus_tui.format import ago, duration, moment, number, plural
 from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.journal.store import Run, run_words
 from vagus_tui.migration.phases.hold import CHANGED, IN_THE_WAY
+from vagus_tui.screens.cut_off import cut_off, cut_off_text
 from vagus_tui.screens.job import Job
 from vagus_tui.screens.migration_forecast import hold_back, hold_cost
 from vagus_tui.screens.session import Session
@@ -50,8 +51,11 @@ def _key(key: str, words: str) -> Content:
     return Content.assemble((key, "bold $accent"), " ", words)
 
 
-def standing_title(state: DatabaseState | None, job: Job | None, *, interrupted: bool) -> str:
+def standing_title(session: Session, job: Job | None, *, interrupted: bool) -> str:
     """The same in a word or two, for the title line."""
+    state = session.state
+    if cut_off(session):
+        return "no connection"
     if interrupted:
         return "interrupted · u goes on, d cleans up"
     if job is not None and not job.running:
@@ -65,6 +69,8 @@ def standing_text(session: Session, state: DatabaseState, job: Job | None) -> Co
     parts: list[Content] = []
     if job is not None and not job.running:
         parts.append(job_outcome(job))
+    if cut_off(session):
+        return Content("\n\n").join((*parts, cut_off_text(session)))
     # A failure says for itself what state it left.
     if not any(state.summary in part.plain for part in parts):
         parts.append(safe_block(" ".join((state.summary, *state.reasons)), "bold"))

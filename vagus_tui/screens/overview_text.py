@@ -16,6 +16,7 @@ from vagus_tui.migration.switches import maintenance_words
 from vagus_tui.runbook.overview import estimate_for
 from vagus_tui.runbook.risks import Level
 from vagus_tui.runbook.timeline import Standing, offset_label, schedule, standing
+from vagus_tui.screens.cut_off import cut_off, cut_off_text
 from vagus_tui.screens.session import Link, Session
 from vagus_tui.screens.timeline_facts import done_entries
 from vagus_tui.widgets.marks import MARKS, STYLES
@@ -53,7 +54,8 @@ def where_things_stand(session: Session) -> Content:
         error = session.error
         parts = [
             Content.assemble((MARKS[Status.FAIL], STYLES[Status.FAIL]), " ", safe(error.happened, "bold")),
-            safe_block(error.state),
+            # A state that was read before may be another by now: only what was just tried has changed nothing.
+            cut_off_text(session) if cut_off(session) else safe_block(error.state),
         ]
         if error.next_step:
             parts.append(safe_block(error.next_step))

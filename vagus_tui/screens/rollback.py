@@ -22,6 +22,7 @@ from vagus_tui.runbook import aftermath
 from vagus_tui.runbook.model import Item
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.rollback_advice import CRITERIA
+from vagus_tui.screens.cut_off import cut_off, cut_off_text
 from vagus_tui.screens.item_facts import item_text
 from vagus_tui.screens.rollback_acts import RollbackActs
 from vagus_tui.screens.rollback_backup import JOB as RESTORE
@@ -259,9 +260,14 @@ class RollbackScreen(RollbackActs):
                 self.say(f"elapsed {clock(job.elapsed)}")
             elif job.ok:
                 self.say(f"done in {duration(job.elapsed)} · v: what follows")
+            elif cut_off(self.session):
+                self.say("no connection")
             else:
                 self.say("not done, v2 is in use · b tries again" if self.possible else "not done")
-        if job is not None and not self.possible:
+        if cut_off(self.session):
+            ended = [job_outcome(job)] if job is not None and not job.running else []
+            text.update(Content("\n\n").join([*ended, cut_off_text(self.session)]))
+        elif job is not None and not self.possible:
             text.update(job_outcome(job))
         elif not self.possible:
             state = self.session.state

@@ -11,7 +11,7 @@ from textual.message import Message
 from vagus_tui.events import Status
 from vagus_tui.format import duration
 from vagus_tui.runbook.model import Screen as Step
-from vagus_tui.screens.session import Session, Standing
+from vagus_tui.screens.session import Link, Session, Standing
 from vagus_tui.screens.way_on import next_screen, next_words
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
 from vagus_tui.widgets.painted import Painted
@@ -96,7 +96,9 @@ class Rail(Painted):
         if planned is not None:
             lines.append(Content(" " + fitted(countdown(planned, datetime.now(UTC)), max(0, width - 2))))
         holder = self.session.now.lock
-        if holder is None:
+        if self.session.link is Link.DOWN:
+            text, style = "lock: not known", "$text-muted"
+        elif holder is None:
             text, style = "lock: free", "$text-muted"
         elif self.session.busy:
             text, style = "lock: ours", "$accent"
