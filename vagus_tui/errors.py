@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+RIGHTS_ELSEWHERE = (
+    "This user lacks a right: log in as the owner of the workout tables, on Supabase postgres. Among the "
+    "prerequisites, Rights names all that is missing."
+)
 _ENDS = (".", "?", ":", ";", "…")
 
 

@@ -79,6 +79,13 @@ async def test_what_the_server_cannot_give_is_named(
         await Database(settings_for(f"{clean_database.url}?{query}")).connect()
 
 
+async def test_a_name_that_nobody_knows_is_explained() -> None:
+    """The likeliest reasons on Supabase: a direct address without IPv6, and a project that is paused."""
+    with pytest.raises(ConnectionFailedError, match=r"No connection to db\.invalid:5432") as caught:
+        await Database(settings_for("postgresql://postgres:x@db.invalid:5432/postgres")).connect()
+    assert "IPv6" in caught.value.next_step
+
+
 async def test_verifying_needs_a_file(
     clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch, tmp_path: object
 ) -> None:

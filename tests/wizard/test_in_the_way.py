@@ -55,7 +55,7 @@ async def test_a_running_query_is_cancelled_and_its_session_stays(
         await pilot.press("b")
         await until_text(pilot, "1 session with a lock", "pg_sleep")
         await pilot.press("c")
-        await until_text(pilot, "it stays connected")
+        await until_text(pilot, "it stays connected", "Leave it      Cancel the query of PID")
         await pilot.press("enter")
         await until_text(pilot, "1 session with a lock")
         assert not task.done(), "the harmless answer has the focus first"

@@ -10,8 +10,10 @@ import pytest
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
 from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
+from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import quote
 from vagus_tui.events import Status
+from vagus_tui.journal.schema import ensure_journal
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.screens import reading
@@ -57,7 +59,7 @@ async def test_an_empty_database_says_so(database: TestDatabase) -> None:
     async with database.as_admin() as admin:
         await admin.execute("drop table exercise_logs, workout_sessions, exercises, workout_plans cascade")
     async with walking(settings_for(database.url)) as pilot:
-        await until_text(pilot, "The database is empty.", "Try again")
+        await until_text(pilot, "This database has no workout tables.", "Try again")
 
 
 async def test_another_shape_is_refused_with_reasons(database: TestDatabase) -> None:
@@ -75,6 +77,25 @@ async def test_a_wrong_password_is_explained_and_can_be_tried_again(database: Te
         wizard(pilot).session.settings = settings_for(database.url)
         await pilot.press("r")
         await until_text(pilot, "v1 is in place")
+
+
+async def test_a_user_without_rights_is_told_which(clean_database: TestDatabase) -> None:
+    async with walking(settings_for(clean_database.authenticator_url)) as pilot:
+        # Whoever sees no row would count none.
+        await until_text(pilot, "v1 is in place")
+        assert " 0 plans" not in screen_text(pilot) and "≈ 40 plans" in screen_text(pilot)
+        await pilot.press("5")
+        await until_text(pilot, "permission denied", "This user lacks a right", "no plan could be made")
+        await pilot.press("enter", "2")
+        await until_text(pilot, "✗ Rights", "missing")
+
+
+async def test_a_state_that_must_not_be_read_is_no_lost_connection(
+    clean_database: TestDatabase, clean_conn: Connection
+) -> None:
+    await ensure_journal(clean_conn)
+    async with walking(settings_for(clean_database.authenticator_url), connected=False) as pilot:
+        await until_text(pilot, "The state could not be read", "not readable", "This user lacks a right")
 
 
 async def test_nobody_listening_is_explained() -> None:
@@ -137,7 +158,7 @@ async def test_a_locked_table_is_no_lost_connection(
             assert "no connection" not in screen_text(pilot)
             monkeypatch.setattr(reading, "PATIENT_LOOKS", 0)
             session.wake()
-            await until_text(pilot, "no connection")
+            await until_text(pilot, "not readable")
         await until_text(pilot, "v1 is in place")
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from textual.widgets import Button
+from textual.widgets._toast import Toast
 
 from tests.databases import TestDatabase
 from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
@@ -18,9 +19,12 @@ from vagus_tui.events import Event, NoteEvent, ResultEvent
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.screens.dialogs import ConfirmDialog, MessageDialog, TypedConfirmDialog
+from vagus_tui.screens.handbook import HandbookScreen
 from vagus_tui.screens.help import HelpScreen
 from vagus_tui.screens.prerequisites import PrerequisitesScreen
+from vagus_tui.screens.text_view import TextView
 from vagus_tui.settings import Settings
+from vagus_tui.widgets.title import TitleLine
 
 HOSTILE = "[/red]\"x';DROP"
 
@@ -216,6 +220,23 @@ async def test_production_asks_for_the_projects_name(clean_database: TestDatabas
         await until_text(pilot, "line 0", "enter Close", "page down more")
         await pilot.press("pagedown", "pagedown", "pagedown")
         await until_text(pilot, "line 39")
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_a_toast_covers_nothing(size: tuple[int, int]) -> None:
+    """It lies on the rule below the title, on whichever window."""
+    app = VagusApp(settings_for(""))
+    async with app.run_test(size=size, notifications=True) as pilot:
+        for window in (None, HandbookScreen(), TextView("Log", "one line")):
+            if window is not None:
+                await app.push_screen(window)
+            await until(pilot, lambda: app.screen.query(TitleLine))
+            app.notify("They run every 5 min by themselves. W shows how it goes.", markup=False)
+            await until(pilot, lambda: app.screen.query(Toast))
+            await pilot.pause(0.1)
+            title, toast = app.screen.query_one(TitleLine).region, app.screen.query_one(Toast).region
+            assert (toast.y, toast.height) == (title.y + 1, 1), window
+            app.clear_notifications()
 
 
 async def test_no_color_keeps_marks_and_words(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:

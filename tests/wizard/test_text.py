@@ -163,3 +163,10 @@ async def test_what_is_selected_of_wrapped_code_is_the_text_itself() -> None:
         colours = [segment.style.bgcolor for segment in code.render_line(2) if segment.style is not None]
         # The selected word, and what is left of the row.
         assert code.render_line(2).text.startswith("where") and len(set(colours)) == 2
+
+
+def test_figures_name_tables_as_they_are_and_sizes_in_words() -> None:
+    shown = figures({"removed": {"public.workout_sessions_v1": 1600, "public.x": 2}, "bytes": 4456448}).plain
+    assert shown.splitlines()[1].split() == ["public.workout_sessions_v1", "1,600"]
+    assert len(shown.splitlines()[1]) == len(shown.splitlines()[2]), "counts stand at the right"
+    assert "size" in shown and "4.5 MB" in shown

@@ -60,20 +60,23 @@ async def counts(connection: Connection, tables: Mapping[str, str], *, schema: s
     Args:
         tables: the table's name by the word it is known under, such as `{"plans": "workout_plans_v1"}`.
     """
-    estimates = {
-        row["name"]: int(row["estimate"])
-        for row in await connection.fetch(
-            "select c.relname as name, c.reltuples::bigint as estimate from pg_class c "
-            "join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = any($2::text[])",
-            schema,
-            list(tables.values()),
-        )
-    }
+    rows_of = await connection.fetch(
+        "select c.relname as name, c.reltuples::bigint as estimate, "
+        "not has_table_privilege(c.oid, 'select') or row_security_active(c.oid) as hidden from pg_class c "
+        "join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = any($2::text[])",
+        schema,
+        list(tables.values()),
+    )
+    estimates = {row["name"]: int(row["estimate"]) for row in rows_of}
+    hidden = {row["name"] for row in rows_of if row["hidden"]}
     found: dict[str, Count] = {}
     for word, table in tables.items():
         if table not in estimates:
             continue
-        if estimates[table] > EXACT_LIMIT:
+        if table in hidden and estimates[table] < 0:
+            continue
+        # Whoever may not see every row would count those of nobody: the statistics know better.
+        if estimates[table] > EXACT_LIMIT or table in hidden:
             found[word] = Count(estimates[table], exact=False)
             continue
         try:

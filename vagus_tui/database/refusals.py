@@ -5,6 +5,7 @@ The driver's own text may hold the address with its password: none of it is used
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import ssl
@@ -17,6 +18,13 @@ from vagus_tui.database.target import FORM, Target
 from vagus_tui.errors import ConfigurationError, ConnectionFailedError, VagusError
 
 CONNECT_TIMEOUT_SECONDS = 10.0
+_NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL)
+"""What a machine says that has no way to an address, such as one without IPv6."""
+_HOST = "Check the host and port in VAGUS_DATABASE_URL and that the server runs."
+_WAY = (
+    "Check the host in VAGUS_DATABASE_URL and this machine's network. A direct Supabase address needs IPv6, and a paused "
+    "project has no address; the session pooler's needs IPv4 alone."
+)
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
@@ -105,15 +113,18 @@ def explained(error: Exception, target: Target) -> Exception:
         happened, next_step = refusal_of(error)
         return ConnectionFailedError(f"TLS with {where} failed: {happened}.", next_step=next_step)
     if isinstance(error, ConnectionError) and "SSL" in str(error):
+        who = (
+            f"the address insists on (sslmode={target.sslmode})" if target.sslmode else "VAGUS_SSL_ROOT_CERT insists on"
+        )
         return ConnectionFailedError(
-            f"{where} does not offer TLS, which the address insists on (sslmode={target.sslmode or 'require'}).",
+            f"{where} does not offer TLS, which {who}.",
             next_step="Check the host and the port: Supabase always offers it. A server of your own may need it "
             "switched on.",
         )
     if isinstance(error, OSError):
+        no_way = isinstance(error, socket.gaierror) or error.errno in _NO_WAY
         return ConnectionFailedError(
-            f"No connection to {where}: {_reason(error)}.",
-            next_step="Check the host and port in VAGUS_DATABASE_URL and that the server runs.",
+            f"No connection to {where}: {_reason(error)}.", next_step=_WAY if no_way else _HOST
         )
     if isinstance(error, ValueError | asyncpg.InterfaceError):
         return _unusable(target.sslmode)

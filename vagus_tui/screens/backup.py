@@ -86,6 +86,7 @@ class BackupScreen(JobActs, StepScreen):
         self.infos: dict[str, BackupInfo] = {}
         self.forecasts: dict[str, Forecast | None] = {}
         self._read: Job | None = None
+        self._led = False
 
     def compose_body(self) -> ComposeResult:
         """The list with the choice above it, or the run."""
@@ -216,7 +217,7 @@ class BackupScreen(JobActs, StepScreen):
             cells = (mark, moment(info.created, zone), holds or "unreadable", size(info.bytes), info.rows, proved)
             rows.append(Row(str(info.path), cells, style))
         self.query_one("#backups", Rows).set_rows(rows)
-        if first and self.is_current and self.focused is self.query_one("#back-up"):
+        if first and not self._led and self.is_current and self.focused is self.query_one("#back-up"):
             # One arrives before the folder has been read; the arrows are to move in what was found.
             self.focus_first()
         self._explain()
@@ -248,7 +249,8 @@ class BackupScreen(JobActs, StepScreen):
     def reveal(self, ref: str) -> bool:
         """A kind of backup, the button that makes one, or the list of those there are."""
         if self.query_one("#panes", ContentSwitcher).current == "list-pane":
-            self.query_one(f"#{ref}" if ref != "backups" or self.infos else "#back-up").focus()
+            self._led = ref != "backups"
+            self.query_one(f"#{ref}" if self._led or self.infos else "#back-up").focus()
         return True
 
     # Acting

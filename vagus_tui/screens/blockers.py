@@ -158,15 +158,16 @@ class BlockersScreen(WizardScreen):
             words = "loses the query it runs now, which its client sees as an error; it stays connected"
         elif not end:
             words = f"runs nothing that could be cancelled, so it {words}"
-        title = f"End PID {one.pid}" if end or idle else f"Cancel what PID {one.pid} runs"
+        title = f"End PID {one.pid}" if end or idle else f"Cancel the query of PID {one.pid}"
         if one.gid:
             title = "Roll the prepared transaction back"
             words = "is rolled back: what its application had promised to commit is lost, so ask its owner first"
         body = f"{who}, {one.state or 'at work'}, {clock(one.seconds)}: it {words}.\n\n{safe_str(one.query, limit=400)}"
         if self.session.production:
-            sure = await self.confirm_destructive(title, safe_block(body), yes=title)
+            sure = await self.confirm_destructive(title, safe_block(body), yes=title, no="Leave it")
         else:
-            sure = await self.ask(ConfirmDialog(title, safe_block(body), yes=title, danger=True))
+            # Not “Cancel”: beside an act that cancels it could be taken for either.
+            sure = await self.ask(ConfirmDialog(title, safe_block(body), yes=title, no="Leave it", danger=True))
         if sure:
             async with self.session.context("stop a session") as context:
                 await cancel(context, one, end=end)

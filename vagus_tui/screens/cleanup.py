@@ -125,15 +125,19 @@ class CleanUpScreen(JobActs):
 
     async def _measure(self) -> None:
         self.measured = False
-        self.events = {}
+        measured: set[str] = set()
         async with self.session.context("clean-up gates", statement_timeout="0") as context:
             if context.state.state is not State.MIGRATED:
+                self.events = {}
                 self._show()
                 return
             self.remains = await read_remains(context.connection)
             async for event in gates(context, archives=self.archives):
+                # Those of before stay on the list until they are measured again: the cursor keeps its gate.
                 self.events[event.id] = event
+                measured.add(event.id)
                 self._show()
+        self.events = {gate: event for gate, event in self.events.items() if gate in measured}
         self.measured = True
         self._show()
 
@@ -183,18 +187,18 @@ class CleanUpScreen(JobActs):
         if not self.measured:
             return "measuring"
         held = len(self.held)
-        return f"{plural(held, 'gate holds', 'gates hold')} it up" if held else "every gate holds: c cleans up"
+        return f"{plural(held, 'gate holds', 'gates hold')} it up" if held else "nothing holds it up: c cleans up"
 
     def _text(self, job: Job | None) -> Content:
         state = self.session.state
         if job is not None and not job.running:
-            return job_outcome(job, only=("bytes", "way_back"))
+            return job_outcome(job, only=("removed", "bytes", "way_back"))
         if not self.possible:
             return safe_block(state.summary if state is not None else "")
         lines = [Content(IRREVERSIBLE)]
         if self.remains is not None:
             names = ", ".join(table.name for table in self.remains.v1)
-            lines.append(safe(f"Removed: {names}: {size(self.remains.bytes)}."))
+            lines.append(safe(f"To be removed: {names}, {size(self.remains.bytes)}."))
             if self.remains.archives:
                 count = plural(len(self.remains.archives), "archive")
                 lines.append(

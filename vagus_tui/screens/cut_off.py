@@ -1,4 +1,4 @@
-"""What is said of the database while there is no connection to it: the state as last read, and never as if it were known."""
+"""What is said of the database while there is no connection to it: what was read last, and that it may hold no more."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def cut_off_text(session: Knowledge) -> Content:
     state = session.state
     last = f"When it was last read: {state.summary} " if state is not None else ""
     return safe_block(
-        f"{last}What has become of it since cannot be read without a connection. It is tried again by itself every few "
+        f"{last}What has become of it since cannot be read now. It is tried again by itself every few "
         "seconds; then this says how things stand and what is possible."
     )

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from textual.content import Content
 
+from vagus_tui.checks.registry import check_by_id
 from vagus_tui.events import Status
 from vagus_tui.format import duration, moment, number, plural
 from vagus_tui.journal.acceptance import Verdict, count
@@ -207,17 +208,16 @@ def item_text(session: Session, item: Item, entry: Entry | None = None) -> Conte
     for check in _by_standing(session, (*item.checks, *item.measured)):
         words = check_entry(session, check).words
         result = session.results.get(check) or session.now.measured.get(check)
-        if result is not None:
+        if result is not None and result.measured is not None:
             words += f": {_figure(result.measured)}"
-        lines.append(Content.assemble((f"Check {check}: ", "$text-muted"), words))
+        lines.append(Content.assemble(("Check ", "$text-muted"), f"{check_by_id(check).title}: {words}"))
     if item.beside:
         lines.append(Content.styled("The database's part; the app's is for people to try:", "$text-muted"))
         for check in item.beside:
             entry, result = check_entry(session, check), session.results.get(check)
             found = "" if result is None or entry.status is Status.PASS else f", {_figure(result.measured)}"
-            lines.append(
-                Content.assemble((MARKS[entry.status], STYLES[entry.status]), f" {check}: {entry.words}{found}")
-            )
+            said = f" {check_by_id(check).title}: {entry.words}{found}"
+            lines.append(Content.assemble((MARKS[entry.status], STYLES[entry.status]), said))
     signed = session.now.sign_offs.get(item.id)
     if signed is not None:
         earlier = "" if standing_sign(session, item) is signed else " That was another migration: it does not count."

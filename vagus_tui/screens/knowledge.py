@@ -13,7 +13,7 @@ from vagus_tui.checks.base import Check, Context
 from vagus_tui.checks.history import History
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.facts import Count, Dependent, ServerFacts
-from vagus_tui.errors import VagusError
+from vagus_tui.errors import ConfigurationError, ConnectionFailedError, ConnectionLostError, VagusError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Status
 from vagus_tui.journal import lock, store
 from vagus_tui.journal.acceptance import Tried
@@ -140,6 +140,12 @@ class Knowledge:
         self._events: list[Event] = []
         self._topics: set[Topic] = set()
         self._flush: asyncio.TimerHandle | None = None
+
+    @property
+    def down_words(self) -> str:
+        """Why nothing can be read, in a word or two: there is no connection, or this user may not read the state."""
+        gone = isinstance(self.error, ConnectionFailedError | ConnectionLostError | ConfigurationError)
+        return "no connection" if self.error is None or gone else "not readable"
 
     # What is known
 

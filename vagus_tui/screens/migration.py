@@ -295,9 +295,13 @@ class MigrationScreen(MigrationActs):
 
     async def _make_plan(self) -> None:
         self.say("making the plan")
-        async with self.session.context("plan") as context:
-            plan = await plan_migration(context.connection, context.settings, context.state)
-            self.forecast = await latest_forecast(context.connection, context.settings, context.state.shape)
+        try:
+            async with self.session.context("plan") as context:
+                plan = await plan_migration(context.connection, context.settings, context.state)
+                self.forecast = await latest_forecast(context.connection, context.settings, context.state.shape)
+        except Exception:
+            self.say("no plan could be made")
+            raise
         self.plan = plan
         rehearsed = self.forecast is not None
         steps = [Row(one.id, self._cells(one, rehearsed=rehearsed)) for one in plan.steps]

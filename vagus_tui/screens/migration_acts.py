@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
 from textual import on
@@ -80,17 +81,32 @@ class MigrationActs(JobActs, MaintenanceActs):
         self.attempt(partial(self._start, resuming=True), group="start", exclusive=True)
 
     async def _start(self, *, resuming: bool) -> None:
-        outcomes = await self.measure_gates()
-        if held := refusal(outcomes):
-            await self.tell("Not yet", Content("\n\n").join((safe_block(held), gates_text(outcomes))))
-            return
         body = (
             "v2 is built beside v1, brought up to date and proved. Users notice nothing. Then it holds: the cut-over "
             "is yours to decide.\n\nUndo: x stops at any moment before the cut-over and drops what was built; v1 is "
             "not touched."
         )
         yes = "Go on with it" if resuming else "Start, hold before the cut-over"
-        if not await self.ask(ConfirmDialog("Migrate to v2", body, yes=yes)):
+        dialog = ConfirmDialog("Migrate to v2", body, yes=yes)
+        # The question is there at once, and the gates are measured while it is read.
+        measuring = asyncio.create_task(self.measure_gates(), name="gates")
+
+        def measured(task: asyncio.Task[list[CheckEvent]]) -> None:
+            if not task.cancelled() and (task.exception() is not None or refusal(task.result())):
+                # What is in the way is told in place of the question.
+                dialog.answer(True)
+
+        measuring.add_done_callback(measured)
+        try:
+            outcomes = await measuring if await self.ask(dialog) else None
+        finally:
+            measuring.cancel()
+            await asyncio.gather(measuring, return_exceptions=True)
+        self.changed(frozenset(), ())
+        if outcomes is None:
+            return
+        if held := refusal(outcomes):
+            await self.tell("Not yet", Content("\n\n").join((safe_block(held), gates_text(outcomes))))
             return
         session = self.session
         database = session.database

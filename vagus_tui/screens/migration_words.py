@@ -55,7 +55,7 @@ def standing_title(session: Session, job: Job | None, *, interrupted: bool) -> s
     """The same in a word or two, for the title line."""
     state = session.state
     if cut_off(session):
-        return "no connection"
+        return session.down_words
     if interrupted:
         return "interrupted · u goes on, d cleans up"
     if job is not None and not job.running:

@@ -9,7 +9,7 @@ from textual.content import Content
 
 from vagus_tui.backup.forecast import Forecast
 from vagus_tui.events import Status
-from vagus_tui.format import ago, duration, moment, number, plural, size
+from vagus_tui.format import ago, duration, moment, plural, size
 from vagus_tui.journal.state import State
 from vagus_tui.journal.store import Run, run_words
 from vagus_tui.migration.switches import maintenance_words
@@ -20,6 +20,7 @@ from vagus_tui.screens.cut_off import cut_off, cut_off_text
 from vagus_tui.screens.session import Link, Session
 from vagus_tui.screens.timeline_facts import done_entries
 from vagus_tui.widgets.marks import MARKS, STYLES
+from vagus_tui.widgets.outcome import figures
 from vagus_tui.widgets.rehearsed import forecast_line
 from vagus_tui.widgets.text import fitted, safe, safe_block, safe_str
 
@@ -64,7 +65,7 @@ def where_things_stand(session: Session) -> Content:
     if state is None:
         return Content.assemble((MARKS[Status.RUNNING], STYLES[Status.RUNNING]), " Reading the state of the database.")
     if state.state is State.UNKNOWN:
-        what = "The database is empty." if state.empty else "This is not a v1 database that can be moved."
+        what = "This database has no workout tables." if state.empty else "This is not a v1 database that can be moved."
         parts = [Content.assemble((MARKS[Status.FAIL], STYLES[Status.FAIL]), " ", (what, "bold"))]
         parts += [Content.assemble("  ", safe(reason)) for reason in state.reasons]
         if not state.empty:
@@ -232,7 +233,6 @@ def last_run(session: Session) -> Content:
         rows.append(fact("Took", duration((run.finished_at - run.started_at).total_seconds())))
     if run.error:
         rows.append(fact("Error", safe_block(run.error)))
-    figures = {key: value for key, value in run.figures.items() if isinstance(value, int | float)}
-    for key, value in list(figures.items())[:6]:
-        rows.append(fact(safe_str(key)[: LABEL - 1], number(value)))
-    return lines(rows)
+    kept = {key: value for key, value in run.figures.items() if isinstance(value, int | float)}
+    rows.append(figures(dict(list(kept.items())[:6]), ""))
+    return lines(row for row in rows if row.plain)

@@ -10,7 +10,7 @@ import asyncpg
 from vagus_tui.backup.evidence import backup_evidence
 from vagus_tui.database import facts
 from vagus_tui.database.connection import Connection, Database, close, lost_connections_explained
-from vagus_tui.errors import ConnectionLostError, VagusError
+from vagus_tui.errors import RIGHTS_ELSEWHERE, ConnectionLostError, VagusError
 from vagus_tui.journal import acceptance, lock, store
 from vagus_tui.journal.local_copy import local_copy
 from vagus_tui.journal.measured import latest_measured
@@ -84,7 +84,7 @@ class Reading(Knowledge):
                     self._down(
                         VagusError(
                             "The state could not be read: a table is locked by somebody else.",
-                            next_step="It is tried again by itself; Troubleshooting shows who is in the way.",
+                            next_step="Troubleshooting shows who is in the way.",
                         )
                     )
                 delay = POLL_SECONDS
@@ -92,7 +92,9 @@ class Reading(Knowledge):
                 self._down(
                     VagusError(
                         f"The state could not be read: {error.args[0] if error.args else error.sqlstate}",
-                        next_step="Check what this user may read, then try again.",
+                        next_step=RIGHTS_ELSEWHERE
+                        if isinstance(error, asyncpg.InsufficientPrivilegeError)
+                        else "Check what this user may read, then try again.",
                     )
                 )
                 delay = RETRY_SECONDS[-1]

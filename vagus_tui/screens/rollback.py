@@ -261,7 +261,7 @@ class RollbackScreen(RollbackActs):
             elif job.ok:
                 self.say(f"done in {duration(job.elapsed)} · v: what follows")
             elif cut_off(self.session):
-                self.say("no connection")
+                self.say(self.session.down_words)
             else:
                 self.say("not done, v2 is in use · b tries again" if self.possible else "not done")
         if cut_off(self.session):

@@ -87,11 +87,11 @@ def overview_standing(session: Knowledge) -> tuple[Status, str]:
     """How the database stands as a whole, and that in words."""
     state = session.state
     if session.link is Link.DOWN:
-        return Status.FAIL, "no connection"
+        return Status.FAIL, session.down_words
     if state is None:
         return Status.RUNNING, "connecting" if session.link is Link.CONNECTING else "starting"
     if state.state is State.UNKNOWN:
-        return Status.FAIL, "empty database" if state.empty else "not a v1 database"
+        return Status.FAIL, "no workout tables" if state.empty else "not a v1 database"
     if state.interrupted:
         return Status.WARN, "interrupted"
     return Status.PASS, state.state.words

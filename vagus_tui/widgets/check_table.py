@@ -75,7 +75,12 @@ def summary(events: Iterable[CheckEvent], *, short: bool = False) -> Content:
         word = "warn" if short or (fails and overridden) else "warning" if warns == 1 else "warnings"
         parts.append(Content.styled(f"{warns} {word}", STYLES[Status.WARN]))
     if len(done) == len(found) and not (fails or warns or overridden):
-        parts.append(Content.styled("all pass", STYLES[Status.PASS]))
+        # What was left out has not passed.
+        skipped = sum(event.status is Status.SKIP for event in done)
+        word = f"{len(done) - skipped} pass" if skipped else "all pass"
+        parts.append(Content.styled(word, STYLES[Status.PASS]))
+        if skipped:
+            parts.append(Content(f"{skipped} skipped"))
     return Content(" · ").join(parts)
 
 

@@ -72,7 +72,7 @@ class HeaderLine(Painted):
         if session.database is not None:
             parts.append(safe_str(session.database.label, limit=120))
         if session.link is Link.DOWN:
-            parts.append("no connection")
+            parts.append(session.down_words)
         elif session.link in (Link.CONNECTING, Link.WAITING):
             parts.append("connecting" if session.link is Link.CONNECTING else "starting")
         elif session.state is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from textual.content import Content
 
 from vagus_tui.events import Status, StepState
-from vagus_tui.format import duration, moment, number
+from vagus_tui.format import duration, moment, number, size
 from vagus_tui.screens.job import Job
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.text import safe_block, safe_str
@@ -44,6 +44,12 @@ def _moment(text: str) -> datetime | None:
         return None
 
 
+def _words(name: str) -> str:
+    """A figure's name as words; a table's name with its schema stays as it is."""
+    said = safe_str(name)
+    return said if "." in said else said.replace("_", " ").replace("-", " ")
+
+
 def _counts(values: Mapping[str, Any]) -> bool:
     """Whether there are only counts in it."""
     return all(isinstance(value, int) and not isinstance(value, bool) for value in values.values())
@@ -56,9 +62,12 @@ def figures(values: Mapping[str, Any] | None, indent: str = "  ", *, nested: boo
     """
     lines: list[Content] = []
     right = max((len(number(value)) for value in values.values()), default=0) if values and _counts(values) else 0
+    begin = max([FIGURES_AT, *(len(indent + _words(name)) + 2 for name in values)]) if values and right else FIGURES_AT
     for name, value in (values or {}).items():
-        words = safe_str(name).replace("_", " ").replace("-", " ")
-        if words.endswith(" seconds") and isinstance(value, int | float):
+        words = _words(name)
+        if words == "bytes" and isinstance(value, int):
+            words, value = "size", size(value)
+        elif words.endswith(" seconds") and isinstance(value, int | float):
             words, value = words.removesuffix(" seconds"), duration(value)
         if isinstance(value, Mapping) and value and not (nested and _counts(value)):
             lines.append(Content.styled(f"{indent}{words}", "$text-muted"))
@@ -66,7 +75,7 @@ def figures(values: Mapping[str, Any] | None, indent: str = "  ", *, nested: boo
         elif value not in (None, "", [], {}):
             said = figure(value).rjust(right)
             # What is long, a path say, stands below its name: beside it, it would be torn from it in a narrow window.
-            name_part = f"{indent + words:<{FIGURES_AT}}" if len(said) <= LONG else f"{indent}{words}\n{indent}  "
+            name_part = f"{indent + words:<{begin}}" if len(said) <= LONG else f"{indent}{words}\n{indent}  "
             lines.append(Content.assemble((name_part, "$text-muted"), said))
     return Content("\n").join(lines)
 

@@ -195,8 +195,9 @@ async def _grants(context: Context) -> Outcome:
             if gained := has.get(role, set()) - had.get(role, set()):
                 wrong.append(f"{role} may {', '.join(sorted(gained)).lower()} {table}, but could not {source}")
     if wrong:
-        return Outcome(Status.FAIL, len(wrong), f"{'; '.join(wrong)}.", rows=len(wrong))
-    return Outcome(Status.PASS, 0)
+        measured = f"{len(wrong)} {'differs' if len(wrong) == 1 else 'differ'}"
+        return Outcome(Status.FAIL, measured, f"{'; '.join(wrong)}.", rows=len(wrong))
+    return Outcome(Status.PASS, "as v1's")
 
 
 def _grants_sql(_: Context) -> str:
