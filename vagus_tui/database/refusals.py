@@ -22,8 +22,8 @@ _NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL)
 """What a machine says that has no way to an address, such as one without IPv6."""
 _HOST = "Check the host and port in VAGUS_DATABASE_URL and that the server runs."
 _WAY = (
-    "Check the host in VAGUS_DATABASE_URL and this machine's network. A direct Supabase address needs IPv6, and a paused "
-    "project has no address; the session pooler's needs IPv4 alone."
+    "Check the host in VAGUS_DATABASE_URL and this machine's network. A direct Supabase address needs IPv6, and a "
+    "paused project has no address; the session pooler's needs IPv4 alone."
 )
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 

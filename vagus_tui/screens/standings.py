@@ -62,6 +62,9 @@ def stand_by_state(session: Knowledge) -> None:
         hold = job.steps.get("hold")
         waits = hold is not None and hold.state in (StepState.STARTED, StepState.PROGRESS) and not job.control.decided
         session.set_standing(Step.MIGRATION, Status.RUNNING, "holding" if waits else "running")
+    elif state is not None and session.link is Link.DOWN and state.state in (State.BUILDING, State.READY):
+        # Who is at work, if anybody still is, was known when the state was last read.
+        session.set_standing(Step.MIGRATION, Status.WARN, "not known")
     elif state is not None:
         session.set_standing(Step.MIGRATION, *_migration(state.state, interrupted=state.interrupted))
     if running in ("rollback", "restore"):
