@@ -3,7 +3,7 @@
 The same SELECTs fill v2, bring captured changes over, and are what the proof compares v2 with. They are total: no v1
 row makes them fail or vanish, except through a constraint of v2, and for each of those there is a data-fit check.
 
-Rules: schema mapping (plans, weeks, day keys, days, exercises, sessions, logs). Session time zone must be UTC.
+The session's time zone must be UTC.
 """
 
 from __future__ import annotations
