@@ -40,6 +40,7 @@ drop materialized view days_trained;
 drop materialized view workout_v1_kept."reports.totals" cascade;
 drop function calculate_plan_volume(uuid);
 drop table visits cascade;
+drop table notification_preferences;
 """
 
 MADE_SINCE = """
@@ -94,6 +95,7 @@ async def test_what_was_changed_by_hand_comes_back_or_is_named(surrounded: TestD
         "materialized view reports.totals, whose old one is not kept any more",
     ):
         assert what in again, (what, again)
+    assert "table notification_preferences: it is gone" in left
     assert "visits_plan on visits: its table is gone" in left and 'create publication "narrow"' in left
     # What others made on v2 is told beforehand, in the same words as afterwards.
     bound = ["constraint noted on table day_notes", "rule _RETURN on view lengths", "publication since of workout_days"]
@@ -140,6 +142,11 @@ async def test_what_needs_a_decision_is_asked_for(surrounded: TestDatabase, conn
             'alter index "public"."idx_exercises_plan_id" rename to "idx_exercises_plan_id_other"',
         ),
         (
+            "alter table exercises_v1 add constraint exercises_plan_id_fkey check (true)",
+            "constraint exercises_plan_id_fkey of exercises_v1 has the name that one of v1's gets back",
+            'rename constraint "exercises_plan_id_fkey" to "exercises_plan_id_fkey_other"',
+        ),
+        (
             "drop view as_json; create table as_json (id uuid)",
             "table as_json stands where v1's view of that name belongs",
             'alter table "public"."as_json" rename to "as_json_other"',
@@ -157,6 +164,8 @@ async def test_what_needs_a_decision_is_asked_for(surrounded: TestDatabase, conn
         if "drop constraint" in settled:
             for name in await admin.fetch(REVIEWS):
                 await admin.execute(f"alter table reviews drop constraint {name[0]}")
+        elif settled.startswith("rename"):
+            await admin.execute(f"alter table exercises_v1 {settled}")
         else:
             await admin.execute(settled)
     # A table that a view reads is followed under its new name; what is gone is told.

@@ -56,3 +56,10 @@ where not (c.relname = any($4::text[]) and c.relkind in ('r', 'p'))
                     and q.refclassid = 'pg_class'::regclass and t.relnamespace = n.oid and t.relname = any($4::text[]))
 order by 2
 """
+
+NAMED_ALIKE = """
+select w.old, c.relname::text as carrier
+from unnest($2::text[], $3::text[]) w (carrier, old) join pg_class c on c.relname = w.carrier
+join pg_namespace n on n.oid = c.relnamespace and n.nspname = $1
+join pg_constraint k on k.conrelid = c.oid and k.conname = w.old order by 2, 1
+"""

@@ -98,7 +98,9 @@ class _Reader:
         )
         doubtful = await try_back(self.connection, survey, self.missing, self.aside)
         await self._names_in_the_way()
-        there = await self._relations(self._touched(survey))
+        there = await self._relations({*self._touched(survey), (self.schema, v2.PREFERENCES)})
+        if not there[self.schema, v2.PREFERENCES]["there"]:
+            self._without_preferences()
         return Around(
             survey=survey,
             missing=frozenset(self.missing),
@@ -335,8 +337,29 @@ class _Reader:
         self.back += [f"{_named(one)}, whose old one is not kept any more (made again and filled)" for one in gone]
         return frozenset(thing(one) for one in gone)
 
+    def _without_preferences(self) -> None:
+        """The table that v2 brought is no loss; one that holds what users chose in v1 is."""
+        if self.survey.preferences == "none":
+            self.left.append(f"table {v2.PREFERENCES}: it is gone, and so it is not in the archive")
+            return
+        self.prevents.append(
+            Prevents(f"table {v2.PREFERENCES} is gone, and with it what users chose", "restore it from a backup")
+        )
+
     async def _names_in_the_way(self) -> None:
         """What has taken one of the names that v1 gets back."""
+        constraints = [one for one in self.survey.renames if one.kind == "constraint"]
+        for row in await self.connection.fetch(
+            queries.NAMED_ALIKE, self.schema, [one.table for one in constraints], [one.old for one in constraints]
+        ):
+            other = quote(free_name(row["old"], {row["old"]}, "_other"))
+            relation = qualified(self.schema, row["carrier"])
+            self.prevents.append(
+                Prevents(
+                    f"constraint {row['old']} of {row['carrier']} has the name that one of v1's gets back",
+                    f"alter table {relation} rename constraint {quote(row['old'])} to {other}",
+                )
+            )
         wanted = [one for one in self.survey.renames if one.kind in ("table", "index", "sequence")]
         v2_own = [*v2.TABLES, *([] if self.survey.preferences == "jsonb" else [v2.PREFERENCES])]
         rows = await self.connection.fetch(

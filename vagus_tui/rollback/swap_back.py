@@ -21,16 +21,19 @@ LOCKED = (*v2.TABLES, PREFERENCES)
 """What the rollback takes from the app for an instant: v2's tables, and the preferences, which are watched in v2."""
 
 
-def v2_tables(survey: Survey) -> tuple[str, ...]:
-    """The tables that the migration brought."""
-    return v2.TABLES if survey.preferences == "jsonb" else (*v2.TABLES, PREFERENCES)
+def _brought(around: Around) -> list[str]:
+    """The tables that the migration brought, quoted, but for what somebody dropped of them."""
+    survey = around.survey
+    tables = v2.TABLES if survey.preferences == "jsonb" else (*v2.TABLES, PREFERENCES)
+    relations = [qualified(survey.shape.schema, table) for table in tables]
+    return [relation for relation in relations if relation not in around.gone]
 
 
 def lock_statement(around: Around) -> str:
     """Take every lock of the rollback: v2's tables, the kept v1 tables, and the tables that refer to them."""
     survey = around.survey
     schema = survey.shape.schema
-    relations = [qualified(schema, table) for table in LOCKED]
+    relations = [relation for table in LOCKED if (relation := qualified(schema, table)) not in around.gone]
     relations += [qualified(schema, new_name(survey, base)) for base in v1.TABLES]
     relations += sorted(repoint.touched_tables(survey) - around.gone)
     return f"lock table {', '.join(relations)} in access exclusive mode"
@@ -48,10 +51,8 @@ def archive_statements(around: Around, archive: str) -> list[str]:
         statements.append(maintenance.remove_fence(relation))
     statements.append(f"drop trigger if exists {capture.CAPTURE_TRIGGER} on {qualified(schema, PREFERENCES)}")
     statements.extend(loosened(around))
-    statements.append(tuning.statistics_archived([qualified(schema, table) for table in v2_tables(survey)], archive))
-    statements.extend(
-        f"alter table {qualified(schema, table)} set schema {quote(archive)}" for table in v2_tables(survey)
-    )
+    statements.append(tuning.statistics_archived(_brought(around), archive))
+    statements.extend(f"alter table {relation} set schema {quote(archive)}" for relation in _brought(around))
     # What somebody dropped of them is no loss of v1's.
     statements.extend(
         f"do $vagus$ begin {moved(ddl, name, archive)};\nexception when undefined_function then null; end $vagus$"
