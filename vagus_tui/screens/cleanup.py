@@ -213,9 +213,8 @@ class CleanUpScreen(JobActs):
         if gate is None:
             panel.show(Content(""))
             return
-        head = Content.assemble(
-            (f"{MARKS[gate.status]} {WORDS[gate.status]}", STYLES[gate.status]), " · ", safe(gate.title, "bold")
-        )
+        status, word = (Status.WARN, "overridden") if gate.overridden else (gate.status, WORDS[gate.status])
+        head = Content.assemble((f"{MARKS[status]} {word}", STYLES[status]), " · ", safe(gate.title, "bold"))
         parts = [head]
         if gate.message:
             parts.append(safe_block(gate.message))
