@@ -85,7 +85,7 @@ async def _build_under_traffic(make_database: MakeDatabase, **values: object) ->
 
     async def on_event(event: Event, control: Control) -> None:
         # Each step rests long after its work: so the build takes some seconds.
-        control.throttle = 0.1
+        control.throttle = 0.2
         if isinstance(event, NoteEvent) and "in use" in event.message:
             await traffic.stop()
         if isinstance(event, StepEvent) and event.id == "hold":
