@@ -11,7 +11,7 @@ from tests.databases import TestDatabase
 from tests.migration.dependents_of_v1 import FOLLOWING
 from tests.migration.support import migrated, rolled_back
 from tests.migration.test_dependents import everything
-from tests.oracle import changes, v1_rows
+from tests.oracle import catalog_fingerprint, changes, v1_rows
 from vagus_tui.errors import RefusedError
 from vagus_tui.journal.state import read_state
 from vagus_tui.rollback.quick_plan import preview
@@ -202,3 +202,77 @@ REVIEWS = """
 select quote_ident(conname) from pg_constraint
 where conrelid = 'reviews'::regclass and contype = 'f' and confrelid <> conrelid
 """
+
+
+BESIDE = """
+create role leaves_soon;
+create table notes (plan uuid, notes text, constraint of_plan foreign key (plan) references workout_plans (id));
+create table diary (plan uuid, secret boolean);
+create table gone (plan uuid, constraint gone_plan foreign key (plan) references workout_plans (id));
+alter table gone enable row level security;
+create policy own_rows on gone using (exists (select from workout_plans p where p.id = plan));
+alter table diary enable row level security;
+create policy own_rows on diary using (not secret);
+create view sizes as select p.id, count(e.id) as size from workout_plans p left join exercises e on plan_id = p.id
+  group by 1;
+create view big as select * from sizes where size > 3;
+create view noted as select p.id, notes.notes as "all notes here", diary.secret from workout_plans p
+  join notes on notes.plan = p.id join diary on diary.plan = p.id;
+create view for_one as select id, goal from workout_plans;
+create function for_one() returns text language sql as 'select max(goal) from workout_plans';
+revoke all on for_one from public, anon, authenticated, service_role;
+revoke all on function for_one() from public, anon, authenticated, service_role;
+grant select on for_one to leaves_soon;
+grant execute on function for_one() to leaves_soon;
+"""
+
+# As in a database that was made from a dump: relations have other numbers.
+NUMBERED_ANEW = """
+create temporary table as_noted as table vagus_migration.surroundings_as_moved;
+update vagus_migration.surroundings_as_moved set reads = array(
+  select (array(select c.oid from pg_class c where c.relkind in ('r', 'v') order by md5(c.oid::text || read)))[1] || ' '
+    || substr(read, strpos(read, ' ') + 1) from unnest(reads) read)
+"""
+
+NUMBERED_BACK = """
+truncate vagus_migration.surroundings_as_moved;
+insert into vagus_migration.surroundings_as_moved table as_noted
+"""
+
+EXCHANGED = "alter table notes rename to n; alter table diary rename to notes; alter table n rename to diary"
+
+
+async def test_what_is_not_the_migrations_is_left_alone(make_database: MakeDatabase, connect: Connect) -> None:
+    """Another table's policy of the same name, numbers of another server; and nobody gets rights by default."""
+    database = await make_database(SandboxOptions(plans=5, clean=True))
+    conn = await connect(database.url)
+    await conn.execute(BESIDE)
+    before = await catalog_fingerprint(conn)
+    await migrated(database)
+    state = await read_state(conn)
+    await conn.execute(NUMBERED_ANEW)
+    assert (await preview(conn, state)).by_hand == ()
+    await conn.execute("alter table notes rename to ours")
+    assert "of_plan on table notes, which is called ours now" in (await preview(conn, state)).by_hand[0]
+    await conn.execute(f"alter table ours rename to notes; {NUMBERED_BACK}")
+    await conn.execute("create or replace view big as select * from sizes where size > 4; drop table gone")
+    await conn.execute(EXCHANGED)
+    left = (await rolled_back(database)).result.figures
+    assert left is not None and left["not_bound_back"] == []
+    assert [words.partition(": ")[0] for words in left["changed_by_hand"]] == [
+        "reference gone_plan on gone",
+        "policy own_rows on gone",
+    ]
+    await conn.execute(EXCHANGED)
+    assert [line for line in changes(before, await catalog_fingerprint(conn)) if "gone" not in line] == []
+    # Rights that cannot be given again leave it to its owner, whatever default privileges give away.
+    await migrated(database)
+    await conn.execute("drop view for_one; drop function for_one(); drop role leaves_soon")
+    left = (await rolled_back(database)).result.figures
+    assert left is not None and [words.partition(": ")[0] for words in left["not_bound_back"]] == [
+        "view for_one has not all rights and words that it had",
+        "function for_one() has not all rights and words that it had",
+    ]
+    for role in ("anon", "authenticated", "service_role"):
+        assert not await conn.fetchval("select has_table_privilege($1, 'for_one', 'select')", role)
+        assert not await conn.fetchval("select has_function_privilege($1, 'for_one()', 'execute')", role)

@@ -75,7 +75,7 @@ select w.*, f.body, coalesce(f.shape, '') as shape, f.again,
         where d.classid = f.catalog and d.objid = f.oid and d.refclassid = 'pg_class'::regclass) as reads
 from (values {wanted}) w (kind, home, carrier, name, detail) cross join lateral (
   select regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '') as body, '' as shape, '{{}}'::text[] as again,
-    'pg_constraint'::regclass::oid as catalog, null::oid as oid
+    'pg_constraint'::regclass::oid as catalog, k.oid
   from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
   where w.kind = 'foreign key' and k.contype = 'f' and k.conname = w.name and c.relname = w.carrier
     and n.nspname = w.home

@@ -24,6 +24,7 @@ class Around:
         survey: the record of the migration, of what is there or is made again, under the names that tables have now.
         missing: what is made again, since it is not there.
         aside: views whose columns are others now: they go into the archive before v1's come back.
+        altered: views whose query is another now, with the same columns.
         noted: everything as the cut-over left it, as far as that was noted.
         unpublished: publications that do not carry v2's table, by name and table.
         without_kept: materialized views whose old ones are not kept any more: they are made again.
@@ -37,6 +38,7 @@ class Around:
     survey: Survey
     missing: frozenset[Thing] = frozenset()
     aside: frozenset[Thing] = frozenset()
+    altered: frozenset[Thing] = frozenset()
     noted: Mapping[Thing, Described] = field(default_factory=dict)
     unpublished: frozenset[Thing] = frozenset()
     without_kept: frozenset[Thing] = frozenset()

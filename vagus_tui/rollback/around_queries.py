@@ -21,10 +21,9 @@ join pg_class r on r.oid = k.confrelid join pg_namespace rn on rn.oid = r.relnam
 where k.contype = 'f' and k.conparentid = 0 and rn.nspname = $1 and r.relname = $2 and k.conname = $3
 """
 
-MOVED_POLICIES = """
-select n.nspname::text as home, c.relname::text as carrier
-from pg_policy p join pg_class c on c.oid = p.polrelid join pg_namespace n on n.oid = c.relnamespace
-where p.polname = $1
+NUMBERED = """
+select c.oid::bigint as number, n.nspname::text as home, c.relname::text as name, c.oid::regclass::text as spelled
+from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = any($1::oid[])
 """
 
 PUBLICATIONS = """

@@ -9,7 +9,7 @@ from dataclasses import replace
 import asyncpg
 
 from vagus_tui.database.connection import Connection
-from vagus_tui.database.dependent_reader import KEPT
+from vagus_tui.database.dependent_reader import COMPAT, KEPT
 from vagus_tui.database.dependents import Dependent, Kind
 from vagus_tui.migration import matviews
 from vagus_tui.migration.kept_v1 import new_name
@@ -37,7 +37,7 @@ from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import free_name, qualified, quote
 
 _READERS = (Kind.VIEW, Kind.MATERIALIZED_VIEW, Kind.POLICY, Kind.FUNCTION)
-_WORDS = {"i": "index", "I": "index", "S": "sequence", "v": "view", "m": "materialized view"}
+_WORDS = {"i": "index", "I": "index", "S": "sequence", "v": "view", "m": "materialized view", "c": "type"}
 
 
 async def read_around(connection: Connection, survey: Survey) -> Around:
@@ -58,26 +58,31 @@ class _Reader:
         self.texts: list[tuple[str, str]] = []
         self.missing: set[Thing] = set()
         self.aside: set[Thing] = set()
+        self.altered: set[Thing] = set()
         self.unpublished: set[Thing] = set()
         # What each has become, by what it was: the same elsewhere, or None for left out.
         self.now: dict[Thing, Dependent | None] = {}
         # Tables under the names that they have now, and what is on each.
         self.moved: dict[tuple[str, str], tuple[str, str]] = {}
         self.followed: dict[tuple[str, str], list[Dependent]] = {}
-        self.renamed: dict[str, str] = {}
+        # Relations by the number that the server gave them: schema, name, and the name as definitions spell it.
+        self.numbered: dict[int, tuple[str, str, str]] = {}
+        self.noted: Mapping[Thing, Described] = {}
         self.columns: dict[Thing, list[str]] = {}
         self.not_ours: dict[Thing, str] = {}
 
     async def read(self) -> Around:
         """Look at everything, what carries others first."""
-        noted = await read_noted(self.connection)
+        noted = self.noted = await read_noted(self.connection)
         before = bound_to_v2(self.survey)
+        await self._numbers()
         carriers = await self._relations(self._touched(self.survey))
         carried = (*foreign_keys(self.survey), *policies(self.survey))
-        # One thing that is on a table still tells where the others were.
-        for one in carried:
-            if not carriers[one.schema, one.on]["there"] and (place := await self._elsewhere(one)) is not None:
-                self.moved[one.schema, one.on] = place
+        for table in dict.fromkeys((one.schema, one.on) for one in carried):
+            on_it = [one for one in carried if (one.schema, one.on) == table]
+            place = await self._elsewhere(table, on_it, there=carriers[table]["there"])
+            if place is not None and place != table:
+                self.moved[table] = place
         for one in carried:
             await self._place(one, carriers[one.schema, one.on])
         for (old, new), on_it in self.followed.items():
@@ -86,10 +91,10 @@ class _Reader:
         await self._relation_kinds()
         await self._functions()
         await self._publications()
-        await self._renamed_sources(noted, before)
+        self._renamed_sources(before)
         found = await describe(self.connection, self.schema, [thing(now) for _, now in self._pairs(before)])
         for was, now in self._pairs(before):
-            self._compare(now, noted.get(thing(was)), found.get(thing(now)))
+            self._compare(now, noted.get(thing(was)), found.get(thing(now)), self._renamed(was))
         without_kept = await self._without_kept()
         pairs = self._pairs(before)
         survey = replace(
@@ -105,6 +110,7 @@ class _Reader:
             survey=survey,
             missing=frozenset(self.missing),
             aside=frozenset(self.aside),
+            altered=frozenset(self.altered),
             noted={thing(now): noted[thing(was)] for was, now in pairs if thing(was) in noted},
             unpublished=frozenset(self.unpublished),
             without_kept=without_kept,
@@ -116,34 +122,46 @@ class _Reader:
             prevents=tuple(self.prevents),
         )
 
-    async def _renamed_sources(self, noted: Mapping[Thing, Described], before: Iterable[Dependent]) -> None:
-        """Follow tables that views, functions and policies read and that are called otherwise by now."""
-        reads = {
-            int(oid): name for one in noted.values() for oid, _, name in (text.partition(" ") for text in one.reads)
-        }
+    async def _numbers(self) -> None:
+        """What the relations that were noted by their numbers are called now.
+
+        A copy that was made from a dump has numbers of its own. v2's own tables tell: nobody renames those.
+        """
+        noted = {int(number): name for one in self.noted.values() for number, name in _reads(one)}
         async with self.connection.transaction():
             await self.connection.execute(f"set local search_path = {quote(self.schema)}, pg_temp")
-            rows = await self.connection.fetch(
-                "select oid::bigint as oid, oid::regclass::text as name from pg_class where oid = any($1::oid[])",
-                [*reads],
-            )
-        self.renamed = {reads[row["oid"]]: row["name"] for row in rows if reads[row["oid"]] != row["name"]}
-        for was, now in self._pairs(before) if self.renamed else ():
-            facts = tuple((key, self._by_new_names(value)) for key, value in now.facts)
-            followed = replace(now, definition=self._by_new_names(now.definition), facts=facts)
-            if was.kind in _READERS and followed != now and (was.kind is not Kind.FUNCTION or was.fact("atomic")):
+            rows = await self.connection.fetch(queries.NUMBERED, [*noted])
+        now = {row["number"]: (row["home"], row["name"], row["spelled"]) for row in rows}
+        sure = [number for number in now if noted[number] in v2.TABLES or noted[number].startswith(f"{COMPAT}.")]
+        if sure and all(now[number][2] == noted[number] for number in sure):
+            self.numbered = now
+
+    def _renamed_sources(self, before: Iterable[Dependent]) -> None:
+        """Follow tables that views, functions and policies read and that are called otherwise by now."""
+        for was, now in self._pairs(before):
+            renamed = self._renamed(was)
+            if not renamed or was.kind not in _READERS or (was.kind is Kind.FUNCTION and not was.fact("atomic")):
+                continue
+            facts = tuple((key, _by_new_names(value, renamed)) for key, value in now.facts)
+            followed = replace(now, definition=_by_new_names(now.definition, renamed), facts=facts)
+            if followed != now:
                 self.now[thing(was)] = followed
-                names = ", ".join(f"{new} for {old}" for old, new in self.renamed.items())
+                names = ", ".join(f"{new} for {old}" for old, new in renamed.items())
                 self.back.append(f"{_named(was)}, with names of today: {names}")
 
-    def _by_new_names(self, text: str) -> str:
-        for old, new in self.renamed.items():
-            text = re.sub(
-                rf"""{_CONSTANT}|(?<![\w."])(?<!AS ){re.escape(old)}(?![\w"])""",
-                lambda found, new=new: found[0] if found[0].startswith("'") else new,  # type: ignore[misc]
-                text,
-            )
-        return text
+    def _renamed(self, one: Dependent) -> dict[str, str]:
+        """What it reads that is called otherwise by now: the name it had, and the name it has.
+
+        Views that a rollback brings back have their own names again then.
+        """
+        noted = self.noted.get(thing(one))
+        views = of_kind(self.survey, Kind.VIEW, Kind.MATERIALIZED_VIEW)
+        again = {name for view in views for name in _spellings(view.schema, view.name)}
+        return {
+            name: self.numbered[int(number)][2]
+            for number, name in (_reads(noted) if noted else ())
+            if int(number) in self.numbered and self.numbered[int(number)][2] != name and name not in again
+        }
 
     def _pairs(self, before: Iterable[Dependent]) -> list[tuple[Dependent, Dependent]]:
         """What is not left out: as it was, and as it is."""
@@ -173,11 +191,10 @@ class _Reader:
     async def _place(self, one: Dependent, row: asyncpg.Record) -> None:
         """Find the table of a reference or a policy, under the name that it has now."""
         now = one
-        if not row["there"]:
-            place = self.moved.get((one.schema, one.on))
-            if place is None:
-                self._leave(one, "its table is gone, or has another name")
-                return
+        if (place := self.moved.get((one.schema, one.on))) is None and not row["there"]:
+            self._leave(one, "its table is gone, or has another name")
+            return
+        if place is not None:
             now = _on(one, *place)
             self.followed.setdefault((_table(one), _table(now)), []).append(one)
             row = (await self._relations([place]))[place]
@@ -189,13 +206,29 @@ class _Reader:
         if not row["ours"]:
             self.not_ours[thing(now)] = row["owner"]
 
-    async def _elsewhere(self, one: Dependent) -> tuple[str, str] | None:
-        """The one relation that has it by its name; None for none or several."""
-        if one.kind is Kind.FOREIGN_KEY:
-            found = await self.connection.fetch(queries.MOVED_KEYS, self.schema, one.base, one.name)
-        else:
-            found = await self.connection.fetch(queries.MOVED_POLICIES, one.name)
-        return (found[0]["home"], found[0]["carrier"]) if len(found) == 1 else None
+    async def _elsewhere(
+        self, table: tuple[str, str], on_it: list[Dependent], *, there: bool
+    ) -> tuple[str, str] | None:
+        """What a table is called now, whatever has its name; None where it is gone, or nobody knows.
+
+        Known by its number. Where none was noted, by a reference of its that leads to v2, on a table that had nothing
+        to do with it before; never by a policy, since many tables have one of the same name.
+
+        Args:
+            there: a table of its name is there.
+        """
+        spelled = _spellings(*table)
+        noted = [self.noted[thing(one)] for one in on_it if thing(one) in self.noted]
+        numbers = [int(number) for one in noted for number, name in _reads(one) if name in spelled]
+        if numbers and self.numbered:
+            return next((self.numbered[number][:2] for number in numbers if number in self.numbered), None)
+        for one in () if there else on_it:
+            if one.kind is Kind.FOREIGN_KEY:
+                rows = await self.connection.fetch(queries.MOVED_KEYS, self.schema, one.base, one.name)
+                found = {(row["home"], row["carrier"]) for row in rows}
+                if len(found) == 1 and not found & self._touched(self.survey):
+                    return found.pop()
+        return None
 
     async def _relation_kinds(self) -> None:
         """Views that are not ours any more, and what else has a view's name."""
@@ -253,13 +286,15 @@ class _Reader:
 
     # ── what it is ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _compare(self, now: Dependent, noted: Described | None, found: Described | None) -> None:
+    def _compare(
+        self, now: Dependent, noted: Described | None, found: Described | None, renamed: Mapping[str, str]
+    ) -> None:
         if (owner := self.not_ours.get(thing(now))) is not None:
             self._not_ours(now, owner, there=found is not None)
         elif found is None:
             self._missing(now, noted)
         elif noted is not None and self.connection.get_server_version().major == self.survey.server_version:
-            self._altered(now, noted, found)
+            self._altered(now, noted, found, renamed)
 
     def _not_ours(self, now: Dependent, owner: str, *, there: bool) -> None:
         if now.kind is Kind.FOREIGN_KEY and there:
@@ -313,8 +348,9 @@ class _Reader:
         unknown = noted is None and now.kind is not Kind.FOREIGN_KEY
         self.back.append(f"{_named(now)}, which is gone" + (" (its rights were not noted)" if unknown else ""))
 
-    def _altered(self, now: Dependent, noted: Described, found: Described) -> None:
-        if found.body in (noted.body, self._by_new_names(noted.body)) and noted.shape == found.shape:
+    def _altered(self, now: Dependent, noted: Described, found: Described, renamed: Mapping[str, str]) -> None:
+        expected = _by_new_names(noted.body, renamed)
+        if found.body in (noted.body, expected) and noted.shape == found.shape:
             return
         if now.kind is Kind.MATERIALIZED_VIEW:
             if now.all("table"):
@@ -326,6 +362,8 @@ class _Reader:
             return
         if now.kind is Kind.POLICY and noted.shape != found.shape:
             self.missing.add(thing(now))
+        if now.kind is Kind.VIEW:
+            self.altered.add(thing(now))
         self.texts.append((_named(now), found.body))
         self.back.append(f"{_named(now)}, which was altered (today's text is kept in the archive)")
 
@@ -377,6 +415,30 @@ class _Reader:
 
 
 _CONSTANT = r"'(?:[^']|'')*'"
+_QUOTED = r'"(?:[^"]|"")*"'
+_PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
+
+
+def _reads(one: Described) -> Iterable[tuple[str, str]]:
+    """What it was noted to stand on: the number and the name of each."""
+    for text in one.reads:
+        number, _, name = text.partition(" ")
+        yield number, name
+
+
+def _spellings(schema: str, name: str) -> set[str]:
+    """How the server may spell a relation's name."""
+    homes, names = ({part, quote(part)} if _PLAIN.fullmatch(part) else {quote(part)} for part in (schema, name))
+    return names | {f"{home}.{one}" for home in homes for one in names}
+
+
+def _by_new_names(text: str, renamed: Mapping[str, str]) -> str:
+    """A definition with other names of tables, all at once: two of them may have changed names with each other."""
+    if not renamed:
+        return text
+    olds = "|".join(re.escape(old) for old in sorted(renamed, key=len, reverse=True))
+    found = re.compile(rf"""{_CONSTANT}|(?<![\w."])(?<!AS )(?P<old>{olds})(?![\w"])|{_QUOTED}""")
+    return found.sub(lambda one: renamed[one["old"]] if one["old"] else one[0], text)
 
 
 def _on(one: Dependent, schema: str, table: str) -> Dependent:

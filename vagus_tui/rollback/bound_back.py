@@ -87,12 +87,8 @@ def _texts(around: Around, archive: str) -> list[str]:
     ]
 
 
-def _again(around: Around, one: Dependent, closed: str) -> list[str]:
-    """What gives something that was made again its rights, comments, triggers and owner.
-
-    Args:
-        closed: the statement that leaves it to its owner alone before.
-    """
+def _again(around: Around, one: Dependent) -> list[str]:
+    """What gives something that was made again its rights, comments, triggers and owner."""
     noted = around.noted.get(thing(one))
     path = f"{quote(around.survey.shape.schema)}, pg_temp"
     given = [text for statement in (noted.again if noted else ()) for text in in_path(path, statement)]
@@ -101,7 +97,7 @@ def _again(around: Around, one: Dependent, closed: str) -> list[str]:
         word = {Kind.VIEW: "view", Kind.MATERIALIZED_VIEW: "materialized view"}.get(one.kind, "routine")
         name = qualified(one.schema, one.name) + (one.detail if one.kind is Kind.FUNCTION else "")
         owner = in_path(path, f"alter {word} {name} owner to {quote(one.owner)}")
-    return [*in_path(path, closed), *given, *owner]
+    return [*given, *owner]
 
 
 # ── views ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -133,15 +129,17 @@ def _views(around: Around) -> list[str]:
                 made = matviews.made_again(survey, view, None)
                 statements += [guarded(what, made), _rights(around, view)]
         elif key in fresh:
-            statements += [guarded(what, repoint.view_as_it_was(view, schema)), _rights(around, view)]
-        elif key in read_again or all_again:
+            # Closed with its making: whatever happens to its rights, nobody gets any by default.
+            alone = [*repoint.view_as_it_was(view, schema), bare(qualified(view.schema, view.name))]
+            statements += [guarded(what, alone), _rights(around, view)]
+        elif key in read_again or key in around.altered or all_again:
             statements.append(guarded(what, repoint.view_as_it_was(view, schema)))
     return statements
 
 
 def _rights(around: Around, view: Dependent) -> str:
-    given = _again(around, view, bare(qualified(view.schema, view.name)))
-    return guarded(f"{view.kind.value} {view.title} has not all rights and words that it had", given)
+    what = f"{view.kind.value} {view.title} has not all rights and words that it had"
+    return guarded(what, _again(around, view))
 
 
 def _lost_readers(around: Around) -> list[Dependent]:
@@ -181,12 +179,13 @@ def _statistics(view: Dependent, moves: list[str]) -> list[str]:
 
 
 def _function(around: Around, function: Dependent) -> list[str]:
-    made = repoint.function_as_it_was(function, around.survey.shape.schema)
-    statements = [guarded(f"function {function.title} is not as v1 had it", made)]
-    if thing(function) in around.missing:
-        given = _again(around, function, _closed(function))
-        statements.append(guarded(f"function {function.title} has not all rights and words that it had", given))
-    return statements
+    schema, what = around.survey.shape.schema, f"function {function.title} is not as v1 had it"
+    made = repoint.function_as_it_was(function, schema)
+    if thing(function) not in around.missing:
+        return [guarded(what, made)]
+    alone = [*made, *in_path(f"{quote(schema)}, pg_temp", _closed(function))]
+    rights = f"function {function.title} has not all rights and words that it had"
+    return [guarded(what, alone), guarded(rights, _again(around, function))]
 
 
 def _closed(function: Dependent) -> str:
