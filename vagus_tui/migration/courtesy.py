@@ -13,14 +13,14 @@ from collections.abc import Sequence
 
 from vagus_tui.database.connection import Connection
 
-BUSY_PER_SECOND = 10.0
-"""Uses of v1's tables from which on the app counts as in use: a single request makes several."""
+BUSY_PER_SECOND = 50.0
+"""Uses of v1's tables from which on the app counts as in use: a single request makes a dozen or two."""
 
-QUIET_PER_SECOND = 5.0
+QUIET_PER_SECOND = 20.0
 
 BUSY_SECONDS = 1.5
-"""So long it must be in use, twice in a row: sessions report about once a second, and what the proof looks up by its id
-is reported at once. A burst is no app."""
+"""So long it must be in use, twice in a row: sessions report about once a second, and catching up and planning our own
+queries makes some dozens of uses at once. A burst is no app."""
 
 QUIET_SECONDS = 10.0
 
