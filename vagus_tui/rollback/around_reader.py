@@ -139,7 +139,9 @@ class _Reader:
     def _renamed_sources(self, before: Iterable[Dependent]) -> None:
         """Follow tables that views, functions and policies read and that are called otherwise by now."""
         for was, now in self._pairs(before):
-            renamed = self._renamed(was)
+            # Its own table's name `_on` has seen to.
+            carrier = _spellings(was.schema, was.on) if was.kind is Kind.POLICY else set()
+            renamed = {old: new for old, new in self._renamed(was).items() if old not in carrier}
             if not renamed or was.kind not in _READERS or (was.kind is Kind.FUNCTION and not was.fact("atomic")):
                 continue
             facts = tuple((key, _by_new_names(value, renamed)) for key, value in now.facts)
