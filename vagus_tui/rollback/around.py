@@ -27,7 +27,7 @@ class Around:
         altered: views whose query is another now, with the same columns.
         noted: everything as the cut-over left it, as far as that was noted.
         unpublished: publications that do not carry v2's table, by name and table.
-        without_kept: materialized views whose old ones are not kept any more: they are made again.
+        without_kept: materialized views whose old ones are not kept, or read what goes into the archive: made again.
         gone: tables, quoted, that the record names and that are not there.
         texts: what is altered, in words, with its text of today.
         back, left: what comes back though it was changed, and what does not, in words.

@@ -95,7 +95,7 @@ class _Reader:
         found = await describe(self.connection, self.schema, [thing(now) for _, now in self._pairs(before)])
         for was, now in self._pairs(before):
             self._compare(now, noted.get(thing(was)), found.get(thing(now)), self._renamed(was))
-        without_kept = await self._without_kept()
+        without_kept = await self._without_kept() | self._readers_of_archived()
         pairs = self._pairs(before)
         survey = replace(
             self.survey,
@@ -376,6 +376,21 @@ class _Reader:
         gone = [one for one in views if not rows[KEPT, matviews.staged_name(one)]["there"]]
         self.back += [f"{_named(one)}, whose old one is not kept any more (made again and filled)" for one in gone]
         return frozenset(thing(one) for one in gone)
+
+    def _readers_of_archived(self) -> frozenset[Thing]:
+        """Materialized views that read a view which goes into the archive: they would go on reading it there."""
+        archived = {name for _, home, _, view, _ in self.aside for name in _spellings(home, view)}
+        built = {thing(one) for one in matviews.rebuilt(self.survey)}
+        found = [
+            one
+            for one in of_kind(self.survey, Kind.MATERIALIZED_VIEW)
+            if (noted := self.noted.get(thing(one))) is not None
+            and archived & {name for _, name in _reads(noted)}
+            and (thing(one) in built or thing(one) not in self.missing)
+            and self.now.get(thing(one), one) is not None
+        ]
+        self.back += [f"{_named(one)}, which reads a view that changed (made again and filled)" for one in found]
+        return frozenset(thing(one) for one in found)
 
     def _without_preferences(self) -> None:
         """The table that v2 brought is no loss; one that holds what users chose in v1 is."""

@@ -51,14 +51,16 @@ def bound_back(around: Around, archive: str) -> list[str]:
         drop, *made = repoint.repointed(schema, key, survey.shape.tables[key.base].name)
         drop = drop.replace(" drop constraint ", " drop constraint if exists ", 1)
         statements.append(guarded(f"reference {key.title} does not lead to v1", [drop, *made]))
-    for view in matviews.rebuilt(survey):
-        statements += _swapped_back(around, view, archive)
+    swapped = {thing(one) for one in matviews.rebuilt(survey)} | around.without_kept
+    for view in repoint.of_kind(survey, Kind.MATERIALIZED_VIEW):
+        if thing(view) in swapped:
+            statements += _swapped_back(around, view, archive)
     statements += [
         guarded(f"view {view.title} is not in the archive", _aside(view, archive))
         for view in repoint.of_kind(survey, Kind.VIEW)
         if thing(view) in around.aside
     ]
-    statements += _views(around)
+    statements += _views(around, archive)
     for publication in repoint.publications(survey):
         table = survey.shape.tables[publication.base].name
         added = repoint.published(publication, qualified(schema, table), publication.options)
@@ -112,7 +114,7 @@ def _aside(view: Dependent, archive: str) -> list[str]:
     ]
 
 
-def _views(around: Around) -> list[str]:
+def _views(around: Around, archive: str) -> list[str]:
     """Views in the order in which they read each other; materialized ones among them that are gone."""
     survey = around.survey
     schema = survey.shape.schema
@@ -125,7 +127,11 @@ def _views(around: Around) -> list[str]:
     for view in repoint.of_kind(survey, Kind.VIEW, Kind.MATERIALIZED_VIEW):
         key, what = thing(view), f"{view.kind.value} {view.title} is not as v1 had it"
         if view.kind is Kind.MATERIALIZED_VIEW:
-            if key in lost:
+            if key in around.without_kept:
+                like = None if key in around.missing else qualified(archive, matviews.staged_name(view))
+                statements.append(guarded(what, matviews.made_again(survey, view, like)))
+                statements += [_rights(around, view)] if like is None else []
+            elif key in lost:
                 made = matviews.made_again(survey, view, None)
                 statements += [guarded(what, made), _rights(around, view)]
         elif key in fresh:
@@ -152,21 +158,18 @@ def _lost_readers(around: Around) -> list[Dependent]:
 
 
 def _swapped_back(around: Around, view: Dependent, archive: str) -> list[str]:
-    """A materialized view of v1's tables: the new one into the archive, the old one in its place."""
+    """A materialized view: today's into the archive, the old one of v1's tables in its place where it is kept."""
     key, statements = thing(view), []
     if key not in around.missing:
         what = f"materialized view {view.title} is not in the archive"
         statements += _statistics(view, matviews.statistics_moved(view, archive))
         statements.append(guarded(what, matviews.put_away(view, archive)))
+    if key in around.without_kept:
+        # Made again among the views, since it may read one.
+        return statements
     what = f"materialized view {view.title} is not as v1 had it"
-    if key not in around.without_kept:
-        back = _statistics(view, matviews.statistics_back(view))
-        return [*statements, guarded(what, matviews.brought_back(view)), *back]
-    like = None if key in around.missing else qualified(archive, matviews.staged_name(view))
-    statements.append(guarded(what, matviews.made_again(around.survey, view, like)))
-    if like is None:
-        statements.append(_rights(around, view))
-    return statements
+    back = _statistics(view, matviews.statistics_back(view))
+    return [*statements, guarded(what, matviews.brought_back(view)), *back]
 
 
 def _statistics(view: Dependent, moves: list[str]) -> list[str]:
