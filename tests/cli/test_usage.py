@@ -137,7 +137,7 @@ def test_names_that_are_meant_and_names_of_others() -> None:
     "line", ["VAGUS_ENVIRONMENT: production", "VAGUS_ENVIRONMENT", 'VAGUS_ENVIRONMENT="production']
 )
 async def test_a_line_that_sets_nothing_is_not_passed_over(tmp_path: Path, line: str) -> None:
-    (tmp_path / ".env").write_text(f"# whose\nVAGUS_OPERATOR=ada\n\n{line}\n")
+    (tmp_path / ".env").write_text(f"HOME\nVAGUS_OPERATOR=ada\nimage: theirs\n{line}\n")
     ran = await vagus("status", "--json", cwd=tmp_path, url="postgresql://u@127.0.0.1:1/x")
     assert (ran.status, ran.err) == (2, "")
     assert ran.result["message"] == "Line 4 of the file .env sets nothing."

@@ -42,15 +42,17 @@ def given_names() -> set[str]:
     """The names of all variables in the environment and in `.env`.
 
     Raises:
-        ConfigurationError: the file has a line that sets nothing, which would be passed over without a word.
+        ConfigurationError: the file has a line about us that sets nothing, which would be passed over without a word.
         OSError, UnicodeDecodeError: the file cannot be read.
     """
     names, file = set(os.environ), Path(".env")
     if file.is_file():
         with file.open(encoding="utf-8") as lines:
             for item in parse_stream(lines):
-                if item.error or (item.key is not None and item.value is None):
-                    text = item.original.string
+                text = item.original.string
+                nothing = item.error or (item.key is not None and item.value is None)
+                # Lines of other programs are theirs: container tools, for one, hand on a bare name.
+                if nothing and PREFIX.rstrip("_") in text.upper():
                     number = item.original.line + text[: len(text) - len(text.lstrip())].count("\n")
                     raise ConfigurationError(
                         f"Line {number} of the file .env sets nothing.",
