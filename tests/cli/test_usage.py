@@ -143,6 +143,12 @@ async def test_a_line_that_sets_nothing_is_not_passed_over(tmp_path: Path, line:
     assert ran.result["message"] == "Line 4 of the file .env sets nothing."
 
 
+async def test_lines_of_other_programs_are_theirs(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("HOME\nimage: theirs\nVAGUS_OPERATOR=ada\n")
+    ran = await vagus("status", "--json", cwd=tmp_path, url="postgresql://u@127.0.0.1:1/x")
+    assert ran.err == "" and ran.result["message"] == "No connection to 127.0.0.1:1: Connection refused."
+
+
 def test_utc_needs_no_time_zone_database(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small containers have none; whoever says nothing of a zone is not refused for that."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ def load_settings() -> Settings:
     Raises:
         ConfigurationError: a setting has a value that cannot be used; names each, and no value.
     """
+    # What it cannot read is told below where it is about us; other programs' lines are not worth a word.
+    logging.getLogger("dotenv").addHandler(logging.NullHandler())
     try:
         wrong = list(misspelt(given_names()))
         settings = Settings()
