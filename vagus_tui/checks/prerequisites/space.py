@@ -98,7 +98,7 @@ def free_bytes(folder: Path) -> int:
 async def _disk_space(context: Context) -> Outcome:
     folder = context.settings.backup_dir
     needed = (await read_sizes(context)).backup
-    expected = f"from {size(needed)}"
+    expected = f"≥ {size(needed)}"
     if reason := await asyncio.to_thread(unwritable, folder):
         return Outcome(Status.FAIL, "not writable", f"{reason} Set VAGUS_BACKUP_DIR.", expected=expected)
     free = await asyncio.to_thread(free_bytes, folder)
