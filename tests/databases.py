@@ -238,6 +238,8 @@ async def adopt(address: str) -> ForeignServer:
     try:
         if not await conn.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = session_user"):
             raise RuntimeError("VAGUS_TEST_DATABASE_URL must be the address of a superuser")
+        # Several processes adopt the same server at the same time, and roles cannot be altered by two at once.
+        await conn.execute("SELECT pg_advisory_lock(hashtext('vagus-tui: adopt'))")
         password = urlsplit(address).password
         secret = "NULL" if password is None else literal(unquote(password))
         await _move_bootstrap_superuser(conn, address, secret)
