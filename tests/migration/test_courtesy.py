@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -72,32 +73,44 @@ async def test_no_more_than_may_be_under_way() -> None:
 
 @pytest.fixture
 def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks so close to each other that a small build has many of them."""
-    monkeypatch.setattr(watch, "INTERVAL_SECONDS", 0.05)
-    monkeypatch.setattr(courtesy, "BUSY_SECONDS", 0.2)
-    monkeypatch.setattr(courtesy, "QUIET_SECONDS", 1.0)
+    """No closer than sessions report what they did: about once a second."""
+    monkeypatch.setattr(watch, "INTERVAL_SECONDS", 0.1)
+    monkeypatch.setattr(courtesy, "BUSY_SECONDS", 1.1)
+    monkeypatch.setattr(courtesy, "QUIET_SECONDS", 3.0)
 
 
-async def _build_under_traffic(make_database: MakeDatabase, **values: object) -> Ran:
-    """Build under traffic, which ends as soon as the run gives way to it; the run is given up when it holds."""
+async def _build_under_traffic(make_database: MakeDatabase, *, longest: float, **values: object) -> Ran:
+    """Build under traffic until the run gives way to it, or for so many seconds: a lock holds up one of its steps."""
     database = await make_database(SandboxOptions(plans=300, clean=True))
     traffic = Traffic(database.authenticator_url, rate=60, connections=3, write_share=0.5)
+    enough = asyncio.Event()
+
+    async def hold_up() -> None:
+        async with database.as_admin() as admin, admin.transaction():
+            await admin.execute("lock table workout_v2.workout_weeks in access exclusive mode")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(enough.wait(), longest)
+            await traffic.stop()
+
+    holding: list[asyncio.Task[None]] = []
 
     async def on_event(event: Event, control: Control) -> None:
-        # Each step rests long after its work: so the build takes some seconds.
-        control.throttle = 0.2
+        if isinstance(event, StepEvent) and event.id == "prepare-staging" and event.state is StepState.DONE:
+            holding.append(asyncio.create_task(hold_up()))
         if isinstance(event, NoteEvent) and "in use" in event.message:
-            await traffic.stop()
+            enough.set()
         if isinstance(event, StepEvent) and event.id == "hold":
             control.cancel()
 
     async with traffic:
-        return await do_migrate(database, hold=True, on_event=on_event, **values)
+        ran = await do_migrate(database, hold=True, on_event=on_event, **values)
+        await asyncio.gather(*holding)
+    return ran
 
 
 @pytest.mark.usefixtures("quick_looks")
 async def test_it_gives_way_to_the_app_and_comes_back(make_database: MakeDatabase) -> None:
-    ran = await _build_under_traffic(make_database)
+    ran = await _build_under_traffic(make_database, longest=20)
     notes = [event.message for event in ran.events if isinstance(event, NoteEvent)]
     assert any("The app is in use" in note and "one connection works" in note for note in notes), notes
     given_way, running, beside, late = False, set[str](), 0, 0
@@ -122,6 +135,6 @@ async def test_it_gives_way_to_the_app_and_comes_back(make_database: MakeDatabas
 
 @pytest.mark.usefixtures("quick_looks")
 async def test_told_not_to_it_does_not(make_database: MakeDatabase) -> None:
-    ran = await _build_under_traffic(make_database, yield_to_app=False)
+    ran = await _build_under_traffic(make_database, longest=3.5, yield_to_app=False)
     assert not any(isinstance(event, NoteEvent) and "in use" in event.message for event in ran.events)
     assert not any(isinstance(event, ProgressEvent) and event.yielding for event in ran.events)
