@@ -61,10 +61,10 @@ async def _clean_up(
         if not owes_steps(context.state.run):
             remains = await read_remains(context.connection)
             refuse_unless_possible(context.state, remains)
-            name = settings.project or database.host
-            if yes and settings.environment is Environment.PRODUCTION and confirm != name:
+            if yes and settings.environment is Environment.PRODUCTION and confirm != database.project:
                 raise ConfigurationError(
-                    "In production the project's name has to be typed out.", next_step=f"Add --confirm {name}."
+                    "In production the project's name has to be typed out.",
+                    next_step=f"Add --confirm {database.project}.",
                 )
             if yes and reasons:
                 await override_gates(context.connection, reasons, operator=settings.operator, archives=archives)

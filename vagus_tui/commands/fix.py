@@ -203,7 +203,7 @@ def _confirmed(chosen: list[Remedy], typed: str, context: Context) -> None:
     from vagus_tui.settings import Environment
 
     settings = context.settings
-    name = settings.project or context.database.host
+    name = context.database.project
     leaving = any(remedy.action == "set-aside" for remedy in chosen)
     if leaving and settings.environment is Environment.PRODUCTION and typed != name:
         raise ConfigurationError(

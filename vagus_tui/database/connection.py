@@ -134,6 +134,11 @@ class Database:
         return self._url
 
     @property
+    def project(self) -> str:
+        """What has to be typed out before a destructive act in production."""
+        return self.settings.project or self.host
+
+    @property
     def label(self) -> str:
         """Host and database: the part of the address that may be shown."""
         return f"{self.host}/{self.name}"

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from vagus_tui.migration.catch_up import counted, odd
 from vagus_tui.schema import v1, v2
-from vagus_tui.schema.identifiers import literal, qualified
+from vagus_tui.schema.identifiers import qualified
 from vagus_tui.schema.mapping import WorkoutMapping
+from vagus_tui.schema.places import BEHIND, block, blocks
 
 BLOCKS = 50
 """Blocks of v1 per strip: what is joined then fits the second level of a processor's cache."""
@@ -21,9 +22,6 @@ NEIGHBOURS = 3
 
 MOST_APART = 100_000
 """How many rows are looked up one by one. More than that, and the tables have no order in common: all are joined."""
-
-_END = "'(4294967295,0)'::tid"
-"""Behind every block that a table can have."""
 
 
 def aligned_count_sql(mapping: WorkoutMapping, schema: str) -> str:
@@ -67,14 +65,13 @@ def only(mapping: WorkoutMapping, schema: str, ids: str) -> tuple[str, str]:
 
 def _strips(source: str, copy: str) -> str:
     """CTE `strips`: from which row to which, in v1 and in v2. Together they hold every row of both exactly once."""
-    begin, end = "('(' || n || ',0)')::tid", f"('(' || n + {BLOCKS} || ',0)')::tid"
+    begin, end = block("n"), block(f"n + {BLOCKS}")
     return (
         # No further than the strip: where most rows were deleted, each would read the same empty blocks to their end.
         "begins as materialized (\n"
         f"  select {begin} as v1_at,\n"
         f"    (select l.id from {source} l where l.ctid >= {begin} and l.ctid < {end} limit 1) as id\n"
-        f"  from generate_series({BLOCKS}, pg_relation_size({literal(source)})\n"
-        f"    / current_setting('block_size')::integer, {BLOCKS}) n),\n"
+        f"  from generate_series({BLOCKS}, {blocks(source)}, {BLOCKS}) n),\n"
         "placed as (\n"
         "  select b.v1_at, t.ctid as v2_at,\n"
         f"    max(t.ctid) over (order by b.v1_at rows between {NEIGHBOURS} preceding and 1 preceding) as before,\n"
@@ -86,6 +83,6 @@ def _strips(source: str, copy: str) -> str:
         "  where v2_at >= coalesce(before, v2_at) and v2_at <= coalesce(after, v2_at)),\n"
         "strips as materialized (\n"
         "  select v1_at as v1_from, v2_at as v2_from,\n"
-        f"    lead(v1_at, 1, {_END}) over in_order as v1_to, lead(v2_at, 1, {_END}) over in_order as v2_to\n"
+        f"    lead(v1_at, 1, {BEHIND}) over in_order as v1_to, lead(v2_at, 1, {BEHIND}) over in_order as v2_to\n"
         "  from bounds window in_order as (order by v1_at))"
     )

@@ -57,7 +57,8 @@ class Courtesy:
             # Somebody has set the server's counts back.
             self._seen.clear()
         self._seen.append((now, uses))
-        while len(self._seen) > 1 and self._seen[1][0] <= now - QUIET_SECONDS:
+        needed = now - max(QUIET_SECONDS, 3 * BUSY_SECONDS)
+        while len(self._seen) > 1 and self._seen[1][0] <= needed:
             self._seen.popleft()
         rate = self._rate(QUIET_SECONDS) if self.yielding else self._least_rate()
         if rate is None or (rate >= QUIET_PER_SECOND if self.yielding else rate < BUSY_PER_SECOND):
@@ -67,9 +68,8 @@ class Courtesy:
 
     def _least_rate(self) -> float | None:
         """The lesser of the rates of the last two spells."""
-        spells = [self._rate(BUSY_SECONDS), self._rate(BUSY_SECONDS, before=BUSY_SECONDS)]
-        rates = [rate for rate in spells if rate is not None]
-        return min(rates) if len(rates) == len(spells) else None
+        last, before = self._rate(BUSY_SECONDS), self._rate(BUSY_SECONDS, before=BUSY_SECONDS)
+        return None if last is None or before is None else min(last, before)
 
     def _rate(self, seconds: float, before: float = 0.0) -> float | None:
         """Uses per second in a spell of so many seconds at least, which ended so many ago; None where unknown."""

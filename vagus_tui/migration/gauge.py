@@ -98,7 +98,6 @@ class Gauge:
         self._inherited = self._done_weight()
         self._judged: set[str] = set()
         self._highest = 0.0
-        self.yielding = False
         self._worked = 0.0
         self._spent: list[tuple[float, float]] = []
         self._rows: deque[tuple[float, int]] = deque(maxlen=120)
@@ -182,8 +181,8 @@ class Gauge:
             return None
         return max(0.0, (recent[-1][1] - recent[0][1]) / (recent[-1][0] - recent[0][0]))
 
-    def event(self, elapsed: float) -> ProgressEvent:
-        """All of it."""
+    def event(self, elapsed: float, *, yielding: bool = False) -> ProgressEvent:
+        """All of it; `yielding`: less works at once than could."""
         done, total = self.rows()
         left = self.seconds_left
         rate = self.rate
@@ -196,5 +195,5 @@ class Gauge:
             rows=done,
             total=total,
             rate=None if rate is None else round(rate),
-            yielding=self.yielding,
+            yielding=yielding,
         )

@@ -8,7 +8,7 @@ it must be and none is missing in the count, they are all there. The weeks are c
 from __future__ import annotations
 
 from vagus_tui.schema import v2
-from vagus_tui.schema.identifiers import qualified, quote
+from vagus_tui.schema.identifiers import qualified
 from vagus_tui.schema.mapping import WorkoutMapping
 
 
@@ -19,12 +19,11 @@ def generated_count_sql(mapping: WorkoutMapping, schema: str) -> str:
     """
     weeks, days = qualified(schema, v2.WEEKS), qualified(schema, v2.DAYS)
     source, wanted = mapping.days_by_week(f"(select plan_id, week_number as n, id as week_id from {weeks})")
-    found = ", ".join(f"t.{quote(name)}" for name in mapping.columns(v2.DAYS))
     return (
         f"with {source},\n"
         "looked as materialized (\n"
         "  select count(*) as compared,\n"
-        f"    count(*) filter (where row({wanted}) is not distinct from row({found})) as alike\n"
+        f"    count(*) filter (where row({wanted}) is not distinct from {mapping.compared(v2.DAYS, 't')}) as alike\n"
         f"  from {days} t left join weeks on weeks.week_id = t.week_id\n"
         "  left join plan_days d on d.plan_id = weeks.plan_id and d.day_number = t.day_number),\n"
         "due as materialized (\n"

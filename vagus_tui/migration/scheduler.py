@@ -35,14 +35,14 @@ def work_ahead(steps: Sequence[PlanStep]) -> dict[str, float]:
 
 
 async def run_graph(
-    steps: Sequence[PlanStep], done: set[str], workers: int, run: Run, at_once: Callable[[], int] | None = None
+    steps: Sequence[PlanStep], done: set[str], workers: int, run: Run, at_once: Callable[[], int]
 ) -> None:
     """Run every step that is not done, on `workers` lanes, honouring what each needs and what it has for itself.
 
     Args:
         done: ids of finished steps; grows as steps finish. Needs that are not in `steps` count as done.
         run: runs one step on a lane (0 … workers − 1).
-        at_once: how many steps may be under way now, if that changes; what has begun goes on to its end.
+        at_once: how many steps may be under way now; that may change, and what has begun goes on to its end.
 
     Raises:
         Whatever the first failing step raises; the others are cancelled and waited for.
@@ -62,16 +62,14 @@ async def run_graph(
     try:
         while waiting or running:
             for step in sorted((step for step in waiting if ready(step)), key=lambda step: -ahead[step.id]):
-                if not lanes or (at_once is not None and running and len(running) >= at_once()):
+                if not lanes or (running and len(running) >= at_once()):
                     break
                 if not ready(step):
                     continue
                 waiting.remove(step)
                 lane = lanes.pop(0)
                 running[asyncio.create_task(_as_coroutine(run, lane, step))] = (step, lane)
-            finished, _ = await asyncio.wait(
-                running, timeout=None if at_once is None else LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
+            finished, _ = await asyncio.wait(running, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             for task in finished:
                 step, lane = running.pop(task)
                 lanes.append(lane)

@@ -62,7 +62,7 @@ async def watched(run: MigrationRun, *, hold: bool) -> AsyncIterator[None]:
         now = time.perf_counter()
         if now - told_at > LEAST_INTERVAL_SECONDS or gauge.share == 1:
             told_at = now
-            inner(gauge.event(now - run.started))
+            inner(gauge.event(now - run.started, yielding=run.courtesy.yielding))
 
     run.emit = told
     task = asyncio.create_task(_Watcher(run, gauge, inner).watch(), name="watch the run")
@@ -117,7 +117,6 @@ class _Watcher:
         run = self.run
         if not run.settings.yield_to_app or len(run.lanes) < 2 or not await run.courtesy.look(connection):
             return
-        self.gauge.yielding = run.courtesy.yielding
         if run.courtesy.yielding:
             often = f"v1's tables are used {run.courtesy.rate:,.0f} times a second"
             words = f"The app is in use ({often}): one connection works."
@@ -147,7 +146,8 @@ class _Watcher:
 
     def _tell_all(self) -> None:
         self.told_share = self.gauge.share
-        self.emit(self.gauge.event(time.perf_counter() - self.run.started))
+        elapsed = time.perf_counter() - self.run.started
+        self.emit(self.gauge.event(elapsed, yielding=self.run.courtesy.yielding))
 
     async def _measure(self, connection: Connection) -> dict[str, float]:
         """The shares of the running steps that can be measured, by step."""

@@ -13,7 +13,7 @@ from vagus_tui.migration.surroundings import thing
 from vagus_tui.rollback.around import Around
 from vagus_tui.rollback.guarded import guarded
 from vagus_tui.schema.identifiers import literal, qualified, quote
-from vagus_tui.schema.rights import bare
+from vagus_tui.schema.rights import bare, bare_routine
 
 BY_HAND = "changed_by_hand"
 """The table of an archive with the texts of what somebody had altered."""
@@ -186,26 +186,11 @@ def _function(around: Around, function: Dependent) -> list[str]:
     made = repoint.function_as_it_was(function, schema)
     if thing(function) not in around.missing:
         return [guarded(what, made)]
-    alone = [*made, *in_path(f"{quote(schema)}, pg_temp", _closed(function))]
+    # Closed with its making, as a view is.
+    closed = bare_routine(function.schema, function.name, function.detail)
+    alone = [*made, *in_path(f"{quote(schema)}, pg_temp", closed)]
     rights = f"function {function.title} has not all rights and words that it had"
     return [guarded(what, alone), guarded(rights, _again(around, function))]
-
-
-def _closed(function: Dependent) -> str:
-    """Leave a function that was just made to its owner alone, whatever default privileges gave away on it."""
-    block = (
-        "declare found record; begin\n"
-        "for found in select distinct p.oid::regprocedure as name, coalesce(quote_ident(r.rolname), 'public') as role\n"
-        "  from pg_proc p join pg_namespace n on n.oid = p.pronamespace\n"
-        "  cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a\n"
-        "  left join pg_roles r on r.oid = a.grantee\n"
-        f"  where n.nspname = {literal(function.schema).strip()} and p.proname = {literal(function.name).strip()}\n"
-        f"    and '(' || pg_get_function_identity_arguments(p.oid) || ')' = {literal(function.detail).strip()}\n"
-        "    and a.grantee <> p.proowner\n"
-        "loop execute format('revoke all on routine %s from %s', found.name, found.role);\n"
-        "end loop; end"
-    )
-    return f"do {literal(block)}"
 
 
 def _policy(around: Around, policy: Dependent) -> list[str]:

@@ -25,14 +25,27 @@ def bare(relation: str) -> str:
 
 def bare_function(signature: str) -> str:
     """Take away whatever default privileges gave away on a new function, execution by everybody among it."""
-    name = literal(signature).strip()
+    return _bare_routine(f"{literal(signature).strip()}::regprocedure")
+
+
+def bare_routine(schema: str, name: str, arguments: str) -> str:
+    """The same for a routine that may not be there, by its identity arguments, names and all, in parentheses."""
+    wanted, home, listed = (literal(part).strip() for part in (name, schema, arguments))
+    return _bare_routine(
+        "any (select f.oid from pg_proc f join pg_namespace n on n.oid = f.pronamespace\n"
+        f"    where n.nspname = {home} and f.proname = {wanted}\n"
+        f"      and '(' || pg_get_function_identity_arguments(f.oid) || ')' = {listed})"
+    )
+
+
+def _bare_routine(oid: str) -> str:
     block = (
         "declare found record; begin\n"
-        "for found in select distinct coalesce(quote_ident(r.rolname), 'public') as role from pg_proc p\n"
-        "  cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a\n"
+        "for found in select distinct p.oid::regprocedure as name, coalesce(quote_ident(r.rolname), 'public') as role\n"
+        "  from pg_proc p cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a\n"
         "  left join pg_roles r on r.oid = a.grantee\n"
-        f"  where p.oid = {name}::regprocedure and a.grantee <> p.proowner\n"
-        f"loop execute format('revoke all on function %s from %s', {name}, found.role);\n"
+        f"  where p.oid = {oid} and a.grantee <> p.proowner\n"
+        "loop execute format('revoke all on routine %s from %s', found.name, found.role);\n"
         "end loop; end"
     )
     return f"do {literal(block)}"

@@ -6,15 +6,13 @@ A day counts only where it is one of the session's own plan; ties go to the lowe
 from __future__ import annotations
 
 from vagus_tui.schema.identifiers import literal
+from vagus_tui.schema.places import BEHIND, block, blocks
 
 BLOCKS = 200
 """Blocks of logs per strip: their sums then fit the second level of a processor's cache."""
 
 SIZE_IN_MEMORY = 2
 """A hash table of exercises takes so many times the room that they take on disk."""
-
-_END = "'(4294967295,0)'::tid"
-"""Behind every block that a table can have."""
 
 
 def session_totals(logs: str, sessions: str, condition: str = "", *, placed: str | None = None) -> str:
@@ -74,11 +72,11 @@ def _strips(logs: str, placed: str) -> str:
     """
     return (
         "strips as materialized (\n"
-        "  select ('(' || n || ',0)')::tid as first,\n"
-        f"    case when n + length < blocks then ('(' || n + length || ',0)')::tid else {_END} end as behind\n"
+        f"  select {block('n')} as first,\n"
+        f"    case when n + length < blocks then {block('n + length')} else {BEHIND} end as behind\n"
         "  from (select blocks, case when fits then "
         f"{BLOCKS} else greatest(blocks, 1) end as length\n"
-        f"    from (select pg_relation_size({literal(logs)}) / current_setting('block_size')::integer as blocks,\n"
+        f"    from (select {blocks(logs)} as blocks,\n"
         f"      {SIZE_IN_MEMORY} * pg_relation_size({literal(placed)}) < pg_size_bytes(current_setting('work_mem'))\n"
         "        * current_setting('hash_mem_multiplier')::numeric as fits) size) cut,\n"
         "  generate_series(0, greatest(blocks - 1, 0), length) n)"

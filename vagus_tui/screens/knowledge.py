@@ -168,7 +168,7 @@ class Knowledge:
     @property
     def project(self) -> str:
         """What has to be typed out before a destructive act in production."""
-        return self.settings.project or (self.database.host if self.database else "")
+        return self.database.project if self.database else self.settings.project
 
     def changed(self, *topics: Topic) -> None:
         """Say that something has changed."""
