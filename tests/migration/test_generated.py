@@ -1,4 +1,4 @@
-"""The days compared by their weeks: whatever is wrong with one of them, it is found."""
+"""Weeks compared by their plans, days by their weeks: whatever is wrong with one of them, it is found."""
 
 from __future__ import annotations
 
@@ -28,6 +28,15 @@ ANOTHER_PLAN = (
     f"(select o.id from {WEEKS} o join {WEEKS} w on w.plan_id <> o.plan_id "
     f"join {DAYS} d on d.week_id = w.id where d.id = {ONE} limit 1)"
 )
+# The second week of a plan that has a start.
+WEEK = f"(select id from {WEEKS} where week_number = 2 and start_date is not null order by id limit 1)"
+OTHER_PLAN = f"(select plan_id from {WEEKS} where plan_id <> (select plan_id from {WEEKS} where id = {WEEK}) limit 1)"
+# As the plan's next week would be, if it were so long.
+ONE_TOO_MANY = (
+    f"insert into {WEEKS} (id, plan_id, week_number, start_date, end_date) "
+    "select md5(plan_id || ':' || week_number + 1)::uuid, plan_id, week_number + 1, start_date + 7, end_date + 7 "
+    f"from {WEEKS} where plan_id = {OTHER_PLAN} order by week_number desc limit 1"
+)
 TWICE = (
     f"insert into {DAYS} (id, week_id, day_label, day_number, muscle_groups) "
     f"select gen_random_uuid(), week_id, day_label, day_number, muscle_groups from {DAYS} where id = {ONE}"
@@ -51,20 +60,49 @@ async def mapped(clean_database: TestDatabase) -> AsyncIterator[tuple[Connection
         yield connection, dataclasses.replace(mapping, prepared=prepared)
 
 
-async def _differences(connection: Connection, mapping: WorkoutMapping) -> tuple[int, int]:
-    """By the weeks, and by the two-way diff of all days."""
+async def _differences(connection: Connection, mapping: WorkoutMapping, table: str) -> tuple[int, int]:
+    """By what they hang on, and by the two-way diff of all rows."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        quick = await compare(connection, mapping, "copy", v2.DAYS)
-        whole = await connection.fetchrow(counted(mapping, v2.DAYS, mapping.select(v2.DAYS), DAYS))
+        quick = await compare(connection, mapping, "copy", table)
+        whole = await connection.fetchrow(counted(mapping, table, mapping.select(table), f"copy.{table}"))
     assert whole is not None
     return quick.differences, whole["differences"]
 
 
-async def test_as_they_must_be(mapped: tuple[Connection, WorkoutMapping]) -> None:
+@pytest.mark.parametrize("table", [v2.WEEKS, v2.DAYS])
+async def test_as_they_must_be(mapped: tuple[Connection, WorkoutMapping], table: str) -> None:
     connection, mapping = mapped
-    assert await _differences(connection, mapping) == (0, 0)
-    proof = await compare(connection, mapping, "copy", v2.DAYS)
-    assert proof.compared == await connection.fetchval(f"select count(*) from {DAYS}") > 500
+    assert await _differences(connection, mapping, table) == (0, 0)
+    proof = await compare(connection, mapping, "copy", table)
+    assert proof.compared == await connection.fetchval(f"select count(*) from copy.{table}") > 200
+
+
+@pytest.mark.parametrize(
+    ("fault", "least", "exact"),
+    [
+        (f"update {WEEKS} set start_date = start_date + 1 where id = {WEEK}", 1, 1),
+        (f"update {WEEKS} set end_date = null where id = {WEEK}", 1, 1),
+        (f"update {WEEKS} set week_number = 99 where id = {WEEK}", 1, 1),
+        (f"update {WEEKS} set week_number = week_number + 1 where id = {WEEK}", 1, 1),
+        (f"update {WEEKS} set week_number = null where id = {WEEK}", 1, 1),
+        (f"update {WEEKS} set plan_id = {OTHER_PLAN} where id = {WEEK}", 1, 1),
+        (f"update {WEEKS} set plan_id = gen_random_uuid() where id = {WEEK}", 1, 1),
+        (f"update {WEEKS} set id = gen_random_uuid() where id = {WEEK}", 1, 2),
+        (f"delete from {WEEKS} where id = {WEEK}", 1, 1),
+        (f"delete from {WEEKS}", 200, 200),
+        (ONE_TOO_MANY, 1, 1),
+        (f"delete from {WEEKS} where id = {WEEK}; {ONE_TOO_MANY}", 1, 2),
+    ],
+)
+async def test_whatever_is_wrong_with_a_week_is_found(
+    mapped: tuple[Connection, WorkoutMapping], fault: str, least: int, exact: int
+) -> None:
+    connection, mapping = mapped
+    async with connection.transaction():
+        await connection.execute(fault)
+    quick, whole = await _differences(connection, mapping, v2.WEEKS)
+    assert quick >= least and whole >= exact
+    assert quick <= whole, "no more than there are"
 
 
 @pytest.mark.parametrize(
@@ -84,12 +122,12 @@ async def test_as_they_must_be(mapped: tuple[Connection, WorkoutMapping]) -> Non
         (f"delete from {DAYS} where id = {OTHER}; {TWICE}", 1, 2),
     ],
 )
-async def test_whatever_is_wrong_is_found(
+async def test_whatever_is_wrong_with_a_day_is_found(
     mapped: tuple[Connection, WorkoutMapping], fault: str, least: int, exact: int
 ) -> None:
     connection, mapping = mapped
     async with connection.transaction():
         await connection.execute(fault)
-    quick, whole = await _differences(connection, mapping)
+    quick, whole = await _differences(connection, mapping, v2.DAYS)
     assert quick >= least and whole >= exact
     assert quick <= whole, "no more than there are"

@@ -12,7 +12,7 @@ from vagus_tui.database.connection import Connection
 from vagus_tui.migration.aligned import aligned_count_sql, only
 from vagus_tui.migration.build import prepared_tables
 from vagus_tui.migration.catch_up import counted, differences, excused_ids, first_of
-from vagus_tui.migration.generated import generated_count_sql
+from vagus_tui.migration.generated import GENERATED, generated_count_sql
 from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.schema.mapping import WorkoutMapping
@@ -71,8 +71,8 @@ def count_sql(mapping: WorkoutMapping, schema: str, table: str) -> str:
     """The query that counts the rows compared and the differences among them, in one pass."""
     if table == v2.LOGS:
         return aligned_count_sql(mapping, schema)
-    if table == v2.DAYS and mapping.prepared is not None:
-        return generated_count_sql(mapping, schema)
+    if table in GENERATED and mapping.prepared is not None:
+        return generated_count_sql(mapping, schema, table)
     return counted(mapping, table, mapping.select(table), qualified(schema, table))
 
 

@@ -75,12 +75,12 @@ class WorkoutMapping(MappingRules):
 
     def prepare(self, into: Prepared, *, lasting: bool) -> list[str]:
         """Fill the tables of which a mapping with `prepared` reads; with `lasting`, such that they outlive a crash."""
-        kept = f"keyed as not materialized (select * from {into.keyed})"
+        kept = _read("keyed", into.keyed)
         steps = (
             (into.keyed, "keyed", self._keyed(None)),
             (into.plan_days, "plan_days", f"{kept}, {self._plan_days(None)}"),
             (into.plans, "plans", self._plan_weeks(None)),
-            (into.placed, "placed", f"{kept}, plan_days as (select * from {into.plan_days}), {self._placed(None)}"),
+            (into.placed, "placed", f"{kept}, {_read('plan_days', into.plan_days)}, {self._placed(None)}"),
         )
         kind = "table" if lasting else "unlogged table"
         statements = []
@@ -111,6 +111,10 @@ class WorkoutMapping(MappingRules):
             parts.append(comparable(value, types[name]) if name in types else value)
         return f"row({', '.join(parts)})"
 
+    def week_by_number(self) -> tuple[str, str]:
+        """What the week `n.n` of a plan must be: CTE `plans`, to be joined, and the mapped columns."""
+        return self._plan_weeks(None), ", ".join(self._expressions(v2.WEEKS).values())
+
     def days_by_week(self, weeks: str) -> tuple[str, str]:
         """What a day of a given week must be: CTEs `plans`, `plan_days` (d) and `weeks`, and the mapped columns.
 
@@ -127,7 +131,7 @@ class WorkoutMapping(MappingRules):
     def _keyed(self, scope: Scope | None) -> str:
         """CTE `keyed`: every exercise with its day's name and key, its place and its week within the plan."""
         if self.prepared is not None and scope is None:
-            return f"keyed as (select * from {self.prepared.keyed})"
+            return _read("keyed", self.prepared.keyed)
         exercises = self.shape.exercises
         order = self.column(v1.EXERCISES, "e", "order_index")
         week = self.column(v1.EXERCISES, "e", "week_number", "1")
@@ -156,31 +160,31 @@ class WorkoutMapping(MappingRules):
     def _plan_days(self, scope: Scope | None) -> str:
         """CTE `plan_days`: each plan's day keys with label, number and muscle groups; empty plans with sessions too."""
         if self.prepared is not None and scope is None:
-            return f"plan_days as (select * from {self.prepared.plan_days})"
+            return _read("plan_days", self.prepared.plan_days)
         limit = f" and s.plan_id in (select id from {scope.plans})" if scope else ""
         return (
             "plan_days as materialized (\n"
+            "  with grouped as materialized (\n"
+            "    select plan_id, day_key, (array_agg(day_name order by first_place nulls last, id))[1] as label,\n"
+            "      min(first_place) as first_place,\n"
+            '      array_agg(distinct muscle_group collate "C" order by muscle_group collate "C") as muscle_groups\n'
+            "    from keyed where plan_id is not null group by plan_id, day_key)\n"
             "  select plan_id, day_key, label,\n"
             "    (row_number() over (\n"
             '      partition by plan_id order by first_place nulls last, label collate "C"))::integer\n'
             "      as day_number, muscle_groups\n"
-            "  from (\n"
-            "    select plan_id, day_key, (array_agg(day_name order by first_place nulls last, id))[1] as label,\n"
-            "      min(first_place) as first_place,\n"
-            '      array_agg(distinct muscle_group collate "C" order by muscle_group collate "C") as muscle_groups\n'
-            "    from keyed where plan_id is not null group by plan_id, day_key\n"
-            "  ) grouped\n"
+            "  from grouped\n"
             "  union all\n"
-            f"  select distinct s.plan_id, lower('{NO_GROUP_DAY}'), '{NO_GROUP_DAY}', 1, '{{}}'::text[]\n"
-            f"  from {self.source(v1.SESSIONS)} s\n"
-            f"  where s.plan_id is not null{limit}\n"
-            "    and not exists (select from keyed where keyed.plan_id = s.plan_id))"
+            f"  select s.plan_id, lower('{NO_GROUP_DAY}'), '{NO_GROUP_DAY}', 1, '{{}}'::text[]\n"
+            "  from (\n"
+            f"    select distinct s.plan_id from {self.source(v1.SESSIONS)} s where s.plan_id is not null{limit}) s\n"
+            "  where not exists (select from grouped where grouped.plan_id = s.plan_id))"
         )
 
     def _plan_weeks(self, scope: Scope | None) -> str:
         """CTE `plans`: each plan with its number of weeks and start date."""
         if self.prepared is not None and scope is None:
-            return f"plans as (select * from {self.prepared.plans})"
+            return _read("plans", self.prepared.plans)
         start = self.column(v1.PLANS, "p", "start_date")
         limit = f" where p.id in (select id from {scope.plans})" if scope else ""
         highest = ""
@@ -204,7 +208,7 @@ class WorkoutMapping(MappingRules):
     def _placed(self, scope: Scope | None) -> str:
         """CTE `placed`: every exercise with the number of its day, for finding the days of logs."""
         if self.prepared is not None and scope is None:
-            return f"placed as (select * from {self.prepared.placed})"
+            return _read("placed", self.prepared.placed)
         return (
             "placed as (\n"
             "  select k.id, k.plan_id, d.day_number from keyed k\n"
@@ -402,3 +406,8 @@ class WorkoutMapping(MappingRules):
                 f"l.session_id in (select id from {scope.sessions})" if scope else "",
             )
         raise ValueError(f"v2 has no mapped table {table}")
+
+
+def _read(cte: str, relation: str) -> str:
+    """A CTE that is a table. Read as often as it is named: kept aside, its rows would be written once more."""
+    return f"{cte} as not materialized (select * from {relation})"

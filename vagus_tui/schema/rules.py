@@ -78,8 +78,9 @@ class MappingRules:
         if not self.shape.plans.has("goal"):
             return "'general_fitness'"
         fitted = f"regexp_replace(lower({self.trimmed(f'{alias}.goal')}), '\\s+', '_', 'g')"
-        allowed = ", ".join(repr(goal) for goal in v2.GOALS)
-        return f"case when {fitted} in ({allowed}) then {fitted} else 'general_fitness' end"
+        # A CASE over one value works that value out once.
+        cases = " ".join(f"when '{goal}' then '{goal}'" for goal in v2.GOALS)
+        return f"case {fitted} {cases} else 'general_fitness' end"
 
     def weekday(self, alias: str = "e") -> str | None:
         """The weekday's name from day_of_week (0 is Sunday, or a name); NULL when it is neither."""
@@ -110,7 +111,6 @@ class MappingRules:
                 for day, groups in self.options.day_by_muscle_group.items()
                 for name in groups
             )
-            # A CASE over one value works that value out once.
             choices.append(
                 f"case coalesce({group}, '') when '' then '{NO_GROUP_DAY}' {cases} else '{OTHER_GROUPS_DAY}' end"
             )
