@@ -14,7 +14,7 @@ from vagus_tui.schema.identifiers import qualified
 from vagus_tui.schema.mapping import WorkoutMapping
 from vagus_tui.schema.places import BEHIND, block, blocks
 
-BLOCKS = 50
+BLOCKS = 100
 """Blocks of v1 per strip: what is joined then fits the second level of a processor's cache."""
 
 NEIGHBOURS = 3
@@ -36,14 +36,15 @@ def aligned_count_sql(mapping: WorkoutMapping, schema: str) -> str:
     ids = "array(select unnest(ids) from looked)"
     few = counted(mapping, v2.LOGS, *only(mapping, schema, ids))
     every = counted(mapping, v2.LOGS, mapping.select(v2.LOGS), logs)
-    # OFFSET keeps a strip in one piece: only so does each read no more than its own blocks.
+    # OFFSET keeps a strip in one piece: only so does each read no more than its own blocks. The second side of the join
+    # is kept in memory: v1's rows can be as they are, all their columns being wanted, which v2's could not.
     return (
         f"with {_strips(mapping.source(v1.LOGS), logs)},\n"
         "looked as materialized (\n"
         "select met.compared, met.ids, coalesce(cardinality(met.ids), 0) as apart\n"
         "from strips strip cross join lateral (\n"
         f"select count(*) as compared, array_agg(coalesce(x.id, t.id)) filter (where {odd(mapping, v2.LOGS)}) as ids\n"
-        f"from (\n{of_strip}\n) x full join {copies} t on t.id = x.id offset 0) met),\n"
+        f"from {copies} t full join (\n{of_strip}\n) x on x.id = t.id offset 0) met),\n"
         "tally as materialized (select sum(compared - apart)::bigint as alike, sum(apart) as apart from looked)\n"
         f"select (select alike from tally) + few.compared as compared, few.differences, {ids}::text[] as apart\n"
         f"from ({few} offset 0) few where (select apart from tally) <= {MOST_APART}\n"
