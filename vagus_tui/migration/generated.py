@@ -35,11 +35,12 @@ def generated_count_sql(mapping: WorkoutMapping, schema: str, table: str) -> str
             "  left join plan_days d on d.plan_id = weeks.plan_id and d.day_number = t.day_number"
         )
         due = "plan_days d join plans on plans.id = d.plan_id"
+    present = mapping.compared(table, "t", also_id=True)
     return (
         f"with {source},\n"
         "looked as materialized (\n"
         "  select count(*) as compared,\n"
-        f"    count(*) filter (where row({wanted}) is not distinct from {mapping.compared(table, 't')}) as alike\n"
+        f"    count(*) filter (where row({wanted}) is not distinct from {present}) as alike\n"
         f"  from {found}),\n"
         f"due as materialized (select coalesce(sum(plans.total_weeks), 0)::bigint as rows from {due})\n"
         "select compared, greatest(compared - alike, rows - alike) as differences from looked, due"

@@ -98,8 +98,12 @@ class WorkoutMapping(MappingRules):
         ctes = ", ".join((self._keyed(None), self._plan_days(None), self._plan_weeks(None)))
         return f"with {ctes}\nselect coalesce(sum(total_weeks), 0) from plan_days d join plans on plans.id = d.plan_id"
 
-    def compared(self, table: str, alias: str) -> str:
-        """The mapped columns as a row constructor that can be compared, whatever types were carried over."""
+    def compared(self, table: str, alias: str, *, also_id: bool = False) -> str:
+        """The mapped columns as a row constructor that can be compared, whatever types were carried over.
+
+        Args:
+            also_id: for rows that were not found by their id; those that were have the same.
+        """
         types = {}
         if table in v2.V1_BASES:
             source = self.shape.tables[v2.V1_BASES[table]]
@@ -107,6 +111,8 @@ class WorkoutMapping(MappingRules):
             types = {names[column.name]: column.type for column in source.carried}
         parts = []
         for name in self.columns(table):
+            if name == "id" and not also_id:
+                continue
             value = f"{alias}.{quote(name)}"
             parts.append(comparable(value, types[name]) if name in types else value)
         return f"row({', '.join(parts)})"
