@@ -69,6 +69,10 @@ alter table exercises add constraint fresh check (created_at > horizon() and cre
   add constraint told check (length(id::text) = 36);
 comment on constraint fresh on exercises is 'for a while';
 update moments set at = '2200-01-01';
+create index idx_workout_plans_user_id_v1 on workout_plans (goal, name);
+alter table workout_plans add constraint a_check_whose_name_leaves_no_room_for_anything_behind_its_end_1
+  check (name <> 'one'), add constraint a_check_whose_name_leaves_no_room_for_anything_behind_its_end_2
+  check (name <> 'two'), add constraint named check (name <> 'three'), add constraint named_v1 unique (id, name);
 """
 
 LONG = "a_number_whose_name_is_so_long_that_it_has_to_be_cut_"

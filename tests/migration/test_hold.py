@@ -300,6 +300,59 @@ async def test_an_import_that_switches_triggers_off(make_database: MakeDatabase,
     assert await conn.fetchval("select count(*) from exercises where name <> 'again'") == 0
 
 
+UNNOTED = {
+    "an import": "begin; alter table exercise_logs disable trigger user; update exercise_logs set reps = reps + 1; "
+    "alter table exercise_logs enable trigger user; commit",
+    "written anew": "alter table exercise_logs alter weight type numeric using weight + 1",
+}
+
+
+@pytest.mark.parametrize("way", UNNOTED)
+async def test_what_nobody_noted_is_found_however_late(
+    way: str, make_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An import switches triggers off, or a table is written anew, when every row has been proved already."""
+    monkeypatch.setattr(cut_over, "PROOF_GOOD_FOR_SECONDS", 1000.0)
+    database = await make_database(SMALL)
+    waiting = [UNNOTED[way]]
+
+    def change(event: Event) -> None:
+        if isinstance(event, StepEvent) and event.id == "lock" and event.state is StepState.STARTED and waiting:
+            outside_loop(_in(database, waiting.pop()))
+
+    result = await attempted(database, change)
+    assert not waiting and not result.ok and result.exit_status == 3, result
+    assert "The proof found rows that differ" in result.message
+    assert (await state_of(database)).state is State.V1
+
+
+async def test_capture_is_put_back_and_proved_after(
+    make_database: MakeDatabase, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Taken off while nobody writes, it costs a second proof. To write a table anew without a change costs no more."""
+    monkeypatch.setattr(cut_over, "PROOF_GOOD_FOR_SECONDS", 1000.0)
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+    waiting = {
+        ("prove-day-keys", StepState.STARTED): "drop trigger vagus_capture on workout_sessions",
+        ("lock", StepState.STARTED): "vacuum full exercises",
+    }
+
+    said = []
+
+    def change(event: Event) -> None:
+        if isinstance(event, NoteEvent) and event.level == "warning":
+            said.append(event.message)
+        if isinstance(event, StepEvent) and (sql := waiting.pop((event.id, event.state), "")):
+            outside_loop(_in(database, sql))
+
+    result = await attempted(database, change)
+    assert result.ok and not waiting, result
+    assert "notes the changes to workout_sessions. It is on again" in said[0], said
+    assert "The cut-over: attempt 1 of 3, not every change of v1 was noted" in said[1], said
+    assert await v2_differences(conn) == []
+
+
 async def _as_admin(database: TestDatabase, sql: str) -> None:
     async with database.as_admin() as admin:
         await admin.execute(sql)

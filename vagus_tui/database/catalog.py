@@ -73,7 +73,8 @@ class TableNames:
 
     `constraints` are those whose name is not also an index's (checks, foreign keys); `indexes` include
     the ones behind primary keys and unique constraints. `statistics` are the extended ones in the table's own schema
-    that are ours to rename, and `statistics_there` every such name in that schema.
+    that are ours to rename, and `statistics_there` every such name in that schema. `constraints_there` is every name
+    that a constraint of the table has, of whatever kind.
     """
 
     table: str
@@ -82,6 +83,7 @@ class TableNames:
     sequences: tuple[str, ...]
     statistics: tuple[str, ...] = ()
     statistics_there: tuple[str, ...] = ()
+    constraints_there: tuple[str, ...] = ()
 
 
 _NAMES = """
@@ -96,7 +98,8 @@ select c.relname as table_name,
   array(select s.stxname::text from pg_statistic_ext s where s.stxrelid = c.oid and s.stxnamespace = c.relnamespace
         and pg_has_role(s.stxowner, 'usage') order by 1) as statistics,
   array(select s.stxname::text from pg_statistic_ext s where s.stxnamespace = c.relnamespace order by 1)
-    as statistics_there
+    as statistics_there,
+  array(select k.conname::text from pg_constraint k where k.conrelid = c.oid order by 1) as constraints_there
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = $1 and c.relname = any($2::text[]) and c.relkind in ('r', 'p')
 """
@@ -112,6 +115,7 @@ async def read_names(connection: Connection, schema: str, tables: list[str]) -> 
             tuple(row["sequences"]),
             tuple(row["statistics"]),
             tuple(row["statistics_there"]),
+            tuple(row["constraints_there"]),
         )
         for row in await connection.fetch(_NAMES, schema, tables)
     }

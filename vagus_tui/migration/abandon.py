@@ -30,27 +30,27 @@ async def take_back(connection: Connection, shape: V1Shape, settings: Settings, 
     Raises:
         RefusedError: somebody holds a lock on a v1 table and would not let go.
     """
-    if not await connection.fetchval("select to_regclass($1) is null", capture.CHANGE_LOG):
-        ours = await connection.fetch(
-            "select distinct c.relname as name from pg_trigger t join pg_class c on c.oid = t.tgrelid "
-            "join pg_namespace n on n.oid = c.relnamespace "
-            "where not t.tgisinternal and t.tgname = any($1::text[]) and n.nspname = $2",
-            [capture.CAPTURE_TRIGGER, f"{capture.CAPTURE_TRIGGER}_truncate", maintenance.FENCE_TRIGGER],
-            shape.schema,
-        )
-        marked = {row["name"] for row in ours}
-        # A fence that the operator raised by hand is theirs to lower.
-        fenced = (await maintenance.read_maintenance(connection)).fence
-        for table in shape.tables.values():
-            if table.name not in marked:
-                # Never came that far; whoever was in our way there may be in the way still.
-                continue
-            relation = qualified(shape.schema, table.name)
-            statements = capture.remove_triggers(relation)
-            if not fenced:
-                statements.append(maintenance.remove_fence(relation))
-            doing = f"Taking change capture off {table.name}"
-            await with_short_locks(connection, settings, [relation], statements, emit=emit, doing=doing, state=LEFT)
+    ours = await connection.fetch(
+        "select distinct c.relname as name from pg_trigger t join pg_class c on c.oid = t.tgrelid "
+        "join pg_namespace n on n.oid = c.relnamespace "
+        "where not t.tgisinternal and t.tgname = any($1::text[]) and n.nspname = $2",
+        [capture.CAPTURE_TRIGGER, f"{capture.CAPTURE_TRIGGER}_truncate", maintenance.FENCE_TRIGGER],
+        shape.schema,
+    )
+    marked = {row["name"] for row in ours}
+    # A fence that the operator raised by hand is theirs to lower.
+    fenced = (await maintenance.read_maintenance(connection)).fence
+    for table in shape.tables.values():
+        if table.name not in marked:
+            # Never came that far; whoever was in our way there may be in the way still.
+            continue
+        relation = qualified(shape.schema, table.name)
+        statements = capture.remove_triggers(relation)
+        if not fenced:
+            statements.append(maintenance.remove_fence(relation))
+        doing = f"Taking change capture off {table.name}"
+        await with_short_locks(connection, settings, [relation], statements, emit=emit, doing=doing, state=LEFT)
+    if await connection.fetchval("select to_regclass($1) is not null", capture.CHANGE_LOG):
         await connection.execute(f"truncate {capture.CHANGE_LOG}")
     for schema in (COMPAT, KEPT, STAGING):
         await connection.execute(dropped(schema))

@@ -10,7 +10,7 @@ from vagus_tui.database.dependents import Dependent, Fate
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Phase, jsonable
 from vagus_tui.journal.state import LOCK_KEY, STAGING, DatabaseState, State
-from vagus_tui.migration import catch_up
+from vagus_tui.migration import catch_up, vigil
 from vagus_tui.migration.build import DAY_KEYS, build_steps, prepare_statements, prepare_steps, prepared_tables
 from vagus_tui.migration.carried import apart, carried_notes, check_steps
 from vagus_tui.migration.cut_over import cut_over_steps, settle_steps
@@ -112,14 +112,16 @@ def proof_steps(found: Survey, mapping: WorkoutMapping) -> list[PlanStep]:
     """The proof, table by table. What several tables need of every plan is worked out anew, once, before them."""
     prepared = prepared_tables("proof")
     undo = "none needed: it only reads v1 and v2"
+    working_out = prepare_statements(mapping, prepared, lasting=False)
     first = PlanStep(
         PROOF_KEYS,
         Phase.PROVE,
         "days and weeks of every plan, worked out anew",
-        prepare_statements(mapping, prepared, lasting=False),
+        working_out,
         rows=found.rows[v2.EXERCISES],
         undo=undo,
         unit="day keys",
+        printed=(vigil.script_mark(found.shape), *working_out),
     )
     steps = []
     for table in catch_up.MAPPED:

@@ -81,11 +81,12 @@ def plan_renames(tables: Mapping[str, TableNames], shape: V1Shape, relations: se
     taken_statistics = {name for found in tables.values() for name in found.statistics_there}
     renames: list[Rename] = []
 
-    def add(kind: str, table: str, old: str) -> None:
+    def add(kind: str, table: str, old: str, *names: set[str]) -> None:
         if v1.SUFFIX in old:
             return
-        new = free_name(old, taken, v1.SUFFIX)
-        taken.add(new)
+        new = free_name(old, set().union(*names), v1.SUFFIX)
+        for space in names:
+            space.add(new)
         renames.append(Rename(kind, table, old, new))
 
     for base in (*v1.TABLES, PREFERENCES):
@@ -93,24 +94,18 @@ def plan_renames(tables: Mapping[str, TableNames], shape: V1Shape, relations: se
         if name not in tables:
             continue
         found = tables[name]
-        add("table", name, name)
+        # Constraints need only be told apart within their table; an index may have one that goes by its name.
+        constraints = set(found.constraints_there)
+        add("table", name, name, taken)
         kept = renames[-1].new if renames and renames[-1].old == name else name
         for index in found.indexes:
-            add("index", kept, index)
+            add("index", kept, index, taken, constraints)
         for constraint in found.constraints:
-            # Constraints of these kinds are named within their table, so they only need to be free there.
-            if v1.SUFFIX not in constraint:
-                renames.append(
-                    Rename("constraint", kept, constraint, free_name(constraint, set(found.constraints), v1.SUFFIX))
-                )
+            add("constraint", kept, constraint, constraints)
         for sequence in found.sequences:
-            add("sequence", kept, sequence)
+            add("sequence", kept, sequence, taken)
         for statistics in found.statistics:
-            # They have a name space of their own.
-            if v1.SUFFIX not in statistics:
-                new = free_name(statistics, taken_statistics, v1.SUFFIX)
-                taken_statistics.add(new)
-                renames.append(Rename("statistics", kept, statistics, new))
+            add("statistics", kept, statistics, taken_statistics)
     return tuple(renames)
 
 
@@ -129,13 +124,16 @@ def preferences_shape(shape: V1Shape) -> str:
     return kind
 
 
+_RELATIONS = ("table", "index", "sequence")
+"""Kinds of things that share one name space."""
+
 IN_THE_WAY = "v2, or v1 after the cut-over, must go"
 
 
 async def _plan_names(
     connection: Connection, shape: V1Shape, names: list[str]
 ) -> tuple[tuple[Rename, ...], frozenset[str]]:
-    """What is renamed, and which names of the schema are taken all the same."""
+    """What is renamed, and which names of the schema's relations are taken before and all the same after that."""
     relations = {
         row["relname"]
         for row in await connection.fetch(
@@ -148,7 +146,7 @@ async def _plan_names(
     }
     tables = await read_names(connection, shape.schema, names)
     renames = plan_renames(tables, shape, relations)
-    return renames, frozenset(relations - {rename.old for rename in renames})
+    return renames, frozenset(relations - {rename.old for rename in renames if rename.kind in _RELATIONS})
 
 
 def _in_the_way(shape: V1Shape, taken: frozenset[str]) -> list[str]:
@@ -199,7 +197,8 @@ async def survey(
         rows=await count_rows(connection, shape) if like is None else like.rows,
         log_blocks=await _log_blocks(connection, shape),
         renames=renames,
-        taken=taken,
+        # Names that v1 is to get are no more free for v2 than those that others have.
+        taken=taken | {rename.new for rename in renames if rename.kind in _RELATIONS},
         dependents=await decide(connection, shape, dependents, repeat_exercises=repeat_exercises)
         if like is None
         else tuple(dependents),

@@ -10,12 +10,12 @@ import asyncpg
 from vagus_tui.errors import VagusError
 from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
 from vagus_tui.journal import store
-from vagus_tui.migration import maintenance
+from vagus_tui.migration import maintenance, vigil
 from vagus_tui.migration.announcement import maintenance_page
 from vagus_tui.migration.cut_over import watched_relations
 from vagus_tui.migration.drift import drift, in_words, signature
 from vagus_tui.migration.phases.catch_up import bring_over, prove_delta
-from vagus_tui.migration.phases.prove import prove_everything
+from vagus_tui.migration.phases.prove import note_again, prove_everything
 from vagus_tui.migration.plan import compose
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.steps import PlanStep
@@ -57,8 +57,9 @@ async def cut_over(run: MigrationRun) -> None:
     await store.update_run(run.main, run.id, catalog=undo_record(run.made.survey))
 
     async def attempt() -> None:
+        await note_again(run)
         await bring_over(run)
-        if run.proof_age > PROOF_GOOD_FOR_SECONDS:
+        if run.proof_age > PROOF_GOOD_FOR_SECONDS or not await _all_noted(run):
             # Outside of every lock, and without keeping the app in maintenance meanwhile.
             await maintenance.lower_flag_of_run(run.main)
             await prove_everything(run)
@@ -151,6 +152,8 @@ async def _swap(run: MigrationRun, known: str) -> None:
                 async with asyncio.timeout(max(LIMIT_SECONDS - (started - locking), 0.01)):
                     await _swap_step(run, step)
                     # From the lock on nobody can change v1's tables, or what hangs on them.
+                    if step.id == "lock" and not await _all_noted(run):
+                        raise ChangedError("not every change of v1 was noted since the proof, so it is made again")
                     if step.id == "lock" and known != await signature(run.main, run.made.survey.shape):
                         await _compare(run, locked=True)
             except BaseException:
@@ -164,6 +167,11 @@ async def _swap(run: MigrationRun, known: str) -> None:
     for done in events:
         run.emit(done)
     await store.update_run(run.main, run.id, figures=run.figures)
+
+
+async def _all_noted(run: MigrationRun) -> bool:
+    """Whether every change to v1 since the last proof was noted, and can be brought over and proved by itself."""
+    return run.noted is not None and run.noted == await vigil.mark(run.main, run.made.survey.shape)
 
 
 async def _lock(run: MigrationRun, step: PlanStep) -> None:

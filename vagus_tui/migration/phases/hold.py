@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
@@ -10,6 +11,7 @@ from vagus_tui.migration.blockers import blockers, describe
 from vagus_tui.migration.cut_over import watched_relations
 from vagus_tui.migration.drift import Drift, drift, in_words
 from vagus_tui.migration.phases.catch_up import bring_over
+from vagus_tui.migration.phases.prove import note_again
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.work import BUSY
 
@@ -54,6 +56,8 @@ async def hold(run: MigrationRun) -> None:
             notes = None
         if time.perf_counter() - looked >= LOOK_SECONDS:
             looked = time.perf_counter()
+            with contextlib.suppress(*BUSY):
+                await note_again(run)
             found = await drift(run.main, run.made.survey, run.made.ddl)
             if found.against != known.against:
                 run.emit(_about(found))

@@ -15,12 +15,12 @@ from vagus_tui.events import NoteEvent, Phase, StepState
 from vagus_tui.format import plural
 from vagus_tui.journal import store
 from vagus_tui.journal.state import STAGING
-from vagus_tui.migration import catch_up
+from vagus_tui.migration import catch_up, vigil
 from vagus_tui.migration.proof import TableProof, compare, proof_mapping, unexcused
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.scheduler import run_graph
 from vagus_tui.migration.steps import PlanStep
-from vagus_tui.migration.work import run_step
+from vagus_tui.migration.work import run_step, with_retries
 
 
 async def prove(run: MigrationRun) -> list[TableProof]:
@@ -30,7 +30,39 @@ async def prove(run: MigrationRun) -> list[TableProof]:
         UndoneError: rows differ; a sample of them has been emitted.
     """
     await run.enter(Phase.PROVE)
+    shape = run.made.survey.shape
+    await with_retries(
+        lambda: note_again(run),
+        run.main,
+        vigil.relations(shape, list(shape.tables)),
+        attempts=run.settings.lock_attempts,
+        control=run.control,
+        emit=run.emit,
+        doing="Putting change capture back",
+        state="v1 is untouched.",
+    )
     return await prove_everything(run)
+
+
+async def note_again(run: MigrationRun) -> None:
+    """Put change capture back where somebody took it off; what was written meanwhile the next proof will find.
+
+    Raises:
+        LockNotAvailableError: somebody is in the way.
+    """
+    shape = run.made.survey.shape
+    bases = await vigil.not_noted(run.main, shape)
+    if not bases:
+        return
+    async with run.main.transaction():
+        await run.main.execute(f"set local lock_timeout = {run.settings.lock_timeout_ms}")
+        for statement in vigil.noted_again(shape, bases):
+            await run.main.execute(statement)
+    names = ", ".join(shape.tables[base].name for base in bases)
+    message = (
+        f"Somebody switched off what notes the changes to {names}. It is on again, and every row is proved after that."
+    )
+    run.emit(NoteEvent(level="warning", message=message))
 
 
 async def prove_everything(run: MigrationRun) -> list[TableProof]:
@@ -40,6 +72,8 @@ async def prove_everything(run: MigrationRun) -> list[TableProof]:
         UndoneError: as for `prove`.
     """
     await run.lanes.open()
+    # Before the first look at a row: what goes unnoted from here on makes this proof one of the past.
+    run.noted = await vigil.mark(run.main, run.made.survey.shape)
     proofs: list[TableProof] = []
 
     async def one(lane: int, step: PlanStep) -> None:
