@@ -79,6 +79,18 @@ async def test_rights(clean_database: TestDatabase) -> None:
         ("alter table workout_plans enable row level security; alter table workout_plans force row level security", ""),
         ("revoke references on auth.users from postgres cascade", "tied to auth.users"),
         ("drop schema auth cascade", "no table auth.users"),
+        (
+            "do $$ begin execute format('revoke temporary on database %I from public, postgres', current_database());"
+            "execute format('alter database %I owner to supabase_admin', current_database());"
+            "execute format('grant create on database %I to postgres', current_database()); end $$",
+            "grant temporary on database",
+        ),
+        ("create schema vagus_migration", "grant usage, create on schema vagus_migration"),
+        (
+            "do $$ begin execute format('alter database %I set session_replication_role = replica', "
+            "current_database()); end $$",
+            "references and triggers do nothing",
+        ),
         ("drop function auth.uid() cascade", "no function auth.uid()"),
         (
             "do $$ begin execute format('alter database %I set default_transaction_read_only = on', "

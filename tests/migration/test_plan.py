@@ -14,6 +14,7 @@ from tests.migration.support import do_migrate, migrated, settings_for, state_of
 from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
 from vagus_tui.database.connection import Database
 from vagus_tui.database.tools import bundled_tools
+from vagus_tui.errors import RefusedError
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.plan import plan_migration
 from vagus_tui.migration.rollback_script import journalled
@@ -113,6 +114,18 @@ async def test_psql_takes_it_back(make_database: MakeDatabase, connect: Connect,
     assert any("nobody counted what was carried back" in line.what for line in report.story)
     assert (await do_migrate(database)).result.ok
     assert await conn.fetchval("select count(*) from exercise_logs where form_rating = 4") == 1
+
+
+async def test_values_without_end_are_not_counted_to_the_end(make_database: MakeDatabase, connect: Connect) -> None:
+    """A plan for a billion weeks takes no longer to plan with; what cannot be counted at all is said."""
+    database = await make_database(SandboxOptions(plans=6, clean=True))
+    conn = await connect(database.url)
+    await conn.execute("update workout_plans set duration_weeks = 1000000000")
+    plan = await plan_migration(conn, settings_for(database), await read_state(conn))
+    assert {step.id: step.rows for step in plan.steps}["build-workout_weeks"] == 6_000_000_000
+    await conn.execute("update exercises set order_index = case when order_index = 1 then 2147483647 end")
+    with pytest.raises(RefusedError, match="v1 holds values that v2 has no place for"):
+        await plan_migration(conn, settings_for(database), await read_state(conn))
 
 
 async def test_planning_changes_nothing_and_says_the_same_twice(clean_database: TestDatabase, connect: Connect) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import asyncpg
+
 from vagus_tui.database.catalog import TableNames, read_names
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependent_reader import read_dependents
@@ -254,12 +256,29 @@ async def _whole_rows(connection: Connection, shape: V1Shape) -> frozenset[str]:
 
 
 async def count_rows(connection: Connection, shape: V1Shape) -> dict[str, int]:
-    """Exact rows per v1 table, and how many weeks, days and preference rows v2 will have."""
+    """Exact rows per v1 table, and how many weeks, days and preference rows v2 will have.
+
+    Raises:
+        RefusedError: there are values that v2 has no room for, so that there is nothing to count.
+    """
+    try:
+        return await _counted(connection, shape)
+    except asyncpg.DataError as error:
+        raise RefusedError(
+            f"v1 holds values that v2 has no place for, so its rows cannot be counted: {error}.",
+            next_step="vagus-tui check data-quality names them, and vagus-tui fix what mends them.",
+        ) from error
+
+
+async def _counted(connection: Connection, shape: V1Shape) -> dict[str, int]:
     from vagus_tui.schema.mapping import WorkoutMapping
 
     mapping = WorkoutMapping(shape)
     rows = {base: int(await connection.fetchval(f"select count(*) from {mapping.source(base)}")) for base in v1.TABLES}
-    rows[v2.WEEKS] = int(await connection.fetchval(f"select count(*) from ({mapping.select(v2.WEEKS)}) w"))
+    # Added up, not made: some plan may be meant to last for a billion weeks.
+    plans = mapping.select(v2.PLANS)
+    weeks = f"select coalesce(sum(greatest(total_weeks, 0)), 0) from (\n{plans}\n) p"
+    rows[v2.WEEKS] = int(await connection.fetchval(weeks))
     rows[v2.DAYS] = int(await connection.fetchval(mapping.count_days()))
     rows[PREFERENCES] = int(await connection.fetchval("select count(*) from auth.users"))
     return rows

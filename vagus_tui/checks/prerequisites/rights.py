@@ -16,6 +16,9 @@ select
         order by 1) as not_owned,
   has_schema_privilege('public', 'CREATE') as may_create_tables,
   has_database_privilege(current_database(), 'CREATE') as may_create_schemas,
+  has_database_privilege(current_database(), 'TEMPORARY') as may_make_temporary,
+  journal is null or has_schema_privilege(journal, 'USAGE') and has_schema_privilege(journal, 'CREATE') as may_note,
+  current_setting('session_replication_role') = 'replica' as replica,
   array(select rolname::text from pg_roles where rolname in ('anon', 'authenticated', 'service_role')) as api_roles,
   coalesce((select pg_has_role(oid, @MEMBER@) from pg_roles where rolname = 'authenticated'), false)
     as may_set_role,
@@ -34,7 +37,7 @@ select
   pg_has_role('pg_monitor', 'USAGE') as may_watch,
   coalesce(pg_has_role('pg_signal_backend', 'USAGE'), false) as may_cancel
 -- By the catalog: a name cannot be looked up in a schema that one may not enter.
-from (select 1) always left join (
+from (select to_regnamespace('vagus_migration')::oid as journal) ours left join (
   select c.oid, n.oid as schema from pg_class c join pg_namespace n on n.oid = c.relnamespace
   where n.nspname = 'auth' and c.relname = 'users') users on true
 """
@@ -69,6 +72,18 @@ async def _rights(context: Context) -> Outcome:
         missing.append(f"No right to create tables: grant create on schema public to {me};")
     if not row["may_create_schemas"]:
         missing.append(f"No right to create schemas: grant create on database {database} to {me};")
+    if not row["may_make_temporary"]:
+        missing.append(f"No right to make temporary tables: grant temporary on database {database} to {me};")
+    if not row["may_note"]:
+        missing.append(
+            "The schema vagus_migration is there, and may not be used: "
+            f"grant usage, create on schema vagus_migration to {me}; or rename it, if another program made it."
+        )
+    if row["replica"]:
+        missing.append(
+            "session_replication_role is replica, so that references and triggers do nothing in our sessions: "
+            f"alter role {me} reset session_replication_role; or the same of the database."
+        )
     absent = {"anon", "authenticated", "service_role"} - set(row["api_roles"])
     if absent:
         missing.append(f"The roles of a Supabase project are missing: {', '.join(sorted(absent))}.")
