@@ -19,7 +19,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
 
-from vagus_tui.events import Event, Status
+from vagus_tui.events import Event, NoteEvent, Status
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.view_help import VIEW_HELP
 from vagus_tui.screens.demo import Demo
@@ -172,6 +172,10 @@ class VagusApp(App[int]):
         if self.session.rung > self._rung:
             self._rung = self.session.rung
             self.bell()
+        if Topic.SAID in topics:
+            for event in events:
+                if isinstance(event, NoteEvent):
+                    self.notify(event.message, timeout=8, markup=False)
         for screen in self.screen_stack:
             screen.post_message(SessionChanged(topics, events))
 

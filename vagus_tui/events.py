@@ -95,7 +95,8 @@ class Event:
 class CheckEvent(Event):
     """One check's standing. `seconds` is how long it took; `rows` how many rows offend.
 
-    `value` is the figure to be drawn over time, where `measured` is words about it.
+    `value` is the figure to be drawn over time, where `measured` is words about it. `waiting` says, while it runs, for
+    whose lock it waits; `message` says so in words.
     """
 
     kind: ClassVar[str] = "check"
@@ -112,6 +113,7 @@ class CheckEvent(Event):
     message: str | None = None
     overridden: str | None = None
     value: float | None = None
+    waiting: Mapping[str, Any] | None = None
 
 
 def figure(event: CheckEvent) -> float | None:
@@ -249,6 +251,11 @@ class NoteEvent(Event):
     message: str
     level: str = "info"
     detail: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitEvent(NoteEvent):
+    """A note that somebody's lock is waited for: told at once, beside what a command puts out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

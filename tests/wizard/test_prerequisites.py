@@ -6,6 +6,7 @@ import pytest
 
 from tests.databases import TestDatabase
 from tests.wizard.walk import LARGE, SMALL, Walk, screen_text, settings_for, until, until_text, walking, wizard
+from vagus_tui.checks import waiting
 from vagus_tui.checks.base import Group
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.events import Status
@@ -244,3 +245,54 @@ async def test_running_again_sees_what_has_changed(database: TestDatabase) -> No
         await pilot.press("r")
         await until_done(pilot)
         assert status_of(pilot, "plans-null-owner") is Status.PASS
+
+
+async def test_who_is_waited_for_is_said_and_what_a_lost_connection_cut_off_runs_again_once(
+    clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "TELL_AFTER_SECONDS", 0.1)
+    monkeypatch.setattr(waiting, "PATIENCE_SECONDS", 600.0)
+    ended = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'vagus-tui checks'"
+    settings = settings_for(clean_database.url)
+    async with (
+        clean_database.as_admin() as admin,
+        clean_database.as_admin() as killer,
+        walking(settings, size=LARGE) as pilot,
+    ):
+        session = wizard(pilot).session
+
+        def said() -> str:
+            return " ".join(note.message for note in pilot.app._notifications)
+
+        # Half way: the checks before those of users have their outcomes by then.
+        await admin.execute("begin; lock table auth.users in access exclusive mode; select 'held [/foo]'")
+        wizard(pilot).action_go("prerequisites")
+        pid = await admin.fetchval("select pg_backend_pid()")
+        await until_text(pilot, "Waits for a lock on auth.users", f"PID {pid} (", "5, then b", "waits")
+        measured = len([event for event in table(pilot).events if event.status is Status.PASS])
+        assert 0 < measured < len(CHECKS)
+        await killer.execute(ended)
+        await until(pilot, lambda: "checks that a lost connection cut off run again." in said())
+        # Cut off once more, it is left to the operator, who is told what is unfinished and what runs it.
+        await until(pilot, lambda: session.waits)
+        await killer.execute(ended)
+        await until(pilot, lambda: not session.checking("prerequisites") and not session.waits)
+        lost = [event for event in table(pilot).events if event.status is Status.ERROR]
+        assert lost and len(lost) <= len(CHECKS) - measured
+        table(pilot).select(lost[0].id)
+        await until_text(pilot, "Not measured, expected under", "r runs them again.")
+        assert {str(event.message) for event in lost} == {wizard(pilot).session.results[lost[0].id].message}
+        assert "once more" in str(lost[0].message) and f"{len(lost)} checks" in str(lost[0].message)
+        await admin.execute("rollback")
+        await pilot.press("r")
+        await until(pilot, lambda: not session.checking("prerequisites") and not session.blocking(CHECKS))
+        pilot.app.clear_notifications()
+        # With the lock gone by the time of the second try, all is measured without a key.
+        await admin.execute("begin; lock table auth.users in access exclusive mode")
+        await pilot.press("r")
+        await until(pilot, lambda: session.waits)
+        await killer.execute(ended)
+        await admin.execute("rollback")
+        await until(pilot, lambda: "cut off run again" in said())
+        await until(pilot, lambda: not session.checking("prerequisites") and not session.blocking(CHECKS))
+        assert not [event for event in table(pilot).events if event.status is Status.ERROR]

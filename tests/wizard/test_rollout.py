@@ -13,6 +13,7 @@ from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, un
 from vagus_tui.checks.registry import check_by_id
 from vagus_tui.database.connection import Connection
 from vagus_tui.events import Status
+from vagus_tui.format import moment
 from vagus_tui.journal import store
 from vagus_tui.rollout.app_update import outcomes
 from vagus_tui.runbook.check_ids import PERFORMANCE
@@ -182,6 +183,13 @@ async def test_the_clean_up_is_guarded(moved_database: TestDatabase, moved_conn:
         await until_text(pilot, "day 1")
         await pilot.press("v", "v")
         await until_text(pilot, "14 days to go", "v2 is in service", "Clean-up 1 of 5")
+        # Who let the waiting period pass, when and why, and what that allows.
+        await store.override(moved_conn, "clean-up-waiting-period", "thrown away tomorrow", operator="Ada")
+        await until_text(pilot, "! The waiting period is over", "overridden, Ada", "14 days to go, and let pass")
+        at = moment((await store.overrides(moved_conn))["clean-up-waiting-period"].at)
+        await until_text(pilot, f"Overridden by Ada, {at}: thrown away", "It holds nothing up any more: d")
+        await store.withdraw_override(moved_conn, "clean-up-waiting-period", operator="Ada")
+        await until_text(pilot, "· The waiting period is over")
     await moved_conn.execute("update vagus_migration.runs set finished_at = finished_at - interval '15 days'")
     # A rollback that failed meanwhile takes nothing of that away.
     await moved_conn.execute(

@@ -160,16 +160,15 @@ async def test_a_session_in_the_way_is_cancelled_by_its_id(
     other = await connect(clean_database.url)
     await other.execute("begin")
     await other.execute("lock table exercise_logs in share mode")
-    context = await _context(clean_database.url, clean_conn)
-    (found,) = await in_the_way(context)
-    assert await cancel(context, found)
+    (found,) = await in_the_way(clean_conn)
+    assert await cancel(clean_conn, found)
     for _ in range(50):
-        if not await in_the_way(context):
+        if not await in_the_way(clean_conn):
             break
         await asyncio.sleep(0.05)
-    assert await in_the_way(context) == []
+    assert await in_the_way(clean_conn) == []
     with pytest.raises(RefusedError):
-        await cancel(context, found)
+        await cancel(clean_conn, found)
 
 
 async def test_the_screen_finds_and_repairs(moved_database: TestDatabase, moved_conn: Connection) -> None:

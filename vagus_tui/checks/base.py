@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import asyncpg
 
 from vagus_tui.checks.fault import Fault
+from vagus_tui.checks.waiting import LockedError, Patience
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.identifiers import quote
 from vagus_tui.errors import VagusError
@@ -22,6 +25,8 @@ from vagus_tui.settings import Settings
 
 UNMEASURED = "not measured"
 """What stands for the figure of a check that could not measure."""
+LOCKED = "locked"
+"""The same where somebody's lock was in the way."""
 CELL_CHARACTERS = 500
 """How much of one value a page of rows holds."""
 
@@ -191,14 +196,29 @@ async def _run(check: Check, context: Context) -> CheckEvent:
     return check.outcome(outcome, time.perf_counter() - started)
 
 
-async def run_checks(checks: Sequence[Check], context: Context) -> AsyncIterator[CheckEvent]:
-    """Run checks in order: first all as pending, then each as running and with its outcome."""
+async def run_checks(checks: Sequence[Check], context: Context) -> AsyncGenerator[CheckEvent, None]:
+    """Run checks in order: first all as pending, then each as running and with its outcome.
+
+    One that waits for somebody's lock is told as running once more, with for whom it waits; after a while it is given
+    up, which is an error like any other that stops it from measuring.
+    """
     context.cache.clear()
     for check in checks:
         yield check.event(Status.PENDING)
-    for check in checks:
-        yield check.event(Status.RUNNING)
-        yield await _run(check, context)
+    timezone = context.settings.timezone
+    async with Patience.with_(context.database, context.connection, timezone) as patience:
+        for check in checks:
+            yield check.event(Status.RUNNING)
+            work = asyncio.ensure_future(_run(check, context))
+            try:
+                async with contextlib.aclosing(patience.over(work)) as waits:
+                    async for waiting in waits:
+                        words = waiting.words(timezone)
+                        yield check.event(Status.RUNNING, message=words, waiting=waiting.to_dict())
+            except LockedError as error:
+                yield check.event(Status.ERROR, measured=LOCKED, message=str(error), seconds=error.seconds)
+            else:
+                yield work.result()
 
 
 async def offending_rows(check: Check, context: Context, *, offset: int = 0, limit: int = 200) -> RowPage:

@@ -9,6 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import AsyncGenerator, Callable
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
@@ -23,6 +24,9 @@ DONE, REFUSED, USAGE, UNDONE, NEEDS_OPERATOR = range(5)
 """The exit statuses of every command."""
 
 Job: TypeAlias = Callable[[Control], AsyncGenerator[Event, None]]
+
+TELL: ContextVar[Callable[[Event], None] | None] = ContextVar("TELL", default=None)
+"""Where to tell of what happens before a job can yield anything, such as a wait for the lock that keeps it from it."""
 
 
 class Finished(SystemExit):
@@ -78,6 +82,7 @@ def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 async def _drive(job: Job, output: Output, graceful: bool, changing: bool, stopping: str) -> int:
     """Consume the job's events; returns the exit status."""
     control = Control()
+    TELL.set(output.show)
     work = asyncio.ensure_future(_consume(job, control, output))
 
     def interrupted() -> None:

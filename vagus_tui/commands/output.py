@@ -36,6 +36,7 @@ from vagus_tui.events import (
     StatusEvent,
     StepEvent,
     StepState,
+    WaitEvent,
 )
 from vagus_tui.format import clock_time, duration, milliseconds, moment, number, plural, size
 from vagus_tui.journal.state import state_words
@@ -139,7 +140,11 @@ class JsonOutput:
     def show(self, event: Event) -> None:
         """Write the event's line, at once."""
         if isinstance(event, CheckEvent) and event.status in (Status.PENDING, Status.RUNNING):
-            return
+            if event.waiting is None:
+                return
+            event = WaitEvent(
+                message=f"{event.title}: {event.message}", level="warning", detail={"check": event.id, **event.waiting}
+            )
         try:
             print(json.dumps(event.to_json(), ensure_ascii=True), flush=True)
         except OSError as error:
@@ -185,6 +190,9 @@ class HumanOutput:
     def _show(self, event: Event) -> None:
         if isinstance(event, CheckEvent):
             self._check(event)
+            return
+        if isinstance(event, WaitEvent):
+            self._errors.print(Text(block(event.message), "yellow"))
             return
         self._flush_checks()
         if isinstance(event, AccessEvent):
@@ -277,6 +285,9 @@ class HumanOutput:
             return
         if event.status is not Status.RUNNING:
             self._checks.append(event)
+        elif event.waiting is not None:
+            self._stop_spinner()
+            self._errors.print(Text(block(f"{event.title}: {event.message}"), "yellow"))
         elif self._console.is_terminal:
             words = Text(f"{len(self._checks) + 1}  {one_line(event.title)}")
             if self._spinner is None:
@@ -285,10 +296,13 @@ class HumanOutput:
             else:
                 self._spinner.update(words)
 
-    def _flush_checks(self) -> None:
+    def _stop_spinner(self) -> None:
         if self._spinner is not None:
             self._spinner.stop()
             self._spinner = None
+
+    def _flush_checks(self) -> None:
+        self._stop_spinner()
         if not self._checks:
             return
         checks, self._checks = self._checks, []

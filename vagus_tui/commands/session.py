@@ -5,21 +5,25 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from vagus_tui.commands.complaints import complaint
 from vagus_tui.commands.misspelt import given_names, misspelt
+from vagus_tui.commands.outcome import TELL
 from vagus_tui.errors import ConfigurationError
+from vagus_tui.events import WaitEvent
 from vagus_tui.settings import Settings
 
 if TYPE_CHECKING:
     from vagus_tui.checks.base import Context
-    from vagus_tui.database.connection import Connection
+    from vagus_tui.database.connection import Connection, Database
     from vagus_tui.journal.local_copy import LocalCopy
+
+T = TypeVar("T")
 
 
 def load_settings() -> Settings:
@@ -62,6 +66,7 @@ async def opened(purpose: str) -> AsyncIterator[Context]:
     Raises:
         ConfigurationError, ConnectionFailedError: with the reason and what to do.
         ConnectionLostError: the connection broke inside the block.
+        LockedError: the state could not be read, for a lock that somebody holds.
     """
     from vagus_tui.checks.base import Context
     from vagus_tui.database.connection import Database
@@ -73,10 +78,28 @@ async def opened(purpose: str) -> AsyncIterator[Context]:
     async with database.connection(purpose) as connection:
         copy = await local_copy(connection, database.label, settings.journal_dir)
         try:
-            yield Context(database, connection, settings, await read_state(connection))
+            state = await patiently(database, connection, settings, read_state(connection))
+            yield Context(database, connection, settings, state)
         finally:
             if copy is not None and not connection.is_closed():
                 await _keep(copy, connection)
+
+
+async def patiently(database: Database, connection: Connection, settings: Settings, work: Coroutine[Any, Any, T]) -> T:
+    """Do some work on a connection; whose lock it waits for is told, and after a while it is given up.
+
+    Raises:
+        LockedError: it was given up.
+    """
+    from vagus_tui.checks.waiting import Patience, Waiting
+
+    def tell(waiting: Waiting | None) -> None:
+        say = TELL.get()
+        if waiting is not None and say is not None:
+            say(WaitEvent(message=waiting.words(settings.timezone), level="warning", detail=waiting.to_dict()))
+
+    async with Patience.with_(database, connection, settings.timezone) as patience:
+        return await patience.through(work, tell)
 
 
 async def _keep(copy: LocalCopy, connection: Connection) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import DONE, finish
-from vagus_tui.commands.session import opened
+from vagus_tui.commands.session import opened, patiently
 from vagus_tui.control import Control
 from vagus_tui.events import Event, ResultEvent, StatusEvent
 
@@ -61,7 +61,7 @@ async def _status_event(context: Context) -> StatusEvent:
         server=await context.connection.fetchval("select current_setting('server_version')"),
         database=context.database.label,
         environment=context.settings.environment.value,
-        counts=await _counts(context),
+        counts=await patiently(context.database, context.connection, context.settings, _counts(context)),
         message=" ".join(filter(None, (state.summary, *state.reasons, left_on))),
         possible=(*state.possible, *(("maintenance off",) if now.on else ())),
         run=None

@@ -49,7 +49,7 @@ async def watching(
             if isinstance(event, CheckEvent):
                 if event.status.blocks and not event.overridden:
                     ever[event.id] += 1
-                if as_json or first:
+                if as_json or first or event.waiting is not None:
                     yield event
                 continue
             if isinstance(event, ChangeEvent) and event.broke:

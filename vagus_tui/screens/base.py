@@ -51,6 +51,7 @@ from vagus_tui.widgets.rail import Rail
 from vagus_tui.widgets.text import safe_block
 from vagus_tui.widgets.title import TitleLine
 from vagus_tui.widgets.too_small import TooSmall
+from vagus_tui.widgets.wait_line import WaitLine
 
 if TYPE_CHECKING:
     from vagus_tui.app import VagusApp
@@ -174,6 +175,7 @@ class StepScreen(WizardScreen):
             yield Rail(self.session, self.STEP)
             with Vertical(id="content"):
                 yield TitleLine(self.STEP.label)
+                yield WaitLine(self.session)
                 yield LockPanel(self.session, self.STEP)
                 with Vertical(id="body"):
                     yield from self.compose_body()
@@ -250,6 +252,7 @@ class StepScreen(WizardScreen):
     def _update(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
         self.query_one(HeaderLine).follow()
         self.query_one(Rail).follow()
+        self.query_one(WaitLine).follow()
         panel = self.query_one(LockPanel)
         locked = panel.update_gates()
         if not locked and self.focused is not None and panel in self.focused.ancestors:

@@ -85,8 +85,9 @@ class BlockersScreen(WizardScreen):
             self.attempt(self._read, group="look", exclusive=True)
 
     async def _read(self) -> None:
-        async with self.session.context("who is in the way") as context:
-            everybody = await in_the_way(context)
+        # Not a context: reading the state would wait for the very lock that is asked about.
+        async with self.session.connection("who is in the way") as connection:
+            everybody = await in_the_way(connection)
         had = bool(self.found)
         self.found = tuple(one for one in everybody if not one.application.startswith(APPLICATION_NAME))
         self.query_one("#blockers", Rows).set_rows(
@@ -169,8 +170,8 @@ class BlockersScreen(WizardScreen):
             # Not “Cancel”: beside an act that cancels it could be taken for either.
             sure = await self.ask(ConfirmDialog(title, safe_block(body), yes=title, no="Leave it", danger=True))
         if sure:
-            async with self.session.context("stop a session") as context:
-                await cancel(context, one, end=end)
+            async with self.session.connection("stop a session") as connection:
+                await cancel(connection, one, end=end)
             self.notify("It was rolled back." if one.gid else f"PID {one.pid} was told to stop.", markup=False)
 
     def action_back(self) -> None:

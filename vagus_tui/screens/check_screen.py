@@ -115,6 +115,9 @@ class CheckScreen(StepScreen):
                     self.table.put(event)
         if topics & {Topic.CHECKS, Topic.WATCH}:
             self.say(self._summary())
+        if Topic.CHECKS in topics and self.session.checking(self.RUN):
+            # Not only what was begun here: what a lost connection cut off runs again by itself.
+            self.settle()
         if Topic.OVERRIDES in topics:
             self.session.apply_overrides()
         if Topic.WATCH in topics and self.session.outcomes(self.checks):

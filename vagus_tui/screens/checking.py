@@ -9,15 +9,17 @@ from dataclasses import replace
 
 import asyncpg
 
-from vagus_tui.checks.base import UNMEASURED, Check, Group, blocking, run_checks
+from vagus_tui.checks.base import LOCKED, UNMEASURED, Check, Group, blocking, run_checks
 from vagus_tui.checks.registry import checks_for
-from vagus_tui.errors import ConnectionFailedError, RefusedError, VagusError
+from vagus_tui.checks.waiting import LockedError
+from vagus_tui.errors import ConnectionFailedError, ConnectionLostError, RefusedError, VagusError
 from vagus_tui.events import ChangeEvent, CheckEvent, Status
+from vagus_tui.format import plural
 from vagus_tui.journal import store
 from vagus_tui.journal.schema import journal_exists
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Screen as Step
-from vagus_tui.screens.knowledge import Link, Topic
+from vagus_tui.screens.knowledge import Link, Owed, Topic
 from vagus_tui.screens.reading import Reading
 from vagus_tui.screens.standings import stand_by_checks, stand_by_state
 
@@ -58,23 +60,27 @@ class Checking(Reading):
 
     def start_checks(self, name: str, checks: Sequence[Check], done: Callable[[], None] | None = None) -> None:
         """Run checks in the background; outcomes go to `results`, and a run of the same name is replaced."""
+        self._owed.pop(name, None)
+        self._start(name, Owed(tuple(checks), done))
+
+    def _start(self, name: str, run: Owed) -> None:
         if (earlier := self._checks.get(name)) is not None:
             earlier.cancel()
-        self._owed.pop(name, None)
-        self._checks[name] = asyncio.create_task(self._run_checks(name, tuple(checks), done), name=f"checks {name}")
+        self._checks[name] = asyncio.create_task(self._run_checks(name, run), name=f"checks {name}")
 
     def checking(self, name: str) -> bool:
         """Whether checks of that name run now."""
         task = self._checks.get(name)
         return task is not None and not task.done()
 
-    async def _run_checks(self, name: str, checks: tuple[Check, ...], done: Callable[[], None] | None) -> None:
-        finished: list[CheckEvent] = []
+    async def _run_checks(self, name: str, run: Owed) -> None:
+        checks, finished = run.checks, list(run.finished)
         try:
             async with self.turn(checks), self.context("checks") as context:
                 await self.history.load(context.connection, [check.id for check in checks])
                 async for event in run_checks(checks, context):
                     self.take_result(event)
+                    self.told_to_wait(name, (event.message or "") if event.waiting else "")
                     self.noticed(self.history.take(event))
                     if event.status not in (Status.PENDING, Status.RUNNING):
                         finished.append(event)
@@ -82,20 +88,45 @@ class Checking(Reading):
                     # The first look at a database leaves no trace in it; from the first act on, checks are on record.
                     await store.record_checks(context.connection, finished, operator=self.settings.operator)
         except (VagusError, asyncpg.PostgresError) as error:
-            if isinstance(error, ConnectionFailedError):
-                # Nothing of them has run: they are, once there is a connection, so that no gate stays shut for that.
-                self._owed[name] = (checks, done)
-            reason = str(error) if isinstance(error, VagusError) else f"The server said: {error}"
-            seen = {event.id for event in finished}
-            for check in checks:
-                if check.id not in seen:
-                    self.take_result(check.event(Status.ERROR, measured=UNMEASURED, message=reason))
+            self._cut_off(name, run, finished, error)
             self.wake()
+        finally:
+            self.told_to_wait(name, "")
         self.judge()
-        if done is not None:
+        if run.done is not None:
             # Whoever waits for the end looks at the rows next, and the last of them may not have been told yet.
             self._say_now()
-            done()
+            run.done()
+
+    def _cut_off(
+        self, name: str, run: Owed, finished: list[CheckEvent], error: VagusError | asyncpg.PostgresError
+    ) -> None:
+        """Say of every check that was not measured why, and what comes of it."""
+        seen = {event.id for event in finished}
+        left = tuple(check for check in run.checks if check.id not in seen)
+        reason = str(error) if isinstance(error, VagusError) else f"The server said: {error}"
+        if isinstance(error, ConnectionFailedError):
+            # Nothing of them has run: they are, once there is a connection, so that no gate stays shut for that.
+            self._owed[name] = run
+        elif isinstance(error, ConnectionLostError) and left:
+            if run.again:
+                unfinished = plural(len(left), "check")
+                reason = f"The connection was lost once more: {unfinished} not measured. r runs them again."
+            else:
+                self._owed[name] = Owed(left, run.done, again=True, finished=tuple(finished))
+                reason = "The connection was lost before this was measured. It is measured once the connection is back."
+        for check in left:
+            measured = LOCKED if isinstance(error, LockedError) else UNMEASURED
+            self.take_result(check.event(Status.ERROR, measured=measured, message=reason))
+
+    async def refresh(self) -> None:
+        """Read the state now; as there is a connection, what one that broke has cut off is run again, once."""
+        await super().refresh()
+        for name, run in tuple(self._owed.items()):
+            if run.again:
+                del self._owed[name]
+                self.say_to_all(f"{plural(len(run.checks), 'check')} that a lost connection cut off run again.")
+                self._start(name, run)
 
     @contextlib.asynccontextmanager
     async def turn(self, checks: Iterable[Check]) -> AsyncIterator[None]:
@@ -148,8 +179,9 @@ class Checking(Reading):
         """Say that something has changed, and measure the gates again where it bears on them."""
         super().changed(*topics)
         if Topic.LINK in topics and self.link is Link.UP:
-            for name, (checks, done) in tuple(self._owed.items()):
-                self.start_checks(name, checks, done)
+            for name, run in tuple(self._owed.items()):
+                if not run.again:
+                    self.start_checks(name, run.checks, run.done)
         if not BEARING.isdisjoint(topics):
             self.judge()
             self._gates_later()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -194,13 +194,18 @@ def _reference(session: Session, item: Criterion) -> datetime:
     return signed.at if signed is not None and signed.ticked else datetime.now(UTC)
 
 
-def item_text(session: Session, item: Item, entry: Entry | None = None) -> Content:
-    """All about an item, for the detail panel; `entry` is how it stands, where its list measures that itself."""
+def item_text(session: Session, item: Item, entry: Entry | None = None, first: Sequence[Content] = ()) -> Content:
+    """All about an item, for the detail panel; `entry` is how it stands, where its list measures that itself.
+
+    Args:
+        first: lines that come before everything else that is to be said.
+    """
     entry = entry or item_entry(session, item)
     lines = [
         Content.assemble(
             (f"{MARKS[entry.status]} {WORDS[entry.status]}", STYLES[entry.status]), " · ", safe(item.title, "bold")
         ),
+        *first,
         safe_block(item.why),
     ]
     if isinstance(item, Criterion):

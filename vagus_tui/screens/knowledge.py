@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 
 from vagus_tui.checks.base import Check, Context
 from vagus_tui.checks.history import History
+from vagus_tui.checks.waiting import Patience, Waiting
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.facts import Count, Dependent, ServerFacts
 from vagus_tui.errors import ConfigurationError, ConnectionFailedError, ConnectionLostError, VagusError
@@ -57,6 +59,8 @@ class Topic(StrEnum):
     MAINTENANCE = "maintenance"
     CHECKS = "checks"
     WATCH = "watch"
+    WAITING = "waiting"
+    SAID = "said"
     GATES = "gates"
     STANDING = "standing"
     JOB = "job"
@@ -101,6 +105,20 @@ class Snapshot:
     """The latest thing that the run had to say."""
 
 
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Checks that are to run, and what is called when they are through.
+
+    Args:
+        again: a connection that was lost has cut them off; `finished` is what was measured until then.
+    """
+
+    checks: tuple[Check, ...]
+    done: Callable[[], None] | None
+    again: bool = False
+    finished: tuple[CheckEvent, ...] = ()
+
+
 Listener = Callable[[frozenset[Topic], Sequence[Event]], None]
 
 
@@ -118,6 +136,8 @@ class Knowledge:
         self.dependents: tuple[Dependent, ...] = ()
         self.results: dict[str, CheckEvent] = {}
         self.history = History()
+        self.waits: dict[str, str] = {}
+        """For whose locks is waited now, in words, by what waits."""
         self.gates: dict[Step, tuple[CheckEvent, ...]] = {}
         self.own_gates: tuple[CheckEvent, ...] = ()
         self.standings: dict[Step, Standing] = {}
@@ -130,7 +150,7 @@ class Knowledge:
         self._busy = asyncio.Lock()
         self._poll: asyncio.Task[None] | None = None
         self._checks: dict[str, asyncio.Task[None]] = {}
-        self._owed: dict[str, tuple[tuple[Check, ...], Callable[[], None] | None]] = {}
+        self._owed: dict[str, Owed] = {}
         self._turns: dict[str, asyncio.Lock] = {}
         self._wake = asyncio.Event()
         self._gating: asyncio.Task[None] | None = None
@@ -201,6 +221,10 @@ class Knowledge:
         topics, self._topics = frozenset(self._topics), set()
         self._listener(topics, events)
 
+    def say_to_all(self, words: str) -> None:
+        """Something worth a word on whatever screen is open."""
+        self._listener(frozenset({Topic.SAID}), (NoteEvent(message=words),))
+
     # Working with the database
 
     @contextlib.asynccontextmanager
@@ -221,10 +245,24 @@ class Knowledge:
 
         Raises:
             VagusError: as `connection`.
+            LockedError: the state could not be read, for a lock that somebody holds.
         """
         async with self.connection(purpose, **server_settings) as connection:
             assert self.database is not None
-            yield Context(self.database, connection, self.settings, await read_state(connection))
+            async with Patience.with_(self.database, connection, self.settings.timezone) as patience:
+                state = await patience.through(read_state(connection), partial(self._state_waits, purpose))
+            yield Context(self.database, connection, self.settings, state)
+
+    def _state_waits(self, purpose: str, waiting: Waiting | None) -> None:
+        self.told_to_wait(purpose, "" if waiting is None else waiting.words(self.settings.timezone))
+
+    def told_to_wait(self, purpose: str, words: str) -> None:
+        """Something waits for a lock, of whom and until when; or with "" no more."""
+        if words != self.waits.get(purpose, ""):
+            self.waits.pop(purpose, None)
+            if words:
+                self.waits[purpose] = words
+            self.changed(Topic.WAITING)
 
 
 def parse_moment(value: object, timezone: str) -> datetime | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
 from rich.text import Text
@@ -18,14 +17,15 @@ from vagus_tui.checks.base import Check
 from vagus_tui.checks.base import Group as CheckGroup
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.events import Event, Status
-from vagus_tui.format import duration, moment, plural
+from vagus_tui.format import duration, moment
 from vagus_tui.journal.state import State
 from vagus_tui.rollout.app_update import check_folder, keep_outcome
 from vagus_tui.runbook.criteria import Criterion
-from vagus_tui.runbook.model import Fulfilment, Item
+from vagus_tui.runbook.model import Item
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.rollout import APP_UPDATE, CLEAN_UP, Command, RolloutPhase
 from vagus_tui.runbook.timeline import at
+from vagus_tui.screens.clean_up_guards import guard_lines, guards, since_cut_over
 from vagus_tui.screens.cleanup import CleanUpScreen
 from vagus_tui.screens.command_run import CommandRun
 from vagus_tui.screens.dialogs import ConfirmDialog
@@ -33,9 +33,9 @@ from vagus_tui.screens.item_facts import checks_behind, holds, item_entry, item_
 from vagus_tui.screens.session import Topic
 from vagus_tui.screens.ticking import let_criterion_pass
 from vagus_tui.screens.viewed import ViewedScreen
-from vagus_tui.widgets.checklist import Checklist, Entry
+from vagus_tui.widgets.checklist import Checklist
 from vagus_tui.widgets.detail_panel import DetailPanel
-from vagus_tui.widgets.marks import MARKS, worst
+from vagus_tui.widgets.marks import MARKS
 from vagus_tui.widgets.rows import Column, Row, Rows
 from vagus_tui.widgets.text import safe, safe_str
 from vagus_tui.widgets.views import ViewStrip
@@ -56,7 +56,6 @@ BEARING = frozenset(
         Topic.TEXTS,
     }
 )
-FRESH = timedelta(days=1)
 
 
 class RolloutScreen(ViewedScreen):
@@ -122,13 +121,13 @@ class RolloutScreen(ViewedScreen):
         self._explain_command()
         phases = self.session.settings.book.phases
         self.fill_checklist("#phases-list", [group for phase in phases for group in phase.groups])
-        self.fill_checklist("#clean-up-list", (CLEAN_UP,), self._guards())
+        self.fill_checklist("#clean-up-list", (CLEAN_UP,), guards(self.session))
         self.refresh_item()
         done, total = self.query_one("#phases-list", Checklist).done
-        guards, of = self.query_one("#clean-up-list", Checklist).done
+        met, of = self.query_one("#clean-up-list", Checklist).done
         strip = self.query_one(ViewStrip)
         strip.say("phases", f"{done} of {total}")
-        strip.say("clean-up", f"{guards} of {of}")
+        strip.say("clean-up", f"{met} of {of}")
         self.say(self._phase() or "the app in stages, the data at once")
         state = self.session.state
         moved = state is not None and state.state in (State.MIGRATED, State.CLEANED)
@@ -142,7 +141,7 @@ class RolloutScreen(ViewedScreen):
 
     def _phase(self) -> str:
         """Which phase today belongs to, counted from the cut-over."""
-        since = self._since()
+        since = since_cut_over(self.session)
         if since is None:
             return ""
         day = since.days + 1
@@ -151,13 +150,6 @@ class RolloutScreen(ViewedScreen):
                 share = f"{phase.percent} %" if phase.percent else "the team"
                 return f"day {day}: phase {phase.number}, {phase.title.lower()}, {share}"
         return f"day {day} since the cut-over"
-
-    def _since(self) -> timedelta | None:
-        """How long ago the migration was done, if v2 is in place."""
-        state = self.session.state
-        if state is None or state.state not in (State.MIGRATED, State.CLEANED) or state.moved_at is None:
-            return None
-        return datetime.now(UTC) - state.moved_at
 
     # The app's update
 
@@ -221,8 +213,9 @@ class RolloutScreen(ViewedScreen):
 
     def show_item(self, item: Item) -> None:
         """An item, and the criteria of the phase it belongs to."""
-        guard = self._guards().get(item.id) if self.view == "clean-up" else None
-        parts = [item_text(self.session, item, guard)]
+        guard = guards(self.session).get(item.id) if self.view == "clean-up" else None
+        first = guard_lines(self.session, item, guard) if guard is not None else []
+        parts = [item_text(self.session, item, guard, first)]
         if (phase := self._phase_of(item)) is not None:
             days = f"day {phase.first_day}" + (f" to {phase.last_day}" if phase.last_day > phase.first_day else "")
             share = f"{phase.percent} % of installations" if phase.percent else "the internal team"
@@ -230,8 +223,6 @@ class RolloutScreen(ViewedScreen):
             parts.extend(unmet_lines(unmet(self.session, item), "Not met: "))
         self.refresh_bindings()
         if self.view == "clean-up":
-            if guard is not None:
-                parts.append(safe(f"Now: {guard.words}"))
             done = "v1's tables are gone; only a backup leads back to v1."
             parts.append(Content(done if self._in_state(State.CLEANED) else CLEAN_UP.note))
         panel = self.query_one(f"#{self.view}-detail", DetailPanel)
@@ -264,39 +255,3 @@ class RolloutScreen(ViewedScreen):
         item = self.query_one("#phases-list", Checklist).selected
         if isinstance(item, Criterion):
             self.attempt(let_criterion_pass(self, item), group="tick")
-
-    # The guards
-
-    def _guards(self) -> dict[str, Entry]:
-        """What can be measured of the clean-up's conditions."""
-        session = self.session
-        since = self._since()
-        state = session.state
-        in_service = state is not None and state.state in (State.MIGRATED, State.CLEANED)
-        period = session.settings.book.thresholds.clean_up_earliest
-        waited = since is not None and since >= period
-        days = 0 if since is None else max(period - since, timedelta()).days + 1
-        left = "" if since is None else f"{plural(days, 'day')} to go"
-        checks = session.outcomes(checks_for(CheckGroup.VERIFICATION))
-        proved = worst([event.status for event in checks]) if checks else Status.PENDING
-        restored = next((one for one in session.now.backups if one.restored), None)
-        # One that was made before the cut-over may lack what was written until then.
-        age = None if restored is None else datetime.now(UTC) - restored.at
-        fresh = age is not None and since is not None and age <= min(FRESH, since)
-        group = CLEAN_UP.id
-        if state is not None and state.state is State.CLEANED:
-            # What it waited for is behind it, whatever could be measured of that now.
-            over = (item for item in CLEAN_UP.items if item.fulfilment is Fulfilment.JOB)
-            return {item.id: Entry(Status.PASS, "cleaned up") for item in over}
-        return {
-            f"{group}.waited": Entry(Status.PASS if waited else Status.PENDING, "waited" if waited else left or "–"),
-            f"{group}.in-service": Entry(
-                Status.PASS if in_service else Status.PENDING, "in service" if in_service else "v2 is not in place"
-            ),
-            f"{group}.proved": Entry(
-                Status.PASS if proved is Status.WARN else proved, "this session" if checks else "run Verification"
-            ),
-            f"{group}.final-dump": Entry(
-                Status.PASS if fresh else Status.PENDING, "restored" if fresh else "none of the last day"
-            ),
-        }

@@ -232,8 +232,12 @@ class TroubleshootingScreen(StepScreen):
         self.attempt(self._look, group="look", exclusive=True)
 
     async def _look(self) -> None:
+        async with self.session.connection("who is in the way") as connection:
+            # First of all, and shown at once: what comes after it may have to wait for them.
+            found = await in_the_way(connection)
+        self.blockers = {one.key: one for one in found if one.seconds > 1}
+        self.changed(frozenset(), ())
         async with self.session.context("diagnosis", statement_timeout="60000") as context:
-            self.blockers = {blocker.key: blocker for blocker in await in_the_way(context) if blocker.seconds > 1}
             self.applied = await applied_repairs(context.connection)
             if context.state.state is State.MIGRATED:
                 for issue in ISSUES:

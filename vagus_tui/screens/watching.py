@@ -124,6 +124,7 @@ class Watching(Checking):
                     # What was found last stays in view while it is measured again.
                     if event.status not in (Status.PENDING, Status.RUNNING):
                         self.take_result(event)
+                    self.told_to_wait(f"watch {one.group}", (event.message or "") if event.waiting else "")
                 elif isinstance(event, ChangeEvent):
                     self.noticed(event)
                 elif isinstance(event, RoundEvent):

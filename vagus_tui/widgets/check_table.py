@@ -37,9 +37,9 @@ def display_status(event: CheckEvent) -> Status:
 
 
 def measured_text(event: CheckEvent) -> str:
-    """What was measured, with thousands separators; an ellipsis while it is being measured."""
+    """What was measured, with thousands separators; an ellipsis while it is being measured, or that it waits."""
     if event.status is Status.RUNNING:
-        return "…"
+        return "…" if event.waiting is None else "waits"
     if event.measured is None:
         return "" if event.status is Status.PENDING else "–"
     if isinstance(event.measured, int | float) and not isinstance(event.measured, bool):

@@ -1,0 +1,112 @@
+"""Checks behind somebody's lock: who holds it is told, by the command too, and the wait has an end."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+
+from tests.checks.support import looking_at
+from tests.cli.program import vagus
+from tests.conftest import Connect
+from tests.databases import TestDatabase
+from vagus_tui.checks import waiting
+from vagus_tui.checks.base import LOCKED, Group, run_checks
+from vagus_tui.checks.registry import check_by_id, checks_for
+from vagus_tui.database.connection import Connection
+from vagus_tui.events import CheckEvent, Status
+
+LOOKED = (
+    "select count(*) > 0 from pg_stat_activity where application_name = 'vagus-tui who is in the way' "
+    "and datname = current_database() and query like '%pg_stat_activity%' and state = 'idle'"
+)
+LOCK = "begin; lock table exercise_logs in access exclusive mode"
+HOSTILE = "select '[/foo] \x1b[31mred' as \"held for a while\""
+
+
+async def until(connection: Connection, question: str) -> None:
+    """Wait until the server answers yes."""
+    for _ in range(2000):
+        if await connection.fetchval(question):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(question)
+
+
+async def test_who_holds_the_lock_is_told_and_the_wait_has_an_end(
+    clean_database: TestDatabase, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "TELL_AFTER_SECONDS", 0.1)
+    monkeypatch.setattr(waiting, "PATIENCE_SECONDS", 0.6)
+    first, reader, ddl = [await connect(clean_database.url) for _ in range(3)]
+    checks = [check_by_id(name) for name in ("plans-weeks", "orphaned-logs", "logs-reps", "plans-goal")]
+    async with looking_at(clean_database) as context:
+        # One who only reads, and behind him one who would alter the table: both are in our way.
+        await reader.execute("begin")
+        await reader.execute("select count(*) from exercise_logs")
+        await ddl.execute("set application_name = 'deploy'")
+        altering = asyncio.create_task(ddl.execute(LOCK))
+        await until(first, "select count(*) > 0 from pg_locks where not granted")
+        events = [event async for event in run_checks(checks, context)]
+        told = [event for event in events if event.waiting is not None]
+        # The reader holds it, the other is next: both are named, the one in the way of both first.
+        assert told and told[0].id == "orphaned-logs" and told[0].status is Status.RUNNING
+        assert told[0].waiting is not None and told[0].waiting["relation"] == "exercise_logs"
+        pids = [one["pid"] for one in told[0].waiting["blockers"]]
+        assert pids == [reader.get_server_pid(), ddl.get_server_pid()]
+        words = str(told[0].message)
+        assert "Waits for a lock on exercise_logs, until" in words and "deploy, postgres, active" in words
+        assert "idle in transaction), open since" in words and "last ran: select count(*) from exercise_logs" in words
+        last = {event.id: event for event in events}
+        # Those that need other tables are measured; of the locked one, the second is given up sooner.
+        assert last["plans-weeks"].status is last["plans-goal"].status is Status.PASS
+        given_up = [last["orphaned-logs"], last["logs-reps"]]
+        assert [(one.status, one.measured) for one in given_up] == [(Status.ERROR, LOCKED)] * 2
+        assert "exercise_logs is locked" in str(given_up[0].message) and "deploy" in str(given_up[0].message)
+        assert (given_up[1].seconds or 9) < (given_up[0].seconds or 0) < 5
+        # A statement was cancelled, and the connection goes on.
+        await reader.execute("rollback")
+        await altering
+        await ddl.execute("rollback")
+        again = [event async for event in run_checks(checks, context)]
+        assert {event.status for event in again[-len(checks) :]} <= {Status.PASS, Status.RUNNING}
+    assert not await first.fetchval("select count(*) from pg_stat_activity where application_name like '%in the way%'")
+
+
+async def test_a_run_that_is_broken_off_leaves_no_statement_waiting(
+    clean_database: TestDatabase, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "TELL_AFTER_SECONDS", 0.1)
+    holder = await connect(clean_database.url)
+    async with looking_at(clean_database) as context:
+        await holder.execute(LOCK)
+        async with aclosing(run_checks(checks_for(Group.DATA_QUALITY), context)) as events:
+            async for event in events:
+                assert isinstance(event, CheckEvent)
+                if event.waiting is not None:
+                    break
+        assert not await holder.fetchval("select count(*) from pg_locks where not granted")
+
+
+async def test_the_command_says_for_whom_it_waits(clean_database: TestDatabase, connect: Connect) -> None:
+    holder = await connect(clean_database.url)
+    for arguments in (("check", "data-quality", "--json"), ("status",)):
+        await holder.execute(LOCK)
+        await holder.execute(HOSTILE)
+        running = asyncio.create_task(vagus(*arguments, url=clean_database.url))
+        async with clean_database.as_admin() as admin:
+            await until(admin, LOOKED)
+        await asyncio.sleep(0.1)
+        await holder.execute("rollback")
+        ran = await running
+        assert ran.status == 0
+        notes = ran.of("note") if "--json" in arguments else []
+        said = notes[0]["message"] if notes else ran.err
+        assert "Waits for a lock on exercise_logs, until" in said and f"PID {holder.get_server_pid()} (" in said
+        assert "held for a while" in said and "[/foo]" in said
+        if notes:
+            (blocker,) = notes[0]["detail"]["blockers"]
+            assert (blocker["pid"], blocker["query"]) == (holder.get_server_pid(), HOSTILE)
+        else:
+            assert "\x1b" not in said and "State" in ran.out and "Waits" not in ran.out
