@@ -8,8 +8,9 @@ from textwrap import dedent
 import pytest
 
 from tests.conftest import Connect, MakeDatabase
-from tests.databases import TestDatabase
+from tests.databases import TestDatabase, outside_loop
 from tests.migration.support import do_abandon, do_migrate, killed, migrated, rolled_back, settings_for, state_of
+from tests.migration.test_stop_anywhere import attempted
 from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
@@ -49,6 +50,36 @@ async def test_cancelled(step: str, state: str, make_database: MakeDatabase, con
     assert changes(catalog, await catalog_fingerprint(conn)) == []
     assert changes(rows, await v1_rows(conn)) == []
     assert await conn.fetchval("select to_regnamespace('workout_v2') is null")
+
+
+MEANWHILE = {
+    "alter table exercise_logs rename to logs": "alter table logs rename to exercise_logs",
+    "drop table vagus_migration.change_log": "select 1",
+}
+
+
+@pytest.mark.parametrize("sql", MEANWHILE)
+async def test_undone_whatever_somebody_did_meanwhile(sql: str, make_database: MakeDatabase, connect: Connect) -> None:
+    """A table of v1 by another name has our triggers yet, and without the log every write to it would fail."""
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+    catalog = await catalog_fingerprint(conn)
+
+    async def do() -> None:
+        async with database.connect() as other:
+            await other.execute(sql)
+
+    def meanwhile(event: Event) -> None:
+        if isinstance(event, StepEvent) and (event.id, event.state.value) == ("prepare-staging", "done"):
+            outside_loop(do())
+
+    result = await attempted(database, meanwhile)
+    assert not result.ok and result.exit_status == 3 and "Everything was undone" in result.message, result
+    await conn.execute(MEANWHILE[sql])
+    assert changes(catalog, await catalog_fingerprint(conn)) == []
+    assert await conn.fetchval("select to_regnamespace('workout_v2') is null")
+    found = await state_of(database)
+    assert found.state is State.V1 and found.run is not None and found.run.status == "failed"
 
 
 async def test_closing_the_stream_cleans_up(make_database: MakeDatabase, connect: Connect) -> None:

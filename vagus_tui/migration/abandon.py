@@ -30,31 +30,42 @@ async def take_back(connection: Connection, shape: V1Shape, settings: Settings, 
     Raises:
         RefusedError: somebody holds a lock on a v1 table and would not let go.
     """
-    ours = await connection.fetch(
-        "select distinct c.relname as name from pg_trigger t join pg_class c on c.oid = t.tgrelid "
-        "join pg_namespace n on n.oid = c.relnamespace "
-        "where not t.tgisinternal and t.tgname = any($1::text[]) and n.nspname = $2",
-        [capture.CAPTURE_TRIGGER, f"{capture.CAPTURE_TRIGGER}_truncate", maintenance.FENCE_TRIGGER],
-        shape.schema,
-    )
-    marked = {row["name"] for row in ours}
+    marked = await _marked(connection, shape)
     # A fence that the operator raised by hand is theirs to lower.
     fenced = (await maintenance.read_maintenance(connection)).fence
-    for table in shape.tables.values():
-        if table.name not in marked:
-            # Never came that far; whoever was in our way there may be in the way still.
-            continue
-        relation = qualified(shape.schema, table.name)
+    for schema, name in marked:
+        relation = qualified(schema, name)
         statements = capture.remove_triggers(relation)
         if not fenced:
             statements.append(maintenance.remove_fence(relation))
-        doing = f"Taking change capture off {table.name}"
+        doing = f"Taking change capture off {name}"
         await with_short_locks(connection, settings, [relation], statements, emit=emit, doing=doing, state=LEFT)
     if await connection.fetchval("select to_regclass($1) is not null", capture.CHANGE_LOG):
         await connection.execute(f"truncate {capture.CHANGE_LOG}")
     for schema in (COMPAT, KEPT, STAGING):
         await connection.execute(dropped(schema))
     await maintenance.lower_flag_of_run(connection)
+
+
+async def _marked(connection: Connection, shape: V1Shape) -> list[tuple[str, str]]:
+    """Schema and name of every table that has triggers of ours: v1's, and one that somebody has given another name.
+
+    Where a run never came that far, whoever was in its way may be in the way still: such a table is not touched.
+    """
+    names = [table.name for table in shape.tables.values()]
+    rows = await connection.fetch(
+        "select distinct n.nspname::text, c.relname::text, array_position($4::text[], c.relname::text) as place\n"
+        "from pg_trigger t join pg_proc f on f.oid = t.tgfoid join pg_class c on c.oid = t.tgrelid\n"
+        "join pg_namespace n on n.oid = c.relnamespace\n"
+        "where not t.tgisinternal and f.pronamespace = to_regnamespace('vagus_migration')\n"
+        "  and (f.proname = any($1::text[]) or t.tgname = $2 and n.nspname = $3 and c.relname = any($4::text[]))\n"
+        "order by place, 1, 2",
+        list(capture.V1_FUNCTIONS),
+        maintenance.FENCE_TRIGGER,
+        shape.schema,
+        names,
+    )
+    return [(row["nspname"], row["relname"]) for row in rows]
 
 
 def abandon(database: Database, settings: Settings) -> AsyncIterator[Event]:

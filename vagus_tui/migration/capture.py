@@ -30,6 +30,10 @@ A session touches its plan's days too: a plan without exercises has its days onl
 """
 
 
+V1_FUNCTIONS = (*(f"capture_{base}" for base in _TOUCHED), "capture_truncate")
+"""The functions of the triggers that v1's tables have before the cut-over."""
+
+
 def _note(table: str, row: str, units: tuple[tuple[str, str], ...]) -> str:
     values = ", ".join(f"({literal(unit).strip()}, {row}.{quote(column)}::text)" for unit, column in units)
     return f"insert into {table} (unit, id) select u, i from (values {values}) as touched (u, i) where i is not null;"

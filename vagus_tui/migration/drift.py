@@ -134,7 +134,7 @@ async def signature(connection: Connection, shape: V1Shape) -> str:
 def in_words(found: Sequence[str]) -> str:
     """The first few changes as one sentence."""
     more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    return "; ".join(found[:SHOWN]) + more
+    return "; ".join(text.removesuffix(".") for text in found[:SHOWN]) + more
 
 
 def _shapes(planned: V1Shape, now: V1Shape) -> list[str]:

@@ -51,10 +51,11 @@ async def _undo(run: MigrationRun, status: str, message: str | None) -> None:
     await run.lanes.close()
     async with open_session(run.database, "undo") as connection:
         state = await read_state(connection)
-        if state.state not in NOT_SWAPPED:
+        # Where somebody took a table of v1 away no state is known; what the run did itself is on record.
+        astray = state.state is State.UNKNOWN and "swap" not in await store.steps_done(connection, run.id)
+        if state.state not in NOT_SWAPPED and not astray:
             return
-        assert state.shape is not None
-        await take_back(connection, state.shape, run.settings, run.emit)
+        await take_back(connection, state.shape or run.made.survey.shape, run.settings, run.emit)
         await store.update_run(connection, run.id, status=status, error=message, finished_at=datetime.now(UTC))
 
 
