@@ -39,11 +39,31 @@ async def test_as_json(database: TestDatabase, conn: Connection) -> None:
     assert report["backups"][0]["verified_at"]
 
 
-async def test_as_text_for_a_terminal(database: TestDatabase, conn: Connection) -> None:
+async def test_as_text_for_a_terminal(database: TestDatabase, conn: Connection, tmp_path: Path) -> None:
     await _history(conn)
+    words = " ".join(f"word{number}" for number in range(1500))
+    body = {"body": words, "n": [1, 2], "to": {"who": "all"}}
+    await store.note(conn, "text.communications.reminder-email", body, operator="ada")
+    await store.sign(conn, "communications.reminder-email", ticked=True, operator="ada", note=f"{HOSTILE} {words}")
     ran = await vagus("report", url=database.url)
     assert "\x1b" not in ran.out and "\u202e" not in ran.out
     assert "a lock did not come" in ran.out
+    # What is long is wrapped into lines of its own, spelled out rather than as JSON, and what is left out is said.
+    lines = ran.out.splitlines()
+    assert max(len(line) for line in lines) < 400 and '"body"' not in ran.out
+    at = lines.index("    body:")
+    assert lines[at - 1].startswith("topic text.communications.reminder-email; operator")
+    assert lines[at + 1 : at + 4] == ["      n: 1, 2", "      to:", "        who: all"]
+    assert lines[at + 4].startswith("      body: word0 word1")
+    assert max(len(line) for line in lines[at : at + 42]) <= 100
+    assert [line for line in lines[at:] if "more lines: whole in the report as HTML and as JSON" in line]
+    # There it is whole.
+    page = tmp_path / "report.html"
+    await vagus("report", "--output", str(page), url=database.url)
+    assert page.read_text().count("word1499") == 2
+    ran = await vagus("report", "--json", url=database.url)
+    (line,) = ran.of("report")
+    assert json.loads(line["report"]["notes"][0]["body"])["body"] == words
 
 
 async def test_as_a_page(database: TestDatabase, conn: Connection, tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ _QUERIES = (
     _Query(
         "notes",
         "Notes",
-        "select topic, left(body::text, 4000) as body, operator, at from vagus_migration.notes order by id",
+        "select topic, body::text as body, operator, at from vagus_migration.notes order by id",
         "No notes.",
     ),
 )

@@ -7,10 +7,12 @@ from datetime import datetime
 
 from vagus_tui.report.contents import STORY, Report, Section, facts
 from vagus_tui.report.drawing import draw_access, draw_timeline
-from vagus_tui.report.words import clean, moment
+from vagus_tui.report.words import CELL, clean, moment
 
 LONG_WORD = 20
 """Characters from which a word of a table may be broken anywhere."""
+MOST_CHARACTERS = 200_000
+"""Of one cell, which is all that people write; of bookkeeping that is longer, JSON has the rest."""
 MOST_ROWS = 2_000
 """Rows of one section that the page shows; JSON has them all."""
 
@@ -72,8 +74,8 @@ def as_html(report: Report) -> str:
     )
 
 
-def _escaped(value: object) -> str:
-    return html.escape(clean(value))
+def _escaped(value: object, limit: int = CELL) -> str:
+    return html.escape(clean(value, limit))
 
 
 def _story(report: Report) -> str:
@@ -91,7 +93,7 @@ def _story(report: Report) -> str:
 
 
 def _cell(value: object) -> str:
-    text = _escaped(value)
+    text = _escaped(value, MOST_CHARACTERS)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f'<td class="number">{text}</td>'
     if isinstance(value, datetime):

@@ -1,9 +1,13 @@
-"""The report as plain text: the story first, then one line per row."""
+"""The report as plain text: the story first, then one line per row, and below it what is too long for one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from vagus_tui.journal.store import run_words
 from vagus_tui.report.contents import STORY, Report, facts
+from vagus_tui.report.lines import LONG, WIDTH, hanging, long_lines
 from vagus_tui.report.words import clean, moment, seconds_in_words
 
 _TONES = {"good": "+", "bad": "!", "warn": "~"}
@@ -16,7 +20,8 @@ def as_text(report: Report) -> str:
     lines += _titled("What happened")
     for line in report.story:
         who = f"{clean(line.who, 40)}: " if line.who else ""
-        lines.append(f"{moment(line.at)} {_TONES.get(line.tone, ' ')} {who}{' '.join(clean(line.what).split())}")
+        told = f"{moment(line.at)} {_TONES.get(line.tone, ' ')} {who}{' '.join(clean(line.what).split())}"
+        lines += hanging(told, "    ") if len(told) > 2 * WIDTH else [told]
     if not report.story:
         lines.append("Nothing has been run.")
     for timeline in report.timelines:
@@ -32,15 +37,22 @@ def as_text(report: Report) -> str:
         if not section.rows:
             lines.append(section.empty)
         for row in section.rows:
-            pairs = zip(section.columns, row, strict=True)
-            lines.append(
-                "; ".join(
-                    f"{name.replace('_', ' ')} {' '.join(clean(value).split())}"
-                    for name, value in pairs
-                    if value not in (None, "", "{}")
-                )
-            )
+            lines += _row(section.columns, row)
     return "\n".join(lines) + "\n"
+
+
+def _row(columns: Sequence[str], row: Sequence[Any]) -> list[str]:
+    """What is short on one line; what is not, below it, as lines of its own."""
+    short, below = [], []
+    for column, value in zip(columns, row, strict=True):
+        name = column.replace("_", " ")
+        if value in (None, "", "{}"):
+            continue
+        if isinstance(value, str) and (len(value) > LONG or "\n" in value.strip()):
+            below += long_lines(name, value)
+        else:
+            short.append(f"{name} {' '.join(clean(value).split())}")
+    return ["; ".join(short), *below]
 
 
 def _titled(title: str) -> list[str]:

@@ -1,0 +1,81 @@
+"""Long values as lines that people read: text wrapped, JSON spelled out, and what is left out said."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vagus_tui.report.words import clean
+
+WIDTH = 100
+"""Cells of a line, its indentation included."""
+LONG = 90
+"""Longer values do not stand among the others on one line."""
+MOST_LINES = 40
+MOST_CHARACTERS = 20_000
+"""So much of one value is looked at; the lines that it makes are cut as well."""
+_INDENT = "  "
+
+
+def long_lines(name: str, value: str, indent: str = "    ") -> list[str]:
+    """A long value below its name; what is left out is counted, and where it stands is said."""
+    lines: list[str] = []
+    left = 0
+    for line in _lines(_read(value), indent + _INDENT):
+        if len(lines) < MOST_LINES:
+            lines.append(line)
+        else:
+            left += 1
+    if left or len(value) > MOST_CHARACTERS:
+        what = f"{left:,} more lines" if left else f"more, of {len(value):,} characters"
+        lines.append(f"{indent}{_INDENT}… {what}: whole in the report as HTML and as JSON")
+    return [f"{indent}{name}:", *lines]
+
+
+def hanging(text: str, indent: str) -> list[str]:
+    """A line as several, all but the first indented."""
+    return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def _read(value: str) -> Any:
+    """What a value holds, where it is JSON; else its text."""
+    if value[:1] in ("{", "[", '"'):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _lines(value: Any, indent: str) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            if isinstance(item, Mapping | list) and item:
+                yield from _wrapped(f"{name}:", indent)
+                yield from _lines(item, indent + _INDENT)
+            elif item not in (None, "", {}, []):
+                yield from _wrapped(f"{name}: {_plain(item)}", indent)
+    elif isinstance(value, list):
+        if all(isinstance(item, int | float | str | None) for item in value):
+            # Figures and short words side by side rather than one below the other.
+            yield from _wrapped(", ".join(_plain(item) for item in value), indent)
+            return
+        for item in value:
+            yield from _lines(item, indent + _INDENT)
+    else:
+        for paragraph in str(value)[:MOST_CHARACTERS].splitlines():
+            yield from _wrapped(paragraph, indent)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    width = max(20, WIDTH - len(indent))
+    shown = clean(text, MOST_CHARACTERS).replace("\n", " ")
+    return [indent + line for line in textwrap.wrap(shown, width, break_on_hyphens=False)]
