@@ -52,15 +52,14 @@ def _read(value: str) -> Any:
 def _lines(value: Any, indent: str) -> Iterator[str]:
     if isinstance(value, Mapping):
         for name, item in value.items():
-            if isinstance(item, Mapping | list) and item:
+            if item and isinstance(item, Mapping | list) and not _figures(item):
                 yield from _wrapped(f"{name}:", indent)
                 yield from _lines(item, indent + _INDENT)
             elif item not in (None, "", {}, []):
                 yield from _wrapped(f"{name}: {_plain(item)}", indent)
     elif isinstance(value, list):
-        if all(isinstance(item, int | float | str | None) for item in value):
-            # Figures and short words side by side rather than one below the other.
-            yield from _wrapped(", ".join(_plain(item) for item in value), indent)
+        if _figures(value):
+            yield from _wrapped(_plain(value), indent)
             return
         for item in value:
             yield from _lines(item, indent + _INDENT)
@@ -69,7 +68,14 @@ def _lines(value: Any, indent: str) -> Iterator[str]:
             yield from _wrapped(paragraph, indent)
 
 
+def _figures(value: Any) -> bool:
+    """Figures and words that stand side by side rather than one below the other."""
+    return isinstance(value, list) and all(isinstance(item, int | float | str | None) for item in value)
+
+
 def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_plain(item) for item in value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "none" if value is None else str(value)
