@@ -18,8 +18,10 @@ from vagus_tui.database.connection import Connection
 from vagus_tui.events import Event, Status, StepEvent, StepState
 from vagus_tui.journal.state import read_state
 from vagus_tui.migration.gates import gates
+from vagus_tui.migration.otherwise import otherwise
 from vagus_tui.migration.plan import plan_migration
 from vagus_tui.sandbox.options import SandboxOptions
+from vagus_tui.schema.identifiers import quote
 
 COLUMNS = """
 create table gyms (id integer primary key);
@@ -290,3 +292,25 @@ async def test_what_keeps_rows_apart(make_database: MakeDatabase, connect: Conne
         assert code in kept.values() and len(v1) == len(v2) + 1
         assert [v2[other] for other in v2 if v1[other] != v2[other]] == [code]
     assert changes(catalog, await catalog_fingerprint(conn)) == []
+
+
+async def test_times_that_v1_keeps_without_a_zone_are_told(make_database: MakeDatabase, connect: Connect) -> None:
+    """v2 takes them for UTC; where the app's sessions work in another zone they may have been meant otherwise."""
+    database = await make_database(SandboxOptions(empty=True))
+    conn = await connect(database.url)
+    await conn.execute(
+        "alter table exercise_logs alter completed_at type timestamp(0), alter completed_at set default now();\n"
+        "drop view active_plans; alter table workout_plans alter start_date type timestamptz"
+    )
+    told = "exercise_logs.completed_at: times without a zone in v1, taken for UTC in v2"
+    for zone, more in (("UTC", ""), ("America/New_York", """ at time zone 'America/New_York';""")):
+        async with database.as_admin() as admin:
+            await admin.execute(f"alter database {quote(database.name)} set timezone = '{zone}'")
+        conn = await connect(database.url)
+        shape = (await read_state(conn)).shape
+        assert shape is not None
+        lines = await otherwise(conn, shape)
+        assert "workout_plans.start_date: a moment in v1; v2 has its day, as it is in UTC" in lines
+        [line] = [line for line in lines if line.startswith(told)]
+        assert line == told if zone == "UTC" else line.endswith(more)
+        assert not any("sessions.started_at: times" in line for line in lines), "those have a zone"

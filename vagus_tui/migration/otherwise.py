@@ -10,6 +10,7 @@ import re
 from vagus_tui.database.connection import Connection
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import V2Ddl
+from vagus_tui.schema.identifiers import literal, qualified, quote
 from vagus_tui.schema.inverse import counterpart
 from vagus_tui.schema.v1 import Column, V1Shape
 
@@ -52,10 +53,24 @@ where n.nspname = $1 and c.relname = any($2::text[]) order by 1, 2
 """
 
 
+_ZONE = """
+select coalesce((
+  select substr(c, 10) from pg_db_role_setting s cross join unnest(s.setconfig) c
+  where c ilike 'timezone=%' and s.setdatabase in (0, (select oid from pg_database where datname = current_database()))
+    and s.setrole in (0, coalesce((select oid from pg_roles where rolname = 'authenticator'), 0))
+  order by s.setrole = 0, s.setdatabase = 0 limit 1), boot.setting)
+from (select reset_val as setting from pg_settings where name = 'TimeZone') boot
+"""
+"""The time zone that the app's sessions work in, where nobody asks for another."""
+
+_UTC = frozenset({"utc", "etc/utc", "gmt", "etc/gmt", "uct", "etc/uct", "zulu", "universal", "etc/universal"})
+
+
 async def otherwise(connection: Connection, shape: V1Shape) -> tuple[str, ...]:
     """What v2 does otherwise, one line each."""
     bases = {table.name: base for base, table in shape.tables.items()}
-    lines = [line for base in v1.TABLES for line in _of_columns(shape, base)]
+    zone = str(await connection.fetchval(_ZONE))
+    lines = [line for base in v1.TABLES for line in (*_of_times(shape, base, zone), *_of_columns(shape, base))]
     for row in await connection.fetch(_KEYS, shape.schema, list(bases)):
         rule = _DELETIONS.get((bases[row["relname"]], row["attname"]))
         if rule is not None and rule[0] != row["action"]:
@@ -76,6 +91,30 @@ async def otherwise(connection: Connection, shape: V1Shape) -> tuple[str, ...]:
             f"{row['says']}) has no like in v2, where owners and their coaches have rights"
         )
     return tuple(lines)
+
+
+def _of_times(shape: V1Shape, base: str, zone: str) -> list[str]:
+    """What becomes of moments that v1 keeps in another way than v2: none of it can be told from the values."""
+    table, known = shape.tables[base], {column.name: column for column in v2.MODEL[base].columns}
+    carried = {column.name for column in table.carried}
+    lines = []
+    for column in table.columns.values():
+        name = f"{table.name}.{column.name}"
+        there = known.get(counterpart(base, table, column.name) or "")
+        if column.name == "start_date" and base == v1.PLANS and column.plain.endswith("with time zone"):
+            lines.append(f"{name}: a moment in v1; v2 has its day, as it is in UTC")
+        if there is None or column.name in carried or there.type != "timestamptz":
+            continue
+        if column.plain.startswith("timestamp") and column.plain.endswith("without time zone"):
+            text = f"{name}: times without a zone in v1, taken for UTC in v2"
+            if zone.lower() not in _UTC:
+                text += (
+                    f"; but the app's sessions work in {zone}. If its times are meant so: alter table "
+                    f"{qualified(shape.schema, table.name)} alter column {quote(column.name)} "
+                    f"type timestamptz using {quote(column.name)} at time zone {literal(zone).strip()};"
+                )
+            lines.append(text)
+    return lines
 
 
 def _of_columns(shape: V1Shape, base: str) -> list[str]:
