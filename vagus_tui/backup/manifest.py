@@ -17,7 +17,8 @@ from vagus_tui.backup.options import ArchiveFormat, Compression, Kind
 from vagus_tui.backup.tables import BackupTable, TableColumn
 from vagus_tui.errors import VagusError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2: digests tell rows apart that have swapped a value; earlier versions of this program would not know them."""
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 PROOF = "proof.json"

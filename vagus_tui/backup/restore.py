@@ -188,7 +188,7 @@ async def _compare_table(
     id, expected = f"restore-{archive.content}-{entry.key}", plural(entry.rows, "row")
     try:
         async with connection.transaction():
-            now = await table_content(connection, entry.as_table())
+            now = await table_content(connection, entry.as_table(), like=entry.digest)
     except asyncpg.PostgresError as error:
         elsewhere = isinstance(error, _NOT_HERE)
         said = error.args[0] if error.args else error.sqlstate
@@ -302,7 +302,7 @@ async def _compare_one_csv(connection: Connection, path: Path, entry: CsvEntry, 
             await connection.execute(SESSION)
             await connection.execute(f"create table {qualified('public', table.name)} ({definition})")
             rows = await import_csv(connection, path / entry.name, "public", table.name, entry.columns)
-            now = await content(connection, "public", table.name, columns)
+            now = await content(connection, "public", table.name, columns, like=table.digest)
             if now.rows != table.rows:
                 problems.append(f"{plural(now.rows, 'row')} came back instead of {table.rows:,}.")
             if now.digest != table.digest:

@@ -107,7 +107,8 @@ async def differing(connection: Connection, manifest: Manifest, tables: Iterable
             if entry is None:
                 wrong.append(f"{table.key} is not in it")
                 continue
-            found = await content(connection, table.schema, table.name, entry.as_table().columns)
+            columns = entry.as_table().columns
+            found = await content(connection, table.schema, table.name, columns, like=entry.digest)
             if (found.rows, found.digest) != (entry.rows, entry.digest):
                 wrong.append(f"{table.key} has other rows in it")
     return wrong

@@ -152,7 +152,8 @@ class Aside:
         table = next(one for one in self.blueprints.tables if one.base == step.table)
         async with self.connection.transaction(readonly=True):
             await steady(self.connection)
-            found = await content(self.connection, RESTORING, table.name, table.entry.as_table().columns)
+            columns, like = table.entry.as_table().columns, table.entry.digest
+            found = await content(self.connection, RESTORING, table.name, columns, like=like)
         if (found.rows, found.digest) != (table.entry.rows, table.entry.digest):
             raise UndoneError(
                 f"{table.name} did not arrive as the manifest has it: {plural(found.rows, 'row')} instead of "

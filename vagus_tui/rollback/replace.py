@@ -145,7 +145,7 @@ class Replacement:
                 f"restore-prove-{table.base}",
                 Phase.PROVE,
                 f"every row of {table.name} as the manifest has it",
-                (digest_sql(RESTORING, table.name, table.entry.as_table().columns),),
+                (digest_sql(RESTORING, table.name, table.entry.as_table().columns, like=table.entry.digest),),
                 rows=table.entry.rows,
                 undo="none needed: it only reads",
                 table=table.base,
