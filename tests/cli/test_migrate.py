@@ -72,6 +72,13 @@ async def test_production_insists_on_backup_and_messages(clean_database: TestDat
     assert ran.status == 1
     failing = {line["id"] for line in ran.of("check") if line["status"] in ("fail", "error")}
     assert {"backup-verified", "communications-signed", "tls"} <= failing
+    # What to do about messages that cannot be signed off here is said wherever one comes from.
+    said = next(line["message"] for line in ran.of("check") if line["id"] == "communications-signed")
+    for command in (("status",), ("check", "prerequisites")):
+        looked = await vagus(*command, "--json", url=url, VAGUS_ENVIRONMENT="production")
+        (note,) = looked.of("note")
+        assert "0 of 5 are signed off" in note["message"] and note["message"].rpartition("off. ")[2] in said
+        assert '--override communications-signed="why"' in note["message"] and "key 3" in note["message"]
     assert set(ran.result["next_step"].rpartition(": ")[2].rstrip(".").split(", ")) == failing
     shown = await vagus("migrate", "--json", url=url, VAGUS_ENVIRONMENT="production")
     assert (shown.status, shown.result["next_step"]) == (1, ran.result["next_step"])

@@ -31,6 +31,14 @@ async def test_there_and_back(clean_database: TestDatabase, clean_conn: Connecti
     ran = await vagus("rollback", "--yes", "--json", url=url)
     assert ran.status == 0
     assert {step["phase"] for step in ran.of("step")} <= {"rollback", "settle"}
+    # No name is asked for, as scripts depend on it: on what it is about to begin is said first, and kept.
+    note = ran.of("note")[0]
+    (label,) = await clean_conn.fetchrow(
+        "select options ->> 'database' from vagus_migration.runs where kind = 'rollback'"
+    )
+    assert label and note["detail"]["database"] == label and note["detail"]["environment"] == "development"
+    assert f"The rollback begins on {label}, project" in note["message"]
+    assert [line["event"] for line in ran.lines].index("note") < [line["event"] for line in ran.lines].index("step")
     assert await clean_conn.fetchval("select count(*) from workout_plans where name = 'written later'") == 1
     status = await vagus("status", "--json", url=url)
     assert status.result["state"] == "rolled-back"

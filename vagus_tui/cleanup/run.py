@@ -151,7 +151,7 @@ class _CleanUp:
                 "clean-up",
                 operator=self.settings.operator,
                 environment=self.settings.environment.value,
-                options={"archives": self.archives, "backup": kept},
+                options={"archives": self.archives, "backup": kept, "database": self.database.label},
             )
             figures: dict[str, Any] = {
                 "removed": {table.key: table.rows for table in remains.v1},

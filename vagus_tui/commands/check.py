@@ -15,7 +15,7 @@ from vagus_tui.commands.outcome import DONE, REFUSED, finish
 from vagus_tui.commands.session import opened
 from vagus_tui.control import Control
 from vagus_tui.errors import ConfigurationError, RefusedError
-from vagus_tui.events import CheckEvent, Event, Phase, ResultEvent, Status, StepEvent, StepState
+from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
 from vagus_tui.format import plural
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ async def _check(name: str | None) -> AsyncGenerator[Event, None]:
     from vagus_tui.checks.registry import checks_for, default_group
     from vagus_tui.journal import store
     from vagus_tui.journal.schema import journal_exists
+    from vagus_tui.migration.gates import signing_note
 
     async with opened("check") as context:
         group = Group(name) if name else default_group(context.state)
@@ -111,6 +112,9 @@ async def _check(name: str | None) -> AsyncGenerator[Event, None]:
         # Looking makes no journal; where there is one, it remembers what was seen.
         if await journal_exists(context.connection):
             await store.record_checks(context.connection, outcomes, operator=context.settings.operator)
+        if group in (Group.PREREQUISITES, Group.DATA_QUALITY) and (signing := await signing_note(context)):
+            # No check of a group, but a gate before a migration: who goes by these checks is to hear of it too.
+            yield NoteEvent(message=signing)
         yield _check_result(group.value, outcomes)
 
 

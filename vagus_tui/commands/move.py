@@ -19,8 +19,10 @@ from vagus_tui.commands.sql import plan_for, sql_events
 from vagus_tui.control import Control
 from vagus_tui.errors import ConfigurationError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, ResultEvent, Status
+from vagus_tui.settings import Environment
 
 if TYPE_CHECKING:
+    from vagus_tui.checks.base import Context
     from vagus_tui.migration.steps import Plan
 
 
@@ -195,9 +197,26 @@ async def _migrate(control: Control, *, yes: bool, overrides: list[str]) -> Asyn
                 exit_status=REFUSED,
             )
             return
+        yield _about("migration", context)
         database = context.database
     async for step in migrate(database, settings, control, hold=False):
         yield step
+
+
+def _about(what: str, context: Context) -> NoteEvent:
+    """On which database something is about to begin: scripts are asked for no name, their logs shall hold it."""
+    database, settings = context.database, context.settings
+    where = f"{database.label}, project {database.project}, {settings.environment.value}"
+    return NoteEvent(
+        message=f"The {what} begins on {where}, by {settings.operator}.",
+        level="warning" if settings.environment is Environment.PRODUCTION else "info",
+        detail={
+            "database": database.label,
+            "project": database.project,
+            "environment": settings.environment.value,
+            "operator": settings.operator,
+        },
+    )
 
 
 async def _rollback(control: Control, *, yes: bool, apply_deletions: bool) -> AsyncGenerator[Event, None]:
@@ -226,6 +245,7 @@ async def _rollback(control: Control, *, yes: bool, apply_deletions: bool) -> As
             async for shown in _preview("rollback", plan, None):
                 yield shown
             return
+        yield _about("rollback", context)
         database, settings = context.database, context.settings
     async for event in roll_back(database, settings, control, apply_deletions=apply_deletions):
         yield event
@@ -250,6 +270,7 @@ async def _rollback_from(
             async for shown in _preview("rollback", plan, None, more=f" --from {shlex.quote(str(path))}"):
                 yield shown
             return
+        yield _about("rollback from a backup", context)
     async for event in roll_back_from(database, settings, control, path, other_database=other_database):
         yield event
 

@@ -9,7 +9,7 @@ from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import DONE, finish
 from vagus_tui.commands.session import opened, patiently
 from vagus_tui.control import Control
-from vagus_tui.events import Event, ResultEvent, StatusEvent
+from vagus_tui.events import Event, NoteEvent, ResultEvent, StatusEvent
 
 if TYPE_CHECKING:
     from vagus_tui.checks.base import Context
@@ -31,10 +31,13 @@ class StatusCommand(Command):
 
 async def _status(control: Control) -> AsyncGenerator[Event, None]:
     from vagus_tui.journal.state import State
+    from vagus_tui.migration.gates import signing_note
 
     async with opened("status") as context:
         event = await _status_event(context)
         yield event
+        if signing := await signing_note(context):
+            yield NoteEvent(message=signing)
         yield ResultEvent(
             ok=True,
             message=event.message or "",

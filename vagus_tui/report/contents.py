@@ -89,9 +89,9 @@ _QUERIES = (
     _Query(
         "runs",
         "Runs",
-        "select kind, status, phase, operator, environment, client, started_at, finished_at, "
-        "extract(epoch from finished_at - started_at)::float8 as seconds, error, figures::text as figures, "
-        "id::text as id from vagus_migration.runs order by started_at",
+        "select kind, status, phase, operator, environment, options ->> 'database' as database, client, started_at, "
+        "finished_at, extract(epoch from finished_at - started_at)::float8 as seconds, error, "
+        "figures::text as figures, id::text as id from vagus_migration.runs order by started_at",
         "Nothing has been run.",
     ),
     _Query(

@@ -108,7 +108,12 @@ class _FromBackup:
                 "restore",
                 operator=self.settings.operator,
                 environment=self.settings.environment.value,
-                options={"path": str(self.path), "backup": self.manifest.id, "made": self.manifest.started_at},
+                options={
+                    "path": str(self.path),
+                    "backup": self.manifest.id,
+                    "made": self.manifest.started_at,
+                    "database": self.database.label,
+                },
             )
             try:
                 steps = await self._work(connection)

@@ -73,7 +73,7 @@ class _Rollback:
                 "rollback",
                 operator=self.settings.operator,
                 environment=self.settings.environment.value,
-                options={"deletions": self.deletions, "of": way.run.id},
+                options={"deletions": self.deletions, "of": way.run.id, "database": self.database.label},
             )
             figures: dict[str, Any] = {"archive": archive_name(datetime.now(UTC))}
             try:
