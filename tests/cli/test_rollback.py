@@ -33,9 +33,7 @@ async def test_there_and_back(clean_database: TestDatabase, clean_conn: Connecti
     assert {step["phase"] for step in ran.of("step")} <= {"rollback", "settle"}
     # No name is asked for, as scripts depend on it: on what it is about to begin is said first, and kept.
     note = ran.of("note")[0]
-    (label,) = await clean_conn.fetchrow(
-        "select options ->> 'database' from vagus_migration.runs where kind = 'rollback'"
-    )
+    label = await clean_conn.fetchval("select options ->> 'database' from vagus_migration.runs where kind = 'rollback'")
     assert label and note["detail"]["database"] == label and note["detail"]["environment"] == "development"
     assert f"The rollback begins on {label}, project" in note["message"]
     assert [line["event"] for line in ran.lines].index("note") < [line["event"] for line in ran.lines].index("step")
