@@ -88,11 +88,13 @@ async def migrated(database: TestDatabase, **values: Any) -> Ran:
     return ran
 
 
-async def do_roll_back(database: TestDatabase, *, apply_deletions: bool = False, **values: Any) -> Ran:
+async def do_roll_back(
+    database: TestDatabase, *, apply_deletions: bool = False, on_event: OnEvent | None = None, **values: Any
+) -> Ran:
     """Roll back, and collect what was said."""
     settings, control = settings_for(database, **values), Control()
     stream = roll_back(Database(settings), settings, control, apply_deletions=apply_deletions)
-    return await collected(stream, control)
+    return await collected(stream, control, on_event)
 
 
 async def rolled_back(database: TestDatabase, **values: Any) -> Ran:

@@ -158,6 +158,30 @@ async def test_what_cannot_be_put_back(moved: TestDatabase, connect: Connect) ->
             "alter table exercises_v1 owner to postgres",
         ),
         (
+            "alter table exercises owner to supabase_admin",
+            "table exercises belongs to supabase_admin now, and only its owner can move it",
+            'alter table "public"."exercises" owner to "postgres"',
+            "alter table exercises owner to postgres",
+        ),
+        (
+            "alter function detect_prs(uuid, text) owner to supabase_admin",
+            "function detect_prs(uuid, text) belongs to supabase_admin now",
+            'alter function "public"."detect_prs"(uuid, text) owner to "postgres"',
+            "alter function detect_prs(uuid, text) owner to postgres",
+        ),
+        (
+            "alter table exercises rename target_weight to kilos",
+            "column target_weight of v2's exercises is gone, or has another name",
+            'alter table "public"."exercises" rename "kilos" to "target_weight"',
+            "alter table exercises rename kilos to target_weight",
+        ),
+        (
+            "alter table exercise_groups rename to bundles; create view exercise_groups as select * from bundles",
+            "view exercise_groups stands where v2's table of that name belongs",
+            'alter view "public"."exercise_groups" rename',
+            "drop view exercise_groups; alter table bundles rename to exercise_groups",
+        ),
+        (
             "alter table exercise_logs_v1 drop column tempo",
             "column tempo of exercise_logs_v1 is gone",
             "add column \"tempo\" text default '2-0-2'::text",
@@ -196,6 +220,10 @@ async def test_what_cannot_be_put_back(moved: TestDatabase, connect: Connect) ->
         "insert into exercise_logs_v1 (session_id, exercise_id, set_number, reps, weight) "
         "select session_id, exercise_id, set_number, reps, weight from exercise_logs_v1 limit 1"
     )
+    # What was done to v1's rows is seen: they are no longer what v2 was made of, and v1 keeps them if told to.
+    ran = await do_roll_back(moved)
+    assert "878 of exercise_logs, 100 of exercises, 1 of workout_sessions" in ran.result.message, ran.result
+    await conn.execute("update vagus_migration.v2_unnoted set stays_in_v1 = true")
     ran = await rolled_back(moved)
     assert ran.result.figures is not None
     assert "constraint once_v1 of exercise_logs_v1 could not be put back" in ran.result.figures["changed_by_hand"]
@@ -207,6 +235,12 @@ async def test_without_a_note_what_is_gone_stays_gone(moved: TestDatabase, conne
     catalog = await catalog_fingerprint(conn)
     await migrated(moved, overrides={"carried-unique": "v1 alone has them"})
     await conn.execute('drop table vagus_migration.v1_as_kept; drop index "Odd name_v1"')
+    told = (await preview(conn, await read_state(conn))).told
+    assert [line for line in told if "No note says how the kept v1 tables were left" in line] == told[:1], told
+    assert not any("what points at v2" in line for line in told), told
+    await conn.execute("drop table vagus_migration.surroundings_as_moved")
+    told = (await preview(conn, await read_state(conn))).told
+    assert sum("No note says how what points at v2 was left" in line for line in told) == 1, told
     ran = await rolled_back(moved)
     assert [line.partition(":")[0] for line in changes(catalog, await catalog_fingerprint(conn))] == [
         'comments public."Odd name" (index)',

@@ -224,6 +224,14 @@ create view titles as select id, name from workout_plans;
 create materialized view about as select p.id, p.goal, t.name from workout_plans p join titles t on t.id = p.id;
 create view for_one as select id, goal from workout_plans;
 create function for_one() returns text language sql as 'select max(goal) from workout_plans';
+create schema elsewhere;
+create table elsewhere.gear (plan uuid, kind text, "Gear" text);
+create view elsewhere.geared as select p.id, gear.kind, gear."Gear" from workout_plans p
+  join elsewhere.gear on gear.plan = p.id where gear.kind <> 'elsewhere.gear';
+create view geared_by as select p.id, g.kind from workout_plans p join elsewhere.gear g on g.plan = p.id;
+create view bigger as select big.id, big.size from big;
+create function noted_of(plan uuid) returns bigint language sql begin atomic
+  select count(*) from workout_plans p where p.id = plan; end;
 revoke all on for_one from public, anon, authenticated, service_role;
 revoke all on function for_one() from public, anon, authenticated, service_role;
 grant select on for_one to leaves_soon;
@@ -243,6 +251,23 @@ truncate vagus_migration.surroundings_as_moved;
 insert into vagus_migration.surroundings_as_moved table as_noted
 """
 
+RENAMED = """
+alter table elsewhere.gear rename to kit;
+alter view sizes rename to sizes_of_plans;
+alter view big rename to big_ones;
+alter table notes rename constraint of_plan to "of a plan";
+alter policy own_rows on gone rename to "own ones";
+alter function noted_of(uuid) rename to count_of;
+"""
+
+RENAMED_BACK = """
+alter table elsewhere.kit rename to gear;
+alter view sizes_of_plans rename to sizes;
+alter view big_ones rename to big;
+alter table notes rename constraint "of a plan" to of_plan;
+alter policy "own ones" on gone rename to own_rows;
+"""
+
 EXCHANGED = "alter table notes rename to n; alter table diary rename to notes; alter table n rename to diary"
 
 
@@ -259,6 +284,28 @@ async def test_what_is_not_the_migrations_is_left_alone(make_database: MakeDatab
     await conn.execute("alter table notes rename to ours")
     assert "of_plan on table notes, which is called ours now" in (await preview(conn, state)).by_hand[0]
     await conn.execute(f"alter table ours rename to notes; {NUMBERED_BACK}")
+    # What was renamed itself keeps its name; whatever reads it, or a table of another schema, reads that.
+    await conn.execute(RENAMED)
+    told = " ".join((await preview(conn, state)).by_hand)
+    for what in (
+        "view sizes, which is called sizes_of_plans now and keeps that name",
+        "reference of_plan on notes, which is called of a plan now",
+        "policy own_rows on gone, which is called own ones now",
+        "function noted_of(plan uuid), which is called count_of now: it is made again",
+        "view elsewhere.geared, with names of today: elsewhere.kit for elsewhere.gear",
+        "view big, which is called big_ones now",
+        "view bigger, with names of today: big_ones for big",
+    ):
+        assert what in told, (what, told)
+    assert "altered" not in told and "which is gone" not in told and "not bound" not in told, told
+    left = (await rolled_back(database)).result.figures
+    assert left is not None and left["not_bound_back"] == [] == left["changed_by_hand"], left
+    await conn.execute(f"drop function count_of(uuid); {RENAMED_BACK}")
+    changed = changes(before, await catalog_fingerprint(conn))
+    assert changed == [], changed
+    for view in ("elsewhere.geared", "geared_by", "bigger"):
+        assert await conn.fetchval(f"select count(*) >= 0 from {view}")
+    await migrated(database)
     await conn.execute("create or replace view big as select * from sizes where size > 4; drop table gone")
     await conn.execute(EXCHANGED)
     left = (await rolled_back(database)).result.figures

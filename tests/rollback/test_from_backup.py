@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 import asyncpg
@@ -10,16 +11,18 @@ import pytest
 
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
-from tests.migration.support import migrated, rolled_back, state_of
+from tests.migration.support import do_roll_back, migrated, rolled_back, state_of
 from tests.migration.test_tuning import settings_in
 from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
 from tests.rollback.support import backed_up, digests_differ, do_roll_back_from, rolled_back_from
 from vagus_tui.backup import Kind
 from vagus_tui.backup.manifest import read_proof
 from vagus_tui.database.connection import Connection
+from vagus_tui.errors import RefusedError
 from vagus_tui.events import ProgressEvent
 from vagus_tui.journal import store
 from vagus_tui.journal.state import State
+from vagus_tui.rollback.backup_plan import plan_from_backup
 from vagus_tui.sandbox.options import SandboxOptions
 
 SMALL = SandboxOptions(plans=20, clean=True)
@@ -296,3 +299,58 @@ async def test_what_fails_in_the_swap_is_undone(make_database: MakeDatabase, con
     assert changes(rows, await v1_rows(conn)) == []
     assert changes(catalog, await catalog_fingerprint(conn)) == []
     assert await conn.fetchval("select to_regnamespace('workout_v1_restore') is null")
+
+
+async def test_v2_under_other_names(make_database: MakeDatabase, connect: Connect, tmp_path: Path) -> None:
+    """v2's tables renamed, and v1's names taken, by hand: named beforehand, with what takes it back; all makes room."""
+    database = await make_database(SMALL)
+    conn, admin = await connect(database.url), await connect(database.admin_url)
+    catalog, rows = await catalog_fingerprint(conn), await v1_rows(conn)
+    path = await backed_up(database, tmp_path)
+    await migrated(database)
+    later = "update exercise_logs set notes = 'written later'"
+    await conn.execute(f"{later}; alter table exercise_logs rename to sets_logged; drop table exercise_groups cascade")
+    state = await state_of(database)
+    told = " ".join(state.reasons)
+    assert state.state is State.UNKNOWN and state.possible == ("backup", "rollback from a backup"), state
+    assert "Since then exercise_groups was dropped" in told
+    assert 'takes it back: alter table "public"."sets_logged" rename to "exercise_logs";' in told
+    ran = await do_roll_back(database)
+    assert (
+        ran.result.exit_status == 1 and told in ran.result.message and "--from BACKUP" in (ran.result.next_step or "")
+    )
+    await conn.execute(
+        "create schema elsewhere; alter table workout_weeks set schema elsewhere;"
+        "alter table exercises rename to moves; create view exercises as select id, name from moves;"
+        "create index idx_exercises_plan_id on plan_favourites (plan_id)"
+    )
+    # What belongs to somebody else is asked for before anything is done.
+    for done, undone in (
+        ("alter view exercises owner to supabase_admin", "view exercises has a name that v1 needs, and belongs to"),
+        ("alter function workout_my_plans() owner to supabase_admin", "function workout_my_plans() belongs to"),
+    ):
+        await admin.execute(done)
+        with pytest.raises(RefusedError, match=re.escape(undone)) as caught:
+            await plan_from_backup(conn, path)
+        advice = (caught.value.next_step or "").partition("settles it: ")[2].removesuffix(". Then start again.")
+        assert advice.startswith("alter ") and advice.endswith('owner to "postgres"')
+        await admin.execute(advice)
+    notes = " ".join((await plan_from_backup(conn, path)).notes)
+    for what in (
+        "sets_logged is a table of v2",
+        "elsewhere.workout_weeks is a table of v2",
+        "view exercises has a name",
+    ):
+        assert what in notes, notes
+    assert (
+        "index idx_exercises_plan_id has a name that v1 needs: it is called idx_exercises_plan_id_other then" in notes
+    )
+    ran = await rolled_back_from(database, path)
+    assert changes(rows, await v1_rows(conn)) == []
+    left = changes(catalog, await catalog_fingerprint(conn))
+    assert [line.partition(":")[0] for line in left] == ["indexes idx_exercises_plan_id_other"], left
+    assert ran.result.figures is not None
+    archive = ran.result.figures["archive"]
+    for name in ("sets_logged", "moves", "exercises", '"elsewhere.workout_weeks"'):
+        assert await conn.fetchval(f"select count(*) from {archive}.{name}") > 0
+    assert await conn.fetchval(f"select bool_and(notes = 'written later') from {archive}.sets_logged")

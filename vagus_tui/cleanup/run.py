@@ -75,7 +75,7 @@ def later_steps(remains: Remains, *, archives: bool) -> list[PlanStep]:
             "capture-notes",
             Phase.CLEAN_UP,
             "empty the notes of changes",
-            (f"truncate {capture.V2_CHANGES}", kept_v1.forget()),
+            (capture.V2_LOG, f"truncate {capture.V2_CHANGES}", kept_v1.forget()),
             undo="none needed",
         )
     )

@@ -227,7 +227,7 @@ async def _rollback(control: Control, *, yes: bool, apply_deletions: bool) -> As
     async with opened("rollback") as context:
         if not yes:
             plan = await plan_for("rollback", context)
-            found = await preview(context.connection, context.state)
+            found = await preview(context.connection, context.state, compare=True)
             for item in found.carried:
                 yield CarriedEvent(
                     table=item.table,
@@ -240,6 +240,8 @@ async def _rollback(control: Control, *, yes: bool, apply_deletions: bool) -> As
             if found.kept_out:
                 named = "; ".join(found.kept_out)
                 yield NoteEvent(level="warning", message=f"v1 cannot hold all of these, for example: {named}.")
+            for words in found.compared:
+                yield NoteEvent(level="warning", message=words)
             cost = await cost_of(context.connection, context.settings, found)
             yield NoteEvent(message=f"{cost.time} {UNDO}")
             async for shown in _preview("rollback", plan, None):

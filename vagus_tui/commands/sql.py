@@ -66,17 +66,11 @@ async def plan_for(name: str, context: Context) -> Plan:
     Raises:
         RefusedError: there is no such way from this state.
     """
-    from vagus_tui.journal.state import State
-
     state = context.state
     if name == "rollback":
         from vagus_tui.migration.rollback_script import journalled
         from vagus_tui.rollback.quick_plan import plan_rollback
 
-        if state.state is not State.MIGRATED:
-            raise RefusedError(
-                f"There is nothing to roll back: {state.summary}", next_step="vagus-tui status shows what is possible."
-            )
         return journalled(await plan_rollback(context.connection, context.settings, state), context.settings)
     from vagus_tui.migration.plan import plan_migration
 

@@ -65,7 +65,7 @@ async def _status_event(context: Context) -> StatusEvent:
         database=context.database.label,
         environment=context.settings.environment.value,
         counts=await patiently(context.database, context.connection, context.settings, _counts(context)),
-        message=" ".join(filter(None, (state.summary, *state.reasons, left_on))),
+        message=" ".join(filter(None, (state.summary, *state.reasons, await _noting(context), left_on))),
         possible=(*state.possible, *(("maintenance off",) if now.on else ())),
         run=None
         if run is None
@@ -82,6 +82,17 @@ async def _status_event(context: Context) -> StatusEvent:
         shape=_shape(context),
         maintenance=maintenance_event(now).to_json(),
     )
+
+
+async def _noting(context: Context) -> str:
+    """What is wrong with the noting of what users write to v2, which a rollback rests on; "" where nothing is."""
+    from vagus_tui.journal.state import State
+    from vagus_tui.migration.noting import read_noting
+
+    state = context.state
+    if state.state is not State.MIGRATED or state.shape is None or "rollback" not in state.possible:
+        return ""
+    return (await read_noting(context.connection, state.shape.schema)).words
 
 
 def _shape(context: Context) -> dict[str, Any] | None:

@@ -10,7 +10,8 @@ from enum import StrEnum
 from vagus_tui.database.catalog import read_columns
 from vagus_tui.database.connection import Connection
 from vagus_tui.journal import store
-from vagus_tui.schema import v1
+from vagus_tui.journal.missing_v2 import why_missing
+from vagus_tui.schema import v1, v2
 from vagus_tui.schema.helpers import ours
 from vagus_tui.schema.v1 import NotV1, V1Shape, recognise
 
@@ -146,6 +147,11 @@ def _half_renamed(found: Mapping[str, object]) -> tuple[str, ...]:
     )
 
 
+def _put_in_place(run: store.Run | None, done: store.Run | None) -> bool:
+    """Whether the last that was done is a migration, so that v2 ought to be there, and none was begun since."""
+    return done is not None and done.kind == "migrate" and (run is None or run.id == done.id or run.kind != "migrate")
+
+
 async def read_state(connection: Connection) -> DatabaseState:
     """Read the state of the database: one look at the catalog, one at the journal."""
     found = await read_columns(connection)
@@ -156,7 +162,7 @@ async def read_state(connection: Connection) -> DatabaseState:
     left = run is not None and run.kind != "migrate" and (run.status == "running" or _owes(run))
     left = left and not await connection.fetchval(_LOCK_HELD, LOCK_KEY)
     own, renamed = recognise(found), recognise(found, suffix=v1.SUFFIX)
-    v2_in_place = "total_weeks" in found.get(v1.PLANS, {}) and all(name in found for name in v1.HIERARCHY)
+    v2_in_place = "total_weeks" in found.get(v1.PLANS, {}) and all(name in found for name in v2.TABLES)
     migration = run if run is not None and run.kind == "migrate" else None
     if v2_in_place and migration is None:
         # A rollback that failed, or a clean-up, came after it.
@@ -188,6 +194,9 @@ async def read_state(connection: Connection) -> DatabaseState:
         if renamed.empty:
             return conclude(State.CLEANED, reasons=("v2 is here, and no journal says how it came.",))
         return conclude(State.UNKNOWN, reasons=("v2 is in place, but v1's kept tables are damaged.", *renamed.reasons))
+    if isinstance(renamed, V1Shape) and not isinstance(own, V1Shape) and not staged and _put_in_place(run, done):
+        assert done is not None
+        return conclude(State.UNKNOWN, reasons=await why_missing(connection, found, done))
     shape = own if isinstance(own, V1Shape) else renamed if isinstance(renamed, V1Shape) else None
     if shape is None:
         assert isinstance(own, NotV1) and isinstance(renamed, NotV1)

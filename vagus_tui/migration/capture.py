@@ -13,6 +13,8 @@ from vagus_tui.schema.v1 import V1Shape
 
 CHANGE_LOG = "vagus_migration.change_log"
 V2_CHANGES = "vagus_migration.v2_changes"
+V2_UNNOTED = "vagus_migration.v2_unnoted"
+"""Rows of v2 that a rollback found to be otherwise than v1 has them though no write of theirs was noted."""
 CAPTURE_TRIGGER = "vagus_capture"
 
 PLAN, SESSION, STRUCTURE = "p", "s", "d"
@@ -57,7 +59,7 @@ def install_functions() -> str:
             f'create table if not exists {CHANGE_LOG} (unit "char" not null, id text not null)',
             # Where a publication carries all tables, rows can be deleted only from tables that can tell them apart.
             f"alter table {CHANGE_LOG} replica identity full",
-            f"create table if not exists {V2_CHANGES} (table_name text not null, row_id text not null)",
+            V2_LOG,
             *functions,
             "create or replace function vagus_migration.capture_truncate() returns trigger\n"
             "language plpgsql set search_path = '' as $$\n"
@@ -65,27 +67,42 @@ def install_functions() -> str:
             "  raise exception 'workout data is being upgraded: TRUNCATE of % is not possible now', tg_table_name\n"
             "    using hint = 'Stop the migration first, or delete the rows.';\n"
             "end $$",
-            "create or replace function vagus_migration.capture_v2() returns trigger\n"
-            "language plpgsql security definer set search_path = '' as $$\n"
-            "begin\n"
-            "  if tg_op <> 'INSERT' then\n"
-            f"    insert into {V2_CHANGES} values (tg_table_name, old.id::text);\n"
-            "  end if;\n"
-            "  if tg_op = 'INSERT' or (tg_op = 'UPDATE' and new.id is distinct from old.id) then\n"
-            f"    insert into {V2_CHANGES} values (tg_table_name, new.id::text);\n"
-            "  end if;\n"
-            "  return null;\n"
-            "end $$",
-            # What is emptied at a stroke fires no trigger per row, and counts as deleted all the same.
-            "create or replace function vagus_migration.capture_v2_truncate() returns trigger\n"
-            "language plpgsql security definer set search_path = '' as $$\n"
-            "begin\n"
-            f"  execute format('insert into {V2_CHANGES} select %L, id::text from %s', tg_table_name, "
-            "tg_relid::regclass);\n"
-            "  return null;\n"
-            "end $$",
+            *install_v2_functions(),
         ]
     )
+
+
+V2_LOG = f"create table if not exists {V2_CHANGES} (table_name text not null, row_id text not null)"
+
+V2_BODIES = {
+    "capture_v2": "\n"
+    "begin\n"
+    "  if tg_op <> 'INSERT' then\n"
+    f"    insert into {V2_CHANGES} values (tg_table_name, old.id::text);\n"
+    "  end if;\n"
+    "  if tg_op = 'INSERT' or (tg_op = 'UPDATE' and new.id is distinct from old.id) then\n"
+    f"    insert into {V2_CHANGES} values (tg_table_name, new.id::text);\n"
+    "  end if;\n"
+    "  return null;\n"
+    "end ",
+    # What is emptied at a stroke fires no trigger per row, and counts as deleted all the same.
+    "capture_v2_truncate": "\n"
+    "begin\n"
+    f"  execute format('insert into {V2_CHANGES} select %L, id::text from %s', tg_table_name, "
+    "tg_relid::regclass);\n"
+    "  return null;\n"
+    "end ",
+}
+"""The bodies of the functions that note what is written to v2, by name."""
+
+
+def install_v2_functions() -> list[str]:
+    """The functions behind the triggers on v2."""
+    return [
+        f"create or replace function vagus_migration.{name}() returns trigger\n"
+        f"language plpgsql security definer set search_path = '' as $${body}$$"
+        for name, body in V2_BODIES.items()
+    ]
 
 
 def _always(relation: str, *triggers: str) -> str:
@@ -113,19 +130,20 @@ def remove_triggers(relation: str) -> list[str]:
     ]
 
 
+def v2_triggers(relation: str) -> list[str]:
+    """The triggers that note what is written to one table of v2. Safe to repeat."""
+    return [
+        f"create or replace trigger {CAPTURE_TRIGGER} after insert or update or delete on {relation} "
+        "for each row execute function vagus_migration.capture_v2()",
+        f"create or replace trigger {CAPTURE_TRIGGER}_truncate before truncate on {relation} "
+        "for each statement execute function vagus_migration.capture_v2_truncate()",
+        _always(relation, CAPTURE_TRIGGER, f"{CAPTURE_TRIGGER}_truncate"),
+    ]
+
+
 def install_v2_triggers(schema: str) -> list[str]:
     """The triggers that note what is written to v2 after the cut-over, so that a rollback can carry it back."""
-    statements = []
-    for table in v2.TABLES:
-        relation = qualified(schema, table)
-        statements += [
-            f"create trigger {CAPTURE_TRIGGER} after insert or update or delete on {relation} "
-            "for each row execute function vagus_migration.capture_v2()",
-            f"create trigger {CAPTURE_TRIGGER}_truncate before truncate on {relation} "
-            "for each statement execute function vagus_migration.capture_v2_truncate()",
-            _always(relation, CAPTURE_TRIGGER, f"{CAPTURE_TRIGGER}_truncate"),
-        ]
-    return statements
+    return [statement for table in v2.TABLES for statement in v2_triggers(qualified(schema, table))]
 
 
 def install_preferences_trigger(schema: str, *, patiently: bool = False) -> str:

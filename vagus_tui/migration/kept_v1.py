@@ -14,6 +14,7 @@ from vagus_tui.database.definitions import Inventory, definitions_sql
 from vagus_tui.database.dependent_queries import SETTINGS
 from vagus_tui.database.settings_sql import INDEX_TARGETS
 from vagus_tui.events import Phase
+from vagus_tui.migration.capture import V2_UNNOTED
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.survey import PREFERENCES, Survey
 from vagus_tui.schema import v1
@@ -104,7 +105,7 @@ def note_step(survey: Survey) -> PlanStep:
 
 def forget() -> str:
     """The statement that removes the notes: before a migration they are about an earlier one."""
-    return f"drop table if exists {AS_KEPT}, {AS_MOVED}"
+    return f"drop table if exists {AS_KEPT}, {AS_MOVED}, {V2_UNNOTED}"
 
 
 async def read_settings(connection: Connection, schema: str, names: Sequence[str]) -> Inventory:

@@ -33,12 +33,14 @@ class Described:
         shape: of a view its columns, of a policy what cannot be altered about it.
         again: the statements that give one made again its rights, comments, triggers and rules.
         reads: the relations that it stands on, each as its oid and its name.
+        number: its own oid in its catalog; None in a note of an earlier version.
     """
 
     body: str
     shape: str
     again: tuple[str, ...]
     reads: tuple[str, ...]
+    number: int | None = None
 
 
 def thing(one: Dependent) -> Thing:
@@ -72,10 +74,11 @@ _GRANTS = """
 _DESCRIBED = """
 select w.*, f.body, coalesce(f.shape, '') as shape, f.again,
   array(select distinct d.refobjid::bigint || ' ' || d.refobjid::regclass from pg_depend d
-        where d.classid = f.catalog and d.objid = f.oid and d.refclassid = 'pg_class'::regclass) as reads
+        where d.classid = f.catalog and d.objid = f.oid and d.refclassid = 'pg_class'::regclass) as reads,
+  f.number::bigint as number
 from (values {wanted}) w (kind, home, carrier, name, detail) cross join lateral (
   select regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '') as body, '' as shape, '{{}}'::text[] as again,
-    'pg_constraint'::regclass::oid as catalog, k.oid
+    'pg_constraint'::regclass::oid as catalog, k.oid, k.oid as number
   from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
   where w.kind = 'foreign key' and k.contype = 'f' and k.conname = w.name and c.relname = w.carrier
     and n.nspname = w.home
@@ -92,10 +95,18 @@ from (values {wanted}) w (kind, home, carrier, name, detail) cross join lateral 
       union all select format('alter view %s alter column %I set default %s', x.relation, a.attname,
                               pg_get_expr(d.adbin, d.adrelid))
       from pg_attrdef d join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum where d.adrelid = c.oid
+      -- The server has no way to switch those of a view off, so they are on.
       union all select pg_get_triggerdef(t.oid) from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal
+      union all select format('comment on trigger %I on %s is %L', t.tgname, x.relation,
+                              obj_description(t.oid, 'pg_trigger'))
+      from pg_trigger t where t.tgrelid = c.oid and obj_description(t.oid, 'pg_trigger') is not null
       union all select rtrim(pg_get_ruledef(r.oid), ';') from pg_rewrite r
-      where r.ev_class = c.oid and r.rulename <> '_RETURN'),
-    'pg_rewrite'::regclass, (select r.oid from pg_rewrite r where r.ev_class = c.oid and r.rulename = '_RETURN')
+      where r.ev_class = c.oid and r.rulename <> '_RETURN'
+      union all select format('comment on rule %I on %s is %L', r.rulename, x.relation,
+                              obj_description(r.oid, 'pg_rewrite'))
+      from pg_rewrite r where r.ev_class = c.oid and obj_description(r.oid, 'pg_rewrite') is not null),
+    'pg_rewrite'::regclass, (select r.oid from pg_rewrite r where r.ev_class = c.oid and r.rulename = '_RETURN'),
+    c.oid
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
   cross join lateral (select format('%I.%I', n.nspname, c.relname) as relation) x
   where w.kind = case c.relkind when 'v' then 'view' when 'm' then 'materialized view' end
@@ -109,7 +120,7 @@ from (values {wanted}) w (kind, home, carrier, name, detail) cross join lateral 
           where a.grantee <> p.proowner
           union all select format('comment on routine %s is %L', p.oid::regprocedure, obj_description(p.oid, 'pg_proc'))
           where obj_description(p.oid, 'pg_proc') is not null),
-    'pg_proc'::regclass, p.oid
+    'pg_proc'::regclass, p.oid, p.oid
   from pg_proc p join pg_namespace n on n.oid = p.pronamespace
   where w.kind = 'function' and p.proname = w.name and n.nspname = w.home and p.prokind in ('f', 'p')
     and '(' || pg_get_function_identity_arguments(p.oid) || ')' = w.detail
@@ -119,7 +130,7 @@ from (values {wanted}) w (kind, home, carrier, name, detail) cross join lateral 
     array(select format('comment on policy %I on %I.%I is %L', p.polname, n.nspname, c.relname,
                         obj_description(p.oid, 'pg_policy'))
           where obj_description(p.oid, 'pg_policy') is not null),
-    'pg_policy'::regclass, p.oid
+    'pg_policy'::regclass, p.oid, p.oid
   from pg_policy p join pg_class c on c.oid = p.polrelid join pg_namespace n on n.oid = c.relnamespace
   cross join lateral (select format('as %s for %s to %s',
     case when p.polpermissive then 'permissive' else 'restrictive' end,
@@ -129,7 +140,7 @@ from (values {wanted}) w (kind, home, carrier, name, detail) cross join lateral 
      from unnest(p.polroles) u(role) left join pg_roles r on r.oid = u.role)) as head) s
   where w.kind = 'policy' and p.polname = w.name and c.relname = w.carrier and n.nspname = w.home
   union all
-  select '', '', '{{}}', null, null
+  select '', '', '{{}}', null, null, p.oid
   from pg_publication p join pg_publication_rel r on r.prpubid = p.oid join pg_class c on c.oid = r.prrelid
   join pg_namespace n on n.oid = c.relnamespace
   where w.kind = 'publication' and p.pubname = w.name and c.relname = w.carrier and n.nspname = {schema}
@@ -154,11 +165,11 @@ def note_steps(survey: Survey) -> list[PlanStep]:
             Phase.SETTLE,
             "note how what points at v2 was left",
             (
-                f"create table if not exists {AS_MOVED} (kind text not null, home text not null, carrier text not null,"
+                f"drop table if exists {AS_MOVED}",
+                f"create table {AS_MOVED} (kind text not null, home text not null, carrier text not null,"
                 "\n  name text not null, detail text not null, body text not null, shape text not null, "
                 "again text[] not null,"
-                "\n  reads text[] not null)",
-                f"truncate {AS_MOVED}",
+                "\n  reads text[] not null, number bigint)",
                 f"set local search_path = {quote(survey.shape.schema)}, pg_temp",
                 f"insert into {AS_MOVED}\n{described_sql(survey.shape.schema, wanted)}",
                 "set local search_path = public, pg_temp",
@@ -189,7 +200,7 @@ async def describe(connection: Connection, schema: str, wanted: Iterable[Thing])
 def _by_thing(rows: Iterable[asyncpg.Record]) -> dict[Thing, Described]:
     return {
         (row["kind"], row["home"], row["carrier"], row["name"], row["detail"]): Described(
-            row["body"], row["shape"], tuple(row["again"]), tuple(row["reads"])
+            row["body"], row["shape"], tuple(row["again"]), tuple(row["reads"]), row.get("number")
         )
         for row in rows
     }

@@ -18,7 +18,8 @@ from vagus_tui.migration.kept_v1 import kept_tables, read_as_kept, read_settings
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.survey import Rename, Survey
 from vagus_tui.rollback.blueprint import Blueprint
-from vagus_tui.rollback.mending import Finding, KeptTable, Mend, Prevents, Stays
+from vagus_tui.rollback.findings import NO_NOTE, Finding, Mend, Prevents, Stays
+from vagus_tui.rollback.mending import KeptTable
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.schema.v1 import V1Shape
 
@@ -32,10 +33,12 @@ class Altered:
 
     Args:
         missing: the renames of what is not there, which cannot be taken back unless it is made again.
+        unknown: there is no note of how the cut-over left them, so nobody can tell what is otherwise.
     """
 
     findings: tuple[Finding, ...] = ()
     missing: tuple[Rename, ...] = ()
+    unknown: bool = False
 
     @property
     def mends(self) -> tuple[Mend, ...]:
@@ -70,7 +73,10 @@ class Altered:
     def told(self) -> list[str]:
         """What is worth knowing beforehand: what is put back in one sentence, what stays in another."""
         said = (("and put back: ", [mend.what for mend in self.mends]), ("and so it stays: ", self.stays))
-        return [f"Changed by hand since the cut-over, {how}{'; '.join(words)}." for how, words in said if words]
+        return [
+            *([NO_NOTE.format(what="the kept v1 tables", kept="were")] if self.unknown else []),
+            *(f"Changed by hand since the cut-over, {how}{'; '.join(words)}." for how, words in said if words),
+        ]
 
     def refuse(self) -> None:
         """Stop where there is no way past it.
@@ -152,7 +158,7 @@ async def read_altered(connection: Connection, survey: Survey) -> Altered:
         for rename in missing
         if _made_by(rename, schema) not in mended
     ]
-    return Altered(tuple(findings), tuple(missing))
+    return Altered(tuple(findings), tuple(missing), unknown=not was)
 
 
 async def _lost_targets(connection: Connection, was: Inventory) -> frozenset[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from vagus_tui.errors import RefusedError
 from vagus_tui.migration.surroundings import Described, Thing
 from vagus_tui.migration.survey import Survey
-from vagus_tui.rollback.mending import Prevents
+from vagus_tui.rollback.findings import NO_NOTE, Prevents
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Around:
         back, left: what comes back though it was changed, and what does not, in words.
         doubtful: what does not come back by what was tried beforehand, and why.
         prevents: what only the operator can decide.
+        unknown: there is no note of how the cut-over left all this, so nobody can tell what is otherwise.
     """
 
     survey: Survey
@@ -48,11 +49,13 @@ class Around:
     left: tuple[str, ...] = ()
     doubtful: tuple[str, ...] = ()
     prevents: tuple[Prevents, ...] = ()
+    unknown: bool = False
 
     def told(self) -> list[str]:
         """What is worth knowing beforehand, a sentence for each thing."""
         left = (*self.left, *self.doubtful)
         return [
+            *([NO_NOTE.format(what="what points at v2", kept="was")] if self.unknown else []),
             *(f"Changed by hand since the cut-over, and put back as v1 had it: {words}." for words in self.back),
             *(f"Changed by hand since the cut-over, and not bound to v1 again: {words}." for words in left),
         ]

@@ -62,3 +62,17 @@ from unnest($2::text[], $3::text[]) w (carrier, old) join pg_class c on c.relnam
 join pg_namespace n on n.oid = c.relnamespace and n.nspname = $1
 join pg_constraint k on k.conrelid = c.oid and k.conname = w.old order by 2, 1
 """
+
+OWN_NAMES = """
+select w.place, f.home, f.name
+from unnest($1::text[], $2::bigint[]) with ordinality w (kind, number, place) cross join lateral (
+  select ''::text as home, k.conname::text as name from pg_constraint k
+  where w.kind = 'foreign key' and k.oid = w.number
+  union all select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where w.kind in ('view', 'materialized view') and c.oid = w.number and c.relkind in ('v', 'm')
+  union all select n.nspname, p.proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+  where w.kind = 'function' and p.oid = w.number
+  union all select '', p.polname from pg_policy p where w.kind = 'policy' and p.oid = w.number
+  union all select '', p.pubname from pg_publication p where w.kind = 'publication' and p.oid = w.number
+) f
+"""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
@@ -30,14 +29,18 @@ from vagus_tui.migration.repoint import (
 from vagus_tui.migration.surroundings import Described, Thing, bound_to_v2, describe, read_noted, thing
 from vagus_tui.migration.survey import Survey
 from vagus_tui.rollback import around_queries as queries
+from vagus_tui.rollback import around_words as words
 from vagus_tui.rollback.around import Around
 from vagus_tui.rollback.back_trial import try_back
-from vagus_tui.rollback.mending import Prevents
+from vagus_tui.rollback.findings import Prevents
+from vagus_tui.rollback.spelling import as_printed, by_new_names, lost_columns, on_table, reads, spellings
 from vagus_tui.schema import v2
-from vagus_tui.schema.identifiers import free_name, qualified, quote
+from vagus_tui.schema.identifiers import qualified, quote
 
 _READERS = (Kind.VIEW, Kind.MATERIALIZED_VIEW, Kind.POLICY, Kind.FUNCTION)
-_WORDS = {"i": "index", "I": "index", "S": "sequence", "v": "view", "m": "materialized view", "c": "type"}
+_FOLLOWED = (Kind.FOREIGN_KEY, Kind.VIEW, Kind.POLICY, Kind.PUBLICATION)
+"""Kinds that are followed where they were renamed themselves. The text of a function says its name, and the old one of
+a materialized view is kept by it."""
 
 
 async def read_around(connection: Connection, survey: Survey) -> Around:
@@ -70,12 +73,15 @@ class _Reader:
         self.noted: Mapping[Thing, Described] = {}
         self.columns: dict[Thing, list[str]] = {}
         self.not_ours: dict[Thing, str] = {}
+        # What those are called that were renamed themselves and cannot be followed.
+        self.called: dict[Thing, str] = {}
 
     async def read(self) -> Around:
         """Look at everything, what carries others first."""
-        noted = self.noted = await read_noted(self.connection)
-        before = bound_to_v2(self.survey)
+        self.noted = await read_noted(self.connection)
         await self._numbers()
+        await self._renamed_themselves()
+        noted, before = self.noted, bound_to_v2(self.survey)
         carriers = await self._relations(self._touched(self.survey))
         carried = (*foreign_keys(self.survey), *policies(self.survey))
         for table in dict.fromkeys((one.schema, one.on) for one in carried):
@@ -86,8 +92,7 @@ class _Reader:
         for one in carried:
             await self._place(one, carriers[one.schema, one.on])
         for (old, new), on_it in self.followed.items():
-            names = ", ".join(one.name for one in on_it)
-            self.back.append(f"{names} on table {old}, which is called {new} now")
+            self.back.append(words.followed_table(old, new, on_it))
         await self._relation_kinds()
         await self._functions()
         await self._publications()
@@ -120,6 +125,7 @@ class _Reader:
             left=tuple(self.left),
             doubtful=tuple(doubtful),
             prevents=tuple(self.prevents),
+            unknown=bool(before) and not noted,
         )
 
     async def _numbers(self) -> None:
@@ -127,7 +133,7 @@ class _Reader:
 
         A copy that was made from a dump has numbers of its own. v2's own tables tell: nobody renames those.
         """
-        noted = {int(number): name for one in self.noted.values() for number, name in _reads(one)}
+        noted = {int(number): name for one in self.noted.values() for number, name in reads(one)}
         async with self.connection.transaction():
             await self.connection.execute(f"set local search_path = {quote(self.schema)}, pg_temp")
             rows = await self.connection.fetch(queries.NUMBERED, [*noted])
@@ -136,20 +142,50 @@ class _Reader:
         if sure and all(now[number][2] == noted[number] for number in sure):
             self.numbered = now
 
+    async def _renamed_themselves(self) -> None:
+        """Follow what is called otherwise itself by now, where nothing else has taken its name.
+
+        From then on it goes by its name of today, in the record and in the note.
+        """
+        before = bound_to_v2(self.survey) if self.numbered else []
+        there = await describe(self.connection, self.schema, [thing(one) for one in before])
+        # A table that was renamed takes along what is on it, and that has its name yet.
+        gone = [
+            (one, noted.number)
+            for one in before
+            if thing(one) not in there and (noted := self.noted.get(thing(one))) and noted.number
+        ]
+        again: dict[Thing, Dependent] = {}
+        for row in await self.connection.fetch(
+            queries.OWN_NAMES, [one.kind.value for one, _ in gone], [number for _, number in gone]
+        ):
+            was = gone[row["place"] - 1][0]
+            now = replace(was, name=row["name"], schema=row["home"] if was.kind is Kind.VIEW else was.schema)
+            if (now.schema, now.name) == (was.schema, was.name):
+                continue
+            if was.kind in _FOLLOWED:
+                again[thing(was)] = now
+                self.back.append(words.followed_name(was, now))
+            else:
+                self.called[thing(was)] = row["name"]
+        self.noted = {thing(again[key]) if key in again else key: noted for key, noted in self.noted.items()}
+        self.survey = replace(
+            self.survey, dependents=tuple(again.get(thing(one), one) for one in self.survey.dependents)
+        )
+
     def _renamed_sources(self, before: Iterable[Dependent]) -> None:
         """Follow tables that views, functions and policies read and that are called otherwise by now."""
         for was, now in self._pairs(before):
             # Its own table's name `_on` has seen to.
-            carrier = _spellings(was.schema, was.on) if was.kind is Kind.POLICY else set()
+            carrier = spellings(was.schema, was.on) if was.kind is Kind.POLICY else set()
             renamed = {old: new for old, new in self._renamed(was).items() if old not in carrier}
             if not renamed or was.kind not in _READERS or (was.kind is Kind.FUNCTION and not was.fact("atomic")):
                 continue
-            facts = tuple((key, _by_new_names(value, renamed)) for key, value in now.facts)
-            followed = replace(now, definition=_by_new_names(now.definition, renamed), facts=facts)
+            facts = tuple((key, by_new_names(value, renamed)) for key, value in now.facts)
+            followed = replace(now, definition=by_new_names(now.definition, renamed), facts=facts)
             if followed != now:
                 self.now[thing(was)] = followed
-                names = ", ".join(f"{new} for {old}" for old, new in renamed.items())
-                self.back.append(f"{_named(was)}, with names of today: {names}")
+                self.back.append(words.names_of_today(was, renamed))
 
     def _renamed(self, one: Dependent) -> dict[str, str]:
         """What it reads that is called otherwise by now: the name it had, and the name it has.
@@ -158,10 +194,10 @@ class _Reader:
         """
         noted = self.noted.get(thing(one))
         views = of_kind(self.survey, Kind.VIEW, Kind.MATERIALIZED_VIEW)
-        again = {name for view in views for name in _spellings(view.schema, view.name)}
+        again = {name for view in views for name in spellings(view.schema, view.name)}
         return {
             name: self.numbered[int(number)][2]
-            for number, name in (_reads(noted) if noted else ())
+            for number, name in (reads(noted) if noted else ())
             if int(number) in self.numbered and self.numbered[int(number)][2] != name and name not in again
         }
 
@@ -172,7 +208,7 @@ class _Reader:
 
     def _leave(self, one: Dependent, why: str) -> None:
         self.now[thing(one)] = None
-        self.left.append(f"{_named(one)}: {why}")
+        self.left.append(words.left(one, why))
 
     # ── where it is ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -194,11 +230,11 @@ class _Reader:
         """Find the table of a reference or a policy, under the name that it has now."""
         now = one
         if (place := self.moved.get((one.schema, one.on))) is None and not row["there"]:
-            self._leave(one, "its table is gone, or has another name")
+            self._leave(one, words.NO_TABLE)
             return
         if place is not None:
-            now = _on(one, *place)
-            self.followed.setdefault((_table(one), _table(now)), []).append(one)
+            now = on_table(one, *place)
+            self.followed.setdefault((words.table(one), words.table(now)), []).append(one)
             row = (await self._relations([place]))[place]
         if now.fact("partitioned"):
             facts = tuple(fact for fact in now.facts if fact[0] != "leaf")
@@ -219,9 +255,9 @@ class _Reader:
         Args:
             there: a table of its name is there.
         """
-        spelled = _spellings(*table)
+        spelled = spellings(*table)
         noted = [self.noted[thing(one)] for one in on_it if thing(one) in self.noted]
-        numbers = [int(number) for one in noted for number, name in _reads(one) if name in spelled]
+        numbers = [int(number) for one in noted for number, name in reads(one) if name in spelled]
         if numbers and self.numbered:
             return next((self.numbered[number][:2] for number in numbers if number in self.numbered), None)
         for one in () if there else on_it:
@@ -240,14 +276,7 @@ class _Reader:
             row = rows[one.schema, one.name]
             own = "v" if one.kind is Kind.VIEW else "m"
             if row["there"] and row["relkind"] != own:
-                kind = _WORDS.get(row["relkind"], "table")
-                relation, other = qualified(one.schema, one.name), quote(free_name(one.name, {one.name}, "_other"))
-                self.prevents.append(
-                    Prevents(
-                        f"{kind} {one.title} stands where v1's {one.kind.value} of that name belongs",
-                        f"alter {kind} {relation} rename to {other}",
-                    )
-                )
+                self.prevents.append(words.other_kind(one, row["relkind"]))
             elif row["there"] and not row["ours"]:
                 self.not_ours[thing(one)] = row["owner"]
 
@@ -274,16 +303,14 @@ class _Reader:
             if not row["there"]:
                 gone.setdefault(one.name, []).append(one)
             elif row["wide"]:
-                self._leave(one, "it publishes every table by itself now")
+                self._leave(one, words.WIDE)
             elif row["carries_v1"]:
-                self._leave(one, "it publishes v1's kept table already, and goes on so")
+                self._leave(one, words.CARRIES_V1)
             elif not row["ours"]:
                 self.not_ours[thing(one)] = row["owner"]
         for name, those in gone.items():
-            tables = ", ".join(self._as_it_was(one)[0].partition(" add table ")[2] for one in those)
-            self.left.append(
-                f"publication {name}: it is gone (afterwards: create publication {quote(name)} for table {tables})"
-            )
+            tables = [self._as_it_was(one)[0].partition(" add table ")[2] for one in those]
+            self.left.append(words.publication_gone(name, tables))
             self.now |= {thing(one): None for one in those}
 
     # ── what it is ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -300,17 +327,8 @@ class _Reader:
 
     def _not_ours(self, now: Dependent, owner: str, *, there: bool) -> None:
         if now.kind is Kind.FOREIGN_KEY and there:
-            relation = qualified(now.schema, now.on)
-            self.prevents.append(
-                Prevents(
-                    f"{_named(now)} would lead to v2 still, and refuse what v1 gets: its table belongs to {owner} now",
-                    f"alter table {relation} owner to {quote(self.survey.me)}; or, to be without it: "
-                    f"alter table {relation} drop constraint {quote(now.name)}",
-                )
-            )
-        whose = "its table" if now.on and now.kind is not Kind.PUBLICATION else "it"
-        by_hand = "; ".join(self._as_it_was(now))
-        self._drop(now, f"{whose} belongs to {owner} now, who binds it to v1 afterwards (begin; {by_hand}; commit;)")
+            self.prevents.append(words.leads_to_v2(now, owner, self.survey.me))
+        self._drop(now, words.others(now, owner, self._as_it_was(now)))
 
     def _as_it_was(self, now: Dependent) -> list[str]:
         """The statements that bind one to v1 again."""
@@ -338,68 +356,66 @@ class _Reader:
         if now.kind is Kind.PUBLICATION:
             if publication_of_v2(self.survey, now) is not None:
                 self.unpublished.add(key)
-                self.back.append(f"{_named(now)}, which does not carry v2's any more")
+                self.back.append(words.not_carried(now))
             return
-        if now.kind is Kind.FOREIGN_KEY and (lost := _lost_columns(now, self.columns[key])):
-            self._drop(now, f"it is gone, as is {', '.join(lost)} of its table")
+        if now.kind is Kind.FOREIGN_KEY and (lost := lost_columns(now, self.columns[key])):
+            self._drop(now, words.columns_gone(lost))
             return
         if now.kind is Kind.POLICY and noted is None:
-            self._drop(now, "it is gone, and no note says whom it was for")
+            self._drop(now, words.NO_ROLES)
             return
         self.missing.add(key)
-        unknown = noted is None and now.kind is not Kind.FOREIGN_KEY
-        self.back.append(f"{_named(now)}, which is gone" + (" (its rights were not noted)" if unknown else ""))
+        known = noted is not None or now.kind is Kind.FOREIGN_KEY
+        self.back.append(words.made_again(now, self.called.get(key, ""), rights_known=known))
 
     def _altered(self, now: Dependent, noted: Described, found: Described, renamed: Mapping[str, str]) -> None:
-        expected = _by_new_names(noted.body, renamed)
+        expected = as_printed(noted.body, renamed)
         if found.body in (noted.body, expected) and noted.shape == found.shape:
             return
         if now.kind is Kind.MATERIALIZED_VIEW:
             if now.all("table"):
-                self.back.append(f"{_named(now)}, which was altered (today's goes into the archive)")
+                self.back.append(words.altered(now, itself=True))
             return
         if now.kind is Kind.VIEW and noted.shape != found.shape:
             self.aside.add(thing(now))
-            self.back.append(f"{_named(now)}, which has other columns now (today's goes into the archive)")
+            self.back.append(words.altered(now, itself=True, columns=True))
             return
         if now.kind is Kind.POLICY and noted.shape != found.shape:
             self.missing.add(thing(now))
         if now.kind is Kind.VIEW:
             self.altered.add(thing(now))
-        self.texts.append((_named(now), found.body))
-        self.back.append(f"{_named(now)}, which was altered (today's text is kept in the archive)")
+        self.texts.append((words.named(now), found.body))
+        self.back.append(words.altered(now))
 
     async def _without_kept(self) -> frozenset[Thing]:
         """Materialized views whose old ones, put away by the cut-over, are not there any more."""
         views = [one for one in matviews.rebuilt(self.survey) if self.now.get(thing(one), one) is not None]
         rows = await self._relations((KEPT, matviews.staged_name(one)) for one in views)
         gone = [one for one in views if not rows[KEPT, matviews.staged_name(one)]["there"]]
-        self.back += [f"{_named(one)}, whose old one is not kept any more (made again and filled)" for one in gone]
+        self.back += [words.refilled(one, "whose old one is not kept any more") for one in gone]
         return frozenset(thing(one) for one in gone)
 
     def _readers_of_archived(self) -> frozenset[Thing]:
         """Materialized views that read a view which goes into the archive: they would go on reading it there."""
-        archived = {name for _, home, _, view, _ in self.aside for name in _spellings(home, view)}
+        archived = {name for _, home, _, view, _ in self.aside for name in spellings(home, view)}
         built = {thing(one) for one in matviews.rebuilt(self.survey)}
         found = [
             one
             for one in of_kind(self.survey, Kind.MATERIALIZED_VIEW)
             if (noted := self.noted.get(thing(one))) is not None
-            and archived & {name for _, name in _reads(noted)}
+            and archived & {name for _, name in reads(noted)}
             and (thing(one) in built or thing(one) not in self.missing)
             and self.now.get(thing(one), one) is not None
         ]
-        self.back += [f"{_named(one)}, which reads a view that changed (made again and filled)" for one in found]
+        self.back += [words.refilled(one, "which reads a view that changed") for one in found]
         return frozenset(thing(one) for one in found)
 
     def _without_preferences(self) -> None:
         """The table that v2 brought is no loss; one that holds what users chose in v1 is."""
         if self.survey.preferences == "none":
-            self.left.append(f"table {v2.PREFERENCES}: it is gone, and so it is not in the archive")
+            self.left.append(words.NO_PREFERENCES)
             return
-        self.prevents.append(
-            Prevents(f"table {v2.PREFERENCES} is gone, and with it what users chose", "restore it from a backup")
-        )
+        self.prevents.append(words.preferences_gone())
 
     async def _names_in_the_way(self) -> None:
         """What has taken one of the names that v1 gets back."""
@@ -407,83 +423,11 @@ class _Reader:
         for row in await self.connection.fetch(
             queries.NAMED_ALIKE, self.schema, [one.table for one in constraints], [one.old for one in constraints]
         ):
-            other = quote(free_name(row["old"], {row["old"]}, "_other"))
-            relation = qualified(self.schema, row["carrier"])
-            self.prevents.append(
-                Prevents(
-                    f"constraint {row['old']} of {row['carrier']} has the name that one of v1's gets back",
-                    f"alter table {relation} rename constraint {quote(row['old'])} to {other}",
-                )
-            )
+            self.prevents.append(words.constraint_alike(self.schema, row["carrier"], row["old"]))
         wanted = [one for one in self.survey.renames if one.kind in ("table", "index", "sequence")]
         v2_own = [*v2.TABLES, *([] if self.survey.preferences == "jsonb" else [v2.PREFERENCES])]
         rows = await self.connection.fetch(
             queries.IN_THE_WAY, self.schema, [one.kind for one in wanted], [one.old for one in wanted], v2_own
         )
         for row in rows:
-            kind = _WORDS.get(row["relkind"], "table")
-            other = quote(free_name(row["old"], {row["old"]}, "_other"))
-            self.prevents.append(
-                Prevents(
-                    f"{kind} {row['old']} has the name that v1's {row['kind']} gets back",
-                    f"alter {kind} {qualified(self.schema, row['old'])} rename to {other}",
-                )
-            )
-
-
-_CONSTANT = r"'(?:[^']|'')*'"
-_QUOTED = r'"(?:[^"]|"")*"'
-_PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
-
-
-def _reads(one: Described) -> Iterable[tuple[str, str]]:
-    """What it was noted to stand on: the number and the name of each."""
-    for text in one.reads:
-        number, _, name = text.partition(" ")
-        yield number, name
-
-
-def _spellings(schema: str, name: str) -> set[str]:
-    """How the server may spell a relation's name."""
-    homes, names = ({part, quote(part)} if _PLAIN.fullmatch(part) else {quote(part)} for part in (schema, name))
-    return names | {f"{home}.{one}" for home in homes for one in names}
-
-
-def _by_new_names(text: str, renamed: Mapping[str, str]) -> str:
-    """A definition with other names of tables, all at once: two of them may have changed names with each other."""
-    if not renamed:
-        return text
-    olds = "|".join(re.escape(old) for old in sorted(renamed, key=len, reverse=True))
-    found = re.compile(rf"""{_CONSTANT}|(?<![\w."])(?<!AS )(?P<old>{olds})(?![\w"])|{_QUOTED}""")
-    return found.sub(lambda one: renamed[one["old"]] if one["old"] else one[0], text)
-
-
-def _on(one: Dependent, schema: str, table: str) -> Dependent:
-    """A reference or a policy on a table that is called otherwise by now; a policy may say its table's name."""
-    spelled = "|".join(re.escape(name) for name in (one.on, quote(one.on)))
-    said = re.compile(rf'{_CONSTANT}|(?<![\w."])(?:{spelled})\.')
-
-    def under_its_name(text: str) -> str:
-        return said.sub(lambda found: found[0] if found[0].startswith("'") else f"{quote(table)}.", text)
-
-    facts = tuple((key, under_its_name(value) if key in ("using", "check") else value) for key, value in one.facts)
-    return replace(one, schema=schema, on=table, facts=facts)
-
-
-def _named(one: Dependent) -> str:
-    kind = "reference" if one.kind is Kind.FOREIGN_KEY else one.kind.value
-    return f"{kind} {one.title}"
-
-
-def _table(one: Dependent) -> str:
-    return one.on if one.schema in ("", "public") else f"{one.schema}.{one.on}"
-
-
-_OWN_COLUMNS = re.compile(r"FOREIGN KEY \((.*?)\) REFERENCES ")
-
-
-def _lost_columns(key: Dependent, there: list[str]) -> list[str]:
-    """The columns of a reference that its table has not any more."""
-    found = _OWN_COLUMNS.match(key.definition)
-    own = re.findall(r'"(?:[^"]|"")+"|[^,\s]+', found[1]) if found else []
-    return [column for column in own if column not in there]
+            self.prevents.append(words.in_the_way(self.schema, row["old"], row["relkind"], row["kind"]))

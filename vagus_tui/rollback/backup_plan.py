@@ -9,17 +9,27 @@ from pathlib import Path
 from vagus_tui.backup.manifest import ArchiveEntry, DamagedBackupError, Manifest, read_manifest
 from vagus_tui.backup.verify import some
 from vagus_tui.database.connection import Connection
+from vagus_tui.errors import RefusedError
 from vagus_tui.journal.state import RESTORING
 from vagus_tui.migration.plan import SESSION_SETTINGS
 from vagus_tui.migration.steps import Plan
 from vagus_tui.rollback.archive import archive_name
 from vagus_tui.rollback.blueprint import Blueprints, read_blueprints
-from vagus_tui.rollback.in_place import SCHEMA, FromCopy, read_in_place
-from vagus_tui.rollback.replace import Replacement
+from vagus_tui.rollback.findings import Prevents
+from vagus_tui.rollback.in_place import SCHEMA, FromCopy, InPlace, read_in_place
+from vagus_tui.rollback.replace import Replacement, needed_names
+from vagus_tui.rollback.room import read_room
+from vagus_tui.rollback.whose import not_ours
+from vagus_tui.schema.ddl import V2Ddl
+from vagus_tui.schema.functions import signatures
 
 
 async def compose(connection: Connection, blueprints: Blueprints, copy: FromCopy, archive: str) -> Replacement:
-    """Everything that a rollback from this backup would do to this database now."""
+    """Everything that a rollback from this backup would do to this database now.
+
+    Raises:
+        RefusedError: something in its way belongs to somebody else; says whose it is, and what settles it.
+    """
     now = (await read_in_place(connection)).with_lost(copy.dependents)
     publications: dict[str, set[str]] = {
         row["pubname"]: set() for row in await connection.fetch("select pubname::text from pg_publication")
@@ -34,14 +44,30 @@ async def compose(connection: Connection, blueprints: Blueprints, copy: FromCopy
         "select n.nspname::text as schema, c.relname::text as name from pg_class c "
         "join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p', 'v', 'm', 'f')"
     )
+    room = await read_room(connection, needed_names(blueprints, now.survey), now.tables, archive)
+    if prevents := [*room.prevents, *await _not_ours(connection, now)]:
+        raise RefusedError(
+            f"Not ours to move out of v1's way: {'; '.join(one.words for one in prevents)}.",
+            state="Nothing was changed.",
+            next_step=f"Whoever may do so settles it: {'; '.join(one.advice for one in prevents)}. Then start again.",
+        )
     return Replacement(
         blueprints,
-        now,
+        now.without(room.stray),
         copy,
         archive,
         {name: frozenset(carried) for name, carried in publications.items()},
         frozenset((row["schema"], row["name"]) for row in tables),
+        room,
     )
+
+
+async def _not_ours(connection: Connection, now: InPlace) -> list[Prevents]:
+    """What is set aside and belongs to somebody else by now."""
+    functions: dict[str, str] = {}
+    if now.v2 and now.survey is not None:
+        functions = signatures(V2Ddl(SCHEMA, now.survey.shape, now.survey.taken))
+    return await not_ours(connection, SCHEMA, now.tables, functions)
 
 
 async def plan_from_backup(connection: Connection, path: Path) -> Plan:
@@ -60,6 +86,7 @@ async def plan_from_backup(connection: Connection, path: Path) -> Plan:
 def notes(made: Replacement) -> list[str]:
     """What is worth knowing beforehand."""
     lines = [f"{name} is set aside in {made.archive}; nothing is dropped" for name in made.now.tables]
+    lines += made.room.words
     lines += [
         f"{dependent.kind.value} {dependent.name}{f' on {dependent.on}' if dependent.on else ''}: follows what is set "
         "aside, review it"

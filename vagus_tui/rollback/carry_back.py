@@ -6,6 +6,7 @@ changed, and a value that the mapping only normalised, stay byte for byte.
 
 from __future__ import annotations
 
+from vagus_tui.migration.capture import V2_CHANGES
 from vagus_tui.migration.survey import Survey
 from vagus_tui.migration.unique import made_again, out_of_the_way
 from vagus_tui.rollback.fitting import Fitting
@@ -20,9 +21,10 @@ from vagus_tui.schema.rules import MappingOptions
 class CarryBack:
     """The SQL that carries writes back. `collect()` first; then count, apply and prove what it found."""
 
-    def __init__(self, survey: Survey, options: MappingOptions, kept: Kept) -> None:
+    def __init__(self, survey: Survey, options: MappingOptions, kept: Kept, changes: str = V2_CHANGES) -> None:
+        """`changes` is what names the rows that were written, after FROM."""
         self.survey = survey
-        self.rows = Touched(survey, options, kept)
+        self.rows = Touched(survey, options, kept, changes)
         self.fitting = Fitting(self.rows)
 
     def collect(self, *, deletions: bool = False) -> list[str]:

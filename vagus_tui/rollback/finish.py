@@ -17,7 +17,7 @@ from uuid import UUID
 import asyncpg
 
 from vagus_tui.database.connection import Connection, Database, is_lost
-from vagus_tui.errors import ConnectionLostError, UndoneError, VagusError
+from vagus_tui.errors import ConnectionLostError, RefusedError, UndoneError, VagusError
 from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepState
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
@@ -211,7 +211,9 @@ async def after_failure(
             next_step="vagus-tui rollback --finish does what is owed." if committed else "Connect and start again.",
         )
     if isinstance(error, VagusError):
-        error.state = state
+        # What refused before anything was done says so itself.
+        if not (isinstance(error, RefusedError) and error.state and cleared and not committed):
+            error.state = state
         return error
     if isinstance(error, asyncio.CancelledError):
         return error

@@ -72,6 +72,14 @@ class InPlace:
         staying = tuple(dependent for dependent in self.staying if _key(dependent) not in found)
         return replace(self, dependents=(*self.dependents, *more), staying=staying)
 
+    def without(self, tables: Iterable[tuple[str, str]]) -> InPlace:
+        """Without what hangs on some tables, by schema and name: it goes where they go."""
+        gone = set(tables)
+        dependents, staying = (
+            tuple(one for one in some if (one.schema, one.on) not in gone) for some in (self.dependents, self.staying)
+        )
+        return replace(self, dependents=dependents, staying=staying)
+
 
 _TABLES = """
 select c.relname::text as name from pg_class c join pg_namespace n on n.oid = c.relnamespace

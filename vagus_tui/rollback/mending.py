@@ -15,46 +15,12 @@ from vagus_tui.database.settings_sql import INDEX_TARGETS, setting_sql
 from vagus_tui.migration.binding import in_path
 from vagus_tui.migration.kept_v1 import SETTING, SETTINGS_NOTED
 from vagus_tui.rollback.blueprint import OURS, Blueprint, granted_to, rights_in
+from vagus_tui.rollback.findings import Finding, Mend, Prevents, Stays
 from vagus_tui.rollback.replace import own_not_nulls
 from vagus_tui.schema.identifiers import literal, qualified, quote
 
 Defined = Mapping[str, Mapping[str, str]]
 
-
-@dataclass(frozen=True, slots=True)
-class Mend:
-    """What is put back.
-
-    Args:
-        relation: the quoted name of the table.
-        name: what is made again, by its name; "" where it has none.
-        what: the same in words.
-        then: statements for a transaction of their own afterwards.
-    """
-
-    relation: str
-    name: str
-    what: str
-    statements: tuple[str, ...]
-    then: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Stays:
-    """What is left as it is, in a sentence without its full stop."""
-
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Prevents:
-    """What a quick rollback cannot go past, and what to do about it; both sentences without their full stop."""
-
-    words: str
-    advice: str
-
-
-Finding = Mend | Stays | Prevents
 
 _COLUMN = re.compile(
     r"(?P<type>.*?)(?P<needed> not null)?( (?P<how>default|generated) (?P<expression>.*?))?"

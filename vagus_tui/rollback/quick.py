@@ -14,7 +14,7 @@ import asyncpg
 
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database, is_lost
-from vagus_tui.errors import UndoneError
+from vagus_tui.errors import RefusedError, UndoneError
 from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
 from vagus_tui.format import plural
 from vagus_tui.jobs import Emit, streamed
@@ -23,6 +23,8 @@ from vagus_tui.journal.lock import take_lock
 from vagus_tui.journal.progress import published
 from vagus_tui.journal.state import DatabaseState, State, read_state
 from vagus_tui.migration import maintenance
+from vagus_tui.migration.capture import V2_UNNOTED
+from vagus_tui.migration.noting import read_noting
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.work import open_session, run_step, with_retries
 from vagus_tui.rollback import finish, guarded
@@ -30,8 +32,18 @@ from vagus_tui.rollback.archive import archive_name, bound_note, bound_to
 from vagus_tui.rollback.around import Around
 from vagus_tui.rollback.carry_back import CarryBack
 from vagus_tui.rollback.kept import read_kept
-from vagus_tui.rollback.quick_plan import SHOWN, Preview, WayBack, counts, quick_steps, settle_steps, way_back
+from vagus_tui.rollback.quick_plan import (
+    COMPARED,
+    SHOWN,
+    Preview,
+    WayBack,
+    counts,
+    quick_steps,
+    settle_steps,
+    way_back,
+)
 from vagus_tui.rollback.swap_back import LOCKED
+from vagus_tui.rollback.unnoted import DECIDED, NEEDED, UNDECIDED, read_unnoted
 from vagus_tui.schema import v1
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
@@ -114,13 +126,21 @@ class _Rollback:
         figures: dict[str, Any],
         emit: Emit,
     ) -> WayBack:
-        """Put back what was changed by hand about the kept v1 tables, before anything of v2 is touched.
+        """Put back what was changed by hand about the kept v1 tables, before anything of v2 is touched, and compare.
 
-        What cannot be made again, since rows are in its way, is said; the rollback does not hang on it.
+        What cannot be made again, since rows are in its way, is said; the rollback does not hang on it. It does on the
+        notes of what was written: without them nothing is carried back.
+
+        Raises:
+            RefusedError: rows differ, and somebody has to say what they are.
         """
-        mends = way.altered.mends
-        for step in way.altered.steps():
+        mends, noted = way.altered.mends, not way.noting.intact
+        if noted:
+            emit(NoteEvent(level="warning", message=f"{way.noting.words} {COMPARED}"))
+        for step in way.before():
             try:
+                if step.id == DECIDED:
+                    (await read_unnoted(connection, UNDECIDED)).refuse()
                 await with_retries(
                     partial(run_step, connection, step, run_id, emit, lock_timeout_ms=self.settings.lock_timeout_ms),
                     connection,
@@ -132,14 +152,24 @@ class _Rollback:
                     state="Nothing of v2 was changed: it is in place.",
                 )
             except asyncpg.PostgresError as error:
-                if is_lost(error):
+                if is_lost(error) or step.id in NEEDED:
                     raise
                 emit(step.event(StepState.FAILED, message=str(error)))
-        if mends:
+        unnoted = await read_unnoted(connection, V2_UNNOTED)
+        if unnoted.total:
+            figures["not_noted"] = unnoted.rows
+        if noted:
+            emit(NoteEvent(level="warning", message=unnoted.carried()))
+        if mends or noted:
             way = await way_back(connection, state, mended=True)
         left = [f"{mend.what} could not be put back" for mend in way.altered.mends] if mends else []
         about_v1 = [*left, *way.altered.stays]
-        figures["put_back"] = [*(mend.what for mend in mends if mend not in way.altered.mends), *way.around.back]
+        again = ["the noting of what is written to v2"] * noted
+        figures["put_back"] = [
+            *again,
+            *(mend.what for mend in mends if mend not in way.altered.mends),
+            *way.around.back,
+        ]
         figures["changed_by_hand"] = [*about_v1, *way.around.left]
         for words in about_v1:
             emit(NoteEvent(level="warning", message=f"The kept v1 tables were changed by hand: {words}."))
@@ -227,6 +257,15 @@ class _Rollback:
             return
         for statement in step.statements:
             await connection.execute(statement)
+        if step.id == "lock":
+            # From the comparison up to here too.
+            noting = await read_noting(connection, carry.survey.shape.schema)
+            if not noting.intact:
+                raise RefusedError(
+                    f"Something happened meanwhile. {noting.words}",
+                    state="Nothing was changed: v2 is in place and in use.",
+                    next_step="Start the rollback again: it looks for what was written before anything else.",
+                )
 
     async def _figures(self, connection: Connection, found: Preview, carry: CarryBack) -> dict[str, Any]:
         figures: dict[str, Any] = {

@@ -10,6 +10,8 @@ from vagus_tui.errors import RefusedError
 from vagus_tui.events import Phase
 from vagus_tui.journal import store
 from vagus_tui.journal.state import DatabaseState, State
+from vagus_tui.migration.capture import V2_CHANGES
+from vagus_tui.migration.noting import Noting, read_noting, still_noted
 from vagus_tui.migration.plan import SESSION_SETTINGS
 from vagus_tui.migration.steps import Plan, PlanStep, stop_unless_zero
 from vagus_tui.migration.survey import Survey
@@ -20,6 +22,7 @@ from vagus_tui.rollback.archive import archive_name, will_be_bound, will_be_boun
 from vagus_tui.rollback.around import Around
 from vagus_tui.rollback.around_reader import read_around
 from vagus_tui.rollback.carry_back import CarryBack
+from vagus_tui.rollback.findings import Prevents
 from vagus_tui.rollback.kept import Kept, read_kept
 from vagus_tui.rollback.swap_back import (
     archive_statements,
@@ -27,6 +30,8 @@ from vagus_tui.rollback.swap_back import (
     restore_statements,
     settle_back_statements,
 )
+from vagus_tui.rollback.unnoted import NOTE_AGAIN, TEMPORARY, Comparison, read_unnoted
+from vagus_tui.rollback.v2_altered import read_v2_altered
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.schema.rules import MappingOptions
@@ -57,6 +62,7 @@ class Preview:
         by_hand: what was changed about the kept v1 tables and what points at v2 since the cut-over, and what becomes
             of it.
         bound: what others have made on v2 since, which will hang on the archive.
+        compared: what comparing every row has shown, where that was done.
     """
 
     carried: tuple[Carried, ...]
@@ -64,11 +70,12 @@ class Preview:
     kept_out: tuple[str, ...] = ()
     by_hand: tuple[str, ...] = ()
     bound: tuple[str, ...] = ()
+    compared: tuple[str, ...] = ()
 
     @property
     def told(self) -> list[str]:
         """All that is otherwise than the cut-over left it, and what becomes of it: a sentence each."""
-        return [*self.by_hand, *will_be_bound_words(self.bound)]
+        return [*self.compared, *self.by_hand, *will_be_bound_words(self.bound)]
 
     @property
     def total(self) -> int:
@@ -109,16 +116,48 @@ class WayBack:
     Args:
         survey: what the migration wrote down, as far as it is there or is made again.
         altered, around: what was changed by hand since, about the kept v1 tables and about what points at v2.
+        noting: how the noting of what is written to v2 stands.
     """
 
     run: store.Run
     survey: Survey
     altered: Altered
     around: Around
+    noting: Noting
+
+    @property
+    def options(self) -> MappingOptions:
+        """The options that v2 was made with."""
+        return mapping_options(self.run)
 
     def told(self) -> list[str]:
         """What is worth knowing beforehand, a sentence each."""
-        return [*self.altered.told(), *self.around.told()]
+        noting = [f"{self.noting.words} {COMPARED}"] if self.noting.words else []
+        return [*noting, *self.altered.told(), *self.around.told()]
+
+    def before(self) -> list[PlanStep]:
+        """The steps before the one transaction: what was changed by hand is put back, then every row compared."""
+        again = []
+        if not self.noting.intact:
+            again.append(
+                PlanStep(
+                    NOTE_AGAIN,
+                    Phase.PREPARE,
+                    "note again what is written to v2",
+                    tuple(self.noting.statements()),
+                    lock="SHARE ROW EXCLUSIVE on v2's tables, for an instant; ACCESS EXCLUSIVE where triggers go",
+                    undo="none needed: it is as the cut-over left it",
+                    tables=tuple(self.noting.tables),
+                )
+            )
+        # First that all is noted from now on, then the look for what was not: so nothing falls between the two.
+        comparison = Comparison(self.survey, self.options)
+        return [*again, *self.altered.steps(), *comparison.steps(carried=not self.noting.intact)]
+
+
+def mapping_options(run: store.Run) -> MappingOptions:
+    """The options of the migration that was done in this run."""
+    return MappingOptions(repeat_exercises=bool(run.options.get("repeat_exercises")))
 
 
 async def way_back(connection: Connection, state: DatabaseState, *, mended: bool = False) -> WayBack:
@@ -134,17 +173,29 @@ async def way_back(connection: Connection, state: DatabaseState, *, mended: bool
     run, survey = await migrated_run(connection, state)
     altered = await read_altered(connection, survey)
     altered.refuse()
+    noting = await read_noting(connection, survey.shape.schema)
     around = await read_around(connection, altered.survey(survey, mended=mended))
+    around = replace(around, prevents=(*await _about_v2(connection, survey, noting), *around.prevents))
     around.refuse()
-    return WayBack(run, around.survey, altered, around)
+    return WayBack(run, around.survey, altered, around, noting)
+
+
+async def _about_v2(connection: Connection, survey: Survey, noting: Noting) -> list[Prevents]:
+    """What about v2 itself only the operator can settle."""
+    foreign = [Prevents(f"{V2_CHANGES} {noting.foreign}", noting.settled)] if noting.foreign else []
+    return [*foreign, *await read_v2_altered(connection, survey)]
 
 
 def quick_steps(
-    around: Around, run: store.Run, archive: str, kept: Kept, *, deletions: bool
+    around: Around, run: store.Run, archive: str, kept: Kept, *, deletions: bool, changes: str = V2_CHANGES
 ) -> tuple[list[PlanStep], CarryBack]:
-    """The one transaction, step by step, and the carrying back that it holds."""
+    """The one transaction, step by step, and the carrying back that it holds.
+
+    Args:
+        changes: what names the rows that were written, after FROM.
+    """
     survey = around.survey
-    carry = CarryBack(survey, MappingOptions(repeat_exercises=bool(run.options.get("repeat_exercises"))), kept)
+    carry = CarryBack(survey, mapping_options(run), kept, changes)
     held = "ACCESS EXCLUSIVE on v2's and v1's tables until the transaction ends; writes wait"
     undo = "automatic: the transaction fails as a whole"
 
@@ -154,9 +205,10 @@ def quick_steps(
     proofs = {base: carry.proof(base) for base in v1.TABLES}
     restored = restore_statements(around, archive)
     stops = tuple(stop_unless_zero(query, f"rows of {base} did not arrive in v1") for base, query in proofs.items())
+    noted = stop_unless_zero(still_noted(survey.shape.schema), "triggers that note what is written were changed")
 
     steps = [
-        step("lock", "lock v2 and v1", [lock_statement(around)]),
+        step("lock", "lock v2 and v1", [lock_statement(around)], (lock_statement(around), noted)),
         step("collect", "find what was written since the cut-over", carry.collect(deletions=deletions)),
         step("carry-back", "carry it back into v1", carry.apply(deletions=deletions)),
         step("prove", "prove v1 against v2", list(proofs.values()), stops),
@@ -201,7 +253,7 @@ async def plan_rollback(connection: Connection, settings: Settings, state: Datab
     kept = await read_kept(connection, way.survey)
     steps, _ = quick_steps(way.around, way.run, archive_name(datetime.now(UTC)), kept, deletions=False)
     return Plan(
-        (*way.altered.steps(), *steps, *settle_steps(way.around)),
+        (*way.before(), *steps, *settle_steps(way.around)),
         (
             "Rows deleted in v2 after the cut-over are kept in v1 unless you choose otherwise.",
             *way.told(),
@@ -211,25 +263,42 @@ async def plan_rollback(connection: Connection, settings: Settings, state: Datab
     )
 
 
-async def preview(connection: Connection, state: DatabaseState) -> Preview:
+async def preview(connection: Connection, state: DatabaseState, *, compare: bool = False) -> Preview:
     """What a rollback would carry back now. Reads only: its transaction is rolled back.
+
+    Args:
+        compare: compare every row, though every write seems to have been noted. It takes about as long as the proof.
 
     Raises:
         RefusedError: there is nothing to roll back.
     """
     way = await way_back(connection, state)
     kept = await read_kept(connection, way.survey)
-    _, carry = quick_steps(way.around, way.run, archive_name(datetime.now(UTC)), kept, deletions=False)
+    noting, changes, compared = way.noting, V2_CHANGES, list[str]()
+    if not noting.intact:
+        listed = "" if noting.gone else f"select table_name, row_id from {V2_CHANGES} union all "
+        changes = f"({listed}select table_name, row_id from pg_temp.{TEMPORARY}) written"
+    archive = archive_name(datetime.now(UTC))
+    _, carry = quick_steps(way.around, way.run, archive, kept, deletions=False, changes=changes)
     transaction = connection.transaction(isolation="repeatable_read")
     await transaction.start()
     try:
+        if compare or not noting.intact:
+            for statement in Comparison(way.survey, way.options).temporary(noted=not noting.gone):
+                await connection.execute(statement)
+            unnoted = await read_unnoted(connection, f"pg_temp.{TEMPORARY}")
+            compared = unnoted.told() if noting.intact else [unnoted.carried()]
         for statement in carry.collect():
             await connection.execute(statement)
         found = await counts(connection, way.survey, carry)
         bound = await will_be_bound(connection, way.survey)
-        return replace(found, by_hand=tuple(way.told()), bound=tuple(bound))
+        return replace(found, by_hand=tuple(way.told()), bound=tuple(bound), compared=tuple(compared))
     finally:
         await transaction.rollback()
+
+
+COMPARED = "The rollback sees to that first, and compares every row of v2 with v1 as it was kept."
+"""What is done about writes that were not noted."""
 
 
 async def counts(connection: Connection, survey: Survey, carry: CarryBack) -> Preview:

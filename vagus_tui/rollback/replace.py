@@ -21,6 +21,7 @@ from vagus_tui.migration.survey import PREFERENCES, Rename, Survey
 from vagus_tui.migration.tuning import statistics_archived
 from vagus_tui.rollback.blueprint import Blueprint, Blueprints
 from vagus_tui.rollback.in_place import SCHEMA, FromCopy, InPlace
+from vagus_tui.rollback.room import Room
 from vagus_tui.rollback.take_up import no_rows
 from vagus_tui.schema import v1
 from vagus_tui.schema.ddl import V2Ddl
@@ -45,6 +46,7 @@ class Replacement:
     Args:
         publications: the publications that there are, and which workout tables each names.
         tables: every table and view there is, as schema and name.
+        room: what else is in the way of v1's names.
     """
 
     blueprints: Blueprints
@@ -53,6 +55,7 @@ class Replacement:
     archive: str
     publications: Mapping[str, frozenset[str]] = field(default_factory=dict)
     tables: frozenset[tuple[str, str]] = frozenset()
+    room: Room = field(default_factory=Room)
 
     @property
     def renames(self) -> tuple[Rename, ...]:
@@ -180,6 +183,7 @@ class Replacement:
     def locked(self) -> list[str]:
         """What the swap locks."""
         relations = [qualified(SCHEMA, name) for name in self.now.tables]
+        relations += [qualified(*place) for place in self.room.stray]
         keyed = {qualified(key.schema, key.on) for key in self._keys()}
         return [*relations, *sorted(keyed)]
 
@@ -226,6 +230,7 @@ class Replacement:
                 if name in carried
             ]
             statements.append(f"alter table {relation} set schema {archive}")
+        statements += self.room.set_aside(self.archive)
         survey = self.now.survey
         if self.now.v2 and survey is not None:
             statements += self._set_v2_aside(survey)
@@ -250,6 +255,7 @@ class Replacement:
             f"create table if not exists {capture.V2_CHANGES} (table_name text not null, row_id text not null)",
             f"create table {qualified(self.archive, 'changes_after_cut_over')} as table {capture.V2_CHANGES}",
             f"truncate {capture.V2_CHANGES}",
+            f"drop table if exists {capture.V2_UNNOTED}",
             no_rows(self.archive),
         ]
         return statements
@@ -398,6 +404,13 @@ def _names_of(table: Blueprint) -> set[tuple[str, str]]:
         *(("constraint", name) for name in table.inventory.get("keys", {}) if ("index", name) not in indexes),
         *(("sequence", name) for name in table.sequences().values()),
     }
+
+
+def needed_names(blueprints: Blueprints, survey: Survey | None) -> set[str]:
+    """Every name that a relation of v1 has when it is put in place, or in the end."""
+    back = {rename.old for rename in names_to_take_back(blueprints, survey) if rename.kind != "constraint"}
+    pairs = {pair for table in blueprints.tables for pair in _names_of(table)}
+    return back | {name for kind, name in pairs if kind != "constraint"}
 
 
 def names_to_take_back(blueprints: Blueprints, survey: Survey | None) -> tuple[Rename, ...]:

@@ -10,6 +10,7 @@ from vagus_tui.migration.survey import PREFERENCES, Survey
 from vagus_tui.rollback.around import Around
 from vagus_tui.rollback.bound_back import bound_back, loosened, made_empty
 from vagus_tui.rollback.touched import Touched
+from vagus_tui.rollback.unnoted import archived
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import V2Ddl, sequence_behind
 from vagus_tui.schema.functions import moved, signatures
@@ -60,6 +61,7 @@ def archive_statements(around: Around, archive: str) -> list[str]:
     )
     statements.append(f"create table {qualified(archive, 'changes_after_cut_over')} as table {capture.V2_CHANGES}")
     statements.append(f"truncate {capture.V2_CHANGES}")
+    statements.append(archived(archive))
     return statements
 
 

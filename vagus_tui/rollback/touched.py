@@ -34,8 +34,10 @@ class Touched:
     In them `n` is a row as v2 has it now, `b` as v2 had it at the cut-over, `o` v1's own row.
     """
 
-    def __init__(self, survey: Survey, options: MappingOptions, kept: Kept) -> None:
+    def __init__(self, survey: Survey, options: MappingOptions, kept: Kept, changes: str = V2_CHANGES) -> None:
+        """`changes` is what names the rows that were written, after FROM: its columns are table_name and row_id."""
         self.kept = kept
+        self.changes = changes
         self.shape = kept_shape(survey)
         self.mapping = WorkoutMapping(self.shape, options)
         # It names the columns of a row that v1 cannot hold as v2 has them: too long, out of range, against a check.
@@ -102,7 +104,7 @@ class Touched:
         }
         statements = [
             "create temporary table vagus_changed on commit drop as\n"
-            f"select distinct table_name, row_id as id from {V2_CHANGES}",
+            f"select distinct table_name, row_id as id from {self.changes}",
             "analyze pg_temp.vagus_changed",
         ]
         for base, further in ids.items():

@@ -46,10 +46,11 @@ from vagus_tui.widgets.text import safe
 from vagus_tui.widgets.views import ViewStrip
 
 PHASES = (
+    PhaseLine(Phase.PROVE, "every row compared with v1 as it was kept", "undo: not needed", "every row compared"),
     PhaseLine(Phase.ROLLBACK, "one transaction; writes wait", "undo: automatic", "one transaction"),
     PhaseLine(Phase.SETTLE, "references checked"),
 )
-PUT_BACK = PhaseLine(Phase.PREPARE, "what was changed by hand about v1 is put back", "undo: not needed")
+PUT_BACK = PhaseLine(Phase.PREPARE, "what was changed by hand is put back", "undo: not needed")
 QUESTIONS = (Column("", 1), Column("Question"), Column("Answer", 8), Column("Weight", 11, wide_only=64))
 CARRIED = (
     Column("Table"),
