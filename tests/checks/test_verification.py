@@ -216,6 +216,7 @@ DAMAGES = (
         "update workout_sessions set day_id = null where id = (select id from workout_sessions_v1 where "
         "plan_id is not null limit 1)",
     ),
+    Damage("writes-noted", "drop table vagus_migration.v2_changes", rows=False),
     Damage(
         "v2-indexes",
         "update pg_index set indisvalid = false where indexrelid = 'idx_exercises_name'::regclass",

@@ -55,6 +55,15 @@ async def test_for_people(clean_database: TestDatabase, clean_conn: Connection) 
     assert "workout_plans: 0 new and 1 changed rows" in ran.out
     assert "Not rehearsed" in ran.out and "Undo: until its commit" in ran.out
     assert "vagus-tui rollback --yes does it" in ran.err
+    # Without the notes of what was written it is found by comparing, and told wherever one looks.
+    await clean_conn.execute("drop table vagus_migration.v2_changes")
+    ran = await vagus("rollback", url=clean_database.url, COLUMNS="200")
+    assert "workout_plans: 0 new and 1 changed rows" in ran.out
+    told = " ".join((ran.out + ran.err).split())
+    assert "v2_changes, where every write to v2 since the cut-over was noted, is gone" in told, told
+    assert "1 row differs from what v1 has though no such write was noted: 1 of workout_plans" in told
+    status = " ".join((await vagus("status", url=clean_database.url, COLUMNS="200")).out.split())
+    assert "the app's writes to workout_plans, workout_weeks," in status, status
 
 
 async def test_from_a_backup(clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path) -> None:

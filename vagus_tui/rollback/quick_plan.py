@@ -75,7 +75,7 @@ class Preview:
     @property
     def told(self) -> list[str]:
         """All that is otherwise than the cut-over left it, and what becomes of it: a sentence each."""
-        return [*self.compared, *self.by_hand, *will_be_bound_words(self.bound)]
+        return [*self.by_hand, *self.compared, *will_be_bound_words(self.bound)]
 
     @property
     def total(self) -> int:

@@ -1,4 +1,4 @@
-"""Rows of v2 that are otherwise than v1, as it was kept, says they must be, though no write of theirs was noted.
+"""Rows of v2 that are otherwise than v1, as it was kept, says they must be, though no such write was noted.
 
 The cut-over proved that there was no difference at all. So each is a write that nobody noted, or what somebody did by
 hand to the kept v1 tables, or to v2's columns; which of these, rows alone cannot tell.
@@ -171,7 +171,7 @@ class Unnoted:
     def _found(self) -> str:
         listed = ", ".join(f"{count:,} of {table}" for table, count in self.rows.items())
         return (
-            f"{plural(self.total, 'row differs', 'rows differ')} from what v1 has though no write of theirs was noted: "
+            f"{plural(self.total, 'row differs', 'rows differ')} from what v1 has though no such write was noted: "
             f"{listed} (such as {', '.join(self.first)})"
         )
 
@@ -180,8 +180,8 @@ class Unnoted:
         if not self.total:
             return "Every row was compared with v1 as it was kept: none differs but by a write that was noted."
         return (
-            f"{self._found}. They count as written since the cut-over, and come back as v2 has them; what v1 had in "
-            f"their place is kept in table {ARCHIVED} of the archive."
+            f"{self._found}. All of that counts as written since the cut-over, and comes back as v2 has it; what v1 "
+            f"had in its place is kept in table {ARCHIVED} of the archive."
         )
 
     def told(self) -> list[str]:

@@ -59,6 +59,7 @@ VERIFICATION: frozenset[str] = frozenset(
         "row-proof",
         "rls-enforced",
         "cascade-deletes",
+        "writes-noted",
     }
 )
 

@@ -65,12 +65,18 @@ def where_things_stand(session: Session) -> Content:
     if state is None:
         return Content.assemble((MARKS[Status.RUNNING], STYLES[Status.RUNNING]), " Reading the state of the database.")
     if state.state is State.UNKNOWN:
-        what = "This database has no workout tables." if state.empty else "This is not a v1 database that can be moved."
+        what = "This is not a v1 database that can be moved."
+        hint = "Is VAGUS_DATABASE_URL the right one? “vagus-tui demo” shows everything on sample data."
+        if state.empty:
+            what = "This database has no workout tables."
+        elif state.run is not None:
+            # It was the right one before: somebody has been at it since.
+            what = "The workout tables are not as the last run left them."
+            hint = "Rollback (8): f goes back to a backup, whatever is left."
         parts = [Content.assemble((MARKS[Status.FAIL], STYLES[Status.FAIL]), " ", (what, "bold"))]
         parts += [Content.assemble("  ", safe(reason)) for reason in state.reasons]
         if not state.empty:
             parts.append(Content.assemble(("From here: ", "$text-muted"), " · ".join(state.possible)))
-        hint = "Is VAGUS_DATABASE_URL the right one? “vagus-tui demo” shows everything on sample data."
         return lines([*parts, Content.styled(hint, "$text-muted")])
     status = Status.WARN if state.interrupted or state.beside else Status.PASS
     parts = [Content.assemble((MARKS[status], STYLES[status]), " ", (state.summary, "bold"))]

@@ -27,6 +27,7 @@ from vagus_tui.screens.item_facts import item_text
 from vagus_tui.screens.rollback_acts import RollbackActs
 from vagus_tui.screens.rollback_backup import JOB as RESTORE
 from vagus_tui.screens.rollback_words import (
+    SHOWN_OF_ONE,
     advice_text,
     aftermath_text,
     answer_mark,
@@ -273,7 +274,10 @@ class RollbackScreen(RollbackActs):
         elif not self.possible:
             state = self.session.state
             back = state is not None and state.state is State.ROLLED_BACK
-            text.update(safe(f"There is nothing to roll back: {state.summary}" if state is not None else ""))
+            said = [f"There is nothing to roll back: {state.summary}", *state.reasons] if state is not None else []
+            if state is not None and state.state is State.UNKNOWN:
+                said.append("f goes back to a backup, whatever is left.")
+            text.update(Content("\n").join(safe(line, limit=SHOWN_OF_ONE) for line in said))
             if self.view == "quick":
                 self.say("v: what follows" if back else "")
         else:

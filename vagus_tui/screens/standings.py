@@ -94,7 +94,9 @@ def overview_standing(session: Knowledge) -> tuple[Status, str]:
     if state is None:
         return Status.RUNNING, "connecting" if session.link is Link.CONNECTING else "starting"
     if state.state is State.UNKNOWN:
-        return Status.FAIL, "no workout tables" if state.empty else "not a v1 database"
+        if state.empty:
+            return Status.FAIL, "no workout tables"
+        return Status.FAIL, "not a v1 database" if state.run is None else "not whole"
     if state.interrupted:
         return Status.WARN, "interrupted"
     return Status.PASS, state.state.words

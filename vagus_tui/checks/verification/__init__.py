@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vagus_tui.checks.base import Check
-from vagus_tui.checks.verification import access, cascade, catalog, preferences, rows, structure
+from vagus_tui.checks.verification import access, cascade, catalog, noted, preferences, rows, structure
 
 CHECKS: tuple[Check, ...] = (
     *rows.CHECKS,
@@ -12,4 +12,5 @@ CHECKS: tuple[Check, ...] = (
     *preferences.CHECKS,
     *access.CHECKS,
     *cascade.CHECKS,
+    *noted.CHECKS,
 )
