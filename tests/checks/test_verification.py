@@ -85,6 +85,7 @@ async def test_what_needs_v1_is_skipped_once_it_is_gone(moved_database: TestData
         "sessions-linked",
         "grants",
         "preferences-intact",
+        "writes-noted",
     }
     assert {found[name].status for name in troubled(found)} == {Status.SKIP}
 

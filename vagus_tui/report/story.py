@@ -46,7 +46,8 @@ _PHASES = {
     "rollback": "Rolled back",
 }
 _OTHERWISE = {
-    ("rollback", "prepare"): "Put back what was changed by hand about v1",
+    ("rollback", "prepare"): "Put back what was changed by hand",
+    ("rollback", "prove"): "Compared every row with v1 as it was kept",
     ("restore", "build"): "Made v1 again aside",
     ("restore", "prove"): "Proved every row against the backup",
     ("restore", "rollback"): "Put v1 in place",
@@ -157,16 +158,18 @@ def _phase(kind: str, done: Sequence[Stretch], figures: Mapping[str, Any]) -> Li
     words = [_OTHERWISE.get((kind, phase)) or _PHASES.get(phase, phase.capitalize())]
     if (done[0].part or done[0].round) and phase in _AGAIN:
         words = [_AGAIN[phase] + (" after the hold" if done[0].part and phase != "hold" else "")]
-    if phase in ("build", "prove"):
+    # What differs before a rollback was written by somebody, which the end of it tells.
+    proved = phase == "prove" and kind != "rollback"
+    if phase == "build" or proved:
         words.append(plural(sum(stretch.rows for stretch in done), "row"))
-    if phase == "prove":
+    if proved:
         words.append("0 differences")
     if phase == "cut-over" and "writes_waited_seconds" in figures:
         words.append(f"writes waited {seconds_in_words(float(figures['writes_waited_seconds']))}")
     else:
         words.append(seconds_in_words(sum(stretch.seconds for stretch in done)))
     return Line(
-        max(stretch.ended for stretch in done), "", ", ".join(words), "good" if phase in ("prove", "cut-over") else ""
+        max(stretch.ended for stretch in done), "", ", ".join(words), "good" if proved or phase == "cut-over" else ""
     )
 
 
@@ -202,6 +205,8 @@ def _carried(kind: str, figures: Mapping[str, Any]) -> str:
     )
     parts = [f"{plural(count, noun)} {words}" for count, noun, words in counts if count]
     said = f"; {', '.join(parts)}" if parts else "; nothing had been written in v2"
+    if unnoted := sum(int(rows) for rows in (figures.get("not_noted") or {}).values()):
+        said += f"; {plural(unnoted, 'row')} of which no write was noted found by comparing"
     if by_hand := [*(figures.get("put_back") or ()), *(figures.get("changed_by_hand") or ())]:
         said += f"; changed by hand since the cut-over: {', '.join(map(str, by_hand))}"
     if not_bound := figures.get("not_bound_back"):

@@ -91,6 +91,8 @@ class Comparison:
         statements = [
             f"create table if not exists {V2_UNNOTED} (table_name text not null, row_id text not null, in_v1 jsonb,\n"
             "  stays_in_v1 boolean not null default false)",
+            # Where a publication carries all tables, rows can be changed only in tables that can tell them apart.
+            f"alter table {V2_UNNOTED} replica identity full",
             # Another attempt may have looked before. What was noted meanwhile, or decided, stays as it is.
             f"delete from {V2_UNNOTED} u where not stays_in_v1 and not exists (select from {V2_CHANGES} c "
             "where c.table_name = u.table_name and c.row_id = u.row_id)",
