@@ -135,6 +135,8 @@ async def test_notes_that_were_deleted_are_asked_about(moved_database: TestDatab
     ran = await do_roll_back(moved_database)
     assert (ran.result.exit_status, (await read_state(conn)).state) == (1, State.MIGRATED), ran.result
     assert "no such write was noted" in ran.result.message and "Nothing was changed" in ran.result.message
+    told = (await preview(conn, state)).told
+    assert "The rollback will ask" in told[0], told
     advice = ran.result.next_step or ""
     taken, staying = (part.rpartition(": ")[2].rpartition(". ")[2] for part in advice.split(";")[:2])
     assert taken.startswith("insert into") and staying.strip().startswith("update"), advice

@@ -147,9 +147,9 @@ def _half_renamed(found: Mapping[str, object]) -> tuple[str, ...]:
     )
 
 
-def _put_in_place(run: store.Run | None, done: store.Run | None) -> bool:
+def _put_in_place(run: store.Run | None, done: store.Run) -> bool:
     """Whether the last that was done is a migration, so that v2 ought to be there, and none was begun since."""
-    return done is not None and done.kind == "migrate" and (run is None or run.id == done.id or run.kind != "migrate")
+    return done.kind == "migrate" and (run is None or run.id == done.id or run.kind != "migrate")
 
 
 async def read_state(connection: Connection) -> DatabaseState:
@@ -162,7 +162,7 @@ async def read_state(connection: Connection) -> DatabaseState:
     left = run is not None and run.kind != "migrate" and (run.status == "running" or _owes(run))
     left = left and not await connection.fetchval(_LOCK_HELD, LOCK_KEY)
     own, renamed = recognise(found), recognise(found, suffix=v1.SUFFIX)
-    v2_in_place = "total_weeks" in found.get(v1.PLANS, {}) and all(name in found for name in v2.TABLES)
+    v2_in_place = "total_weeks" in found.get(v1.PLANS, {}) and all(name in found for name in v1.HIERARCHY)
     migration = run if run is not None and run.kind == "migrate" else None
     if v2_in_place and migration is None:
         # A rollback that failed, or a clean-up, came after it.
@@ -186,6 +186,10 @@ async def read_state(connection: Connection) -> DatabaseState:
             beside=beside,
         )
 
+    whole = v2_in_place and all(name in found for name in v2.TABLES)
+    kept_alone = isinstance(renamed, V1Shape) and not isinstance(own, V1Shape)
+    if not whole and kept_alone and not staged and done is not None and _put_in_place(run, done):
+        return conclude(State.UNKNOWN, reasons=await why_missing(connection, found, done))
     if v2_in_place:
         if isinstance(renamed, V1Shape):
             return conclude(State.MIGRATED, renamed)
@@ -194,9 +198,6 @@ async def read_state(connection: Connection) -> DatabaseState:
         if renamed.empty:
             return conclude(State.CLEANED, reasons=("v2 is here, and no journal says how it came.",))
         return conclude(State.UNKNOWN, reasons=("v2 is in place, but v1's kept tables are damaged.", *renamed.reasons))
-    if isinstance(renamed, V1Shape) and not isinstance(own, V1Shape) and not staged and _put_in_place(run, done):
-        assert done is not None
-        return conclude(State.UNKNOWN, reasons=await why_missing(connection, found, done))
     shape = own if isinstance(own, V1Shape) else renamed if isinstance(renamed, V1Shape) else None
     if shape is None:
         assert isinstance(own, NotV1) and isinstance(renamed, NotV1)

@@ -10,7 +10,7 @@ from vagus_tui.errors import RefusedError
 from vagus_tui.events import Phase
 from vagus_tui.journal import store
 from vagus_tui.journal.state import DatabaseState, State
-from vagus_tui.migration.capture import V2_CHANGES
+from vagus_tui.migration.capture import V2_CHANGES, V2_UNNOTED
 from vagus_tui.migration.noting import Noting, read_noting, still_noted
 from vagus_tui.migration.plan import SESSION_SETTINGS
 from vagus_tui.migration.steps import Plan, PlanStep, stop_unless_zero
@@ -30,7 +30,7 @@ from vagus_tui.rollback.swap_back import (
     restore_statements,
     settle_back_statements,
 )
-from vagus_tui.rollback.unnoted import NOTE_AGAIN, TEMPORARY, Comparison, read_unnoted
+from vagus_tui.rollback.unnoted import NOTE_AGAIN, TEMPORARY, UNDECIDED, Comparison, read_unnoted
 from vagus_tui.rollback.v2_altered import read_v2_altered
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import qualified
@@ -288,6 +288,9 @@ async def preview(connection: Connection, state: DatabaseState, *, compare: bool
                 await connection.execute(statement)
             unnoted = await read_unnoted(connection, f"pg_temp.{TEMPORARY}")
             compared = unnoted.told() if noting.intact else [unnoted.carried()]
+        elif await connection.fetchval("select to_regclass($1) is not null", V2_UNNOTED):
+            # What an earlier attempt has found, and nobody has decided about yet.
+            compared = (await read_unnoted(connection, UNDECIDED)).told()
         for statement in carry.collect():
             await connection.execute(statement)
         found = await counts(connection, way.survey, carry)

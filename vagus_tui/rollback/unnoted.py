@@ -152,7 +152,9 @@ UNDECIDED = (
 )
 """FROM: those that are neither noted by now nor said to stay as v1 has them."""
 
-TAKEN = f"insert into {V2_CHANGES} (table_name, row_id) select table_name, row_id from {UNDECIDED}"
+TAKEN = (
+    f"insert into {V2_CHANGES} (table_name, row_id) select table_name, row_id from {V2_UNNOTED} where not stays_in_v1"
+)
 STAYING = f"update {V2_UNNOTED} set stays_in_v1 = true"
 """The statements by which they are said to be written since, or to stay in v1 as they are."""
 
