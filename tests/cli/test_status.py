@@ -47,6 +47,17 @@ async def test_an_empty_database(database: TestDatabase, conn: Connection) -> No
     assert status["possible"] == ["rollback from a backup"]
 
 
+async def test_v2_damaged_after_v1_was_removed(moved_database: TestDatabase) -> None:
+    """What is there is counted."""
+    async with moved_database.as_admin() as admin:
+        await admin.execute(
+            "drop table workout_plans_v1, exercises_v1, workout_sessions_v1, exercise_logs_v1, exercise_logs cascade"
+        )
+    (status,) = (await vagus("status", "--json", url=moved_database.url)).of("status")
+    assert status["state"] == "cleaned" and status["counts"]["workout_plans"] == 40
+    assert "exercise_logs" not in status["counts"]
+
+
 async def test_for_people(database: TestDatabase) -> None:
     ran = await vagus("status", url=database.url)
     assert ran.status == 0
