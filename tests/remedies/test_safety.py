@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from tests.checks.support import looking_at, outcome
+from tests.checks.test_waiting import until
 from tests.conftest import Connect
 from tests.databases import TestDatabase
 from tests.remedies.test_remedies import everything
@@ -254,3 +256,30 @@ async def test_names_by_hand_renamed_tables_are_mended_too_and_undone_under_eith
             await context.connection.execute(f"alter table {name}_v1 rename to {name}")
         await undo(context.connection, applied.batch, "undoer")
         assert await everything(context.connection) == before
+
+
+async def test_a_migration_that_begins_while_a_fix_waits_ends_the_fix(ownerless: TestDatabase) -> None:
+    """Its triggers note every change: silenced by the fix, they would leave in v2 what is set aside in v1."""
+    async with looking_at(ownerless) as context, ownerless.connect() as other:
+        holding = other.transaction()
+        await holding.start()
+        await other.execute("lock table workout_plans in share row exclusive mode")
+        fixing = asyncio.ensure_future(remedy_by_id("plans-null-owner-set-aside").apply(context))
+        await until(other, "select count(*) > 0 from pg_locks where not granted and relation is not null")
+        await other.execute("; ".join(made(STAGING)))
+        await holding.commit()
+        with pytest.raises(RefusedError, match="cannot be changed now"):
+            await fixing
+        assert await other.fetchval("select count(*) from workout_plans where user_id is null") == 1
+
+
+async def test_two_undo_one_fix_at_once(ownerless: TestDatabase) -> None:
+    async with looking_at(ownerless) as context, ownerless.connect() as one, ownerless.connect() as two:
+        before = await everything(one)
+        applied = await remedy_by_id("plans-null-owner-set-aside").apply(context)
+        done = await asyncio.gather(
+            *(undo(conn, applied.batch, "undoer") for conn in (one, two)), return_exceptions=True
+        )
+        refused = [error for error in done if isinstance(error, RefusedError)]
+        assert len(refused) == 1 and "undone already" in refused[0].happened
+        assert await everything(one) == before

@@ -85,7 +85,7 @@ async def in_locked_transaction(
         work: runs inside; whatever it raises undoes everything.
 
     Raises:
-        RefusedError: the locks could not be had; names who holds them.
+        RefusedError: the locks could not be had, naming who holds them; or a migration has begun while waiting.
         UndoneError: the server refused something in between; everything was undone.
     """
     for attempt in range(patience.attempts):
@@ -97,6 +97,9 @@ async def in_locked_transaction(
                     "set local extra_float_digits = 1; set local bytea_output = 'hex'; set local work_mem = '96MB'"
                 )
                 await connection.execute(f"lock table {', '.join(tables)} in share row exclusive mode")
+                # Once more, now that nobody can begin: the triggers of a migration that has begun meanwhile must not
+                # be silenced, or what is done to the rows would not reach v2.
+                await fixable_state(connection)
                 return await work()
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
             if attempt + 1 < patience.attempts:

@@ -37,6 +37,7 @@ order by k.conname
 """Constraints that were made NOT VALID: older rows may break them, and exactly such rows are put back."""
 
 _SHOWN = 5
+_NOTHING = "There is no such fix, or it has been undone already."
 
 
 async def undo(connection: Connection, batch: UUID, operator: str, patience: Patience | None = None) -> Applied:
@@ -51,11 +52,14 @@ async def undo(connection: Connection, batch: UUID, operator: str, patience: Pat
     names = Names(state.shape)
     parts = await connection.fetch(_BATCH, batch) if await journal_exists(connection) else []
     if not parts:
-        raise RefusedError("There is no such fix, or it has been undone already.")
+        raise RefusedError(_NOTHING)
     relations = {row["table_name"]: await _relation(connection, names, row["table_name"]) for row in parts}
     tables = [relation.sql for relation in relations.values()]
 
     async def work() -> Applied:
+        if await connection.fetch(_BATCH, batch) != parts:
+            # Somebody else has undone it while this waited for the locks.
+            raise RefusedError(_NOTHING)
         return await _put_back(connection, batch, operator, parts, relations)
 
     return await in_locked_transaction(connection, tables, patience or Patience(), work)
