@@ -308,7 +308,10 @@ async def test_v2_under_other_names(make_database: MakeDatabase, connect: Connec
     catalog, rows = await catalog_fingerprint(conn), await v1_rows(conn)
     path = await backed_up(database, tmp_path)
     await migrated(database)
-    later = "update exercise_logs set notes = 'written later'"
+    later = (
+        "insert into exercise_logs (session_id, exercise_id, set_number, reps, weight) select session_id, exercise_id, "
+        "900, 1, 1 from exercise_logs limit 1; update exercise_logs set notes = 'written later'"
+    )
     await conn.execute(f"{later}; alter table exercise_logs rename to sets_logged; drop table exercise_groups cascade")
     state = await state_of(database)
     told = " ".join(state.reasons)
@@ -353,4 +356,6 @@ async def test_v2_under_other_names(make_database: MakeDatabase, connect: Connec
     archive = ran.result.figures["archive"]
     for name in ("sets_logged", "moves", "exercises", '"elsewhere.workout_weeks"'):
         assert await conn.fetchval(f"select count(*) from {archive}.{name}") > 0
+    # The renamed one was compared too: its later set is told.
+    assert ran.result.figures["apart"]["exercise_logs"]["only_now"] == 1, ran.result.figures
     assert await conn.fetchval(f"select bool_and(notes = 'written later') from {archive}.sets_logged")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import asyncpg
 
@@ -32,6 +32,17 @@ async def stray_tables(connection: Connection) -> list[asyncpg.Record]:
     return list(await connection.fetch(_STRAY, SCHEMA, list(v2.TABLES)))
 
 
+def places(stray: Iterable[asyncpg.Record], missing: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Where tables of v2 that are missing are now, as schema and name: known by their columns, where one alone fits."""
+    found = {}
+    for table in missing:
+        needed = {column.name for column in v2.MODEL[table].columns}
+        fitting = [(row["home"], row["name"]) for row in stray if needed <= set(row["columns"])]
+        if len(fitting) == 1:
+            found[table] = fitting[0]
+    return found
+
+
 async def why_missing(connection: Connection, found: Mapping[str, object], run: Run) -> tuple[str, ...]:
     """In words, a sentence each; a table that was renamed, with the statement that takes it back.
 
@@ -40,19 +51,17 @@ async def why_missing(connection: Connection, found: Mapping[str, object], run: 
         run: the migration that put v2 in place.
     """
     missing = [table for table in v2.TABLES if table not in found]
-    stray = {(row["home"], row["name"]): frozenset(row["columns"]) for row in await stray_tables(connection)}
+    stray = places(await stray_tables(connection), missing)
     when = f" on {run.finished_at:%Y-%m-%d %H:%M %Z}" if run.finished_at else ""
     words = [
         f"v2 was put in place{when}, and v1 is kept as *_v1; without every table of v2 there is no quick rollback."
     ]
     gone = []
     for table in missing:
-        needed = {column.name for column in v2.MODEL[table].columns}
-        places = [place for place, columns in stray.items() if needed <= columns]
-        if len(places) != 1:
+        if table not in stray:
             gone.append(table)
             continue
-        home, name = places[0]
+        home, name = stray[table]
         back = [f"alter table {qualified(home, name)} rename to {quote(table)};"] if name != table else []
         if home != SCHEMA:
             back.append(f"alter table {qualified(home, table)} set schema {quote(SCHEMA)};")

@@ -95,8 +95,9 @@ class Noting:
         refused = (
             f" Until that is put right, the app's writes to {', '.join(self.refused)} fail." if self.refused else ""
         )
+        which = "of their rows" if self.log and not self.functions else "rows"
         return (
-            f"Changed by hand since the cut-over: {'; '.join(parts)}. So nobody knows which rows were written "
+            f"Changed by hand since the cut-over: {'; '.join(parts)}. So nobody knows which {which} were written "
             f"since.{refused}"
         )
 

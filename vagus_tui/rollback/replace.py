@@ -160,13 +160,16 @@ class Replacement:
         """Rows that are there now and not in the backup (they go into the archive), and the other way round."""
         apart = []
         for table in self.blueprints.tables:
-            name = table.base if table.base in self.now.tables else table.name
-            if name in self.now.tables:
+            there = [(SCHEMA, name) for name in (table.base, table.name) if name in self.now.tables]
+            # What is in use counts: v2's, under whatever name, before v1's kept one.
+            known = self.room.known.get(table.base)
+            place = next(iter([known, *there] if known else there), None)
+            if place is not None:
                 apart.append(
                     f"select {literal(table.base).strip()} as table_name, "
                     "count(*) filter (where b.id is null) as only_now,\n"
                     "  count(*) filter (where n.id is null) as only_in_backup\n"
-                    f"from (select id::text as id from {qualified(SCHEMA, name)}) n\n"
+                    f"from (select id::text as id from {qualified(*place)}) n\n"
                     f"full join (select id::text as id from {table.relation}) b on b.id = n.id"
                 )
         return PlanStep(

@@ -6,13 +6,14 @@ the archive, an index or a sequence of somebody else's gets another name; both a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from vagus_tui.database.connection import Connection
-from vagus_tui.journal.missing_v2 import stray_tables
+from vagus_tui.journal.missing_v2 import places, stray_tables
 from vagus_tui.migration import capture, maintenance
 from vagus_tui.rollback.findings import Prevents
+from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import free_name, qualified, quote
 
 SCHEMA = "public"
@@ -51,12 +52,14 @@ class Room:
 
     Args:
         stray: v2's tables that are called otherwise by now, as schema and name: they go into the archive too.
+        known: the same by the names they had, as far as their columns tell which each is.
         statements: what moves or renames everything else.
         words: the same for people, a sentence each without its full stop.
         prevents: what belongs to somebody else, and so cannot make room by us.
     """
 
     stray: tuple[tuple[str, str], ...] = ()
+    known: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     statements: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     prevents: tuple[Prevents, ...] = ()
@@ -82,7 +85,8 @@ async def read_room(connection: Connection, wanted: Iterable[str], going: Iterab
         wanted: every name of a relation that v1 will have in its schema, now or in the end.
         going: the tables there that are set aside by their names.
     """
-    stray = tuple((row["home"], row["name"]) for row in await stray_tables(connection))
+    found = await stray_tables(connection)
+    stray = tuple((row["home"], row["name"]) for row in found)
     aside = list(going)
     rows = await connection.fetch(
         _IN_THE_WAY,
@@ -116,4 +120,5 @@ async def read_room(connection: Connection, wanted: Iterable[str], going: Iterab
         else:
             statements.append(f"alter {kind} {relation} set schema {quote(archive)}")
             words.append(f"{named} has a name that v1 needs: it is set aside in {archive}")
-    return Room(stray, tuple(statements), tuple(words), tuple(prevents))
+    known = places(found, [table for table in v2.TABLES if table not in aside])
+    return Room(stray, known, tuple(statements), tuple(words), tuple(prevents))
