@@ -71,6 +71,11 @@ FAULTS = (
     Fault("plans-goal", _set("workout_plans", f"goal = {HOSTILE}"), "warn"),
     Fault("plans-weeks", _set("workout_plans", "duration_weeks = 53" + _NAMED)),
     Fault("plans-start-date", _set("workout_plans", "start_date = 'infinity'" + _NAMED)),
+    Fault(
+        "plans-metadata",
+        "alter table workout_plans alter metadata drop default, alter metadata type json;"
+        + _set("workout_plans", 'metadata = \'{"é": "\\\\ \\u0000"}\'' + _NAMED),
+    ),
     Fault("plans-null-active", _set("workout_plans", "is_active = null" + _NAMED), "warn"),
     Fault(
         "duplicate-plan-names",
@@ -154,8 +159,26 @@ FURTHER = (
         "plans-weeks",
         "alter table workout_plans alter duration_weeks type numeric;" + _set("workout_plans", "duration_weeks = 4.5"),
     ),
+    Fault(
+        "plans-metadata",
+        "alter table workout_plans alter metadata drop default, alter metadata type json;"
+        "update workout_plans set metadata = (array['{\"a\": \"cut \\uD83D\"}', '[1e131072]', '[-1E-16384]'])[n]::json "
+        "from (select id, row_number() over (order by id) as n from workout_plans) o "
+        "where o.id = workout_plans.id and n < 4;"
+        # And what only looks like it.
+        'update workout_plans set metadata = \'{"\\\\u0000": "\\ud83d\\ude00 1e999999", "n": 1e-9}\' '
+        "where metadata::text not like '%cut%' and metadata::text not like '[%'",
+        rows=3,
+    ),
     Fault("orphaned-exercises", _set("exercises", "plan_id = null")),
     Fault("exercises-sets", _set("exercises", "sets = 0")),
+    Fault("exercises-sets", "alter table exercises alter sets type real;" + _set("exercises", "sets = 2147483647")),
+    Fault("exercises-sets", "alter table exercises alter sets type real;" + _set("exercises", "sets = 100000.5")),
+    Fault(
+        "exercises-reps",
+        "alter table exercises alter reps_min type real, alter reps_max type real;"
+        + _set("exercises", "reps_min = 1073741823, reps_max = 1073741823"),
+    ),
     Fault("exercises-reps", _set("exercises", "reps_min = 0")),
     Fault("exercises-reps", _set("exercises", "reps_min = 2000000000, reps_max = 2000000000")),
     Fault("exercises-weight", _set("exercises", "weight = -0.5")),

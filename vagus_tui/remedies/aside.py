@@ -225,7 +225,7 @@ async def apply_aside(
     for table in loosened:
         relation = relations[table]
         await connection.execute(
-            f"update vagus_migration.quarantine q set result = to_jsonb(t.*) from {relation.sql} t "
+            f"update vagus_migration.quarantine q set result = {relation.whole('t')} from {relation.sql} t "
             f"where q.batch = $1 and q.action = 'changed' and q.table_name = $2 and {relation.is_row('t', 'q.row_id')}",
             batch,
             table_label(names, table),

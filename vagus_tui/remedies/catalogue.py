@@ -126,6 +126,14 @@ REMEDIES: tuple[Remedy, ...] = (
         safe=True,
         changes=lambda names: {"start_date": "null"},
     ),
+    Remedy(
+        id="plans-metadata-clear",
+        check_id="plans-metadata",
+        title="Clear the metadata",
+        description="The plan stays, without its metadata; they stay whole in the journal.",
+        changes=lambda names: {"metadata": "null"},
+    ),
+    _aside("plans-metadata", "The plans, with their exercises, sessions and logged sets, are taken out of v1."),
     _aside("orphaned-exercises", "The exercises, with the sets that were logged for them, are taken out of v1."),
     Remedy(
         id="exercises-null-name-name",

@@ -116,8 +116,8 @@ async def apply_change(
     done = await connection.execute(
         f"with left_as as ({update_sql(remedy, names)} returning n.row_id, "
         f"(t.*)::{relation.sql} as whole)\n"
-        "update vagus_migration.quarantine q set result = to_jsonb(l.whole) from left_as l "
-        "where q.batch = $1 and q.row_id = l.row_id",
+        f"update vagus_migration.quarantine q set result = {relation.whole('w')} "
+        "from left_as l cross join lateral (select (l.whole).*) w where q.batch = $1 and q.row_id = l.row_id",
         batch,
     )
     if done != f"UPDATE {rows}":
@@ -137,7 +137,7 @@ async def _relation(connection: Connection, names: Names, base: str) -> Relation
 async def _refuse_merged(connection: Connection, relation: Relation, batch: UUID, rows: int) -> None:
     """Where the key itself may have changed, undoing finds rows by what they have become: no two may be the same."""
     found = await connection.fetchval(
-        f"select count(*) from {relation.sql} t where to_jsonb(t.*) in "
+        f"select count(*) from {relation.sql} t where {relation.whole('t')} in "
         "(select q.result from vagus_migration.quarantine q where q.batch = $1)",
         batch,
     )

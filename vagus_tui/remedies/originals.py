@@ -20,6 +20,8 @@ _EXACT = re.compile(
     r"(boolean|smallint|integer|bigint|numeric|text|character varying|uuid|date|timestamp|time)\b[^\[]*"
 )
 
+_JSON = re.compile(r"json(\[\])?")
+
 _COLUMNS = """
 select a.attname::text as name, format_type(a.atttypid, a.atttypmod) as type,
   a.attgenerated <> '' as generated, a.attidentity::text as identity, a.attnotnull as required
@@ -69,15 +71,28 @@ class Relation:
         by_key = f"{alias}.{quote(self.key[0])} = nullif({row_id}, '')::{self.types[self.key[0]]}"
         return f"({by_key} or ({row_id} = '' and {alias}.{quote(self.key[0])} is null))" if self.nullable else by_key
 
+    def whole(self, alias: str) -> str:
+        """An expression for the row as jsonb, to tell whether it is still the same.
+
+        json goes in as text: it may hold what jsonb refuses. A bare alias would mean a column of that name, if any.
+        """
+        if not any(_JSON.fullmatch(type_) for type_ in self.types.values()):
+            return f"to_jsonb({alias}.*)"
+        values = (
+            f"{alias}.{quote(name)}{'::text' if _JSON.fullmatch(type_) else ''} as {quote(name)}"
+            for name, type_ in self.types.items()
+        )
+        return f"(select to_jsonb(w.*) from (select {', '.join(values)}) w)"
+
     def original(self, alias: str) -> str:
-        """An expression for the whole row as jsonb; a bare alias would mean a column of that name, if any."""
+        """An expression for the whole row as jsonb, from which it can be made again."""
         inexact = [name for name, type_ in self.types.items() if not _EXACT.fullmatch(type_)]
         if not inexact:
-            return f"to_jsonb({alias}.*)"
+            return self.whole(alias)
         names = ", ".join(literal(name) for name in inexact)
         values = ", ".join(f"{alias}.{quote(name)}::text" for name in inexact)
         texts = f"jsonb_object(array[{names}]::text[], array[{values}]::text[])"
-        return f"to_jsonb({alias}.*) || jsonb_build_object('{TEXTS}', {texts})"
+        return f"{self.whole(alias)} || jsonb_build_object('{TEXTS}', {texts})"
 
     def restored(self, original: str) -> dict[str, str]:
         """Expressions that make each column's value again from an expression for the original, by column."""

@@ -27,7 +27,7 @@ def _reps(names: Names) -> str:
     ]
     if len(parts) > 1:
         # v2 stores their mean, and their sum must fit an integer on the way.
-        parts.append(f"t.reps_max < t.reps_min or t.reps_min::numeric + t.reps_max > {LARGEST_INTEGER}")
+        parts.append(f"t.reps_max < t.reps_min or t.reps_min::double precision + t.reps_max > {LARGEST_INTEGER}")
     return f"({' or '.join(parts)})"
 
 

@@ -11,6 +11,9 @@ PLAN_FIELDS = "Data Transformation · Field Mapping"
 LAST_START = "9000-01-01"
 """Dates past this are typing mistakes, and the weeks after them could leave the calendar."""
 
+LONGEST_NUMBER = 16_383
+"""Digits that a number in jsonb surely may have, before or after its point."""
+
 
 def _goal_changes(names: Names) -> str:
     trimmed = names.mapping.trimmed("t.goal")
@@ -23,6 +26,21 @@ def _goal_changes(names: Names) -> str:
 
 def _weeks_outside(names: Names) -> str:
     return f"{names.unfit(v1.PLANS, 'duration_weeks')} or t.duration_weeks not between 1 and 52"
+
+
+def _no_jsonb(names: Names) -> str:
+    """Metadata kept as json, which takes what jsonb does not: the character 0, half of a pair, endless numbers."""
+    if names.columns(v1.PLANS)["metadata"].plain != "json":
+        return "false"
+    # Escaped backslashes aside, so that what looks like an escape is one; and numbers only outside of texts.
+    escapes = r"replace(t.metadata::text, '\\', '')"
+    alone = rf"regexp_replace({escapes}, '\\ud[89ab][0-9a-f]{{2}}\\ud[c-f][0-9a-f]{{2}}', '', 'gi')"
+    numbers = r"""regexp_replace(t.metadata::text, '"([^"\\]|\\.)*"', '', 'g')"""
+    longest = f"(select max(length(digits[1])) from regexp_matches({numbers}, '([0-9]+)', 'g') digits)"
+    return (
+        rf"({escapes} ~ '\\u0000' or {alone} ~* '\\ud[89a-f][0-9a-f]{{2}}' "
+        rf"or {numbers} ~ '[0-9][eE]([+]?[0-9]{{6}}|-[0-9]{{5}})' or {longest} > {LONGEST_NUMBER})"
+    )
 
 
 RULES = (
@@ -94,6 +112,16 @@ RULES = (
         columns=("start_date",),
         fails=lambda names: f"not isfinite(t.start_date) or t.start_date > date '{LAST_START}'",
         failing="with a start from which no weeks can be counted",
+    ),
+    Rule(
+        id="plans-metadata",
+        table=v1.PLANS,
+        title="Metadata that jsonb refuses",
+        why="v2 keeps metadata as jsonb, which refuses the character 0, half of an emoji and endless numbers; a column "
+        "of json takes them.",
+        columns=("metadata",),
+        fails=_no_jsonb,
+        failing="with metadata that cannot become jsonb",
     ),
     Rule(
         id="plans-null-active",

@@ -81,6 +81,9 @@ class Names:
         if self.shape.tables[base].columns[column].plain in WHOLE_TYPES:
             return "false"
         value = f"{alias}.{quote(column)}"
+        if self.shape.tables[base].columns[column].plain == "real":
+            # Of which a numeric keeps six digits, and an integer all.
+            value = f"{value}::double precision"
         beyond = f"abs({value}::numeric) > {LARGEST_INTEGER}"
         if self.shape.tables[base].columns[column].plain == "bigint":
             return beyond
