@@ -294,13 +294,14 @@ async def test_what_keeps_rows_apart(make_database: MakeDatabase, connect: Conne
     assert changes(catalog, await catalog_fingerprint(conn)) == []
 
 
-async def test_times_that_v1_keeps_without_a_zone_are_told(make_database: MakeDatabase, connect: Connect) -> None:
-    """v2 takes them for UTC; where the app's sessions work in another zone they may have been meant otherwise."""
+async def test_values_of_other_types_are_told(make_database: MakeDatabase, connect: Connect) -> None:
+    """Times without a zone are taken for UTC, where the app's sessions may have meant another; a text is no object."""
     database = await make_database(SandboxOptions(empty=True))
     conn = await connect(database.url)
     await conn.execute(
         "alter table exercise_logs alter completed_at type timestamp(0), alter completed_at set default now();\n"
-        "drop view active_plans; alter table workout_plans alter start_date type timestamptz"
+        "drop view active_plans; alter table workout_plans alter start_date type timestamptz,\n"
+        "  alter metadata drop default, alter metadata type text"
     )
     told = "exercise_logs.completed_at: times without a zone in v1, taken for UTC in v2"
     for zone, more in (("UTC", ""), ("America/New_York", """ at time zone 'America/New_York';""")):
@@ -310,6 +311,7 @@ async def test_times_that_v1_keeps_without_a_zone_are_told(make_database: MakeDa
         shape = (await read_state(conn)).shape
         assert shape is not None
         lines = await otherwise(conn, shape)
+        assert any("type jsonb using" in line for line in lines if line.startswith("workout_plans.metadata: text in"))
         assert "workout_plans.start_date: a moment in v1; v2 has its day, as it is in UTC" in lines
         [line] = [line for line in lines if line.startswith(told)]
         assert line == told if zone == "UTC" else line.endswith(more)

@@ -126,6 +126,8 @@ def _of_columns(shape: V1Shape, base: str) -> list[str]:
         there = known.get(counterpart(base, table, column.name) or "")
         if there is None or column.name in carried:
             continue
+        if there.type == "jsonb" and column.plain != "jsonb":
+            lines.append(_of_json(shape, base, column))
         name = f"{table.name}.{column.name}"
         own = _DEFAULT.search(there.rest)
         if there.name not in follows and _is_another(column, own[1] if own else ""):
@@ -134,6 +136,17 @@ def _of_columns(shape: V1Shape, base: str) -> list[str]:
         if column.not_null and "not null" not in there.rest:
             lines.append(f"{name}: NOT NULL in v1, not in v2")
     return lines
+
+
+def _of_json(shape: V1Shape, base: str, column: Column) -> str:
+    name = f"{shape.tables[base].name}.{column.name}: {column.type} in v1, jsonb in v2"
+    if column.plain == "json":
+        return f"{name}: the same values, but of a key given twice the last one counts"
+    relation = qualified(shape.schema, shape.tables[base].name)
+    return (
+        f"{name}, where each text is one string. If the texts are JSON themselves: alter table {relation} "
+        f"alter column {quote(column.name)} type jsonb using {quote(column.name)}::jsonb;"
+    )
 
 
 def _is_another(column: Column, default: str) -> bool:
