@@ -35,7 +35,7 @@ async def test_there_and_back(clean_database: TestDatabase, clean_conn: Connecti
     note = ran.of("note")[0]
     label = await clean_conn.fetchval("select options ->> 'database' from vagus_migration.runs where kind = 'rollback'")
     assert label and note["detail"]["database"] == label and note["detail"]["environment"] == "development"
-    assert f"The rollback begins on {label}, project" in note["message"]
+    assert f"Rollback on {label}, project" in note["message"]
     assert [line["event"] for line in ran.lines].index("note") < [line["event"] for line in ran.lines].index("step")
     assert await clean_conn.fetchval("select count(*) from workout_plans where name = 'written later'") == 1
     status = await vagus("status", "--json", url=url)

@@ -8,6 +8,7 @@ from tests.cli.program import vagus
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
 from vagus_tui.database.connection import Connection
+from vagus_tui.journal.state import LOCK_KEY
 from vagus_tui.sandbox.options import SandboxOptions
 
 Connect = Callable[[str], Awaitable[Connection]]
@@ -71,3 +72,38 @@ async def test_hostile_names_reach_no_terminal(database: TestDatabase, conn: Con
     assert ran.status == 0
     assert "\x1b" not in ran.out and "\x07" not in ran.out and "\u202e" not in ran.out
     assert "[bold red]" in ran.out
+
+
+async def test_what_is_left_of_an_interrupted_migration_and_which_command_does_it(
+    moved_database: TestDatabase, moved_conn: Connection
+) -> None:
+    url = moved_database.url
+    # As after a kill past the cut-over.
+    await moved_conn.execute("update vagus_migration.runs set status = 'running', phase = 'settle', finished_at = null")
+    ran = await vagus("status", "--json", url=url)
+    (status,) = ran.of("status")
+    assert status["state"] == "migrated" and status["run"]["interrupted"] is True
+    assert status["possible"][0] == "finish migration" and "its last steps are owed" in status["message"]
+    assert ran.result["next_step"] == "vagus-tui migrate --yes does the last steps."
+    shown = await vagus("migrate", "--json", url=url)
+    assert shown.status == 1 and shown.result["next_step"] == "vagus-tui migrate --yes does it."
+    # While somebody is at it, that is said instead.
+    await moved_conn.execute(f"select pg_advisory_lock({LOCK_KEY})")
+    ran = await vagus("status", "--json", url=url)
+    assert "interrupted" not in ran.of("status")[0]["message"]
+    assert f"PID {moved_conn.get_server_pid()}" in ran.result["next_step"]
+    await moved_conn.execute(f"select pg_advisory_unlock({LOCK_KEY})")
+    done = await vagus("migrate", "--yes", "--json", url=url)
+    assert done.status == 0 and done.result["message"].startswith("Finished")
+    ran = await vagus("status", url=url)
+    assert "interrupted" not in ran.out and "done in settle" in ran.out
+    # Before the cut-over there are two ways on.
+    await vagus("rollback", "--yes", "--json", url=url)
+    await moved_conn.execute("create schema workout_v2; comment on schema workout_v2 is 'vagus-tui'")
+    await moved_conn.execute(
+        "insert into vagus_migration.runs (kind, status, phase, operator, environment) "
+        "values ('migrate', 'running', 'build', 'Ada', 'development')"
+    )
+    ran = await vagus("status", url=url, COLUMNS="200")
+    assert "migration, interrupted in build, by Ada" in ran.out
+    assert "vagus-tui migrate --yes takes it up where it stopped; vagus-tui abandon --yes drops it" in ran.out

@@ -343,3 +343,21 @@ async def test_a_migrated_database_shows_its_run(moved_database: TestDatabase, t
         assert "writes waited" in last_run(session).plain
         wizard(pilot).action_go("migration")
         await until_text(pilot, "v2 is in place; v1 is kept", "Next: Verification", "migration by")
+
+
+async def test_the_last_steps_of_a_migration_that_broke_off_after_its_cut_over_are_done_from_here(
+    moved_database: TestDatabase, moved_conn: Connection, tmp_path: Path
+) -> None:
+    await moved_conn.execute("update vagus_migration.runs set status = 'running', phase = 'settle', finished_at = null")
+    async with walking(_settings(moved_database.url, tmp_path)) as pilot:
+        session = wizard(pilot).session
+        await until_text(pilot, "its last", "are owed", "Finish the migration")
+        assert session.standings[Step.MIGRATION].status is Status.WARN
+        wizard(pilot).action_go("migration")
+        await until_text(pilot, "u does its last steps", "u go on")
+        assert "clean up" not in screen_text(pilot).splitlines()[-1]
+        await pilot.press("u")
+        await until_text(pilot, "Do the last steps")
+        await pilot.press("right", "enter")
+        await until_text(pilot, "what the interrupted", "run owed is done")
+        await until(pilot, lambda: session.standings[Step.MIGRATION].status is Status.PASS)

@@ -197,7 +197,7 @@ async def _migrate(control: Control, *, yes: bool, overrides: list[str]) -> Asyn
                 exit_status=REFUSED,
             )
             return
-        yield _about("migration", context)
+        yield _about("Migration", context)
         database = context.database
     async for step in migrate(database, settings, control, hold=False):
         yield step
@@ -208,7 +208,7 @@ def _about(what: str, context: Context) -> NoteEvent:
     database, settings = context.database, context.settings
     where = f"{database.label}, project {database.project}, {settings.environment.value}"
     return NoteEvent(
-        message=f"The {what} begins on {where}, by {settings.operator}.",
+        message=f"{what} on {where}, by {settings.operator}.",
         level="warning" if settings.environment is Environment.PRODUCTION else "info",
         detail={
             "database": database.label,
@@ -247,7 +247,7 @@ async def _rollback(control: Control, *, yes: bool, apply_deletions: bool) -> As
             async for shown in _preview("rollback", plan, None):
                 yield shown
             return
-        yield _about("rollback", context)
+        yield _about("Rollback", context)
         database, settings = context.database, context.settings
     async for event in roll_back(database, settings, control, apply_deletions=apply_deletions):
         yield event
@@ -272,7 +272,7 @@ async def _rollback_from(
             async for shown in _preview("rollback", plan, None, more=f" --from {shlex.quote(str(path))}"):
                 yield shown
             return
-        yield _about("rollback from a backup", context)
+        yield _about("Rollback from a backup", context)
     async for event in roll_back_from(database, settings, control, path, other_database=other_database):
         yield event
 

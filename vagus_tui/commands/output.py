@@ -439,7 +439,8 @@ class HumanOutput:
                 table.add_row("Shape", Text(one_line(line)))
         if event.run:
             run = event.run
-            words = f"{run_words(run['kind'])}, {run['status']} in {run['phase']}, by {run['operator']}"
+            how = "interrupted" if run["interrupted"] else run["status"]
+            words = f"{run_words(run['kind'])}, {how} in {run['phase']}, by {run['operator']}"
             table.add_row("Last run", Text(one_line(words)))
         if event.possible:
             table.add_row("Possible", Text(", ".join(event.possible)))

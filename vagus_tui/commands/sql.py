@@ -74,6 +74,10 @@ async def plan_for(name: str, context: Context) -> Plan:
         return journalled(await plan_rollback(context.connection, context.settings, state), context.settings)
     from vagus_tui.migration.plan import plan_migration
 
+    if state.owes_settling:
+        raise RefusedError(
+            f"{state.summary} What is left has no plan of its own.", next_step="vagus-tui migrate --yes does it."
+        )
     _refuse_unless_movable(context)
     return await plan_migration(context.connection, context.settings, state)
 

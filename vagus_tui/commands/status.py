@@ -10,6 +10,7 @@ from vagus_tui.commands.outcome import DONE, finish
 from vagus_tui.commands.session import opened, patiently
 from vagus_tui.control import Control
 from vagus_tui.events import Event, NoteEvent, ResultEvent, StatusEvent
+from vagus_tui.format import clock_time
 
 if TYPE_CHECKING:
     from vagus_tui.checks.base import Context
@@ -30,7 +31,6 @@ class StatusCommand(Command):
 
 
 async def _status(control: Control) -> AsyncGenerator[Event, None]:
-    from vagus_tui.journal.state import State
     from vagus_tui.migration.gates import signing_note
 
     async with opened("status") as context:
@@ -42,11 +42,31 @@ async def _status(control: Control) -> AsyncGenerator[Event, None]:
             ok=True,
             message=event.message or "",
             state=event.state,
-            next_step=(ELSEWHERE if context.state.empty else f"{KEEP} {ELSEWHERE}")
-            if context.state.state is State.UNKNOWN
-            else None,
+            next_step=await _next_step(context),
             exit_status=DONE,
         )
+
+
+async def _next_step(context: Context) -> str | None:
+    """What a script can do where something is out of order; None where all is as it should be."""
+    from vagus_tui.journal.lock import lock_holder
+    from vagus_tui.journal.state import State
+
+    state = context.state
+    kind = state.run.kind if state.run is not None else ""
+    if state.state is State.UNKNOWN:
+        return ELSEWHERE if state.empty else f"{KEEP} {ELSEWHERE}"
+    if (holder := await lock_holder(context.connection)) is not None:
+        who = holder.application or holder.user
+        since = clock_time(holder.since, context.settings.timezone)
+        return f"At work now: {who} from {holder.address}, PID {holder.pid}, connected since {since}."
+    if not state.interrupted:
+        return None
+    if state.owes_settling:
+        return "vagus-tui migrate --yes does the last steps."
+    if kind in ("rollback", "restore", "clean-up"):
+        return "vagus-tui rollback --finish finishes it, or clears away what it had made aside."
+    return "vagus-tui migrate --yes takes it up where it stopped; vagus-tui abandon --yes drops it, v1 untouched."
 
 
 async def _status_event(context: Context) -> StatusEvent:

@@ -78,6 +78,11 @@ class DatabaseState:
         return self.migration.finished_at if self.migration is not None else None
 
     @property
+    def owes_settling(self) -> bool:
+        """Whether a migration broke off after its cut-over: v2 is in place, and its last steps are still to be done."""
+        return self.interrupted and self.state is State.MIGRATED and self.run is not None and self.run.kind == "migrate"
+
+    @property
     def summary(self) -> str:
         """The state in one plain sentence."""
         sentences = {
@@ -97,6 +102,8 @@ class DatabaseState:
             text = f"v1 is in place under *_v1 names; beside it is what was not made here: {', '.join(self.beside)}."
         if not self.interrupted:
             return text
+        if self.owes_settling:
+            return f"A migration was interrupted after its cut-over, its last steps are owed. {text}"
         if self.run is not None and self.run.kind in _WORDS:
             owed = "its last steps are owed" if _owes(self.run) else "before it changed anything"
             return f"{_WORDS[self.run.kind]} was interrupted, {owed}. {text}"
@@ -160,7 +167,10 @@ async def read_state(connection: Connection) -> DatabaseState:
     done = await store.latest_run(connection, "migrate", "rollback", "restore", "clean-up", done=True)
     # A rollback or clean-up that is open while nobody holds the lock: not begun, or committed and not settled.
     left = run is not None and run.kind != "migrate" and (run.status == "running" or _owes(run))
-    left = left and not await connection.fetchval(_LOCK_HELD, LOCK_KEY)
+    # The same of a migration that is past its cut-over.
+    settling = run is not None and run.kind == "migrate" and run.phase == "settle" and run.status == "running"
+    held = (left or settling) and await connection.fetchval(_LOCK_HELD, LOCK_KEY)
+    left, settling = left and not held, settling and not held
     own, renamed = recognise(found), recognise(found, suffix=v1.SUFFIX)
     v2_in_place = "total_weeks" in found.get(v1.PLANS, {}) and all(name in found for name in v1.HIERARCHY)
     migration = run if run is not None and run.kind == "migrate" else None
@@ -179,8 +189,11 @@ async def read_state(connection: Connection) -> DatabaseState:
             interrupted=bool(more.get("interrupted", left)),
             reasons=tuple(more.get("reasons", ())),  # type: ignore[arg-type]
             empty=bool(more.get("empty", False)),
-            possible=_possible(
-                state, left=left, recorded=migration is not None, empty=bool(more.get("empty")), beside=bool(beside)
+            possible=(
+                *(("finish migration",) if settling and state is State.MIGRATED else ()),
+                *_possible(
+                    state, left=left, recorded=migration is not None, empty=bool(more.get("empty")), beside=bool(beside)
+                ),
             ),
             migration=migration,
             beside=beside,
@@ -192,7 +205,7 @@ async def read_state(connection: Connection) -> DatabaseState:
         return conclude(State.UNKNOWN, reasons=await why_missing(connection, found, done))
     if v2_in_place:
         if isinstance(renamed, V1Shape):
-            return conclude(State.MIGRATED, renamed)
+            return conclude(State.MIGRATED, renamed, interrupted=left or settling)
         if renamed.empty and done is not None:
             return conclude(State.CLEANED)
         if renamed.empty:

@@ -112,7 +112,9 @@ class MigrationScreen(MigrationActs):
     def interrupted(self) -> bool:
         """Whether a run is open and nobody runs it."""
         state = self.session.state
-        return state is not None and state.interrupted and not self.running
+        # A rollback or a clean-up that broke off is taken up where it belongs.
+        ours = state is not None and (state.state is not State.MIGRATED or state.owes_settling)
+        return state is not None and state.interrupted and ours and not self.running
 
     @property
     def plannable(self) -> bool:
@@ -136,7 +138,8 @@ class MigrationScreen(MigrationActs):
         if action == "migrate":
             return self.plannable and not busy and not self.interrupted
         if action in ("resume", "abandon"):
-            return self.interrupted and not busy
+            owed = self.session.state is not None and self.session.state.owes_settling
+            return self.interrupted and not busy and not (owed and action == "abandon")
         if action in ("sql", "all_sql", "pointing", "gates"):
             # What has just ended is shown, not the plan; then who was in the way is closer at hand.
             return self.plan is not None and self.plannable and not self.running and not self._just_ended()

@@ -87,6 +87,12 @@ class MigrationActs(JobActs, MaintenanceActs):
             "not touched."
         )
         yes = "Go on with it" if resuming else "Start, hold before the cut-over"
+        if self.session.state is not None and self.session.state.owes_settling:
+            yes = "Do the last steps"
+            body = (
+                "v2 is in place. What is left of the migration is done: references are checked, statistics gathered. "
+                "Users notice nothing.\n\nWhat is done by then stays done; the rest can be done later."
+            )
         dialog = ConfirmDialog("Migrate to v2", body, yes=yes)
         # The question is there at once, and the gates are measured while it is read.
         measuring = asyncio.create_task(self.measure_gates(), name="gates")

@@ -57,7 +57,8 @@ def standing_title(session: Session, job: Job | None, *, interrupted: bool) -> s
     if cut_off(session):
         return session.down_words
     if interrupted:
-        return "interrupted · u goes on, d cleans up"
+        owed = state is not None and state.owes_settling
+        return "interrupted · u does its last steps" if owed else "interrupted · u goes on, d cleans up"
     if job is not None and not job.running:
         took = duration(job.elapsed)
         return f"done in {took}" if job.ok else f"ended after {took}"
@@ -89,6 +90,9 @@ def standing_text(session: Session, state: DatabaseState, job: Job | None) -> Co
             )
         else:
             parts.append(Content("Somebody runs it now; the line at the lower left says who."))
+    elif state.owes_settling:
+        parts.append(_key("u", "does what is left: references checked, statistics; users notice nothing"))
+        parts.append(Content("v2 is in place and in use, either way. The way back is Rollback (8)."))
     elif state.state is State.MIGRATED:
         parts.append(Content("Next: Verification (6). The way back is Rollback (8)."))
     elif state.shape is not None:

@@ -146,6 +146,8 @@ class OverviewScreen(StepScreen):
     def _finish(self) -> str:
         """What is done about a rollback or clean-up that was interrupted; "" where it was a migration, or none."""
         run = self.session.state.run if self.session.state is not None else None
+        if self.session.state is not None and self.session.state.owes_settling:
+            return "Finish the migration"
         if run is None or run.kind == "migrate" or self.session.state is None or not self.session.state.interrupted:
             return ""
         what = "clean-up" if run.kind == "clean-up" else "rollback"
@@ -182,19 +184,25 @@ class OverviewScreen(StepScreen):
         )
         title, yes, state = "Clean up the interrupted run", "Drop what was built", self.session.state
         if (finish := self._finish) and state is not None:
-            owed = state.run is not None and owes_steps(state.run)
+            owed = state.owes_settling or (state.run is not None and owes_steps(state.run))
             rest = "Its last steps will be done" if owed else "What it had made aside will be dropped"
             body = f"{state.summary} {rest}, and the maintenance flag will go down. Nothing that users see changes."
             title = yes = finish
         if await self.ask(ConfirmDialog(title, body, yes=yes, danger=not finish)):
             from vagus_tui.migration.abandon import abandon
+            from vagus_tui.migration.runner import migrate
 
             database = self.session.database
             if database is None:
                 raise VagusError("There is no connection.", next_step="Connect again first.")
+            settings = self.session.settings
             self.session.start_job(
                 "clean-up",
-                lambda control: abandon(database, self.session.settings),
+                lambda control: (
+                    migrate(database, settings, control, hold=False)
+                    if state is not None and state.owes_settling
+                    else abandon(database, settings)
+                ),
                 title=finish or "Clean-up",
                 on_quit="What is done by then stays done; the rest can be done later."
                 if finish

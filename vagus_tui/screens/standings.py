@@ -66,7 +66,9 @@ def stand_by_state(session: Knowledge) -> None:
         # Who is at work, if anybody still is, was known when the state was last read.
         session.set_standing(Step.MIGRATION, Status.WARN, "not known")
     elif state is not None:
-        session.set_standing(Step.MIGRATION, *_migration(state.state, interrupted=state.interrupted))
+        session.set_standing(
+            Step.MIGRATION, *_migration(state.state, interrupted=state.interrupted, owed=state.owes_settling)
+        )
     if running in ("rollback", "restore"):
         session.set_standing(Step.ROLLBACK, Status.RUNNING, "running")
     elif state is not None and state.state is State.ROLLED_BACK:
@@ -102,9 +104,9 @@ def overview_standing(session: Knowledge) -> tuple[Status, str]:
     return Status.PASS, state.state.words
 
 
-def _migration(state: State, *, interrupted: bool) -> tuple[Status, str]:
+def _migration(state: State, *, interrupted: bool, owed: bool) -> tuple[Status, str]:
     if state in (State.MIGRATED, State.CLEANED):
-        return Status.PASS, "done"
+        return (Status.WARN, "interrupted") if owed else (Status.PASS, "done")
     if state in (State.BUILDING, State.READY):
         return (Status.WARN, "interrupted") if interrupted else (Status.RUNNING, "elsewhere")
     return Status.PENDING, ""
