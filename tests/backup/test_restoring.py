@@ -12,7 +12,7 @@ from tests.backup.helpers import Made, collect, make, settings_for
 from tests.backup.test_verification import largest, reseal
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
-from vagus_tui.backup import ArchiveFormat, BackupOptions, Kind, list_backups, restore_test, verify_backup
+from vagus_tui.backup import ArchiveFormat, BackupOptions, Kind, list_backups, make_backup, restore_test, verify_backup
 from vagus_tui.backup import gauge as gauges
 from vagus_tui.backup import restore as restoring
 from vagus_tui.backup.digest import table_content
@@ -77,6 +77,21 @@ async def test_everything_comes_back(
         assert (await store.backups(conn))[0].restored_at is not None
 
 
+async def busily_made(database: TestDatabase, settings: Settings) -> Made:
+    """A backup during which users go on: ids are given out between its parts."""
+    events = []
+    async with database.connect() as conn:
+        async for event in make_backup(Database(settings), settings, BackupOptions(), Control()):
+            events.append(event)
+            if isinstance(event, StepEvent) and event.state is StepState.DONE:
+                await conn.execute("insert into vagus_migration.notes (topic, body, operator) values ('x', '1', 'x')")
+                if database.options.bigint_ids:
+                    await conn.execute(
+                        "insert into workout_plans (user_id, name) select id, 'new' from auth.users limit 1"
+                    )
+    return Made(events)
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -92,7 +107,7 @@ async def test_every_kind_of_v1_comes_back(
 ) -> None:
     database = await make_database(options)
     settings = settings_for(database, tmp_path)
-    made = await make(settings)
+    made = await busily_made(database, settings)
     if options.renamed:
         # As an earlier version of this program digested its tables.
         async with database.connect() as conn, conn.transaction():

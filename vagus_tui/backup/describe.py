@@ -9,7 +9,7 @@ from vagus_tui import __version__
 from vagus_tui.backup.digest import Content
 from vagus_tui.backup.folder import sums_text, write_private
 from vagus_tui.backup.identity import read_fingerprint
-from vagus_tui.backup.inventory import read_inventory, read_outside_keys
+from vagus_tui.backup.inventory import read_outside_keys
 from vagus_tui.backup.job import BackupJob
 from vagus_tui.backup.manifest import FORMAT_VERSION, MANIFEST, SUMS, ColumnEntry, Manifest, OutsideKeyEntry, TableEntry
 from vagus_tui.backup.options import Kind
@@ -45,7 +45,7 @@ async def write_manifest(job: BackupJob, snapshot: Snapshot) -> Manifest:
         tables=tuple(_table_entry(table, job.contents[table.key], table.key in selected) for table in tables),
         archives=tuple(job.archives),
         csv=tuple(job.csv),
-        inventory=await read_inventory(connection, tables),
+        inventory=job.inventory,
         outside_keys=tuple(
             OutsideKeyEntry(
                 schema_name=key.schema,

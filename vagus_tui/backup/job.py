@@ -18,6 +18,7 @@ from vagus_tui.backup.options import BackupOptions, Compression, Kind
 from vagus_tui.backup.tables import BackupTable, LeftOut
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
+from vagus_tui.database.definitions import Inventory
 from vagus_tui.database.tools import ClientTools
 from vagus_tui.errors import CancelledByOperatorError
 from vagus_tui.journal.state import DatabaseState
@@ -34,6 +35,7 @@ class BackupJob:
     """What one backup needs to know, filled in as it goes.
 
     Attributes:
+        inventory: what hangs on the tables, read before they are dumped.
         packs: what pg_dump writes is compressed here, not by pg_dump.
     """
 
@@ -52,6 +54,7 @@ class BackupJob:
     everything: tuple[BackupTable, ...] = ()
     left_out: LeftOut = field(default_factory=lambda: LeftOut((), (), ()))
     contents: dict[str, Content] = field(default_factory=dict)
+    inventory: Inventory = field(default_factory=dict)
     archives: list[ArchiveEntry] = field(default_factory=list)
     csv: list[CsvEntry] = field(default_factory=list)
     hashed: dict[str, FileEntry] = field(default_factory=dict)

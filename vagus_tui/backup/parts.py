@@ -14,6 +14,7 @@ from vagus_tui.backup.csv_files import export_csv
 from vagus_tui.backup.digest import table_content
 from vagus_tui.backup.folder import REMOVED, STOPPED, content_files, tree_bytes
 from vagus_tui.backup.hashing import FileHash
+from vagus_tui.backup.inventory import read_inventory
 from vagus_tui.backup.job import CSV_SHARE, BackupJob, or_stopped
 from vagus_tui.backup.manifest import ArchiveEntry, CsvEntry, FileEntry
 from vagus_tui.backup.options import ArchiveFormat, Compression
@@ -27,13 +28,16 @@ from vagus_tui.format import plural
 
 
 async def digests(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
-    """Count and digest every table in the snapshot."""
+    """Count and digest every table in the snapshot, and read what hangs on it."""
     step = Progress("digest", Phase.BACKUP, "Count and digest every table", sum(table.bytes for table in job.tables))
     yield step.started()
     for table in job.tables:
         job.contents[table.key] = await or_stopped(table_content(snapshot.connection, table), job.control)
         if event := step.add(table.bytes):
             yield event
+    # Sequences go on under a snapshot: each dump that follows has them where they are here, or further on, and no row
+    # of the snapshot is beyond. The digests have locked the tables, so nothing else that hangs on them can change.
+    job.inventory = await read_inventory(snapshot.connection, job.tables)
     rows = sum(job.contents[table.key].rows for table in job.tables if not table.partitioned)
     yield step.finished(message=plural(rows, "row"))
 
