@@ -85,8 +85,11 @@ async def test_a_prepared_transaction_is_named_and_rolled_back(
         assert described.startswith(f"prepared transaction {gid} (postgres, prepared, "), described
         async with walking(settings_for(clean_database.url, backup_dir=tmp_path), size=LARGE) as pilot:
             wizard(pilot).action_go("prerequisites")
-            await until(pilot, lambda: "long-transactions" in wizard(pilot).session.results)
-            found = wizard(pilot).session.results["long-transactions"]
+            results = wizard(pilot).session.results
+            await until(
+                pilot, lambda: "long-transactions" in results and results["long-transactions"].message is not None
+            )
+            found = results["long-transactions"]
             for words in (
                 f"prepared transaction {gid} of postgres since",
                 "its owner or a superuser runs COMMIT PREPARED",
