@@ -42,7 +42,8 @@ async def test_as_json(database: TestDatabase, conn: Connection) -> None:
 async def test_as_text_for_a_terminal(database: TestDatabase, conn: Connection, tmp_path: Path) -> None:
     await _history(conn)
     words = " ".join(f"word{number}" for number in range(1500))
-    body = {"body": words, "n": [1, 2], "to": {"who": "all"}}
+    await store.note(conn, "self-test", {"seen": {"a": ["some fault"] * 30}, "missed": {}}, operator="ada")
+    body = {"body": words, "n": [1, 2], "to": {"who": "all"}, "o": [{"a": 1, "b": 2}]}
     await store.note(conn, "text.communications.reminder-email", body, operator="ada")
     await store.sign(conn, "communications.reminder-email", ticked=True, operator="ada", note=f"{HOSTILE} {words}")
     ran = await vagus("report", url=database.url)
@@ -51,10 +52,14 @@ async def test_as_text_for_a_terminal(database: TestDatabase, conn: Connection, 
     # What is long is wrapped into lines of its own, spelled out rather than as JSON, and what is left out is said.
     lines = ran.out.splitlines()
     assert max(len(line) for line in lines) < 400 and '"body"' not in ran.out
-    at = lines.index("    body:")
+    at = lines.index("    body:", lines.index("Notes"))
+    assert lines[at + 1].startswith("      Tested the checks with planted faults: 30 seen, none missed; its")
+    at = lines.index("    body:", at + 1)
     assert lines[at - 1].startswith("topic text.communications.reminder-email; operator")
-    assert lines[at + 1 : at + 4] == ["      n: 1, 2", "      to:", "        who: all"]
-    assert lines[at + 4].startswith("      body: word0 word1")
+    assert lines[at + 1 : at + 4] == ["      n: 1, 2", "      o:", "        - a: 1"]
+    assert lines[at + 4 : at + 7] == ["          b: 2", "      to:", "        who: all"]
+    assert "some fault" not in ran.out
+    assert lines[at + 7].startswith("      body: word0 word1")
     assert max(len(line) for line in lines[at : at + 42]) <= 100
     assert [line for line in lines[at:] if "more lines: whole in the report as HTML and as JSON" in line]
     # There it is whole.
@@ -63,7 +68,7 @@ async def test_as_text_for_a_terminal(database: TestDatabase, conn: Connection, 
     assert page.read_text().count("word1499") == 2
     ran = await vagus("report", "--json", url=database.url)
     (line,) = ran.of("report")
-    assert json.loads(line["report"]["notes"][0]["body"])["body"] == words
+    assert json.loads(line["report"]["notes"][1]["body"])["body"] == words
 
 
 async def test_as_a_page(database: TestDatabase, conn: Connection, tmp_path: Path) -> None:

@@ -106,4 +106,4 @@ async def test_what_is_left_of_an_interrupted_migration_and_which_command_does_i
     )
     ran = await vagus("status", url=url, COLUMNS="200")
     assert "migration, interrupted in build, by Ada" in ran.out
-    assert "vagus-tui migrate --yes takes it up where it stopped; vagus-tui abandon --yes drops it" in ran.out
+    assert "vagus-tui migrate --yes goes on from there, and cuts over; vagus-tui abandon --yes drops it" in ran.out

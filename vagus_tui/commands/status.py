@@ -66,7 +66,7 @@ async def _next_step(context: Context) -> str | None:
         return "vagus-tui migrate --yes does the last steps."
     if kind in ("rollback", "restore", "clean-up"):
         return "vagus-tui rollback --finish finishes it, or clears away what it had made aside."
-    return "vagus-tui migrate --yes takes it up where it stopped; vagus-tui abandon --yes drops it, v1 untouched."
+    return "vagus-tui migrate --yes goes on from there, and cuts over; vagus-tui abandon --yes drops it, v1 untouched."
 
 
 async def _status_event(context: Context) -> StatusEvent:

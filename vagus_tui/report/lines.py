@@ -62,7 +62,8 @@ def _lines(value: Any, indent: str) -> Iterator[str]:
             yield from _wrapped(_plain(value), indent)
             return
         for item in value:
-            yield from _lines(item, indent + _INDENT)
+            for number, line in enumerate(_lines(item, indent + _INDENT)):
+                yield line if number else f"{indent}- {line.lstrip()}"
     else:
         for paragraph in str(value)[:MOST_CHARACTERS].splitlines():
             yield from _wrapped(paragraph, indent)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from vagus_tui.journal.store import run_words
 from vagus_tui.report.contents import STORY, Report, facts
 from vagus_tui.report.lines import LONG, WIDTH, hanging, long_lines
+from vagus_tui.report.notes import note_in_words
 from vagus_tui.report.words import clean, moment, seconds_in_words
 
 _TONES = {"good": "+", "bad": "!", "warn": "~"}
@@ -37,8 +39,17 @@ def as_text(report: Report) -> str:
         if not section.rows:
             lines.append(section.empty)
         for row in section.rows:
-            lines += _row(section.columns, row)
+            lines += _row(section.columns, _told(row) if section.key == "notes" else row)
     return "\n".join(lines) + "\n"
+
+
+def _told(row: Sequence[Any]) -> Sequence[Any]:
+    """A note of the program's own that is long, in words: its figures are for the page to draw."""
+    topic, body, *rest = row
+    if len(body) <= LONG or topic.startswith("text."):
+        return row
+    words, _ = note_in_words(topic, json.loads(body))
+    return (topic, f"{words}; its figures are in the report as HTML and as JSON", *rest) if words else row
 
 
 def _row(columns: Sequence[str], row: Sequence[Any]) -> list[str]:
