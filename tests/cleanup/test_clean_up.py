@@ -6,8 +6,11 @@ import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import asyncpg
 import pytest
+from pydantic import SecretStr
 
 from tests.backup.helpers import collect, make
 from tests.cli.program import vagus
@@ -18,12 +21,16 @@ from tests.oracle import v1_rows
 from tests.rollback.support import rolled_back_from
 from vagus_tui.backup import BackupOptions, Kind
 from vagus_tui.backup.restore import restore_test
+from vagus_tui.cleanup import run as cleaning
+from vagus_tui.cleanup.gates import holding
 from vagus_tui.cleanup.run import clean_up
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
+from vagus_tui.errors import ConnectionLostError
 from vagus_tui.events import CheckEvent, Event, StepEvent
 from vagus_tui.journal import store
 from vagus_tui.journal.state import State
+from vagus_tui.rollback.finish import after_failure
 from vagus_tui.sandbox.options import SandboxOptions
 
 OLD = "update vagus_migration.runs set finished_at = finished_at - interval '15 days' where kind = 'migrate'"
@@ -95,6 +102,24 @@ async def test_v1_goes_and_the_backup_leads_back(moved: TestDatabase, connect: C
     rows = await v1_rows(conn, "_v1")
     path = await kept(moved, tmp_path)
     await conn.execute(OLD)
+    with pytest.MonkeyPatch.context() as patch:
+
+        async def written(*given: Any) -> Any:
+            found = await holding(*given)
+            one = "select id, 'late' from workout_plans_v1 limit 1"
+            await conn.execute(f"insert into exercises_v1 (plan_id, name) {one}")
+            return found
+
+        patch.setattr(cleaning, "holding", written)
+        ran = await do_clean_up(moved, tmp_path)
+    # Written after the last look at the backup: it is looked at once more when nobody can write.
+    assert not ran.result.ok and "no longer holds v1: public.exercises_v1 has other rows" in ran.result.message
+    assert (await state_of(moved)).state is State.MIGRATED
+    await conn.execute("delete from exercises_v1 where name = 'late'")
+    await conn.execute("alter table exercises_v1 add column late text")
+    ran = await do_clean_up(moved, tmp_path)
+    assert "other columns" in str(failing(ran)["clean-up-final-backup"])
+    await conn.execute("alter table exercises_v1 drop column late")
     ran = await do_clean_up(moved, tmp_path)
     assert ran.result.ok, (ran.result, failing(ran))
     assert ran.result.figures is not None and ran.result.figures["way_back"] == str(path)
@@ -158,7 +183,8 @@ async def test_stopped_after_the_commit(moved: TestDatabase, connect: Connect, t
                     "where datname = current_database() and application_name like 'vagus-tui%'"
                 )
 
-    await do_clean_up(moved, tmp_path, on_event=cut)
+    ran = await do_clean_up(moved, tmp_path, on_event=cut)
+    assert ran.result.ok or "v1 is in place" not in str(ran.result)
     await conn.execute("update vagus_migration.runs set finished_at = null where kind = 'clean-up'")
     await conn.execute("delete from vagus_migration.steps where step like 'capture-%'")
     found = await state_of(moved)
@@ -189,3 +215,13 @@ async def test_on_the_command_line(moved: TestDatabase, connect: Connect, tmp_pa
     assert ran.status == 0, ran.result
     assert ran.result["state"] == "cleaned"
     assert (await store.overrides(conn))["clean-up-waiting-period"].reason == "thrown away tomorrow"
+
+
+async def test_what_became_of_it_is_not_made_up(empty_database: TestDatabase, connect: Connect) -> None:
+    """Where the connection broke and there is no other, it may have been committed or not."""
+    conn = await connect(empty_database.url)
+    gone = settings_for(empty_database).model_copy(update={"database_url": SecretStr("postgresql://x@127.0.0.1:1/x")})
+    lost = asyncpg.ConnectionDoesNotExistError("gone")
+    told = await after_failure(Database(gone), conn, uuid4(), lost, cleaning.WORDS, stopped=False)
+    assert isinstance(told, ConnectionLostError)
+    assert "not known" in str(told.state) and "status says which" in str(told.next_step)

@@ -24,6 +24,7 @@ from vagus_tui.checks.overrides import overridden, record_overrides
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.cleanup.kept import KeptTable, hanging_on, read_remains
 from vagus_tui.database.connection import Connection
+from vagus_tui.database.impersonation import undone
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.format import plural
 from vagus_tui.journal import store
@@ -99,13 +100,29 @@ async def own_backups(context: Context) -> list[BackupInfo]:
 
 async def differing(connection: Connection, manifest: Manifest, tables: Iterable[KeptTable]) -> list[str]:
     """The tables whose rows a backup has not, or has otherwise."""
-    wrong = []
     async with connection.transaction(isolation="repeatable_read", readonly=True):
+        return await differing_now(connection, manifest, tables)
+
+
+_COLUMNS = """
+select array(select attname::text from pg_attribute
+  where attrelid = $1::regclass and attnum > 0 and not attisdropped and attgenerated = '')
+"""
+
+
+async def differing_now(connection: Connection, manifest: Manifest, tables: Iterable[KeptTable]) -> list[str]:
+    """The same within a transaction of the caller's, whose settings stay as they are."""
+    wrong = []
+    async with undone(connection):
         await connection.execute(SESSION)
         for table in tables:
             entry = manifest.table(table.key)
             if entry is None:
                 wrong.append(f"{table.key} is not in it")
+                continue
+            stored = {column.name for column in entry.as_table().stored_columns}
+            if set(await connection.fetchval(_COLUMNS, table.relation)) != stored:
+                wrong.append(f"{table.key} has other columns in it")
                 continue
             columns = entry.as_table().columns
             found = await content(connection, table.schema, table.name, columns, like=entry.digest)

@@ -7,8 +7,9 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+from vagus_tui.backup.listing import BackupInfo
 from vagus_tui.checks.base import Context
-from vagus_tui.cleanup.gates import gates, holding, refusal
+from vagus_tui.cleanup.gates import AGAIN, differing_now, gates, holding, refusal
 from vagus_tui.cleanup.kept import Remains, read_remains
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
@@ -38,18 +39,23 @@ WORDS = finish.Words(
     untouched=_UNTOUCHED,
     refused="See what it names; nothing may hang on v1's tables any more.",
     slow="It took too long and was taken back.",
+    committed="It was committed: v1's tables are gone. Tidying up after it is owed.",
+    owed="vagus-tui cleanup --yes does what is owed.",
 )
 
 
 def drop_step(remains: Remains) -> PlanStep:
-    """The one transaction that removes v1. No CASCADE: what still hangs on the tables stops it."""
+    """The one transaction that removes v1. No CASCADE: what still hangs on the tables stops it.
+
+    Its first statement keeps writers off, so that the rows can be compared with the backup once more.
+    """
     names = ", ".join(table.relation for table in remains.v1)
     return PlanStep(
         DROP,
         Phase.CLEAN_UP,
         "remove v1's kept tables",
         # v1's own materialized views hold nothing that cannot be worked out, and read only these tables.
-        (dropped(KEPT), f"drop table {names}"),
+        (f"lock table {names} in share row exclusive mode", dropped(KEPT), f"drop table {names}"),
         lock="ACCESS EXCLUSIVE on v1's kept tables and on what they refer to (auth.users), for an instant",
         undo="automatic until it is committed; then only a backup",
         tables=tuple(table.relation for table in remains.v1),
@@ -145,7 +151,8 @@ class _CleanUp:
             remains = await read_remains(connection)
             refuse_unless_possible(state, remains)
             # Measured again by the one who holds the lock: what was shown before may be hours old.
-            kept = await self._gates(connection, state, remains, emit)
+            backup = await self._gates(connection, state, remains, emit)
+            kept = str(backup.path)
             run_id = await store.start_run(
                 connection,
                 "clean-up",
@@ -161,7 +168,7 @@ class _CleanUp:
             }
             step, later = drop_step(remains), later_steps(remains, archives=self.archives)
             try:
-                await self._drop(connection, run_id, step, later, figures, emit)
+                await self._drop(connection, run_id, step, later, figures, emit, backup, remains)
             except (*finish.FAILURES, asyncio.CancelledError) as error:
                 stopped = isinstance(error, asyncio.CancelledError) or self.control.cancelled
                 failure = await finish.after_failure(self.database, connection, run_id, error, WORDS, stopped=stopped)
@@ -178,7 +185,7 @@ class _CleanUp:
                 figures=figures,
             )
 
-    async def _gates(self, connection: Connection, state: DatabaseState, remains: Remains, emit: Emit) -> str:
+    async def _gates(self, connection: Connection, state: DatabaseState, remains: Remains, emit: Emit) -> BackupInfo:
         """Measure the gates; returns the backup that is the way back from now on.
 
         Raises:
@@ -196,7 +203,7 @@ class _CleanUp:
         info, why = await holding(context, remains.v1)
         if info is None:
             raise RefusedError(why, state=_UNTOUCHED, next_step="Make a backup and restore it as a test.")
-        return str(info.path)
+        return info
 
     async def _drop(
         self,
@@ -206,13 +213,27 @@ class _CleanUp:
         later: list[PlanStep],
         figures: dict[str, Any],
         emit: Emit,
+        backup: BackupInfo,
+        remains: Remains,
     ) -> None:
+        assert backup.manifest is not None
+        manifest = backup.manifest
+
         async def attempt() -> None:
             started = time.perf_counter()
             emit(step.event(StepState.STARTED))
             async with connection.transaction():
                 await connection.execute(f"set local lock_timeout = {self.settings.lock_timeout_ms}")
-                for statement in step.statements:
+                held, *drops = step.statements
+                await connection.execute(held)
+                # The checks since the backup was looked at take a while: what was written meanwhile is nowhere else.
+                if wrong := await differing_now(connection, manifest, remains.v1):
+                    raise RefusedError(
+                        f"{backup.path.name} no longer holds v1: {'; '.join(wrong[:4])}.",
+                        state=_UNTOUCHED,
+                        next_step=f"Somebody writes to v1's kept tables. Find out who. {AGAIN}",
+                    )
+                for statement in drops:
                     await connection.execute(statement)
                 done = step.event(StepState.DONE, since=started)
                 await store.record_step(connection, run_id, done)

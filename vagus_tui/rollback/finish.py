@@ -156,11 +156,16 @@ FAILURES = (asyncpg.PostgresError, *_CONFUSED, VagusError, OSError, TimeoutError
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How a job speaks of its failures: what is so when it was undone, and what to do next."""
+    """How a job speaks of its failures: what is so when it was undone, and what to do next.
+
+    `committed` and `owed` are for a failure after the commit: what is so then, and what does the rest.
+    """
 
     untouched: str
     refused: str
     slow: str
+    committed: str = "It was committed: v1 is in place. Checks of references are owed."
+    owed: str = "vagus-tui rollback --finish does what is owed."
 
 
 async def after_failure(
@@ -181,14 +186,14 @@ async def after_failure(
     if lost:
         # Not what the driver says of itself: it goes into the journal and the report.
         text = LOST_WORDS
-    committed = False
+    committed, asked = False, False
 
     async def clear() -> None:
-        nonlocal committed
+        nonlocal committed, asked
         async with open_session(database, "undo") as fresh:
             await fresh.execute("set lock_timeout = '5s'")
             run = next((run for run in reversed(await store.runs(fresh)) if run.id == run_id), None)
-            committed = run is not None and run.status == "done"
+            committed, asked = run is not None and run.status == "done", True
             if not committed:
                 await clear_away(fresh, run, status="cancelled" if stopped else "failed", error=text)
 
@@ -202,14 +207,14 @@ async def after_failure(
         cleared = False
     left = "Nothing that users see was changed; what was made aside is cleared away by the next start."
     state = words.untouched if cleared else left
+    next_step = "Connect and start again."
     if committed:
-        state = "It was committed: v1 is in place. Checks of references are owed."
+        state, next_step = words.committed, words.owed
+    elif not asked:
+        state = "Whether it was committed is not known: the server could not be asked. All of it was, or nothing."
+        next_step = "Connect again; vagus-tui status says which."
     if lost:
-        return ConnectionLostError(
-            LOST_WORDS,
-            state=state,
-            next_step="vagus-tui rollback --finish does what is owed." if committed else "Connect and start again.",
-        )
+        return ConnectionLostError(LOST_WORDS, state=state, next_step=next_step)
     if isinstance(error, VagusError):
         # What refused before anything was done says so itself.
         if not (isinstance(error, RefusedError) and error.state and cleared and not committed):
