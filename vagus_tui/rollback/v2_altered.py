@@ -37,8 +37,37 @@ async def read_v2_altered(connection: Connection, survey: Survey) -> list[Preven
     there = await read_columns(connection, schema)
     for table in v2.TABLES:
         found += _columns(survey, table, there.get(table, {}))
+    found += await _retyped(connection, survey, there)
     brought = [*v2.TABLES, *([PREFERENCES] if survey.preferences != "jsonb" else [])]
     return found + await not_ours(connection, schema, brought, signatures(ddl))
+
+
+_OTHER_KIND = """
+select w.name, w.column_name, w.now, w.was
+from unnest($1::text[], $2::text[], $3::text[], $4::text[]) w (name, column_name, now, was)
+join pg_type n on n.oid = to_regtype(w.now) join pg_type o on o.oid = to_regtype(w.was)
+where n.typcategory <> o.typcategory or n.typcategory = 'U' and n.oid <> o.oid
+"""
+
+
+async def _retyped(connection: Connection, survey: Survey, there: Mapping[str, Mapping[str, Column]]) -> list[Prevents]:
+    """Columns of another kind of type by now, such as text for a number: they cannot be compared, nor carried back."""
+    types = v2.id_types(survey.shape)
+    columns = [
+        (table, column.name, there[table][column.name].type, column.type.format(**types))
+        for table in v2.TABLES
+        for column in v2.MODEL[table].columns
+        if column.name in there.get(table, {})
+    ]
+    rows = await connection.fetch(_OTHER_KIND, *([each[place] for each in columns] for place in range(4)))
+    return [
+        Prevents(
+            f"column {row['column_name']} of v2's {row['name']} is {row['now']} now, was {row['was']}",
+            f"alter table {qualified(survey.shape.schema, row['name'])} alter column {quote(row['column_name'])} "
+            f"type {row['was']} using {quote(row['column_name'])}::{row['was']}",
+        )
+        for row in rows
+    ]
 
 
 def _columns(survey: Survey, table: str, there: Mapping[str, Column]) -> Iterator[Prevents]:
