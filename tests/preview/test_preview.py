@@ -132,6 +132,18 @@ async def test_a_value_that_v2_refuses_does_not_hide_the_plan(database: TestData
         assert any(line.kind is Kind.EXERCISE for line in page.lines)
 
 
+async def test_of_weeks_without_end_the_first_are_drawn(clean_database: TestDatabase) -> None:
+    async with clean_database.connect() as conn:
+        plan = await conn.fetchval(
+            "update workout_plans set duration_weeks = 2147483647 where id = (select plan_id from exercises limit 1) "
+            "returning id::text"
+        )
+    async with context_of(clean_database) as context:
+        page = await tree_page(context, plan)
+        assert len(page.lines) == 500 and "to last 520 weeks or more" in page.problem
+        assert (await v1_page(context, plan)).exercises
+
+
 async def test_an_exercise_that_was_moved_later_says_where_it_came_from(moved_database: TestDatabase) -> None:
     async with moved_database.as_admin() as admin:
         [(exercise, plan)] = await admin.fetch(

@@ -11,7 +11,16 @@ import asyncpg
 from vagus_tui.checks.base import Context
 from vagus_tui.errors import RefusedError
 from vagus_tui.preview.reasons import Reason, Rule, rule_sql
-from vagus_tui.preview.sources import looking, mapped_source, mapping, migrated, plan_parameter, source
+from vagus_tui.preview.sources import (
+    MOST_WEEKS,
+    PlanSource,
+    looking,
+    mapped_source,
+    mapping,
+    migrated,
+    plan_parameter,
+    source,
+)
 from vagus_tui.preview.tree_sql import CELL, tree_query
 from vagus_tui.schema import v1
 from vagus_tui.schema.mapping import WorkoutMapping
@@ -225,6 +234,8 @@ async def tree_page(context: Context, plan_id: str, *, offset: int = 0, limit: i
     problem = ""
     try:
         async with looking(context):
+            if not wanted.built:
+                problem = await _too_long(context, wanted, plan_id)
             rows = await context.connection.fetch(tree_query(wanted, expected, figures=True), plan_id, offset, limit)
     except asyncpg.DataError as error:
         # A value that v2 would refuse: the tree does not depend on it.
@@ -233,6 +244,14 @@ async def tree_page(context: Context, plan_id: str, *, offset: int = 0, limit: i
         async with looking(context):
             rows = await context.connection.fetch(tree_query(wanted, None, figures=False), plan_id, offset, limit)
     return TreePage(tuple(map(_line, rows)), offset, rows[0]["total"] if rows else 0, problem)
+
+
+async def _too_long(context: Context, wanted: PlanSource, plan_id: str) -> str:
+    """That only the first weeks of a plan are shown, in a sentence; "" where all are."""
+    weeks = await context.connection.fetchval(f"select total_weeks from ({wanted.plan}) p", plan_id)
+    if weeks is None or weeks < MOST_WEEKS:
+        return ""
+    return f"This plan is to last {MOST_WEEKS} weeks or more, of which these are the first. v2 takes 52."
 
 
 def _line(row: Any) -> TreeLine:

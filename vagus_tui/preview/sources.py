@@ -19,6 +19,20 @@ AFTER = (State.MIGRATED, State.CLEANED)
 TIMEOUT_MS = 20_000
 
 
+MOST_WEEKS = 520
+"""Ten years. A plan may say that it lasts a billion weeks; to make them all would fill the server's disk."""
+
+
+class _Bounded(WorkoutMapping):
+    """The mapping of what v2 would refuse as well: of a plan without end the first weeks."""
+
+    __slots__ = ()
+
+    def _plan_weeks(self, scope: Scope | None) -> str:
+        whole = super()._plan_weeks(scope).replace("plans as", "every_plan as", 1)
+        return f"{whole}, plans as (select id, least(total_weeks, {MOST_WEEKS}) as total_weeks, start_date from every_plan)"
+
+
 @dataclass(frozen=True, slots=True)
 class PlanSource:
     """Queries for the parts of one plan, whose id is the parameter $1 (text).
@@ -49,7 +63,7 @@ def mapping(context: Context) -> WorkoutMapping | None:
         return None
     if migrated(context):
         return made_by(context)
-    return WorkoutMapping(context.state.shape, MappingOptions(repeat_exercises=context.settings.repeat_exercises))
+    return _Bounded(context.state.shape, MappingOptions(repeat_exercises=context.settings.repeat_exercises))
 
 
 def plan_parameter(context: Context) -> str:
