@@ -30,7 +30,8 @@ class _Bounded(WorkoutMapping):
 
     def _plan_weeks(self, scope: Scope | None) -> str:
         whole = super()._plan_weeks(scope).replace("plans as", "every_plan as", 1)
-        return f"{whole}, plans as (select id, least(total_weeks, {MOST_WEEKS}) as total_weeks, start_date from every_plan)"
+        weeks = f"least(total_weeks, {MOST_WEEKS}) as total_weeks"
+        return f"{whole}, plans as (select id, {weeks}, start_date from every_plan)"
 
 
 @dataclass(frozen=True, slots=True)
