@@ -27,7 +27,7 @@ STEPS = [item.id for item in TEST_SCRIPT.items]
 async def test_before_the_migration_it_is_locked(clean_database: TestDatabase) -> None:
     async with walking(settings_for(clean_database.url)) as pilot:
         wizard(pilot).action_go("verification")
-        await until_text(pilot, "Locked by 1 gate", "The migration is done")
+        await until_text(pilot, "Locked by 1 gate. Enter says how to meet it.", "The migration is done")
 
 
 async def test_checks_run_by_themselves_and_pass(moved_database: TestDatabase) -> None:

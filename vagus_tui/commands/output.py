@@ -11,18 +11,17 @@ from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.status import Status as Spinner
 from rich.table import Table
 from rich.text import Text
 
 from vagus_tui.checks.access.matrix import AccessEvent
 from vagus_tui.checks.selftest import FaultEvent
-from vagus_tui.commands.access_table import LEGEND, access_table
+from vagus_tui.commands.check_tables import CheckTables
 from vagus_tui.commands.fix import FixedEvent, FixEvent
 from vagus_tui.commands.keep import BackupEvent
 from vagus_tui.commands.move import CarriedEvent, ComparedEvent
+from vagus_tui.commands.words import MARKS, block, measured, one_line
 from vagus_tui.events import (
     ChangeEvent,
     CheckEvent,
@@ -38,37 +37,12 @@ from vagus_tui.events import (
     StepState,
     WaitEvent,
 )
-from vagus_tui.format import clock_time, duration, milliseconds, moment, number, plural, size
+from vagus_tui.format import clock_time, duration, moment, plural, size
 from vagus_tui.journal.state import state_words
 from vagus_tui.journal.store import run_words
-from vagus_tui.widgets.harmless import BLOCK_LIMIT, safe_str
 
 WHOLE = ""
 """The bar of the whole among those of the steps, whose ids are never empty."""
-
-MARKS = {
-    Status.PASS: ("✓ pass", "green"),
-    Status.WARN: ("! warn", "yellow"),
-    Status.FAIL: ("✗ fail", "red"),
-    Status.SKIP: ("– skip", "dim"),
-    Status.ERROR: ("✗ error", "red"),
-}
-"""The mark, the word and the colour of a check's outcome; the word is always there."""
-
-
-def one_line(value: object, *, most: int = 300) -> str:
-    """Outside text on one line."""
-    return safe_str(value, limit=most)
-
-
-def block(value: object) -> str:
-    """Outside text of several lines."""
-    return safe_str(value, limit=BLOCK_LIMIT, lines=True)
-
-
-def measured(value: object) -> str:
-    """A check's figure: numbers with thousands separators, everything else as text."""
-    return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else one_line(value or "")
 
 
 def amount(count: int, unit: str | None) -> str:
@@ -161,9 +135,7 @@ class HumanOutput:
         self.lost = False
         self._console = _Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
         self._errors = _Console(stderr=True, highlight=False, markup=False, emoji=False)
-        self._checks: list[CheckEvent] = []
-        self._cells: list[AccessEvent] = []
-        self._spinner: Spinner | None = None
+        self._tables = CheckTables(self._console, self._errors)
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._product = False
@@ -189,16 +161,16 @@ class HumanOutput:
 
     def _show(self, event: Event) -> None:
         if isinstance(event, CheckEvent):
-            self._check(event)
+            self._tables.put(event)
             return
         if isinstance(event, WaitEvent):
             self._errors.print(Text(block(event.message), "yellow"))
             return
-        self._flush_checks()
+        self._tables.flush()
         if isinstance(event, AccessEvent):
-            self._cells.append(event)
+            self._tables.hold(event)
             return
-        self._flush_cells()
+        self._tables.flush_cells()
         if isinstance(event, StepEvent):
             self._step(event)
             return
@@ -273,75 +245,12 @@ class HumanOutput:
     def close(self) -> None:
         """Print what is still held and end the progress bars."""
         try:
-            self._flush_checks()
-            self._flush_cells()
+            self._tables.flush()
+            self._tables.flush_cells()
             self._end_progress()
             sys.stdout.flush()
         except OSError as error:
             self.lost |= _mute(error)
-
-    def _check(self, event: CheckEvent) -> None:
-        if event.status is Status.PENDING:
-            return
-        if event.status is not Status.RUNNING:
-            self._checks.append(event)
-        elif event.waiting is not None:
-            self._stop_spinner()
-            self._errors.print(Text(block(f"{event.title}: {event.message}"), "yellow"))
-        elif self._console.is_terminal:
-            words = Text(f"{len(self._checks) + 1}  {one_line(event.title)}")
-            if self._spinner is None:
-                self._spinner = self._console.status(words)
-                self._spinner.start()
-            else:
-                self._spinner.update(words)
-
-    def _stop_spinner(self) -> None:
-        if self._spinner is not None:
-            self._spinner.stop()
-            self._spinner = None
-
-    def _flush_checks(self) -> None:
-        self._stop_spinner()
-        if not self._checks:
-            return
-        checks, self._checks = self._checks, []
-        # One alone, among the steps that it belongs to, is a line like theirs.
-        table = Table(box=None, show_header=len(checks) > 1, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        table.add_column("Status", no_wrap=True)
-        table.add_column("Check", overflow="fold")
-        table.add_column("Measured", overflow="fold")
-        table.add_column("Expected", overflow="fold")
-        table.add_column("ms", justify="right", no_wrap=True)
-        for event in checks:
-            word, colour = MARKS[event.status]
-            if event.overridden:
-                word, colour = f"{word}, overridden", "yellow"
-            table.add_row(
-                Text(word, colour),
-                Text(f"{one_line(event.title)}\n{event.id}" if event.status.blocks else one_line(event.title)),
-                Text(measured(event.measured)),
-                Text(measured(event.expected)),
-                Text(milliseconds(event.seconds)),
-            )
-        self._console.print(table)
-        for event in checks:
-            if event.status in (Status.WARN, Status.FAIL, Status.ERROR) and (event.message or event.overridden):
-                word, colour = MARKS[event.status]
-                self._console.print()
-                self._console.print(Text(f"{word}  {one_line(event.title)} ({event.id})", colour))
-                if event.overridden:
-                    self._console.print(Text(f"  overridden: {one_line(event.overridden, most=500)}"))
-                if event.message:
-                    self._console.print(Padding(Text(block(event.message)), (0, 0, 0, 2)))
-
-    def _flush_cells(self) -> None:
-        """All cells of a matrix come together."""
-        if self._cells:
-            cells, self._cells = self._cells, []
-            self._console.print()
-            self._console.print(access_table(cells))
-            self._console.print(Text(LEGEND, "dim"))
 
     def _step(self, event: StepEvent) -> None:
         if event.state in (StepState.DONE, StepState.FAILED):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from textual import on
@@ -18,6 +19,10 @@ from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.session import Session
 from vagus_tui.widgets.check_table import CheckTable
 from vagus_tui.widgets.text import safe_block
+
+
+def _overridable(gates: Iterable[CheckEvent]) -> bool:
+    return any(gate.overridable for gate in gates)
 
 
 class LockPanel(Vertical):
@@ -60,7 +65,12 @@ class LockPanel(Vertical):
         self.display = bool(gates)
         if gates != self._shown:
             self._shown = gates
-            ways = "Meet it, or override it by name." if len(gates) == 1 else "Meet them, or override them by name."
+            them = "it" if len(gates) == 1 else "them"
+            ways = (
+                f"Meet {them}, or override {them} by name."
+                if _overridable(gates)
+                else f"Enter says how to meet {them}."
+            )
             title = Content.assemble(("Locked", "$warning bold"), f" by {plural(len(gates), 'gate')}. {ways}")
             self.query_one("#lock-title", Static).update(title)
             table = self.query_one(CheckTable)
@@ -71,6 +81,10 @@ class LockPanel(Vertical):
     def focus_gates(self) -> None:
         """Put the focus on the gates."""
         self.query_one(CheckTable).focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Where no gate may be let pass, there is no key for it."""
+        return action != "override" or _overridable(self._shown)
 
     def action_override(self) -> None:
         """Override the selected gate."""
