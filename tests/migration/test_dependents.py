@@ -374,6 +374,7 @@ async def test_v1_can_be_removed_afterwards(surrounded: TestDatabase, connect: C
     await conn.execute("drop table queue")
     assert await hanging_on(conn, remains.v1) == []
     said = await read_all(conn)
-    for statement in drop_step(remains).statements:
-        await conn.execute(statement)
+    async with conn.transaction():
+        for statement in drop_step(remains).statements:
+            await conn.execute(statement)
     assert await read_all(conn) == said
