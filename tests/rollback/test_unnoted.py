@@ -7,13 +7,16 @@ from typing import Any
 import asyncpg
 import pytest
 
+from tests.checks.support import looking_at, outcome
 from tests.conftest import Connect
 from tests.databases import TestDatabase
 from tests.migration.support import as_user, do_roll_back, migrated, rolled_back, settings_for
+from vagus_tui.checks.base import offending_rows
+from vagus_tui.checks.registry import check_by_id
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection
 from vagus_tui.errors import RefusedError
-from vagus_tui.events import Event, StepEvent, StepState
+from vagus_tui.events import Event, Status, StepEvent, StepState
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.noting import read_noting
 from vagus_tui.rollback.quick_plan import plan_rollback, preview
@@ -156,3 +159,22 @@ async def test_notes_that_were_deleted_are_asked_about(moved_database: TestDatab
     assert tuple(await conn.fetchrow(ARRIVED) or ()) == (1, 0, 1)
     assert await conn.fetchrow("select * from exercise_logs where id = $1", before["id"]) == before
     assert ran.result.figures is not None and ran.result.figures["not_noted"]["exercise_logs"] == 2
+
+
+async def test_rows_with_json_that_jsonb_refuses(clean_database: TestDatabase, connect: Connect) -> None:
+    """They are compared, shown and kept like any others."""
+    conn = await connect(clean_database.url)
+    await conn.execute(r"""alter table exercises add column raw json default '{"cut":  "\u0000 \ud83d"}'""")
+    await migrated(clean_database)
+    await conn.execute("update exercises set name = 'x' where id = (select id from exercises order by id limit 1)")
+    async with looking_at(clean_database) as context:
+        assert (await outcome("row-proof", context)).status is Status.PASS
+        await conn.execute("delete from vagus_migration.v2_changes")
+        found = await outcome("row-proof", context)
+        assert found.status is Status.FAIL and "1 exercise" in str(found.message), found
+        page = await offending_rows(check_by_id("row-proof"), context)
+        assert "u0000" in str(page.rows[0]) and page.rows[0][1] == "differs"
+    ran = await do_roll_back(clean_database)
+    assert ran.result.exit_status == 1 and "no such write was noted" in ran.result.message, ran.result
+    kept = await conn.fetchval("select in_v1::text from vagus_migration.v2_unnoted")
+    assert r'{"cut":  "\u0000 \ud83d"}' in kept

@@ -169,7 +169,7 @@ def differences(mapping: WorkoutMapping, table: str, wanted: str, found: str) ->
         f"select coalesce(x.id, t.id)::text as id,\n"
         "  case when t.id is null then 'missing in v2' when x.id is null then 'not in v1' else 'differs' end\n"
         "    as difference,\n"
-        "  to_jsonb(x.*) as expected, to_jsonb(t.*) as found\n"
+        f"  {mapping.told(table, 'x')} as expected, {mapping.told(table, 't')} as found\n"
         f"from (\n{wanted}\n) x full join (\n{found}\n) t on t.id = x.id\n"
         f"where {odd(mapping, table)}"
     )

@@ -126,7 +126,7 @@ class TakeUp:
         if table in v2.V1_BASES:
             # By name, since v1 may have other columns to carry over by now than the archive has.
             carried = v2.carried_columns(table, self.shape.tables[v2.V1_BASES[table]]).values()
-            source += f"\ncross join lateral jsonb_populate_record(null::{self._here(table)}, to_jsonb(o)) c"
+            source += f"\ncross join lateral json_populate_record(null::{self._here(table)}, to_json(o)) c"
             values |= {name: f"c.{quote(name)}" for name in carried}
         names = ", ".join(quote(name) for name in values)
         return (

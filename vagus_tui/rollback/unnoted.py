@@ -71,11 +71,11 @@ class Comparison:
             noted: there is a table of notes, and what it names is left out.
         """
         name = literal(table).strip()
-        in_v1 = "null::jsonb"
+        in_v1 = "null::json"
         if table in v2.V1_BASES:
             base = v2.V1_BASES[table]
             kind = v2.id_types(self.shape)[v2.ID_PLACEHOLDERS[base]]
-            in_v1 = f"(select to_jsonb(o.*) from {self.mapping.source(base)} o where o.id = d.id::{kind})"
+            in_v1 = f"(select to_json(o.*) from {self.mapping.source(base)} o where o.id = d.id::{kind})"
         but = f"\nwhere not exists (select from {V2_CHANGES} c where c.table_name = {name} and c.row_id = d.id)"
         return (
             f"select {name} as table_name, d.id as row_id, {in_v1} as in_v1\n"
@@ -89,7 +89,7 @@ class Comparison:
             carried: writes were not noted, so these count as written since, and are carried back like any other.
         """
         statements = [
-            f"create table if not exists {V2_UNNOTED} (table_name text not null, row_id text not null, in_v1 jsonb,\n"
+            f"create table if not exists {V2_UNNOTED} (table_name text not null, row_id text not null, in_v1 json,\n"
             "  stays_in_v1 boolean not null default false)",
             # Where a publication carries all tables, rows can be changed only in tables that can tell them apart.
             f"alter table {V2_UNNOTED} replica identity full",

@@ -104,11 +104,7 @@ class WorkoutMapping(MappingRules):
         Args:
             also_id: for rows that were not found by their id; those that were have the same.
         """
-        types = {}
-        if table in v2.V1_BASES:
-            source = self.shape.tables[v2.V1_BASES[table]]
-            names = v2.carried_columns(table, source)
-            types = {names[column.name]: column.type for column in source.carried}
+        types = {name: column.type for name, column in self._carried(table).items()}
         parts = []
         for name in self.columns(table):
             if name == "id" and not also_id:
@@ -116,6 +112,27 @@ class WorkoutMapping(MappingRules):
             value = f"{alias}.{quote(name)}"
             parts.append(comparable(value, types[name]) if name in types else value)
         return f"row({', '.join(parts)})"
+
+    def _carried(self, table: str) -> dict[str, v1.Column]:
+        """The columns that a table of v2 has carried over, by their names in v2."""
+        if table not in v2.V1_BASES:
+            return {}
+        source = self.shape.tables[v2.V1_BASES[table]]
+        names = v2.carried_columns(table, source)
+        return {names[column.name]: column for column in source.carried}
+
+    def told(self, table: str, alias: str) -> str:
+        """A row of the table as jsonb, for people; NULL where an outer join found none.
+
+        json that was carried over goes in as text: it may hold what jsonb refuses.
+        """
+        json = {name for name, column in self._carried(table).items() if column.plain in ("json", "json[]")}
+        if not json:
+            return f"to_jsonb({alias}.*)"
+        columns = ", ".join(
+            f"{alias}.{quote(name)}{'::text' if name in json else ''} as {quote(name)}" for name in self.columns(table)
+        )
+        return f"case when {alias}.id is not null then (select to_jsonb(w.*) from (select {columns}) w) end"
 
     def week_by_number(self) -> tuple[str, str]:
         """What the week `n.n` of a plan must be: CTE `plans`, to be joined, and the mapped columns."""

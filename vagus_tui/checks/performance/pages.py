@@ -46,14 +46,14 @@ class Page:
 
 def _flat_plan(tables: Tables) -> str:
     return (
-        f"select p.*, to_jsonb(e.*) as exercise from {tables.plans} p left join {tables.exercises} e "
+        f"select p.*, to_json(e.*) as exercise from {tables.plans} p left join {tables.exercises} e "
         "on e.plan_id = p.id where p.id = $1"
     )
 
 
 def _plan_tree(tables: Tables, week: str = "") -> str:
     return (
-        "select p.*, w.week_number, w.start_date, w.end_date, d.day_label, d.day_number, to_jsonb(e.*) as exercise\n"
+        "select p.*, w.week_number, w.start_date, w.end_date, d.day_label, d.day_number, to_json(e.*) as exercise\n"
         f"from {tables.plans} p join {tables.weeks} w on w.plan_id = p.id{week}\n"
         f"join {tables.days} d on d.week_id = w.id left join {tables.exercises} e on e.day_id = d.id\n"
         "where p.id = $1 order by w.week_number, d.day_number, e.order_index"
