@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import asyncpg
@@ -15,11 +17,12 @@ from vagus_tui.checks.base import Group, run_checks
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection
-from vagus_tui.events import Event, Status, StepEvent, StepState
-from vagus_tui.journal.state import read_state
+from vagus_tui.events import Event, Phase, Status, StepEvent, StepState
+from vagus_tui.journal.state import STAGING, read_state
 from vagus_tui.migration.gates import gates
 from vagus_tui.migration.otherwise import otherwise
 from vagus_tui.migration.plan import plan_migration
+from vagus_tui.migration.steps import Plan, PlanStep
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.schema.identifiers import quote
 
@@ -80,6 +83,23 @@ alter table workout_plans add constraint a_check_whose_name_leaves_no_room_for_a
 LONG = "a_number_whose_name_is_so_long_that_it_has_to_be_cut_"
 
 
+def _in_each_others_way(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Steps that may run side by side, of which one locks tables of v2 one by one that the other uses one by one."""
+    steps = {step.id: step for step in plan.of(Phase.BUILD)}
+
+    def before(step: PlanStep) -> set[str]:
+        needs = {need for need in step.needs if need in steps}
+        return needs.union(*(before(steps[need]) for need in needs))
+
+    for one in steps.values():
+        locked = set(re.findall(rf'alter table ("{STAGING}"."\w+") (?!validate)', one.sql))
+        for other in steps.values():
+            used = {table for table in locked if table in other.sql}
+            ordered = one.id in before(other) or other.id in before(one)
+            if other is not one and len(used) > 1 and not ordered and not {*one.tables} & {*other.tables}:
+                yield one.id, other.id
+
+
 async def test_what_they_bring_along(make_database: MakeDatabase, connect: Connect) -> None:
     database = await make_database(SandboxOptions(plans=12, clean=True))
     conn = await connect(database.url)
@@ -90,7 +110,9 @@ async def test_what_they_bring_along(make_database: MakeDatabase, connect: Conne
     assert unique.status is Status.FAIL and unique.overridable and unique.rows == 1
     assert unique.message is not None and "exercises: CREATE UNIQUE INDEX moods ON" in unique.message
     assert "v2 has not plan_id as v1 has" in unique.message and "known_by follows" in unique.message
-    notes = "\n".join((await plan_migration(conn, settings_for(database), await read_state(conn))).notes)
+    plan = await plan_migration(conn, settings_for(database), await read_state(conn))
+    assert not list(_in_each_others_way(plan))
+    notes = "\n".join(plan.notes)
     for words in (
         "strain_twice: its values are kept",
         "ticket (bigint not null default nextval(",

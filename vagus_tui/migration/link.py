@@ -96,6 +96,8 @@ def _behaviour_steps(survey: Survey, ddl: V2Ddl, needs: tuple[str, ...]) -> list
                 f"schema {COMPAT}: v1's columns over v2's tables; views tried, materialized views built",
                 tuple(compat),
                 needs=("behaviour",),
+                # It reads them all, and what has them for itself would wait for it with locks that it needs.
+                tables=ddl.tables,
                 undo=f"drop schema {COMPAT}",
             )
         )
