@@ -275,7 +275,7 @@ async def test_an_interrupted_run_goes_on(clean_database: TestDatabase, clean_co
                 )
                 await until_text(pilot, "The connection to the database was lost", "no connection", "lock: not known")
                 # What was read before may hold no more, and nobody is told to act on it.
-                await until_text(pilot, "has become of it since cannot be read")
+                await until_text(pilot, "become of it since cannot be read")
                 await until(pilot, lambda: "not known" in screen_text(pilot) and "elsewhere" not in screen_text(pilot))
                 assert "goes on from" not in screen_text(pilot) and "Somebody runs it" not in screen_text(pilot)
                 await pilot.press("1")
