@@ -140,7 +140,7 @@ async def test_phases_are_signed_off(moved_database: TestDatabase, moved_conn: C
         await until(pilot, lambda: "of 26 fail" in at("criterion.internal-verified"))
         at("rollout.internal.deploy")
         await pilot.press("space")
-        await until_text(pilot, "2 criteria not met", "✗ Verification passes: 1 of 25 fail")
+        await until_text(pilot, "2 criteria not met", "✗ Verification passes: 1 of 26 fail")
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is not None and pilot.app.screen.query("#phases-list"))
         assert "rollout.internal.deploy" not in await store.sign_offs(moved_conn)
