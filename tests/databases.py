@@ -224,6 +224,10 @@ async def migrate_template(url: str) -> None:
         raise RuntimeError(f"The template could not be migrated: {last}")
 
 
+ATTEMPTS = 20
+"""To give a server its roles, half a second apart."""
+
+
 async def adopt(address: str) -> ForeignServer:
     """Give somebody else's server the roles of Supabase, once; the address must be a superuser's.
 
@@ -244,9 +248,20 @@ async def adopt(address: str) -> ForeignServer:
         secret = "NULL" if password is None else literal(unquote(password))
         await _move_bootstrap_superuser(conn, address, secret)
         await conn.execute("SET client_min_messages = warning")
-        await conn.execute(sql("roles.sql"))
-        for role in (ADMIN, OPERATOR, AUTHENTICATOR):
-            await conn.execute(f"ALTER ROLE {quote(role)} PASSWORD {secret}")
+        made = [
+            sql("roles.sql"),
+            *(f"ALTER ROLE {quote(role)} PASSWORD {secret}" for role in (ADMIN, OPERATOR, AUTHENTICATOR)),
+        ]
+        for attempt in range(ATTEMPTS):
+            try:
+                for statement in made:
+                    await conn.execute(statement)
+                break
+            except asyncpg.InternalServerError:
+                # Whoever has adopted it already makes databases by now, which alters roles too.
+                if attempt + 1 == ATTEMPTS:
+                    raise
+                await asyncio.sleep(0.5)
     finally:
         await conn.close()
     return server
