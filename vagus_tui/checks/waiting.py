@@ -20,7 +20,7 @@ import asyncpg
 from vagus_tui.database.connection import Connection, Database, close
 from vagus_tui.errors import VagusError
 from vagus_tui.format import clock_time, duration
-from vagus_tui.migration.blockers import Blocker, blockers
+from vagus_tui.migration.blockers import Blocker, blockers, sessions
 from vagus_tui.schema.identifiers import qualified
 
 TELL_AFTER_SECONDS = 1.0
@@ -44,15 +44,6 @@ limit 1
 _FURTHER = (
     "select coalesce(array_agg(f), '{}') from unnest($1::integer[]) p, unnest(pg_blocking_pids(p)) f where p <> 0"
 )
-
-_SESSIONS = """
-select a.pid, coalesce(a.usename, '') as user, coalesce(a.application_name, '') as application,
-       coalesce(a.state, '') as state,
-       coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::double precision as seconds,
-       left(coalesce(a.query, ''), 500) as query
-from pg_stat_activity a where a.pid = any($1::integer[])
-order by a.xact_start nulls last
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +212,7 @@ class Patience:
             return "", ()
         pids = set(row["pids"])
         further = await beside.fetchval(_FURTHER, sorted(pids))
-        found = [Blocker(**dict(one)) for one in await beside.fetch(_SESSIONS, sorted({*pids, *further}))]
+        found = await sessions(beside, {*pids, *further})
         if 0 in pids:
             found += [one for one in await blockers(beside, [qualified(row["schema"], row["name"])]) if one.gid]
         name = row["name"] if row["schema"] == "public" else f"{row['schema']}.{row['name']}"

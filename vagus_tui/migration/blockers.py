@@ -6,7 +6,7 @@ ends it by its name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,16 +46,20 @@ class Blocker:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-_BLOCKERS = """
+_SESSION = """
+a.pid, coalesce(a.usename, '') as user, coalesce(a.application_name, '') as application,
+       coalesce(a.state, '') as state,
+       coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::double precision as seconds,
+       left(coalesce(a.query, ''), 500) as query, '' as gid
+"""
+
+_BLOCKERS = f"""
 with held as (
   select l.pid, l.virtualtransaction from pg_locks l
   where l.granted and l.locktype = 'relation'
     and l.database = (select oid from pg_database where datname = current_database())
     and l.relation = any(select to_regclass(name)::oid from unnest($1::text[]) name))
-select a.pid, coalesce(a.usename, '') as user, coalesce(a.application_name, '') as application,
-       coalesce(a.state, '') as state,
-       coalesce(extract(epoch from clock_timestamp() - a.xact_start), 0)::double precision as seconds,
-       left(coalesce(a.query, ''), 500) as query, '' as gid
+select {_SESSION.strip()}
 from pg_stat_activity a
 where a.pid <> pg_backend_pid() and a.pid in (select pid from held)
 union all
@@ -75,6 +79,12 @@ order by seconds desc
 async def blockers(connection: Connection, relations: list[str]) -> list[Blocker]:
     """Who holds a lock on any of the tables, the oldest transaction first."""
     return [Blocker(**dict(row)) for row in await connection.fetch(_BLOCKERS, relations)]
+
+
+async def sessions(connection: Connection, pids: Collection[int]) -> list[Blocker]:
+    """The sessions with these process ids, the oldest transaction first."""
+    query = f"select {_SESSION.strip()} from pg_stat_activity a where a.pid = any($1::integer[]) order by a.xact_start"
+    return [Blocker(**dict(row)) for row in await connection.fetch(query, list(pids))]
 
 
 def describe(found: list[Blocker]) -> str:

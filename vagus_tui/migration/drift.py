@@ -18,7 +18,7 @@ from vagus_tui.database.dependents import Dependent, Fate, Kind
 from vagus_tui.database.privileges import Grant
 from vagus_tui.errors import RefusedError
 from vagus_tui.migration.carried import Bound
-from vagus_tui.migration.survey import Survey, survey
+from vagus_tui.migration.survey import Survey, survey, v1_tables
 from vagus_tui.migration.taken_over import key, taken_over, told
 from vagus_tui.migration.tuning import settings_of
 from vagus_tui.schema import v1
@@ -211,11 +211,7 @@ def _bound(planned: Iterable[Bound], now: Iterable[Bound], named: set[str]) -> l
 
 
 def _oids(shape: V1Shape) -> str:
-    tables = ", ".join(literal(table.name).strip() for table in shape.tables.values())
-    return (
-        "select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace "
-        f"where n.nspname = {literal(shape.schema).strip()} and c.relname in ({tables})"
-    )
+    return f"select c.oid from {v1_tables(shape)}"
 
 
 def script_settings(planned: Survey) -> str:

@@ -77,6 +77,11 @@ class Noting:
         return self.log and not self.functions and not self.unnoted
 
     @property
+    def affected(self) -> tuple[str, ...]:
+        """The tables of v2 that have writes which were not noted, or may have."""
+        return v2.TABLES if not self.log or self.functions else self.unnoted
+
+    @property
     def words(self) -> str:
         """What is wrong and what that means, in sentences; "" where nothing is."""
         if self.intact:
@@ -104,8 +109,7 @@ class Noting:
     def statements(self) -> list[str]:
         """What puts it right: from then on every write is noted again. Safe to repeat."""
         made = [V2_LOG, *install_v2_functions()]
-        tables = v2.TABLES if not self.log or self.functions else self.unnoted
-        for table in tables:
+        for table in self.affected:
             relation = qualified(self.schema, table)
             if not self.log:
                 # Made anew after the table of notes, by which it is known later that these belong together.
@@ -116,8 +120,7 @@ class Noting:
     @property
     def tables(self) -> list[str]:
         """The tables of v2 that are locked for an instant by that, quoted."""
-        tables = v2.TABLES if not self.log or self.functions else self.unnoted
-        return [qualified(self.schema, table) for table in tables]
+        return [qualified(self.schema, table) for table in self.affected]
 
 
 _NAMES = {CAPTURE_TRIGGER: _ROW, f"{CAPTURE_TRIGGER}_truncate": _TRUNCATE}

@@ -18,7 +18,7 @@ from vagus_tui.migration.grants import grant_notes
 from vagus_tui.migration.link import ALIGN, link_steps
 from vagus_tui.migration.proof import PROOF_KEYS, count_sql, proof_mapping, unexcused_sql
 from vagus_tui.migration.repoint import whole_row_tables
-from vagus_tui.migration.steps import Plan, PlanStep, ScriptJournal, in_one_line, stop_unless_zero
+from vagus_tui.migration.steps import Plan, PlanStep, ScriptJournal, in_one_line, latest_run, stop_unless_zero
 from vagus_tui.migration.survey import Survey, survey
 from vagus_tui.migration.undo import undo_record
 from vagus_tui.migration.unique import Apart
@@ -97,7 +97,7 @@ def script_journal(found: Survey, settings: Settings) -> ScriptJournal:
     def text(value: object) -> str:
         return literal(json.dumps(jsonable(value), ensure_ascii=False)).strip()
 
-    latest = "where id = (select id from vagus_migration.runs where kind = 'migrate' order by started_at desc limit 1)"
+    latest = latest_run("migrate")
     options = {"script": True, "repeat_exercises": settings.repeat_exercises}
     return ScriptJournal(
         begun="insert into vagus_migration.runs (kind, operator, environment, client, options) values "

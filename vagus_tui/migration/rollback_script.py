@@ -11,7 +11,7 @@ import json
 
 from vagus_tui.events import Phase
 from vagus_tui.journal.state import ARCHIVE_PREFIX
-from vagus_tui.migration.steps import Plan, ScriptJournal
+from vagus_tui.migration.steps import Plan, ScriptJournal, latest_run
 from vagus_tui.rollback.finish import owed_record
 from vagus_tui.schema.identifiers import literal
 from vagus_tui.settings import Settings
@@ -30,7 +30,6 @@ def journalled(plan: Plan, settings: Settings) -> Plan:
         f"('rollback', 'done', {literal(Phase.SETTLE.value).strip()}, session_user, "
         f"{literal(settings.environment.value).strip()}, 'psql', '{{\"script\": true, \"deletions\": false}}', "
         f"{literal(owed).strip()}::jsonb, jsonb_build_object('archive', {newest}));\nnotify pgrst, 'reload schema';",
-        done="update vagus_migration.runs set finished_at = clock_timestamp() where id = (select id from "
-        "vagus_migration.runs where kind = 'rollback' order by started_at desc limit 1);",
+        done=f"update vagus_migration.runs set finished_at = clock_timestamp() {latest_run('rollback')};",
     )
     return dataclasses.replace(plan, journal=journal)

@@ -143,6 +143,11 @@ class Plan:
         return "\n".join(parts) + "\n"
 
 
+def latest_run(kind: str) -> str:
+    """The condition for the run that a script has begun itself: the last of its kind in the journal."""
+    return f"where id = (select id from vagus_migration.runs where kind = '{kind}' order by started_at desc limit 1)"
+
+
 def in_one_line(text: str) -> str:
     """Text that stays within a comment of one line, whatever names of things in the database hold."""
     return _BREAKS.sub(" ", text)

@@ -22,7 +22,7 @@ from vagus_tui.rollback.take_up import archive_to_take_up
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.functions import signatures
-from vagus_tui.schema.identifiers import free_name
+from vagus_tui.schema.identifiers import free_name, literal
 from vagus_tui.schema.preferences import SHAPES, preferences_kind
 from vagus_tui.schema.v1 import V1Shape
 
@@ -253,6 +253,15 @@ async def _whole_rows(connection: Connection, shape: V1Shape) -> frozenset[str]:
         list(bases),
     )
     return frozenset(bases[row["relname"]] for row in rows)
+
+
+def v1_tables(shape: V1Shape) -> str:
+    """FROM and WHERE that give v1's tables, as `c`; for a script too, so without parameters."""
+    names = ", ".join(literal(table.name).strip() for table in shape.tables.values())
+    return (
+        "pg_class c join pg_namespace n on n.oid = c.relnamespace "
+        f"where n.nspname = {literal(shape.schema).strip()} and c.relname in ({names})"
+    )
 
 
 async def count_rows(connection: Connection, shape: V1Shape) -> dict[str, int]:

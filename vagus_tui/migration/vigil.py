@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.migration.capture import CAPTURE_TRIGGER, CHANGE_LOG, install_functions, install_triggers
+from vagus_tui.migration.steps import latest_run
+from vagus_tui.migration.survey import v1_tables
 from vagus_tui.schema.identifiers import literal, qualified
 from vagus_tui.schema.v1 import V1Shape
 
@@ -17,15 +19,6 @@ _ON = f"""
  where t.tgrelid = c.oid and t.tgname in {_TRIGGERS} and t.tgenabled = 'A'
    and f.pronamespace = to_regnamespace('vagus_migration')) = 2
 """
-
-
-def _tables(shape: V1Shape) -> str:
-    """FROM and WHERE that give v1's tables, as `c`."""
-    names = ", ".join(literal(table.name).strip() for table in shape.tables.values())
-    return (
-        "pg_class c join pg_namespace n on n.oid = c.relnamespace "
-        f"where n.nspname = {literal(shape.schema).strip()} and c.relname in ({names})"
-    )
 
 
 def mark_sql(shape: V1Shape) -> str:
@@ -43,18 +36,15 @@ def mark_sql(shape: V1Shape) -> str:
         "    string_agg(concat_ws(' ', c.oid, pg_relation_filenode(c.oid)), ' ' order by c.oid) as files,\n"
         "    string_agg((select string_agg(concat_ws(' ', t.oid, t.xmin), ' ' order by t.oid) from pg_trigger t\n"
         f"                where t.tgrelid = c.oid and t.tgname in {_TRIGGERS}), ' ' order by c.oid) as triggers\n"
-        f"  from {_tables(shape)}) there"
+        f"  from {v1_tables(shape)}) there"
     )
-
-
-_LATEST = "where id = (select id from vagus_migration.runs where kind = 'migrate' order by started_at desc limit 1)"
 
 
 def script_mark(shape: V1Shape) -> str:
     """A statement that keeps that word with the run, for a script that begins to prove."""
     return (
         "update vagus_migration.runs set figures = figures || jsonb_build_object('noted', (\n"
-        f"{mark_sql(shape)}\n)) {_LATEST}"
+        f"{mark_sql(shape)}\n)) {latest_run('migrate')}"
     )
 
 
@@ -62,7 +52,7 @@ def script_unnoted(shape: V1Shape) -> str:
     """A query for 0 while it is still that word, else 1."""
     return (
         f"select case when figures ->> 'noted' = (\n{mark_sql(shape)}\n) then 0 else 1 end\n"
-        f"from vagus_migration.runs {_LATEST}"
+        f"from vagus_migration.runs {latest_run('migrate')}"
     )
 
 
@@ -74,7 +64,7 @@ async def mark(connection: Connection, shape: V1Shape) -> str | None:
 
 async def not_noted(connection: Connection, shape: V1Shape) -> list[str]:
     """The v1 tables (base names) whose changes nobody notes."""
-    rows = await connection.fetch(f"select c.relname::text as name from {_tables(shape)} and {_ON.strip()}")
+    rows = await connection.fetch(f"select c.relname::text as name from {v1_tables(shape)} and {_ON.strip()}")
     noted = {row["name"] for row in rows}
     return [base for base, table in shape.tables.items() if table.name not in noted]
 

@@ -134,8 +134,8 @@ class _Rollback:
         Raises:
             RefusedError: rows differ, and somebody has to say what they are.
         """
-        mends, noted = way.altered.mends, not way.noting.intact
-        if noted:
+        mends, missed = way.altered.mends, not way.noting.intact
+        if missed:
             emit(NoteEvent(level="warning", message=f"{way.noting.words} {COMPARED}"))
         for step in way.before():
             try:
@@ -158,13 +158,13 @@ class _Rollback:
         unnoted = await read_unnoted(connection, V2_UNNOTED)
         if unnoted.total:
             figures["not_noted"] = unnoted.rows
-        if noted:
+        if missed:
             emit(NoteEvent(level="warning", message=unnoted.carried()))
-        if mends or noted:
+        if mends or missed:
             way = await way_back(connection, state, mended=True)
         left = [f"{mend.what} could not be put back" for mend in way.altered.mends] if mends else []
         about_v1 = [*left, *way.altered.stays]
-        again = ["the noting of what is written to v2"] * noted
+        again = ["the noting of what is written to v2"] * missed
         figures["put_back"] = [
             *again,
             *(mend.what for mend in mends if mend not in way.altered.mends),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import asyncpg
@@ -74,12 +74,7 @@ class _Constraint:
         return f"{self.table}: {kinds[self.kind]} {self.what}"
 
 
-def _check(table: str, name: str, body: str) -> _Constraint:
-    return _Constraint(table, "c", f"{name} {body}")
-
-
-def _expected_constraints(checks: Iterable[_Constraint]) -> Iterator[_Constraint]:
-    yield from checks
+def _expected_keys() -> Iterator[_Constraint]:
     for table in v2.TABLES:
         model = v2.MODEL[table]
         yield _Constraint(table, "p", f"({model.primary_key})")
@@ -113,7 +108,7 @@ async def _expected_checks(connection: Connection) -> list[_Constraint]:
             for row in await connection.fetch(_BODIES)
         }
     return [
-        _check(table, name, spelled.get((table, name), f"({body})"))
+        _Constraint(table, "c", f"{name} {spelled.get((table, name), f'({body})')}")
         for table, checks in checked.items()
         for name, body in checks.items()
     ]
@@ -136,7 +131,7 @@ async def _constraints(context: Context) -> Outcome:
             unproved[f"{row['table_name']}.{row['name']}"] = found
     for row in await context.connection.fetch(_NOT_NULL, tables):
         there.add(_Constraint(row["table_name"], "n", row["column_name"]))
-    expected = list(_expected_constraints(await _expected_checks(context.connection)))
+    expected = [*await _expected_checks(context.connection), *_expected_keys()]
     missing = [str(constraint) for constraint in expected if constraint not in there]
     carried = await _for_new_rows(context.connection, unproved) - {
         name for name in unproved if unproved[name] in expected

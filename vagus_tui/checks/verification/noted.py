@@ -17,10 +17,9 @@ async def _writes_noted(context: Context) -> Outcome:
     found = await read_noting(context.connection, SCHEMA)
     if found.intact:
         return Outcome(Status.PASS, "all", f"{plural(len(v2.TABLES), 'table')} of v2, every insert, update and delete.")
-    number = len(v2.TABLES) if not found.log or found.functions else len(found.unnoted)
     return Outcome(
         Status.FAIL,
-        f"not of {plural(number, 'table')}",
+        f"not of {plural(len(found.affected), 'table')}",
         f"{found.words} A rollback puts that right first, and finds what was written meanwhile by comparing every row. "
         "To stay on v2 and put it right, run the step note-again of what vagus-tui sql rollback prints.",
     )
