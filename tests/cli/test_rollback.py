@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from tests.cli.program import vagus
@@ -16,11 +17,19 @@ async def test_on_v1_there_is_nothing_to_roll_back(clean_database: TestDatabase)
         ran = await vagus(*arguments, "--json", url=clean_database.url)
         assert ran.status == 1
         assert "nothing to roll back" in ran.result["message"]
+    for arguments in (("abandon",), ("abandon", "--yes"), ("rollback", "--finish")):
+        ran = await vagus(*arguments, "--json", url=clean_database.url)
+        assert ran.status == 0 and not ran.of("note"), ran.out
+        assert "nothing to clean up" in ran.result["message"].lower() or "Nothing was left" in ran.result["message"]
 
 
-async def test_there_and_back(clean_database: TestDatabase, clean_conn: Connection) -> None:
+async def test_there_and_back(clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path) -> None:
     url = clean_database.url
-    assert (await vagus("migrate", "--yes", "--json", url=url)).status == 0
+    assert (await vagus("migrate", "--yes", "--json", url=url, VAGUS_JOURNAL_DIR=str(tmp_path))).status == 0
+    # What was done is known on this machine too, should the database be lost the next moment.
+    (copy,) = tmp_path.iterdir()
+    runs = [entry["row"] for entry in map(json.loads, copy.read_text().splitlines()) if entry["table"] == "runs"]
+    assert runs[-1]["status"] == "done" and runs[-1]["finished_at"]
     await clean_conn.execute(LATER)
     shown = await vagus("rollback", "--json", url=url)
     assert shown.status == 2

@@ -143,8 +143,12 @@ async def test_killed(step: str, state: str, make_database: MakeDatabase, connec
         assert found.interrupted
         assert await v1_rows(conn) == rows
         cleaned = await do_abandon(database)
-        assert cleaned.result.ok
-        assert (await state_of(database)).state is State.V1
+        assert cleaned.result.ok and cleaned.result.message == "Cleaned up: v1 is as it was."
+        after = await state_of(database)
+        assert after.state is State.V1 and after.run is not None
+        assert after.run.operator == "killed" and after.run.figures["ended_by"] == settings_for(database).operator
+        again = await do_abandon(database)
+        assert again.result.ok and again.result.message.startswith("There was nothing to clean up: v1"), again.result
         assert changes(catalog, await catalog_fingerprint(conn)) == []
         await killed_at(database, step, state)
     # Written while nobody was at work: capture must have seen it.

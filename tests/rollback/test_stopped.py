@@ -94,7 +94,11 @@ async def test_killed_before_the_commit(
         assert found.interrupted and "interrupted, before it changed anything" in found.summary
         assert found.possible[0] == "finish rollback"
         cleared = await do_abandon(database)
-        assert cleared.result.ok
+        assert cleared.result.ok and found.run is not None
+        ended = await conn.fetchval(
+            "select figures ->> 'ended_by' from vagus_migration.runs where id = $1", found.run.id
+        )
+        assert ended == settings_for(database).operator
         found = await state_of(database)
         assert found.state is State.MIGRATED and not found.interrupted
         assert changes(catalog, await catalog_fingerprint(conn)) == []

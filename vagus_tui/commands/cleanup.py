@@ -10,7 +10,7 @@ from pydantic_settings import CliToggleFlag
 from vagus_tui.commands.move import parse_overrides
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import REFUSED, USAGE, finish
-from vagus_tui.commands.session import opened
+from vagus_tui.commands.session import about, kept, opened
 from vagus_tui.commands.sql import sql_events
 from vagus_tui.control import Control
 from vagus_tui.errors import ConfigurationError
@@ -92,5 +92,6 @@ async def _clean_up(
                     exit_status=REFUSED if held else USAGE,
                 )
                 return
-    async for said in clean_up(database, settings, control, archives=archives):
+        yield about("Clean-up of v1", context)
+    async for said in kept(database, settings, clean_up(database, settings, control, archives=archives)):
         yield said

@@ -14,7 +14,7 @@ from pydantic_settings import CliToggleFlag
 
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import finish
-from vagus_tui.commands.session import load_settings
+from vagus_tui.commands.session import kept, load_settings
 from vagus_tui.control import Control
 from vagus_tui.errors import RefusedError, VagusError
 from vagus_tui.events import Event, NoteEvent, ResultEvent
@@ -117,7 +117,8 @@ async def _make(asked: BackupCommand, control: Control) -> AsyncIterator[Event]:
         format=ArchiveFormat(asked.format or ArchiveFormat.DIRECTORY),
         compression=Compression(asked.compression) if asked.compression else None,
     )
-    async for event in make_backup(Database(settings), settings, options, control):
+    database = Database(settings)
+    async for event in kept(database, settings, make_backup(database, settings, options, control)):
         yield event
 
 

@@ -13,7 +13,7 @@ from pydantic_settings import CliPositionalArg, CliToggleFlag
 
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import DONE, USAGE, finish
-from vagus_tui.commands.session import load_settings, opened
+from vagus_tui.commands.session import about, kept, opened
 from vagus_tui.control import Control
 from vagus_tui.errors import ConfigurationError
 from vagus_tui.events import Event, ResultEvent
@@ -70,19 +70,33 @@ class AbandonCommand(Command):
         yes = self.yes
 
         async def job(control: Control) -> AsyncGenerator[Event, None]:
-            from vagus_tui.database.connection import Database
-            from vagus_tui.migration.abandon import abandon
-
-            if not yes:
-                raise ConfigurationError(
-                    "This would drop the staging schema and take change capture off v1's tables.",
-                    next_step="vagus-tui abandon --yes does it.",
-                )
-            settings = load_settings()
-            async for event in abandon(Database(settings), settings):
+            async for event in _abandon(yes=yes):
                 yield event
 
         finish(job, as_json=self.as_json, changing=yes)
+
+
+async def _abandon(*, yes: bool) -> AsyncGenerator[Event, None]:
+    from vagus_tui.journal.lock import lock_holder
+    from vagus_tui.migration.abandon import abandon, anything_left, nothing_left
+    from vagus_tui.rollback.finish import owes_steps, was_stopped
+
+    async with opened("abandon") as context:
+        connection, state = context.connection, context.state
+        database, settings = context.database, context.settings
+        owed = owes_steps(state.run) or was_stopped(state.run)
+        # While somebody is at work the lock refuses, and says who it is.
+        if await lock_holder(connection) is None and not owed and not await anything_left(connection, state):
+            yield nothing_left(state)
+            return
+        if not yes:
+            raise ConfigurationError(
+                "This would drop the staging schema and take change capture off v1's tables.",
+                next_step="vagus-tui abandon --yes does it.",
+            )
+        yield about("Cleaning up", context)
+    async for event in kept(database, settings, abandon(database, settings)):
+        yield event
 
 
 def maintenance_event(now: Maintenance) -> MaintenanceEvent:

@@ -14,15 +14,13 @@ from pydantic_settings import CliToggleFlag
 from vagus_tui.commands.fix import hint
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import REFUSED, USAGE, finish
-from vagus_tui.commands.session import load_settings, opened
+from vagus_tui.commands.session import about, kept, opened
 from vagus_tui.commands.sql import plan_for, sql_events
 from vagus_tui.control import Control
 from vagus_tui.errors import ConfigurationError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, ResultEvent, Status
-from vagus_tui.settings import Environment
 
 if TYPE_CHECKING:
-    from vagus_tui.checks.base import Context
     from vagus_tui.migration.steps import Plan
 
 
@@ -197,26 +195,10 @@ async def _migrate(control: Control, *, yes: bool, overrides: list[str]) -> Asyn
                 exit_status=REFUSED,
             )
             return
-        yield _about("Migration", context)
+        yield about("Migration", context)
         database = context.database
-    async for step in migrate(database, settings, control, hold=False):
+    async for step in kept(database, settings, migrate(database, settings, control, hold=False)):
         yield step
-
-
-def _about(what: str, context: Context) -> NoteEvent:
-    """On which database something is about to begin: scripts are asked for no name, their logs shall hold it."""
-    database, settings = context.database, context.settings
-    where = f"{database.label}, project {database.project}, {settings.environment.value}"
-    return NoteEvent(
-        message=f"{what} on {where}, by {settings.operator}.",
-        level="warning" if settings.environment is Environment.PRODUCTION else "info",
-        detail={
-            "database": database.label,
-            "project": database.project,
-            "environment": settings.environment.value,
-            "operator": settings.operator,
-        },
-    )
 
 
 async def _rollback(control: Control, *, yes: bool, apply_deletions: bool) -> AsyncGenerator[Event, None]:
@@ -247,9 +229,10 @@ async def _rollback(control: Control, *, yes: bool, apply_deletions: bool) -> As
             async for shown in _preview("rollback", plan, None):
                 yield shown
             return
-        yield _about("Rollback", context)
+        yield about("Rollback", context)
         database, settings = context.database, context.settings
-    async for event in roll_back(database, settings, control, apply_deletions=apply_deletions):
+    events = roll_back(database, settings, control, apply_deletions=apply_deletions)
+    async for event in kept(database, settings, events):
         yield event
 
 
@@ -272,17 +255,21 @@ async def _rollback_from(
             async for shown in _preview("rollback", plan, None, more=f" --from {shlex.quote(str(path))}"):
                 yield shown
             return
-        yield _about("Rollback from a backup", context)
-    async for event in roll_back_from(database, settings, control, path, other_database=other_database):
+        yield about("Rollback from a backup", context)
+    events = roll_back_from(database, settings, control, path, other_database=other_database)
+    async for event in kept(database, settings, events):
         yield event
 
 
 async def _finish() -> AsyncGenerator[Event, None]:
-    from vagus_tui.database.connection import Database
     from vagus_tui.rollback.finish import finish as finish_rollback
+    from vagus_tui.rollback.finish import owes_steps, was_stopped
 
-    settings = load_settings()
-    async for event in finish_rollback(Database(settings), settings):
+    async with opened("rollback") as context:
+        if owes_steps(context.state.run) or was_stopped(context.state.run):
+            yield about("Finishing what was interrupted", context)
+        database, settings = context.database, context.settings
+    async for event in kept(database, settings, finish_rollback(database, settings)):
         yield event
 
 

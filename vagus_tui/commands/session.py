@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
@@ -14,9 +14,9 @@ from pydantic_settings import SettingsError
 from vagus_tui.commands.complaints import complaint
 from vagus_tui.commands.misspelt import given_names, misspelt
 from vagus_tui.commands.outcome import TELL
-from vagus_tui.errors import ConfigurationError
-from vagus_tui.events import WaitEvent
-from vagus_tui.settings import Settings
+from vagus_tui.errors import ConfigurationError, VagusError
+from vagus_tui.events import Event, NoteEvent, WaitEvent
+from vagus_tui.settings import Environment, Settings
 
 if TYPE_CHECKING:
     from vagus_tui.checks.base import Context
@@ -83,6 +83,43 @@ async def opened(purpose: str) -> AsyncIterator[Context]:
         finally:
             if copy is not None and not connection.is_closed():
                 await _keep(copy, connection)
+
+
+def about(what: str, context: Context) -> NoteEvent:
+    """On which database something is about to begin, and in whose name it is kept in the journal.
+
+    Scripts are asked for no name; their logs shall hold it.
+    """
+    database, settings = context.database, context.settings
+    where = f"{database.label}, project {database.project}, {settings.environment.value}"
+    return NoteEvent(
+        message=f"{what} on {where}, by {settings.operator}.",
+        level="warning" if settings.environment is Environment.PRODUCTION else "info",
+        detail={
+            "database": database.label,
+            "project": database.project,
+            "environment": settings.environment.value,
+            "operator": settings.operator,
+        },
+    )
+
+
+async def kept(database: Database, settings: Settings, events: AsyncIterator[Event]) -> AsyncGenerator[Event, None]:
+    """Pass on what a job tells; however it ends, the local copy has what it wrote into the journal.
+
+    A database that cannot be reached at the end has that said by the job, and is copied from by the next command.
+    """
+    from vagus_tui.journal.local_copy import local_copy
+
+    try:
+        async for event in events:
+            yield event
+    finally:
+        with contextlib.suppress(VagusError):
+            async with database.connection("journal copy") as connection:
+                copy = await local_copy(connection, database.label, settings.journal_dir)
+                if copy is not None:
+                    await _keep(copy, connection)
 
 
 async def patiently(database: Database, connection: Connection, settings: Settings, work: Coroutine[Any, Any, T]) -> T:

@@ -153,6 +153,11 @@ async def update_run(connection: Connection, run_id: UUID, **values: Any) -> Non
     await connection.execute(f"update vagus_migration.runs set {', '.join(sets)} where id = $1", run_id, *arguments)
 
 
+def ended_by(operator: str) -> dict[str, str]:
+    """For a run's figures: who ended it, where that is not whoever began it; on which machine."""
+    return {"ended_by": operator, "ended_on": platform.node()}
+
+
 async def latest_run(connection: Connection, *kinds: str, done: bool = False) -> Run | None:
     """The newest run, of the given kinds if any are given; with `done`, of those that were done."""
     if not await journal_exists(connection):

@@ -12,7 +12,7 @@ from vagus_tui.events import Event, Phase, ResultEvent, StepEvent, StepState
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
-from vagus_tui.journal.state import STAGING, State, read_state
+from vagus_tui.journal.state import STAGING, DatabaseState, State, read_state
 from vagus_tui.migration import capture, maintenance
 from vagus_tui.migration.work import open_session, with_short_locks
 from vagus_tui.rollback.finish import take_up
@@ -20,6 +20,9 @@ from vagus_tui.schema.helpers import dropped
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.schema.v1 import V1Shape
 from vagus_tui.settings import Settings
+
+OPEN = ("running", "ready", "interrupted")
+"""The statuses of a run that has not ended."""
 
 LEFT = "v1 is untouched and in use; some of our triggers are still on its tables."
 
@@ -68,26 +71,67 @@ async def _marked(connection: Connection, shape: V1Shape) -> list[tuple[str, str
     return [(row["nspname"], row["relname"]) for row in rows]
 
 
+async def anything_left(connection: Connection, state: DatabaseState) -> bool:
+    """Whether a run left anything that `abandon` would remove.
+
+    Raises:
+        RefusedError: this is no state in which there could be.
+    """
+    run, shape = state.run, state.shape
+    if shape is None or state.state in (State.MIGRATED, State.CLEANED, State.UNKNOWN):
+        raise RefusedError(
+            f"There is no run to clean up: {state.summary}", next_step="A finished migration is rolled back."
+        )
+    if run is not None and (run.status in OPEN or run.catalog.get(maintenance.FLAG_RAISED)):
+        return True
+    schemas = "select exists (select from pg_namespace where nspname = any($1::text[]))"
+    if await connection.fetchval(schemas, [COMPAT, KEPT, STAGING]):
+        return True
+    return await _captured(connection)
+
+
+async def _captured(connection: Connection) -> bool:
+    """Whether any table notes its changes for a run. A fence alone may have been raised by hand."""
+    return bool(
+        await connection.fetchval(
+            "select exists (select from pg_trigger t join pg_proc f on f.oid = t.tgfoid "
+            "where not t.tgisinternal and f.pronamespace = to_regnamespace('vagus_migration') "
+            "and f.proname = any($1::text[]))",
+            list(capture.V1_FUNCTIONS),
+        )
+    )
+
+
+def nothing_left(state: DatabaseState) -> ResultEvent:
+    """The answer to whoever wants to clean up where no run left anything."""
+    words = f"There was nothing to clean up: {state.summary}"
+    return ResultEvent(ok=True, message=words, state=state.state.value, exit_status=0)
+
+
 def abandon(database: Database, settings: Settings) -> AsyncIterator[Event]:
     """Clean up an interrupted or held run: v1 stays exactly as it is, v2's staging is dropped."""
 
     async def job(emit: Emit) -> ResultEvent:
         async with open_session(database, "clean up") as connection:
             await take_lock(connection)
-            if said := await take_up(connection, emit):
+            if said := await take_up(connection, emit, settings.operator):
                 after = await read_state(connection)
                 return ResultEvent(ok=True, message=f"{said} {after.summary}", state=after.state.value, exit_status=0)
             state = await read_state(connection)
-            if state.shape is None or state.state in (State.MIGRATED, State.CLEANED, State.UNKNOWN):
-                raise RefusedError(
-                    f"There is no run to clean up: {state.summary}", next_step="A finished migration is rolled back."
-                )
+            if not await anything_left(connection, state):
+                return nothing_left(state)
+            assert state.shape is not None
             step = {"id": "clean-up", "phase": Phase.CLEAN_UP, "title": "take change capture off, drop the staging"}
             emit(StepEvent(state=StepState.STARTED, **step))  # type: ignore[arg-type]
             await take_back(connection, state.shape, settings, emit)
-            if state.run is not None and state.run.status in ("running", "ready", "interrupted"):
+            if state.run is not None and state.run.status in OPEN:
                 await store.update_run(
-                    connection, state.run.id, status="abandoned", finished_at=datetime.now(UTC), phase="clean-up"
+                    connection,
+                    state.run.id,
+                    status="abandoned",
+                    finished_at=datetime.now(UTC),
+                    phase="clean-up",
+                    figures=store.ended_by(settings.operator),
                 )
             emit(StepEvent(state=StepState.DONE, **step))  # type: ignore[arg-type]
             after = await read_state(connection)

@@ -44,7 +44,7 @@ async def run_migration(
     async with open_session(database, "migrate") as main:
         await take_lock(main)
         await ensure_journal(main)
-        if said := await take_up(main, emit):
+        if said := await take_up(main, emit, settings.operator):
             emit(NoteEvent(message=said))
         state = await read_state(main)
         if state.state is State.MIGRATED and state.run is not None and owes_settling(state.run):

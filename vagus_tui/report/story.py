@@ -176,12 +176,13 @@ def _phase(kind: str, done: Sequence[Stretch], figures: Mapping[str, Any]) -> Li
 def _end(run: Row, figures: Mapping[str, Any], last: Row | None) -> Iterator[Line]:
     status, kind = run["status"], run["kind"]
     at = run["finished_at"] or (last["at"] if last is not None else run["started_at"])
+    who = str(figures.get("ended_by") or "")
     if status == "done":
-        yield Line(at, "", _ENDINGS.get((kind, status), f"{kind} done") + _carried(kind, figures), "good")
+        yield Line(at, who, _ENDINGS.get((kind, status), f"{kind} done") + _carried(kind, figures), "good")
     elif status in _STOPPED:
-        yield Line(at, "", f"The {_noun(kind)} {_STOPPED[status]}; {_LEFT[kind]}{_after(run['error'])}", "bad")
+        yield Line(at, who, f"The {_noun(kind)} {_STOPPED[status]}; {_LEFT[kind]}{_after(run['error'])}", "bad")
     elif status == "interrupted" and run["finished_at"] is not None:
-        yield Line(at, "", f"The {_noun(kind)} was stopped by force, and cleared away; {_LEFT[kind]}", "bad")
+        yield Line(at, who, f"The {_noun(kind)} was stopped by force, and cleared away; {_LEFT[kind]}", "bad")
     elif status == "ready":
         yield Line(at, "", f"Ready to cut over, and waiting{_after(run['error'])}", "warn")
     else:

@@ -139,12 +139,15 @@ async def settle(
     return left
 
 
-async def clear_away(connection: Connection, run: Run | None, *, status: str, error: str | None) -> None:
+async def clear_away(
+    connection: Connection, run: Run | None, *, status: str, error: str | None, figures: dict[str, Any] | None = None
+) -> None:
     """Undo what a rollback had made aside before its commit, and close its run. Safe to repeat."""
     await connection.execute(dropped(RESTORING))
     await maintenance.switch_flag(connection, enabled=False)
     if run is not None:
-        await store.update_run(connection, run.id, status=status, error=error, finished_at=datetime.now(UTC))
+        ended = datetime.now(UTC)
+        await store.update_run(connection, run.id, status=status, error=error, finished_at=ended, figures=figures or {})
 
 
 LOST_WORDS = "The connection to the database was lost."
@@ -225,22 +228,26 @@ async def after_failure(
     return UndoneError(text, state=state, next_step=words.refused)
 
 
-async def take_up(connection: Connection, emit: Emit) -> str | None:
+async def take_up(connection: Connection, emit: Emit, operator: str) -> str | None:
     """Finish or undo what a rollback or clean-up left behind; returns in a sentence which it was, None for neither.
 
-    The caller holds the operator's lock, so nobody is at work on it.
+    The caller holds the operator's lock, so nobody is at work on it; that `operator` did it goes on record.
     """
     run = await store.latest_run(connection, "migrate", *KINDS)
     if run is None:
         return None
     if owes_steps(run):
-        await settle(connection, run.id, owed_steps(run), emit)
+        await settle(connection, run.id, owed_steps(run), emit, figures=store.ended_by(operator))
         return (
             "The last steps of a finished rollback were done." if run.kind != "clean-up" else "Clean-up was finished."
         )
     if was_stopped(run):
         await clear_away(
-            connection, run, status="interrupted", error="It was stopped by force before it changed anything."
+            connection,
+            run,
+            status="interrupted",
+            error="It was stopped by force before it changed anything.",
+            figures=store.ended_by(operator),
         )
         return "A rollback that was stopped before it changed anything was cleared away."
     return None
@@ -252,7 +259,7 @@ def finish(database: Database, settings: Settings) -> AsyncIterator[Event]:
     async def job(emit: Emit) -> ResultEvent:
         async with open_session(database, "finish rollback") as connection:
             await take_lock(connection)
-            said = await take_up(connection, emit)
+            said = await take_up(connection, emit, settings.operator)
             state = await read_state(connection)
             return ResultEvent(
                 ok=True,

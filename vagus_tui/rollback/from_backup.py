@@ -95,7 +95,7 @@ class _FromBackup:
         self.part = chosen_part(self.manifest, self.blueprints)
         async with open_session(self.database, "roll back from backup") as connection:
             await take_lock(connection)
-            if said := await finish.take_up(connection, self._emit):
+            if said := await finish.take_up(connection, self._emit, self.settings.operator):
                 self._emit(NoteEvent(message=said))
             await self._refuse(connection)
             # As far as it is known before the backup was restored.

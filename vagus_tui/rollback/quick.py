@@ -73,7 +73,7 @@ class _Rollback:
         started = time.perf_counter()
         async with open_session(self.database, "roll back") as connection:
             await take_lock(connection)
-            said = await finish.take_up(connection, emit)
+            said = await finish.take_up(connection, emit, self.settings.operator)
             state = await read_state(connection)
             if said and state.state is State.ROLLED_BACK:
                 return ResultEvent(ok=True, message=f"{said} {state.summary}", state=state.state.value, exit_status=0)
