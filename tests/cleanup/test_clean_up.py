@@ -30,7 +30,7 @@ from vagus_tui.errors import ConnectionLostError
 from vagus_tui.events import CheckEvent, Event, StepEvent
 from vagus_tui.journal import store
 from vagus_tui.journal.state import State
-from vagus_tui.rollback.finish import after_failure
+from vagus_tui.rollback.finish import undone_on_failure
 from vagus_tui.sandbox.options import SandboxOptions
 
 OLD = "update vagus_migration.runs set finished_at = finished_at - interval '15 days' where kind = 'migrate'"
@@ -222,6 +222,7 @@ async def test_what_became_of_it_is_not_made_up(empty_database: TestDatabase, co
     conn = await connect(empty_database.url)
     gone = settings_for(empty_database).model_copy(update={"database_url": SecretStr("postgresql://x@127.0.0.1:1/x")})
     lost = asyncpg.ConnectionDoesNotExistError("gone")
-    told = await after_failure(Database(gone), conn, uuid4(), lost, cleaning.WORDS, stopped=False)
-    assert isinstance(told, ConnectionLostError)
-    assert "not known" in str(told.state) and "status says which" in str(told.next_step)
+    with pytest.raises(ConnectionLostError) as told:
+        async with undone_on_failure(Database(gone), conn, uuid4(), cleaning.WORDS, Control()):
+            raise lost
+    assert "not known" in str(told.value.state) and "status says which" in str(told.value.next_step)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -167,14 +166,8 @@ class _CleanUp:
                 "way_back": kept,
             }
             step, later = drop_step(remains), later_steps(remains, archives=self.archives)
-            try:
+            async with finish.undone_on_failure(self.database, connection, run_id, WORDS, self.control):
                 await self._drop(connection, run_id, step, later, figures, emit, backup, remains)
-            except (*finish.FAILURES, asyncio.CancelledError) as error:
-                stopped = isinstance(error, asyncio.CancelledError) or self.control.cancelled
-                failure = await finish.after_failure(self.database, connection, run_id, error, WORDS, stopped=stopped)
-                if failure is error:
-                    raise
-                raise failure from error
             await finish.settle(connection, run_id, later, emit, figures=figures)
             return ResultEvent(
                 ok=True,

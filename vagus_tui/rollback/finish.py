@@ -8,6 +8,7 @@ checks of references and statistics are missing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from uuid import UUID
 
 import asyncpg
 
+from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database, is_lost
 from vagus_tui.errors import ConnectionLostError, RefusedError, UndoneError, VagusError
 from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepState
@@ -171,7 +173,26 @@ class Words:
     owed: str = "vagus-tui rollback --finish does what is owed."
 
 
-async def after_failure(
+@contextlib.asynccontextmanager
+async def undone_on_failure(
+    database: Database, connection: Connection, run_id: UUID, words: Words, control: Control
+) -> AsyncIterator[None]:
+    """Around a run's work up to and with its commit: whatever fails in it is cleared away after.
+
+    Raises:
+        VagusError: what failed, with what is so now and what to do next; a stop is passed on.
+    """
+    try:
+        yield
+    except (*FAILURES, asyncio.CancelledError) as error:
+        stopped = isinstance(error, asyncio.CancelledError) or control.cancelled
+        failure = await _after_failure(database, connection, run_id, error, words, stopped=stopped)
+        if failure is error:
+            raise
+        raise failure from error
+
+
+async def _after_failure(
     database: Database, connection: Connection, run_id: UUID, error: BaseException, words: Words, *, stopped: bool
 ) -> BaseException:
     """Clear away what a failed job had made, on a connection that is surely whole; returns what is to be raised.

@@ -115,16 +115,8 @@ class _FromBackup:
                     "database": self.database.label,
                 },
             )
-            try:
+            async with finish.undone_on_failure(self.database, connection, self.run_id, WORDS, self.control):
                 steps = await self._work(connection)
-            except (*finish.FAILURES, asyncio.CancelledError) as error:
-                stopped = isinstance(error, asyncio.CancelledError) or self.control.cancelled
-                failure = await finish.after_failure(
-                    self.database, connection, self.run_id, error, WORDS, stopped=stopped
-                )
-                if failure is error:
-                    raise
-                raise failure from error
             if bound := await bound_to(connection, self.figures["archive"]):
                 self.figures["bound_to_archive"] = bound
                 self._emit(bound_note(bound))

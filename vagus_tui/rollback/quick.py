@@ -88,15 +88,9 @@ class _Rollback:
                 options={"deletions": self.deletions, "of": way.run.id, "database": self.database.label},
             )
             figures: dict[str, Any] = {"archive": archive_name(datetime.now(UTC))}
-            try:
+            async with finish.undone_on_failure(self.database, connection, run_id, WORDS, self.control):
                 way = await self._put_back(connection, run_id, state, way, figures, emit)
                 await self._swap(connection, run_id, way, figures, emit)
-            except (*finish.FAILURES, asyncio.CancelledError) as error:
-                stopped = isinstance(error, asyncio.CancelledError) or self.control.cancelled
-                failure = await finish.after_failure(self.database, connection, run_id, error, WORDS, stopped=stopped)
-                if failure is error:
-                    raise
-                raise failure from error
             if bound := await bound_to(connection, figures["archive"]):
                 figures["bound_to_archive"] = bound
                 emit(bound_note(bound))

@@ -69,6 +69,8 @@ class BackupScreen(JobActs, StepScreen):
     """The choice and the list; while one runs, and until it has been read, its progress."""
 
     STEP = Step.BACKUP
+    # A rehearsal has a window of its own.
+    jobs: ClassVar[tuple[str, ...]] = tuple(name for name in BACKUP_JOBS if name != REHEARSAL)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("b", "back_up", "back up now"),
         Binding("v", "verify", "verify", tooltip="read every byte of the selected backup back"),
@@ -109,12 +111,6 @@ class BackupScreen(JobActs, StepScreen):
         self.set_interval(1, self._tick)
 
     # What is the case
-
-    @property
-    def job(self) -> Job | None:
-        """The job of this screen, running or ended."""
-        job = self.session.job
-        return job if job is not None and job.name in BACKUP_JOBS and job.name != REHEARSAL else None
 
     @property
     def rehearsing(self) -> bool:

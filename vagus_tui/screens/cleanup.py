@@ -43,6 +43,7 @@ GATES = (Column("", 1), Column("Gate"), Column("Measured", 20), Column("Expected
 class CleanUpScreen(JobActs):
     """The gates above, what the selected one says beside or below, what would go at the bottom."""
 
+    jobs: ClassVar[tuple[str, ...]] = (JOB,)
     AUTO_FOCUS = "#gates"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back", key_display="esc"),
@@ -81,12 +82,6 @@ class CleanUpScreen(JobActs):
         self.action_measure()
 
     # What is the case
-
-    @property
-    def job(self) -> Job | None:
-        """The clean-up, running or ended."""
-        job = self.session.job
-        return job if job is not None and job.name == JOB else None
 
     @property
     def possible(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from vagus_tui.events import NoteEvent, ResultEvent, StepEvent
 from vagus_tui.format import duration
 from vagus_tui.screens.base import WizardScreen
@@ -11,12 +13,15 @@ from vagus_tui.screens.text_view import TextView
 
 
 class JobActs(WizardScreen):
-    """The acts; which job it is, the screen knows."""
+    """The acts. `jobs` are the names of the jobs that belong to the screen."""
+
+    jobs: ClassVar[tuple[str, ...]]
 
     @property
     def job(self) -> Job | None:
         """The job of this screen, running or ended."""
-        raise NotImplementedError
+        job = self.session.job
+        return job if job is not None and job.name in self.jobs else None
 
     @property
     def running(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from typing import ClassVar
 
 from textual import on
 from textual.content import Content
@@ -19,7 +20,6 @@ from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.blockers import BlockersScreen
 from vagus_tui.screens.checking import UNCHECKED
 from vagus_tui.screens.dialogs import ConfirmDialog
-from vagus_tui.screens.job import Job
 from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.maintenance_acts import MaintenanceActs
 from vagus_tui.screens.migration_words import gates_text
@@ -33,17 +33,13 @@ ON_QUIT = "It is stopped and undone: what was built aside is dropped, v1 stays a
 class MigrationActs(JobActs, MaintenanceActs):
     """The acts; the screen itself shows what comes of them."""
 
+    # The second is the clean-up after an interrupted one.
+    jobs: ClassVar[tuple[str, ...]] = ("migration", "abandon")
     held_back = False
 
     def show_run(self) -> None:
         """Bring the run's pane up to date."""
         raise NotImplementedError
-
-    @property
-    def job(self) -> Job | None:
-        """The migration's own job, running or ended, or the clean-up of one."""
-        job = self.session.job
-        return job if job is not None and job.name in ("migration", "abandon") else None
 
     @property
     def holding(self) -> bool:

@@ -116,6 +116,7 @@ def _share(step: StepEvent) -> str:
 class RehearsalScreen(JobActs):
     """The stages above, and below what the rehearsal is for, how it ended, or its timeline beside the guide's."""
 
+    jobs: ClassVar[tuple[str, ...]] = (JOB,)
     AUTO_FOCUS = "#rehearsal-scroll"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back", key_display="esc"),
@@ -152,8 +153,8 @@ class RehearsalScreen(JobActs):
     @property
     def job(self) -> Job | None:
         """The rehearsal on this backup, running or ended."""
-        job = self.session.job
-        return job if job is not None and job.name == JOB and job.title == job_title(self.info) else None
+        job = super().job
+        return job if job is not None and job.title == job_title(self.info) else None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only the keys that do something now."""

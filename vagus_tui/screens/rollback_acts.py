@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import ClassVar
 from uuid import UUID
 
 import asyncpg
@@ -32,6 +33,8 @@ class RollbackActs(JobActs, ViewedScreen):
         refused: why there can be none.
     """
 
+    jobs: ClassVar[tuple[str, ...]] = ("rollback",)
+
     def __init__(self) -> None:
         super().__init__()
         self.deletions = False
@@ -49,8 +52,7 @@ class RollbackActs(JobActs, ViewedScreen):
     @property
     def job(self) -> Job | None:
         """The rollback, running or ended."""
-        job = self.session.job
-        if job is None or job.name != "rollback":
+        if (job := super().job) is None:
             return None
         # Something else was done since, here or by somebody else: what this one tells of itself is no longer so.
         latest = self.session.state.run if self.session.state is not None else None

@@ -52,6 +52,7 @@ FIGURES = ("writes_waited_seconds",)
 class FromBackupScreen(JobActs):
     """The backups above, all about the selected one beside or below; while it runs, its phases."""
 
+    jobs: ClassVar[tuple[str, ...]] = (JOB,)
     AUTO_FOCUS = "#backups"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back", key_display="esc"),
@@ -87,12 +88,6 @@ class FromBackupScreen(JobActs):
         self.attempt(self._load, group="load", exclusive=True)
 
     # What is the case
-
-    @property
-    def job(self) -> Job | None:
-        """The rollback from a backup, running or ended."""
-        job = self.session.job
-        return job if job is not None and job.name == JOB else None
 
     @property
     def selected(self) -> Candidate | None:
