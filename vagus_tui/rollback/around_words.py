@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from vagus_tui.database.dependents import Dependent, Kind
-from vagus_tui.rollback.findings import Prevents
+from vagus_tui.rollback.findings import Prevents, relation_kind
 from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import free_name, qualified, quote
-
-_KINDS = {"i": "index", "I": "index", "S": "sequence", "v": "view", "m": "materialized view", "c": "type"}
 
 
 def named(one: Dependent) -> str:
@@ -114,7 +112,7 @@ def others(one: Dependent, owner: str, by_hand: Sequence[str]) -> str:
 
 def other_kind(one: Dependent, relkind: str) -> Prevents:
     """Something of another kind that has a view's name."""
-    kind, other = _KINDS.get(relkind, "table"), quote(free_name(one.name, {one.name}, "_other"))
+    kind, other = relation_kind(relkind), quote(free_name(one.name, {one.name}, "_other"))
     return Prevents(
         f"{kind} {one.title} stands where v1's {one.kind.value} of that name belongs",
         f"alter {kind} {qualified(one.schema, one.name)} rename to {other}",
@@ -147,7 +145,7 @@ def constraint_alike(schema: str, carrier: str, name: str) -> Prevents:
 
 def in_the_way(schema: str, name: str, relkind: str, wanted: str) -> Prevents:
     """What has taken the name that v1's table, index or sequence gets back."""
-    kind = _KINDS.get(relkind, "table")
+    kind = relation_kind(relkind)
     return Prevents(
         f"{kind} {name} has the name that v1's {wanted} gets back",
         f"alter {kind} {qualified(schema, name)} rename to {quote(free_name(name, {name}, '_other'))}",

@@ -38,6 +38,22 @@ class Prevents:
     advice: str
 
 
+_RELATION_KINDS = {
+    "i": "index",
+    "I": "index",
+    "S": "sequence",
+    "v": "view",
+    "m": "materialized view",
+    "c": "type",
+    "f": "foreign table",
+}
+
+
+def relation_kind(relkind: str) -> str:
+    """What a relation of this `pg_class.relkind` is called, in sentences and in ALTER statements."""
+    return _RELATION_KINDS.get(relkind, "table")
+
+
 Finding = Mend | Stays | Prevents
 
 NO_NOTE = (

@@ -12,21 +12,11 @@ from dataclasses import dataclass, field
 from vagus_tui.database.connection import Connection
 from vagus_tui.journal.missing_v2 import places, stray_tables
 from vagus_tui.migration import capture, maintenance
-from vagus_tui.rollback.findings import Prevents
+from vagus_tui.rollback.findings import Prevents, relation_kind
 from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import free_name, qualified, quote
 
 SCHEMA = "public"
-
-_WORDS = {
-    "i": "index",
-    "I": "index",
-    "S": "sequence",
-    "v": "view",
-    "m": "materialized view",
-    "c": "type",
-    "f": "foreign table",
-}
 
 _IN_THE_WAY = """
 select c.relname::text as name, c.relkind::text as kind, pg_get_userbyid(c.relowner)::text as owner,
@@ -108,7 +98,7 @@ async def read_room(connection: Connection, wanted: Iterable[str], going: Iterab
         place = name if schema == SCHEMA else f"{schema}.{name}"
         words.append(f"{place} is a table of v2 under another name: it is set aside in {archive} too")
     for row in rows:
-        kind, relation = _WORDS.get(row["kind"], "table"), qualified(SCHEMA, row["name"])
+        kind, relation = relation_kind(row["kind"]), qualified(SCHEMA, row["name"])
         named = f"{kind} {row['name']}"
         if not row["ours"]:
             settled = f"alter {kind} {relation} owner to {quote(row['me'])}"

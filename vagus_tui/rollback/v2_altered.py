@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from vagus_tui.database.catalog import read_columns
 from vagus_tui.database.connection import Connection
 from vagus_tui.migration.survey import PREFERENCES, Survey
-from vagus_tui.rollback.findings import Prevents
+from vagus_tui.rollback.findings import Prevents, relation_kind
 from vagus_tui.rollback.whose import not_ours
 from vagus_tui.schema import v2
 from vagus_tui.schema.ddl import V2Ddl
@@ -16,8 +16,7 @@ from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.schema.v1 import Column
 
 _NO_TABLES = """
-select c.relname::text as name, case c.relkind when 'v' then 'view' when 'm' then 'materialized view' else 'table' end
-  as kind
+select c.relname::text as name, c.relkind::text as kind
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = $1 and c.relname = any($2::text[]) and c.relkind not in ('r', 'p') order by 1
 """
@@ -29,10 +28,11 @@ async def read_v2_altered(connection: Connection, survey: Survey) -> list[Preven
     ddl = V2Ddl(schema, survey.shape, survey.taken, preferences=survey.preferences != "jsonb")
     found = [
         Prevents(
-            f"{row['kind']} {row['name']} stands where v2's table of that name belongs",
-            f"alter {row['kind']} {qualified(schema, row['name'])} rename to another name, and give the table its own",
+            f"{kind} {row['name']} stands where v2's table of that name belongs",
+            f"alter {kind} {qualified(schema, row['name'])} rename to another name, and give the table its own",
         )
         for row in await connection.fetch(_NO_TABLES, schema, list(v2.TABLES))
+        for kind in (relation_kind(row["kind"]),)
     ]
     there = await read_columns(connection, schema)
     for table in v2.TABLES:

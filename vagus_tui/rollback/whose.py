@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from vagus_tui.database.connection import Connection
-from vagus_tui.rollback.findings import Prevents
+from vagus_tui.rollback.findings import Prevents, relation_kind
 from vagus_tui.schema.identifiers import qualified, quote
 
 _RELATIONS = """
 select c.relname::text as name, pg_get_userbyid(c.relowner)::text as owner, current_user::text as me,
-  case c.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'S' then 'sequence'
-    when 'f' then 'foreign table' when 'i' then 'index' when 'I' then 'index' else 'table' end as kind
+  c.relkind::text as kind
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = $1 and c.relname = any($2::text[]) and not pg_has_role(c.relowner, 'usage') order by 1
 """
@@ -34,10 +33,11 @@ async def not_ours(
     """
     found = [
         Prevents(
-            f"{row['kind']} {row['name']} belongs to {row['owner']} now, and only its owner can move it",
-            f"alter {row['kind']} {qualified(schema, row['name'])} owner to {quote(row['me'])}",
+            f"{kind} {row['name']} belongs to {row['owner']} now, and only its owner can move it",
+            f"alter {kind} {qualified(schema, row['name'])} owner to {quote(row['me'])}",
         )
         for row in await connection.fetch(_RELATIONS, schema, list(relations))
+        for kind in (relation_kind(row["kind"]),)
     ]
     rows = await connection.fetch(_ROUTINES, schema, list(functions), list(functions.values()))
     return found + [
