@@ -9,7 +9,6 @@ import pytest
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
 from tests.migration.support import as_user, migrated, rolled_back
-from tests.oracle import v1_rows
 from vagus_tui.database.connection import Connection
 from vagus_tui.journal import store
 from vagus_tui.sandbox.options import SandboxOptions
@@ -109,8 +108,15 @@ async def test_what_v1_has_deleted_or_changed_since_stays_so(make_database: Make
     conn = await connect(database.url)
     who = await _athlete(conn)
     made = await _write(database, who)
+    other = await conn.fetchval("select id from workout_plans where id <> $1 order by id limit 1", who["plan"])
+    await conn.execute(
+        "with w as (insert into workout_weeks (plan_id, week_number) values ($1, 41) returning id), "
+        "d as (insert into workout_days (week_id, day_label) select id, 'Own day' from w returning id) "
+        "insert into exercise_groups (day_id, type, order_index) select id, 'triset', 1 from d",
+        other,
+    )
     await rolled_back(database)
-    rows = await v1_rows(conn)
+    await conn.execute("delete from workout_plans where id = $1", other)
     await conn.execute("delete from exercises where id = $1", who["exercise"])
     await conn.execute("delete from workout_sessions where id = $1", who["session"])
     ran = await migrated(database)
@@ -119,11 +125,12 @@ async def test_what_v1_has_deleted_or_changed_since_stays_so(make_database: Make
     assert len(left) == 1
     assert "1 exercises: their row or day is no longer there" in left[0]
     assert "1 workout_sessions: their row is no longer there" in left[0]
-    # The group's day may be gone with its exercise or not: either way it is told.
+    assert "1 workout_weeks: their plan is no longer in v1" in left[0]
+    assert "1 workout_days: their week is not there" in left[0]
+    # The group's day may be gone with its exercise or not: either way it is told, beside the one of the other plan.
     there = await conn.fetchval("select exists(select from exercise_groups where id = $1)", made["group"])
-    assert there or "exercise_groups: their day is not there" in left[0]
+    assert f"{1 if there else 2} exercise_groups: their day is not there" in left[0]
     assert await conn.fetchval("select notes from workout_weeks where id = $1", made["extra"]) == "peak"
-    assert rows
 
 
 async def test_rows_that_v1_had_no_place_for(make_database: MakeDatabase, connect: Connect) -> None:
