@@ -89,6 +89,41 @@ async def test_a_run_that_is_broken_off_leaves_no_statement_waiting(
         assert not await holder.fetchval("select count(*) from pg_locks where not granted")
 
 
+async def test_whatever_a_block_does_is_told_of_and_given_up_alike(
+    clean_database: TestDatabase, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "TELL_AFTER_SECONDS", 0.1)
+    holder, admin = await connect(clean_database.url), await connect(clean_database.url)
+    told: list[waiting.Waiting | None] = []
+    count = "select count(*) from exercise_logs"
+
+    async def let_go() -> None:
+        await until(admin, LOOKED)
+        await holder.execute("rollback")
+
+    async with (
+        looking_at(clean_database) as context,
+        waiting.Patience.with_(context.database, context.connection, "UTC") as patience,
+    ):
+        await holder.execute(LOCK)
+        async with patience.within(told.append):
+            letting_go = asyncio.create_task(let_go())
+            rows = await context.connection.fetchval(count)
+            await letting_go
+            await asyncio.sleep(0.3)
+            assert told[0] is not None and told[0].relation == "exercise_logs" and told[-1] is None
+        await holder.execute(LOCK)
+        patience.left = 0.3
+        with pytest.raises(waiting.LockedError, match="exercise_logs is locked"):
+            async with patience.within(told.append):
+                await context.connection.fetchval(count)
+        await holder.execute("rollback")
+        # It was its own cancelling, and is over; task and connection go on.
+        task = asyncio.current_task()
+        assert told[-1] is None and task is not None and not task.cancelling()
+        assert await context.connection.fetchval(count) == rows
+
+
 async def test_the_command_says_for_whom_it_waits(clean_database: TestDatabase, connect: Connect) -> None:
     holder = await connect(clean_database.url)
     for arguments in (("check", "data-quality", "--json"), ("status",)):

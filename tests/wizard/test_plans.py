@@ -6,10 +6,27 @@ import pytest
 
 from tests.databases import TestDatabase
 from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking
+from vagus_tui.checks import waiting
 from vagus_tui.screens.plan_preview import PlanPreviewScreen
 from vagus_tui.screens.plans import PlansScreen
 from vagus_tui.screens.user_view import UserViewScreen
 from vagus_tui.widgets.plan_lists import PlanList, TreeList, V1List
+
+
+async def test_whose_lock_a_window_waits_for_is_said_in_it(
+    clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "TELL_AFTER_SECONDS", 0.1)
+    async with clean_database.as_admin() as admin, walking(settings_for(clean_database.url)) as pilot:
+        await until_text(pilot, "Next: Prerequisites")
+        await admin.execute("begin; lock table auth.users in access exclusive mode; select 'held [/foo]'")
+        pid = await admin.fetchval("select pg_backend_pid()")
+        await pilot.press("P")
+        await until_text(pilot, "Waits for a lock on auth.users", f"PID {pid} (")
+        assert isinstance(pilot.app.screen, PlansScreen)
+        await admin.execute("rollback")
+        await until(pilot, lambda: pilot.app.screen.query_one(PlanList).items)
+        await until(pilot, lambda: "Waits for" not in screen_text(pilot))
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])

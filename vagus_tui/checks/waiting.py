@@ -156,6 +156,54 @@ class Patience:
                 tell(None)
         return task.result()
 
+    @contextlib.asynccontextmanager
+    async def within(self, tell: Callable[[Waiting | None], None]) -> AsyncIterator[None]:
+        """Watch whatever the calling task does on the connection, for the length of a block; tells as `through`.
+
+        Raises:
+            LockedError: it waited for too long; what was under way was cancelled.
+        """
+        here = asyncio.current_task()
+        assert here is not None
+        given_up: LockedError | None = None
+
+        async def follow() -> None:
+            nonlocal given_up
+            told: tuple[str, ...] = ()
+            began = looked = time.monotonic()
+            while (pause := self._pause) is not None:
+                await asyncio.sleep(pause)
+                relation, holders = await self._look()
+                before, looked = looked, time.monotonic()
+                if not relation:
+                    began = looked
+                    if told:
+                        told = ()
+                        tell(None)
+                    continue
+                self.left -= looked - before
+                waiting = Waiting(relation, holders, datetime.now(UTC) + timedelta(seconds=max(0.0, self.left)))
+                if self.left <= 0:
+                    given_up = LockedError(waiting, looked - began, self.timezone)
+                    here.cancel()
+                    return
+                if waiting.key != told:
+                    told = waiting.key
+                    tell(waiting)
+
+        following = asyncio.create_task(follow(), name="who is in the way")
+        try:
+            yield
+        except asyncio.CancelledError:
+            # Somebody else may have cancelled as well: theirs goes on.
+            if given_up is not None and not here.uncancel():
+                raise given_up from None
+            raise
+        finally:
+            following.cancel()
+            await asyncio.wait({following})
+            tell(None)
+
     async def over(self, work: asyncio.Future[Any]) -> AsyncGenerator[Waiting, None]:
         """Wait until some work on the connection is done; tell of every lock that holds it up meanwhile.
 

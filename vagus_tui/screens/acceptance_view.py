@@ -101,7 +101,7 @@ class AcceptanceView(ViewedScreen):
     async def _load_testers(self) -> None:
         # Who has begun stays in the list, whatever has become of the figures that they were chosen by.
         begun = {tried.person: tried.profile for tried in self.session.now.tries.values()}
-        async with self.session.context("testers", statement_timeout="30000") as context:
+        async with self.session.looking("testers", statement_timeout="30000") as context:
             self.testers = await suggest_testers(context, begun)
         self.fill_acceptance()
         self.reveal_wanted()
@@ -234,7 +234,7 @@ class AcceptanceView(ViewedScreen):
         if person.user_id in self._views:
             return
         try:
-            async with self.session.context("test user") as context:
+            async with self.session.looking("test user") as context:
                 self._views[person.user_id] = await user_view(context, person.user_id)
         except VagusError as error:
             self._views[person.user_id] = error.happened

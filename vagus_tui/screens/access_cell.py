@@ -26,6 +26,7 @@ from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.row_page import PageTable, show_page
 from vagus_tui.widgets.text import safe, safe_block
 from vagus_tui.widgets.title import TitleLine
+from vagus_tui.widgets.wait_line import WaitLine
 
 MEANING = {
     Verdict.SAME: "v2 gives what v1 gave.",
@@ -83,6 +84,7 @@ class AccessCell(WizardScreen):
         yield HeaderLine(self.session)
         with Vertical(id="detail"):
             yield TitleLine("Access")
+            yield WaitLine(self.session)
             with VerticalScroll(id="cell-scroll", can_focus=True):
                 yield Static(self._words(), id="cell-words")
             yield Static("", id="rows-note")
@@ -115,7 +117,7 @@ class AccessCell(WizardScreen):
 
     async def _load(self) -> None:
         page, coached = RowPage((), (), 0, more=False), False
-        async with self.session.context("access", statement_timeout="60000") as context:
+        async with self.session.looking("access", statement_timeout="60000") as context:
             self.ground = await read_ground(context)
             if self.ids:
                 listed = ", ".join(literal(row).strip() for row in self.ids)

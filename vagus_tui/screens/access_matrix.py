@@ -27,6 +27,7 @@ from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.marks import STYLES
 from vagus_tui.widgets.text import safe_str
 from vagus_tui.widgets.title import TitleLine
+from vagus_tui.widgets.wait_line import WaitLine
 
 EMPTY = (
     "Access has not been measured yet.\n\n"
@@ -79,6 +80,7 @@ class AccessMatrixScreen(WizardScreen):
         yield HeaderLine(self.session)
         with Vertical(id="detail"):
             yield TitleLine("Access · v1 against v2")
+            yield WaitLine(self.session)
             yield Static("", id="access-note")
             yield AccessGrid(id="grid")
             yield Static(LEGEND, id="access-legend")
@@ -165,7 +167,7 @@ class AccessMatrixScreen(WizardScreen):
 
     async def _measure(self, everyone: bool) -> None:
         try:
-            async with self.session.context("access") as context:
+            async with self.session.looking("access") as context:
                 async for item in measure(context, everyone=everyone):
                     if isinstance(item, Progress):
                         self.progress = item

@@ -101,10 +101,13 @@ class WizardScreen(Screen[None]):
 
     @on(SessionChanged)
     def _header_follows(self, message: SessionChanged) -> None:
-        """Alarms are shown wherever one is."""
+        """Alarms, and whose lock is waited for, are shown wherever one is."""
         if message.topics & {Topic.WATCH, Topic.LINK, Topic.STATE}:
             for header in self.query(HeaderLine):
                 header.follow()
+        if Topic.WAITING in message.topics:
+            for line in self.query(WaitLine):
+                line.follow()
 
     def attempt(
         self,

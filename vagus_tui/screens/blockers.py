@@ -23,6 +23,7 @@ from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.rows import Column, Row, Rows
 from vagus_tui.widgets.text import safe_block, safe_str
 from vagus_tui.widgets.title import TitleLine
+from vagus_tui.widgets.wait_line import WaitLine
 
 INTERVAL_SECONDS = 1.0
 COLUMNS = (
@@ -64,6 +65,7 @@ class BlockersScreen(WizardScreen):
         yield HeaderLine(self.session)
         with Vertical(id="detail"):
             yield TitleLine("In the way of the cut-over")
+            yield WaitLine(self.session)
             with Vertical(classes="split"):
                 yield Rows(COLUMNS, id="blockers")
                 yield DetailPanel(id="blocker-detail")

@@ -23,6 +23,7 @@ from vagus_tui.widgets.long_lines import LongLines
 from vagus_tui.widgets.row_page import PageTable, show_page
 from vagus_tui.widgets.text import safe_block, safe_str
 from vagus_tui.widgets.title import TitleLine
+from vagus_tui.widgets.wait_line import WaitLine
 
 PAGE_ROWS = 200
 
@@ -67,6 +68,7 @@ class CheckDetail(WizardScreen):
         yield HeaderLine(self.session)
         with Vertical(id="detail"):
             yield TitleLine(safe_str(self.check.title))
+            yield WaitLine(self.session)
             with VerticalScroll(id="explanation", can_focus=False):
                 yield Static(explanation(self.check, self.event, self.hint))
             yield Static("", id="rows-note")
@@ -99,7 +101,7 @@ class CheckDetail(WizardScreen):
 
     async def _load(self, offset: int) -> None:
         check = self.check
-        async with self.session.context("rows", statement_timeout="60000") as context:
+        async with self.session.looking("rows", statement_timeout="60000") as context:
             if check.sql is not None:
                 self.sql_text = check.sql(context)
             elif check.rows_sql is not None:

@@ -34,6 +34,7 @@ from vagus_tui.widgets.outcome import job_outcome
 from vagus_tui.widgets.rows import Column, Row, Rows
 from vagus_tui.widgets.text import safe, safe_block, safe_str
 from vagus_tui.widgets.title import TitleLine
+from vagus_tui.widgets.wait_line import WaitLine
 
 JOB = "clean-up-v1"
 PHASES = (PhaseLine(Phase.CLEAN_UP, "v1's tables removed in one transaction", "undo: a backup", "v1's tables go"),)
@@ -67,6 +68,7 @@ class CleanUpScreen(JobActs):
         yield HeaderLine(self.session)
         with Vertical(id="detail"):
             yield TitleLine("Clean-up")
+            yield WaitLine(self.session)
             with Vertical(classes="split", id="choice"):
                 yield Rows(GATES, id="gates")
                 yield DetailPanel(id="gate-detail")

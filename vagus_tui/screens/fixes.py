@@ -28,6 +28,7 @@ from vagus_tui.widgets.row_page import PageTable, show_page
 from vagus_tui.widgets.section_list import SectionList
 from vagus_tui.widgets.text import fitted, safe, safe_str
 from vagus_tui.widgets.title import TitleLine
+from vagus_tui.widgets.wait_line import WaitLine
 
 COUNT_WIDTH = 22
 
@@ -103,6 +104,7 @@ class FixScreen(WizardScreen):
         yield HeaderLine(self.session)
         with Vertical(id="detail"):
             yield TitleLine(f"Fix · {safe_str(self.check.title)}")
+            yield WaitLine(self.session)
             yield FixList(id="fixes")
             yield Static(Content("Looking at the rows."), id="explanation")
             yield PageTable(id="rows")
@@ -115,7 +117,7 @@ class FixScreen(WizardScreen):
 
     async def _load(self) -> None:
         choices: list[Offer] = []
-        async with self.session.context("fixes", statement_timeout="60000") as context:
+        async with self.session.looking("fixes", statement_timeout="60000") as context:
             for remedy in applicable(self.check.id, context):
                 choices.append(Offer(remedy, await remedy.preview(context)))
         table = self.query_one(FixList)
@@ -181,7 +183,7 @@ class FixScreen(WizardScreen):
 
 async def fix_all_safe(screen: WizardScreen, events: Sequence[CheckEvent], fixed: Callable[[], None]) -> None:
     """Apply every safe fix for what these checks found, after one question with the whole list."""
-    async with screen.session.context("fixes", statement_timeout="60000") as context:
+    async with screen.session.looking("fixes", statement_timeout="60000") as context:
         safely = safe_ones((event.id for event in events), context)
         choices = [offer async for offer in offers(safely, context)]
     if not choices:

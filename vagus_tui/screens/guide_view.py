@@ -28,6 +28,7 @@ from vagus_tui.widgets.search_field import SearchField
 from vagus_tui.widgets.section_list import SectionList
 from vagus_tui.widgets.text import fitted, safe
 from vagus_tui.widgets.title import TitleLine
+from vagus_tui.widgets.wait_line import WaitLine
 
 
 class GuideList(SectionList[GuideLine]):
@@ -89,6 +90,7 @@ class GuideScreen(WizardScreen):
         yield HeaderLine(self.session)
         with Vertical(id="detail"):
             yield TitleLine("The guide")
+            yield WaitLine(self.session)
             yield SearchField("/ narrows the list", id="guide-search")
             with Vertical(classes="split"):
                 yield GuideList(id="guide-list")

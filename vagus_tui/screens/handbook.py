@@ -26,6 +26,7 @@ from vagus_tui.widgets.search_field import SearchField
 from vagus_tui.widgets.section_list import SectionList
 from vagus_tui.widgets.text import fitted, safe, safe_block
 from vagus_tui.widgets.title import TitleLine
+from vagus_tui.widgets.wait_line import WaitLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ class HandbookScreen(WizardScreen):
         yield HeaderLine(self.session)
         with Vertical(id="detail"):
             yield TitleLine("Runbook")
+            yield WaitLine(self.session)
             yield SearchField("contacts, questions, risks … type to search", id="leaf-search")
             yield Static("", id="rows-note")
             with Vertical(classes="split"):

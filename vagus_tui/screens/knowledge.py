@@ -253,6 +253,21 @@ class Knowledge:
                 state = await patience.through(read_state(connection), partial(self._state_waits, purpose))
             yield Context(self.database, connection, self.settings, state)
 
+    @contextlib.asynccontextmanager
+    async def looking(self, purpose: str, **server_settings: str) -> AsyncIterator[Context]:
+        """As `context`, for what looks at tables that somebody may have locked: whose lock is waited for is told.
+
+        Raises:
+            VagusError: as `connection`.
+            LockedError: it waited for too long.
+        """
+        async with (
+            self.context(purpose, **server_settings) as context,
+            Patience.with_(context.database, context.connection, self.settings.timezone) as patience,
+            patience.within(partial(self._state_waits, purpose)),
+        ):
+            yield context
+
     def _state_waits(self, purpose: str, waiting: Waiting | None) -> None:
         self.told_to_wait(purpose, "" if waiting is None else waiting.words(self.settings.timezone))
 

@@ -171,7 +171,7 @@ class MigrationScreen(MigrationActs):
             self.attempt(self._load_forecast, group="forecast", exclusive=True)
 
     async def _load_forecast(self) -> None:
-        async with self.session.context("forecast") as context:
+        async with self.session.looking("forecast") as context:
             self.forecast = await latest_forecast(context.connection, context.settings, context.state.shape)
             runs = {timeline.run: timeline for timeline in await run_timelines(context.connection)}
         state = self.session.state
@@ -299,7 +299,7 @@ class MigrationScreen(MigrationActs):
     async def _make_plan(self) -> None:
         self.say("making the plan")
         try:
-            async with self.session.context("plan") as context:
+            async with self.session.looking("plan") as context:
                 plan = await plan_migration(context.connection, context.settings, context.state)
                 self.forecast = await latest_forecast(context.connection, context.settings, context.state.shape)
         except Exception:

@@ -34,6 +34,7 @@ from vagus_tui.widgets.monitor_table import MonitorTable, Watched
 from vagus_tui.widgets.text import fitted, safe
 from vagus_tui.widgets.title import TitleLine
 from vagus_tui.widgets.too_small import TooSmall
+from vagus_tui.widgets.wait_line import WaitLine
 
 TITLES: dict[Group, str] = {
     Group.PREREQUISITES: "Prerequisites",
@@ -64,6 +65,7 @@ class MonitorScreen(WizardScreen):
         yield TooSmall()
         with Vertical(id="detail"):
             yield TitleLine("Watch")
+            yield WaitLine(self.session)
             yield Static("", id="watches")
             with Vertical(classes="split"):
                 yield MonitorTable(self.session.settings.timezone, id="watched")

@@ -30,6 +30,7 @@ from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.plan_lists import TreeList, V1List, repetitions
 from vagus_tui.widgets.text import safe, safe_str
 from vagus_tui.widgets.title import TitleLine
+from vagus_tui.widgets.wait_line import WaitLine
 
 V1, V2 = "v1", "v2"
 
@@ -64,6 +65,7 @@ class PlanPreviewScreen(WizardScreen):
         yield HeaderLine(self.session)
         with Vertical(id="detail"):
             yield TitleLine("Plan")
+            yield WaitLine(self.session)
             yield Static("", id="plan-head")
             with Horizontal(id="plan-sides", classes=f"-{V2}"):
                 yield V1List(id="plan-v1")
@@ -94,7 +96,7 @@ class PlanPreviewScreen(WizardScreen):
         self.attempt(lambda: self._load(self.before.offset, self.after.offset), group="plan", exclusive=True)
 
     async def _load(self, before: int, after: int) -> None:
-        async with self.session.context("plan") as context:
+        async with self.session.looking("plan") as context:
             self.head = await plan_head(context, self.plan_id)
             self.before = await v1_page(context, self.plan_id, offset=before)
             self.after = await tree_page(context, self.plan_id, offset=after)

@@ -23,6 +23,7 @@ from vagus_tui.widgets.plan_lists import PlanList
 from vagus_tui.widgets.search_field import SearchField
 from vagus_tui.widgets.text import safe
 from vagus_tui.widgets.title import TitleLine
+from vagus_tui.widgets.wait_line import WaitLine
 
 TYPING_SECONDS = 0.25
 ORDER_WORDS = {Order.NAME: "by name", Order.EXERCISES: "most exercises first", Order.SESSIONS: "most sessions first"}
@@ -60,6 +61,7 @@ class PlansScreen(WizardScreen):
         yield HeaderLine(self.session)
         with Vertical(id="detail"):
             yield TitleLine("Plans")
+            yield WaitLine(self.session)
             yield SearchField("plan name, user's address, or an id", id="plan-search")
             yield Static("", id="rows-note")
             yield PlanList(id="plans")
@@ -85,7 +87,7 @@ class PlansScreen(WizardScreen):
         self.attempt(self._found, group="plans", exclusive=True)
 
     async def _found(self) -> None:
-        async with self.session.context("plans") as context:
+        async with self.session.looking("plans") as context:
             self.offered = offered(mapping(context))
             hits = await find_plans(context, self.search, after=self.starts[-1])
             built = migrated(context)

@@ -29,6 +29,7 @@ from vagus_tui.widgets.outcome import job_outcome
 from vagus_tui.widgets.rehearsed import forecast_line, space_line, timeline_lines
 from vagus_tui.widgets.text import fitted, safe, safe_str
 from vagus_tui.widgets.title import TitleLine
+from vagus_tui.widgets.wait_line import WaitLine
 
 JOB = "rehearse"
 _TITLE_WIDTH = 28
@@ -137,6 +138,7 @@ class RehearsalScreen(JobActs):
         yield HeaderLine(self.session)
         with Vertical(id="detail"):
             yield TitleLine("Rehearsal")
+            yield WaitLine(self.session)
             yield Static(id="stages")
             with VerticalScroll(id="rehearsal-scroll", can_focus=True):
                 yield Static(id="rehearsal-text")

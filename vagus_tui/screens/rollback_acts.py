@@ -65,7 +65,7 @@ class RollbackActs(JobActs, ViewedScreen):
 
     async def look(self) -> None:
         """What a rollback would do now, or why there can be none."""
-        async with self.session.context("rollback preview", statement_timeout="120000") as context:
+        async with self.session.looking("rollback preview", statement_timeout="120000") as context:
             if context.state.state is not State.MIGRATED:
                 return
             self.refused = None

@@ -29,6 +29,7 @@ from vagus_tui.widgets.job_view import JobView, PhaseLine
 from vagus_tui.widgets.outcome import job_outcome
 from vagus_tui.widgets.rows import Column, Rows
 from vagus_tui.widgets.title import TitleLine
+from vagus_tui.widgets.wait_line import WaitLine
 
 JOB = "restore"
 PHASES = (
@@ -73,6 +74,7 @@ class FromBackupScreen(JobActs):
         yield HeaderLine(self.session)
         with Vertical(id="detail"):
             yield TitleLine("Roll back from a backup")
+            yield WaitLine(self.session)
             with Vertical(classes="split", id="choice"):
                 yield Rows(BACKUPS, id="backups")
                 yield DetailPanel(id="backup-detail")
@@ -112,7 +114,7 @@ class FromBackupScreen(JobActs):
     # Showing it
 
     async def _load(self) -> None:
-        async with self.session.context("backups to go back to", statement_timeout="120000") as context:
+        async with self.session.looking("backups to go back to", statement_timeout="120000") as context:
             self.found = await candidates(context.connection, context.database, context.settings)
         self._show()
 
@@ -180,7 +182,7 @@ class FromBackupScreen(JobActs):
         chosen = self.selected
         if chosen is None:
             return
-        async with self.session.context("rollback plan") as context:
+        async with self.session.looking("rollback plan") as context:
             plan = await plan_from_backup(context.connection, chosen.path)
         self.app.push_screen(TextView("Rollback from a backup", plan.sql_text(), language="sql"))
 

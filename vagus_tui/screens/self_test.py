@@ -27,6 +27,7 @@ from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.section_list import SectionList
 from vagus_tui.widgets.text import fitted, safe_str
 from vagus_tui.widgets.title import TitleLine
+from vagus_tui.widgets.wait_line import WaitLine
 
 SEEN = {Status.PASS: "seen", Status.FAIL: "not seen", Status.SKIP: "not tried", Status.PENDING: ""}
 
@@ -127,6 +128,7 @@ class SelfTestScreen(WizardScreen):
         yield HeaderLine(self.session)
         with Vertical(id="detail"):
             yield TitleLine("The checks tested")
+            yield WaitLine(self.session)
             yield Static(cost(self.checks), id="access-note")
             yield FaultList(id="faults")
             yield Static("", id="access-cell")

@@ -44,6 +44,7 @@ from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.text import safe
 from vagus_tui.widgets.title import TitleLine
 from vagus_tui.widgets.views import ViewStrip
+from vagus_tui.widgets.wait_line import WaitLine
 from vagus_tui.zones import zone
 
 RUN = "run"
@@ -86,6 +87,7 @@ class TimelineScreen(WizardScreen):
         yield HeaderLine(self.session)
         with Vertical(id="detail"):
             yield TitleLine("Timeline")
+            yield WaitLine(self.session)
             yield ViewStrip([*((view.id, view.title) for view in VIEWS), (RUN, "Run")])
             yield Gantt(id="gantt")
             yield Static("", id="timeline-detail")

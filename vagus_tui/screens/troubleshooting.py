@@ -237,7 +237,7 @@ class TroubleshootingScreen(StepScreen):
             found = await in_the_way(connection)
         self.blockers = {one.key: one for one in found if one.seconds > 1}
         self.changed(frozenset(), ())
-        async with self.session.context("diagnosis", statement_timeout="60000") as context:
+        async with self.session.looking("diagnosis", statement_timeout="60000") as context:
             self.applied = await applied_repairs(context.connection)
             if context.state.state is State.MIGRATED:
                 for issue in ISSUES:
@@ -278,7 +278,7 @@ class TroubleshootingScreen(StepScreen):
             if answer is None:
                 return
             repair = next(one for one in usable if one.id == answer)
-        async with self.session.context("look") as context:
+        async with self.session.looking("look") as context:
             self.found[repair.id] = await look(repair, context)
         body = finding_text(repair, self.found[repair.id], possible=True)
         if not await self.confirm_destructive(repair.title, body, yes="Do it"):
@@ -306,7 +306,7 @@ class TroubleshootingScreen(StepScreen):
             if answer is None:
                 return
             done = next(one for one in possible if str(one.number) == answer)
-        async with self.session.context("look") as context:
+        async with self.session.looking("look") as context:
             found = await look_undo(context, done)
         lines = [safe(line) for line in found.lines]
         if not found.count:

@@ -21,6 +21,7 @@ from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.section_list import SectionList
 from vagus_tui.widgets.text import fitted, safe, safe_str
 from vagus_tui.widgets.title import TitleLine
+from vagus_tui.widgets.wait_line import WaitLine
 
 WHEN, WHO, ROWS, STANDS = 16, 12, 12, 10
 
@@ -112,6 +113,7 @@ class UndoScreen(WizardScreen):
         yield HeaderLine(self.session)
         with Vertical(id="detail"):
             yield TitleLine("Fixes that were applied")
+            yield WaitLine(self.session)
             yield Static("", id="rows-note")
             yield BatchList(self.session.settings.timezone)
             yield Static("", id="explanation")

@@ -21,6 +21,7 @@ from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.rows import Column, Row, Rows
 from vagus_tui.widgets.text import safe, safe_str
 from vagus_tui.widgets.title import TitleLine
+from vagus_tui.widgets.wait_line import WaitLine
 
 COLUMNS = (Column("Plan"), Column("Whose", 16), Column("Owner", 36, wide_only=100))
 
@@ -50,6 +51,7 @@ class UserViewScreen(WizardScreen):
         yield HeaderLine(self.session)
         with Vertical(id="detail"):
             yield TitleLine("A user's view")
+            yield WaitLine(self.session)
             yield Static("Looking.", id="seen-figures")
             yield Rows(COLUMNS, id="seen-plans")
         yield KeyFooter()
@@ -69,7 +71,7 @@ class UserViewScreen(WizardScreen):
         self.attempt(self._look, group="look", exclusive=True)
 
     async def _look(self) -> None:
-        async with self.session.context("user's view") as context:
+        async with self.session.looking("user's view") as context:
             self.view = await user_view(context, self.user_id)
         view = self.view
         self.query_one(TitleLine).set_title(safe(f"As {view.email or view.user_id}", limit=120))

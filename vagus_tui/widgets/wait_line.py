@@ -15,6 +15,10 @@ class WaitLine(Static):
         super().__init__()
         self.session = session
 
+    def on_mount(self) -> None:
+        """What waits already may be waited for here."""
+        self.follow()
+
     def follow(self) -> None:
         """Show what is waited for now."""
         words = next(iter(self.session.waits.values()), "")
