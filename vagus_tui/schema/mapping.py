@@ -210,10 +210,14 @@ class WorkoutMapping(MappingRules):
             return _read("plans", self.prepared.plans)
         start = self.column(v1.PLANS, "p", "start_date")
         limit = f" where p.id in (select id from {scope.plans})" if scope else ""
-        highest = ""
-        weeks = ["p.duration_weeks::integer"] if self.shape.plans.has("duration_weeks") else []
+        source, highest, weeks = self.source(v1.PLANS), "", []
+        unsaid = f"select id from {scope.plans}" if scope else ""
+        if self.shape.plans.has("duration_weeks"):
+            weeks.append("p.duration_weeks::integer")
+            # Only of plans that say nothing themselves: mostly there is none, and then no exercise is read.
+            unsaid = f"select p.id from {source} p{limit}{' and' if limit else ' where'} p.duration_weeks is null"
         if self.shape.exercises.has("week_number"):
-            inner = f" where x.plan_id in (select id from {scope.plans})" if scope else ""
+            inner = f" where x.plan_id in ({unsaid})" if unsaid else ""
             highest = (
                 f" left join (select x.plan_id, max(x.week_number)::integer as highest "
                 f"from {self.source(v1.EXERCISES)} x{inner} group by x.plan_id) h on h.plan_id = p.id"
@@ -222,7 +226,7 @@ class WorkoutMapping(MappingRules):
         total = f"coalesce({', '.join([*weeks, str(DEFAULT_WEEKS)])})"
         return (
             f"plans as materialized (select p.id, {total} as total_weeks, {start}::date as start_date "
-            f"from {self.source(v1.PLANS)} p{highest}{limit})"
+            f"from {source} p{highest}{limit})"
         )
 
     def _clamped(self, week: str) -> str:
