@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import asyncpg
 import pytest
 
 from tests.conftest import Connect, MakeDatabase
@@ -27,6 +28,15 @@ BY_HAND = {
     "select id, 53 from workout_plans limit 1",
 }
 
+DAY_BY_HAND = (
+    "update workout_v2.workout_days set day_label = 'x' where id = (select id from workout_v2.workout_days limit 1)"
+)
+SESSION_BY_HAND = (
+    "delete from workout_v2.workout_plans where id = (select plan_id from workout_sessions order by id limit 1)",
+    "update workout_v2.workout_sessions set total_sets = 0 "
+    "where id = (select id from workout_sessions order by id desc limit 1)",
+)
+
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +55,8 @@ async def test_staging_changed_by_hand(table: str, make_database: MakeDatabase, 
         nonlocal changed
         if isinstance(event, StepEvent) and event.id == "hold" and not changed:
             changed = True
-            assert await conn.execute(BY_HAND[table]) != "UPDATE 0"
+            async with database.planting() as admin:
+                assert await admin.execute(BY_HAND[table]) != "UPDATE 0"
             # And the app goes on: its changes excuse nothing.
             await conn.execute(
                 "insert into workout_plans (user_id, name) select user_id, 'new' from workout_plans limit 1"
@@ -59,6 +70,31 @@ async def test_staging_changed_by_hand(table: str, make_database: MakeDatabase, 
     assert shown.message.startswith(f"{table} ")
     assert (await state_of(database)).state is State.V1
     assert changes(catalog, await catalog_fingerprint(conn)) == []
+
+
+async def test_what_others_do_to_staging_is_made_good(
+    make_database: MakeDatabase, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even in the moment between the last proof and the swap: it is noted like a change of v1, and made anew."""
+    monkeypatch.setattr(cut_over, "PROOF_GOOD_FOR_SECONDS", 600.0)
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+
+    def meddle(event: Event) -> None:
+        if isinstance(event, StepEvent) and event.id == "lock" and event.state is StepState.STARTED:
+            outside_loop(_by_hand(database))
+
+    result = await attempted(database, meddle)
+    assert result.ok, result
+    assert await v2_differences(conn) == []
+
+
+async def _by_hand(database: TestDatabase) -> None:
+    async with database.connect() as other:
+        for sql in (*BY_HAND.values(), DAY_BY_HAND, *SESSION_BY_HAND):
+            assert await other.execute(sql) not in ("UPDATE 0", "DELETE 0", "INSERT 0 0"), sql
+        with pytest.raises(asyncpg.RaiseError, match="TRUNCATE of exercise_logs is not possible now"):
+            await other.execute("truncate workout_v2.exercise_logs")
 
 
 async def test_a_client_that_stands_still_in_the_cut_over(

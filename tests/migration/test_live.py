@@ -14,8 +14,9 @@ import asyncpg
 import pytest
 
 from tests.conftest import Connect, MakeDatabase
-from tests.databases import TestDatabase
+from tests.databases import TestDatabase, outside_loop
 from tests.migration.support import collected, do_migrate, migrated, settings_for, state_of
+from tests.migration.test_stop_anywhere import attempted
 from tests.oracle import catalog_fingerprint, changes, v2_differences
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
@@ -186,6 +187,63 @@ async def test_a_user_who_leaves_while_references_are_made(make_database: MakeDa
     assert await v2_differences(conn) == []
     assert await conn.fetchval("select count(*) from workout_plans where user_id = $1", leaver) == 0
     assert await conn.fetchval("select count(*) from notification_preferences where user_id = $1", leaver) == 0
+
+
+async def test_a_coach_who_hands_over_and_leaves(make_database: MakeDatabase, connect: Connect) -> None:
+    """In one transaction: v1 gave their plans to another, staging had them still when it let the coach go."""
+    database = await make_database(SandboxOptions(plans=12, clean=True))
+    conn = await connect(database.url)
+    coach, client = (
+        row[0]
+        for row in await conn.fetch("select user_id from workout_plans group by 1 order by count(*) desc limit 2")
+    )
+    await conn.execute("update workout_sessions set user_id = $2 where user_id = $1", coach, client)
+    trained = "select count(*) from {} l join {} s on s.id = l.session_id join {} e on e.id = l.exercise_id"
+    sets = await conn.fetchval(trained.format("exercise_logs", "workout_sessions", "exercises"))
+
+    async def leave(event: Event, control: Control) -> None:
+        if isinstance(event, StepEvent) and event.id == "hold" and event.state is StepState.STARTED:
+            async with conn.transaction():
+                await conn.execute("update workout_plans set user_id = $2 where user_id = $1", coach, client)
+                await conn.execute("delete from auth.users where id = $1", coach)
+            assert await conn.fetchval("select count(*) from workout_v2.exercise_logs") < sets
+            control.go()
+
+    # The proof is a moment old by then, and not made again.
+    ran = await do_migrate(database, hold=True, on_event=leave)
+    assert ran.result.ok, ran.result
+    assert await v2_differences(conn) == []
+    assert await conn.fetchval(trained.format("exercise_logs", "workout_sessions", "exercises")) == sets
+    triggers = (
+        "select count(*) from pg_trigger t join pg_proc f on f.oid = t.tgfoid where f.proname like 'capture_staged%'"
+    )
+    assert await conn.fetchval(triggers) == 0, "v2's own have taken their place"
+
+
+async def test_an_exercise_that_goes_while_its_week_is_not_known(make_database: MakeDatabase, connect: Connect) -> None:
+    """Moved to a longer plan after the days of all plans were read, and gone before the first round of catching up."""
+    database = await make_database(SandboxOptions(plans=12, clean=True))
+    conn = await connect(database.url)
+    short, long = [row[0] for row in await conn.fetch("select id from workout_plans order by id limit 2")]
+    await conn.execute("update workout_plans set duration_weeks = 2 where id = $1", short)
+    await conn.execute("update workout_plans set duration_weeks = 12 where id = $1", long)
+    moved = await conn.fetchval(
+        "insert into exercises (plan_id, name, sets, week_number) values ($1, 'moved', 3, 9) returning id", short
+    )
+
+    async def execute(sql: str, *arguments: object) -> None:
+        async with database.connect() as app:
+            assert await app.execute(sql, *arguments) in ("UPDATE 1", "DELETE 1")
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, StepEvent) and (event.id, event.state) == ("build-day-keys", StepState.DONE):
+            outside_loop(execute("update exercises set plan_id = $2 where id = $1", moved, long))
+        if isinstance(event, StepEvent) and (event.id, event.state) == ("align", StepState.STARTED):
+            outside_loop(execute("delete from exercises where id = $1", moved))
+
+    result = await attempted(database, on_event)
+    assert result.ok, result
+    assert await v2_differences(conn) == []
 
 
 @asynccontextmanager

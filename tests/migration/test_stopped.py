@@ -224,17 +224,19 @@ async def test_a_planted_difference_stops_it(make_database: MakeDatabase, connec
     conn = await connect(database.url)
     catalog = await catalog_fingerprint(conn)
     await killed_at(database, "hold", "progress")
-    planted = await conn.fetchval(
-        "update workout_v2.exercises set sets = sets + 1 where id = (select min(id::text)::uuid from exercises) "
-        "returning id"
-    )
-    extra = await conn.fetchval(
-        "insert into workout_v2.workout_weeks (plan_id, week_number) select id, 53 from workout_v2.workout_plans "
-        "limit 1 returning id"
-    )
-    lost = await conn.fetchval(
-        "delete from workout_v2.exercise_logs where id = (select min(id::text)::uuid from exercise_logs) returning id"
-    )
+    async with database.planting() as admin:
+        planted = await admin.fetchval(
+            "update workout_v2.exercises set sets = sets + 1 where id = (select min(id::text)::uuid from exercises) "
+            "returning id"
+        )
+        extra = await admin.fetchval(
+            "insert into workout_v2.workout_weeks (plan_id, week_number) select id, 53 from workout_v2.workout_plans "
+            "limit 1 returning id"
+        )
+        lost = await admin.fetchval(
+            "delete from workout_v2.exercise_logs where id = (select id from exercise_logs order by id limit 1) "
+            "returning id"
+        )
     ran = await do_migrate(database)
     assert not ran.result.ok and ran.result.exit_status == 3
     shown = {note.message: note.detail for note in ran.notes if note.level == "error"}

@@ -1,5 +1,8 @@
 """Change capture: row triggers that note which plans and sessions were touched, on v1 before and on v2 after.
 
+Staging has them too from when it refers to auth.users: a user who leaves takes rows along there that v1 may have given
+to somebody else meanwhile, and nobody but us has a reason to change it. What others change there is made anew from v1.
+
 Only ids are noted, in the writer's own transaction. What a touched plan or session must look like is worked out anew
 from the tables themselves, so the order of the notes does not matter and a note too many does no harm.
 """
@@ -144,6 +147,50 @@ def v2_triggers(relation: str) -> list[str]:
 def install_v2_triggers(schema: str) -> list[str]:
     """The triggers that note what is written to v2 after the cut-over, so that a rollback can carry it back."""
     return [statement for table in v2.TABLES for statement in v2_triggers(qualified(schema, table))]
+
+
+OWN = "vagus_tui.own"
+"""The setting by which our own sessions are told from others: what they do to staging need not be noted."""
+
+_STAGED_WEEK = "select w.plan_id from {weeks} w where w.id"
+_STAGED: dict[str, tuple[str, str]] = {
+    v2.PLANS: (PLAN, "{row}.id"),
+    v2.WEEKS: (PLAN, "{row}.plan_id"),
+    # Where the week or the day is gone too, that has been noted itself, up to the plan.
+    v2.DAYS: (PLAN, f"({_STAGED_WEEK} = {{row}}.week_id)"),
+    v2.EXERCISES: (PLAN, f"({_STAGED_WEEK} = (select d.week_id from {{days}} d where d.id = {{row}}.day_id))"),
+    v2.SESSIONS: (SESSION, "{row}.id"),
+    v2.LOGS: (SESSION, "{row}.session_id"),
+}
+"""Per table of staging: which unit a row belongs to, and the expression that names it."""
+
+
+def install_staged_triggers(schema: str) -> list[str]:
+    """The triggers that note what others do to staging. Those of v2 take their place in the cut-over."""
+    weeks, days = qualified(schema, v2.WEEKS), qualified(schema, v2.DAYS)
+    statements = []
+    for table, (unit, of) in _STAGED.items():
+
+        def note(row: str, unit: str = unit, of: str = of) -> str:
+            named = f"select {literal(unit).strip()}, ({of.format(row=row, weeks=weeks, days=days)})::text"
+            return f"insert into {CHANGE_LOG} (unit, id) select u, i from ({named}) touched (u, i) where i is not null;"
+
+        relation, function = qualified(schema, table), f"vagus_migration.capture_staged_{table}()"
+        statements += [
+            f"create or replace function {function} returns trigger\n"
+            "language plpgsql security definer set search_path = '' as $$\n"
+            "begin\n"
+            f"  if tg_op <> 'INSERT' then {note('old')} end if;\n"
+            f"  if tg_op <> 'DELETE' then {note('new')} end if;\n"
+            "  return null;\n"
+            "end $$",
+            f"create trigger {CAPTURE_TRIGGER} after insert or update or delete on {relation} for each row "
+            f"when (current_setting('{OWN}', true) is distinct from 'on') execute function {function}",
+            f"create trigger {CAPTURE_TRIGGER}_truncate before truncate on {relation} "
+            "for each statement execute function vagus_migration.capture_truncate()",
+            _always(relation, CAPTURE_TRIGGER, f"{CAPTURE_TRIGGER}_truncate"),
+        ]
+    return statements
 
 
 def install_preferences_trigger(schema: str, *, patiently: bool = False) -> str:

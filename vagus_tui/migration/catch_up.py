@@ -145,6 +145,18 @@ def apply(mapping: WorkoutMapping, schema: str, kept_apart: Sequence[Apart]) -> 
     return statements
 
 
+def strays(schema: str) -> str:
+    """Take away exercises on days that are not there, before references forbid them.
+
+    The build read a plan's days before its exercises. One that came to a new day in between, and was gone before the
+    first round, belongs to no plan that a round would find it by; what v1 still has, that round has put on its day.
+    """
+    days = qualified(schema, v2.DAYS)
+    return (
+        f"delete from {qualified(schema, v2.EXERCISES)} t where not exists (select from {days} d where d.id = t.day_id)"
+    )
+
+
 def delta_differences(mapping: WorkoutMapping, schema: str) -> dict[str, str]:
     """Per table, the query for what still differs among the touched plans and sessions; it must find nothing."""
     return {

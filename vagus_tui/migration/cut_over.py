@@ -55,24 +55,27 @@ def rename_statement(schema: str, rename: Rename, *, back: bool = False) -> str:
     return f"alter table {qualified(schema, rename.table)} rename constraint {quote(old)} to {quote(new)}"
 
 
-def locked_relations(survey: Survey) -> list[str]:
-    """What the cut-over locks, in one order, so that two attempts or an app cannot deadlock with each other halfway."""
+def locked_relations(survey: Survey, ddl: V2Ddl) -> list[str]:
+    """What the cut-over locks, in one order, so that two attempts or an app cannot deadlock with each other halfway.
+
+    Staging comes last: who changes it before is noted, and afterwards nobody can.
+    """
     relations = {qualified(survey.shape.schema, table.name) for table in survey.shape.tables.values()}
     relations |= touched_tables(survey)
     if survey.preferences == "rows":
         relations.add(qualified(survey.shape.schema, PREFERENCES))
     ordered = [qualified(survey.shape.schema, survey.shape.tables[base].name) for base in v1.TABLES]
-    return [*ordered, *sorted(relations - set(ordered))]
+    return [*ordered, *sorted(relations - set(ordered)), *map(ddl.relation, ddl.tables)]
 
 
-def watched_relations(survey: Survey) -> list[str]:
+def watched_relations(survey: Survey, ddl: V2Ddl) -> list[str]:
     """Everything whose users can be in the way: what is locked, and the views that are replaced or swapped."""
-    return [*locked_relations(survey), *sorted(replaced_relations(survey))]
+    return [*locked_relations(survey, ddl), *sorted(replaced_relations(survey))]
 
 
-def lock_statement(survey: Survey) -> str:
+def lock_statement(survey: Survey, ddl: V2Ddl) -> str:
     """Take every lock of the cut-over."""
-    return f"lock table {', '.join(locked_relations(survey))} in access exclusive mode"
+    return f"lock table {', '.join(locked_relations(survey, ddl))} in access exclusive mode"
 
 
 def swap_statements(survey: Survey, ddl: V2Ddl) -> list[str]:
@@ -117,12 +120,12 @@ def cut_over_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[
         PlanStep(
             "lock",
             Phase.CUT_OVER,
-            "lock v1",
-            (lock_statement(survey),),
+            "lock v1, and v2 aside",
+            (lock_statement(survey, ddl),),
             lock=held,
             undo=undo,
             printed=(
-                lock_statement(survey),
+                lock_statement(survey, ddl),
                 stop_unless_zero(
                     vigil.script_unnoted(survey.shape),
                     "not every change of v1 was noted since the proof: run the script again from its proof on",

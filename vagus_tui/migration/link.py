@@ -5,7 +5,7 @@ from __future__ import annotations
 from vagus_tui.database.dependent_reader import COMPAT
 from vagus_tui.events import Phase
 from vagus_tui.journal.state import STAGING
-from vagus_tui.migration import catch_up
+from vagus_tui.migration import capture, catch_up
 from vagus_tui.migration.carried import apart
 from vagus_tui.migration.grants import grant_statements
 from vagus_tui.migration.repoint import compat_step_statements, whole_row_tables
@@ -32,8 +32,11 @@ def _reference_steps(survey: Survey, align_users: PlanStep, ddl: V2Ddl) -> list[
         PlanStep(
             "link-keys",
             Phase.BUILD,
-            "references within v2",
-            tuple(key.sql for table in ddl.tables for key in ddl.foreign_keys(table, users=False)),
+            "references within v2; what others change there is noted",
+            (
+                *(key.sql for table in ddl.tables for key in ddl.foreign_keys(table, users=False)),
+                *capture.install_staged_triggers(STAGING),
+            ),
             needs=(ALIGN,),
             tables=ddl.tables,
         )

@@ -12,6 +12,7 @@ from vagus_tui.events import Phase, jsonable
 from vagus_tui.journal.state import LOCK_KEY, STAGING, DatabaseState, State
 from vagus_tui.migration import catch_up, vigil
 from vagus_tui.migration.build import DAY_KEYS, build_steps, prepare_statements, prepare_steps, prepared_tables
+from vagus_tui.migration.capture import OWN
 from vagus_tui.migration.carried import apart, carried_notes, check_steps
 from vagus_tui.migration.cut_over import cut_over_steps, settle_steps
 from vagus_tui.migration.grants import grant_notes
@@ -33,6 +34,7 @@ SESSION_SETTINGS = (
     "set statement_timeout = 0;",
     "set timezone = 'UTC';",
     "set search_path = public, pg_temp;",
+    f"set {OWN} = 'on';",
     # Nobody queues behind a script for longer than this.
     "set lock_timeout = '2s';",
     f"do $$ begin if not pg_try_advisory_lock({LOCK_KEY}) then raise exception "
@@ -64,7 +66,7 @@ def compose(found: Survey, settings: Settings) -> MigrationPlan:
         ALIGN,
         Phase.BUILD,
         "first round of catching up",
-        tuple(catch_up.whole_round(mapping, STAGING, apart(found.bound, ddl))),
+        (*catch_up.whole_round(mapping, STAGING, apart(found.bound, ddl)), catch_up.strays(STAGING)),
         needs=tuple(step.id for step in build if step.id.startswith(("analyze-", DAY_KEYS))),
         tables=ddl.tables,
         one_moment=True,

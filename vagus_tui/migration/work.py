@@ -20,6 +20,7 @@ from vagus_tui.format import first_upper
 from vagus_tui.jobs import Emit
 from vagus_tui.journal import store
 from vagus_tui.migration.blockers import blockers, describe
+from vagus_tui.migration.capture import OWN
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.settings import Settings
 
@@ -57,6 +58,7 @@ async def open_session(database: Database, purpose: str) -> AsyncIterator[Connec
         tcp_keepalives_count="3",
         max_parallel_maintenance_workers="0",
         jit="off",
+        **{OWN: "on"},
     ) as connection:
         await connection.fetchrow(_MEMORY, database.settings.parallel_connections)
         yield connection

@@ -73,7 +73,7 @@ async def cut_over(run: MigrationRun) -> None:
         await with_retries(
             attempt,
             run.main,
-            watched_relations(run.made.survey),
+            watched_relations(run.made.survey, run.made.ddl),
             attempts=run.settings.lock_attempts,
             control=run.control,
             emit=run.emit,

@@ -30,7 +30,7 @@ async def hold(run: MigrationRun) -> None:
     await run.lanes.close()
     await store.update_run(run.main, run.id, status="ready")
     started = time.perf_counter()
-    relations = watched_relations(run.made.survey)
+    relations = watched_relations(run.made.survey, run.made.ddl)
 
     def tell(state: StepState, rows: int | None = None, message: str | None = None) -> StepEvent:
         event = StepEvent(
