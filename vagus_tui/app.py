@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import sys
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.text import Text
 from textual import events
 from textual.actions import parse
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen, Screen
 
+from vagus_tui.errors import VagusError
 from vagus_tui.events import Event, NoteEvent, Status
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.view_help import VIEW_HELP
+from vagus_tui.screens.crash import crash_text
 from vagus_tui.screens.demo import Demo
 from vagus_tui.screens.dialogs import ConfirmDialog, MessageDialog
 from vagus_tui.screens.messages import SessionChanged
@@ -341,6 +345,18 @@ class VagusApp(App[int]):
         self.notify(f"Saved {saved}", markup=False)
 
     # The end
+
+    def _fatal_error(self) -> None:
+        """A defect of ours has ended the program: say so, without what Textual would print.
+
+        That is every local variable of every frame, and the address with its password is one of them.
+        """
+        error = sys.exc_info()[1]
+        assert error is not None
+        self.bell()
+        self._return_code = VagusError.exit_status
+        self._exit_renderables.append(Text(crash_text(error)))
+        self._close_messages_no_wait()
 
     async def action_quit(self) -> None:
         """Quit; where a job runs, say first what happens to it."""

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncpg
+
 RIGHTS_ELSEWHERE = (
     "This user lacks a right: log in as the owner of the workout tables, on Supabase postgres. Among the "
     "prerequisites, Rights names all that is missing."
@@ -18,6 +25,30 @@ def sentence(text: str) -> str:
 def sentences(*texts: str) -> str:
     """Several of them, one after the other; empty ones are left out."""
     return " ".join(sentence(text) for text in texts if text)
+
+
+def server_words(error: asyncpg.PostgresError) -> str:
+    """What the server said, without the details beneath it; its code where it said nothing."""
+    return str(error.args[0] if error.args else error.sqlstate)
+
+
+def account(error: BaseException) -> str:
+    """What went wrong, in one sentence.
+
+    Of a defect of ours only its kind and place: its own text may hold anything, an address with its password too.
+    """
+    import asyncpg
+
+    if isinstance(error, VagusError):
+        return error.happened
+    if isinstance(error, asyncpg.PostgresError):
+        return sentence(f"The server said: {server_words(error)}")
+    if isinstance(error, OSError) and error.strerror:
+        name = f" ({error.filename})" if isinstance(error.filename, str) else ""
+        return f"The system refused: {error.strerror}{name}."
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
+    return f"vagus-tui itself failed: {type(error).__name__} at {place}."
 
 
 class VagusError(Exception):

@@ -111,6 +111,29 @@ async def test_q_quits_at_once_when_nothing_runs(clean_database: TestDatabase) -
         await until(pilot, lambda: pilot.app.return_code == 0 and not pilot.app.is_running)
 
 
+async def test_a_defect_ends_it_without_the_address(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Textual would print every local variable of every frame."""
+    url = "postgresql://me:hush-hush@127.0.0.1:1/x"
+
+    def failing(app: VagusApp) -> None:
+        address = app.settings.database_url
+        assert address is not None
+        spoken = address.get_secret_value()
+        raise KeyError(spoken)
+
+    monkeypatch.setattr(VagusApp, "action_help", failing)
+    with pytest.raises(KeyError):
+        async with walking(settings_for(url), connected=False) as pilot:
+            app = wizard(pilot)
+            await pilot.press("question_mark")
+    told = " ".join(capsys.readouterr().err.split())
+    assert "KeyError at test_shell.py" in told and "vagus-tui status" in told and " failing" in told
+    assert "hush" not in told and "me:" not in told
+    assert app.return_code == 4
+
+
 async def test_q_asks_when_a_job_runs_and_quitting_stops_it(clean_database: TestDatabase) -> None:
     ended: list[bool] = []
 

@@ -22,7 +22,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import qualified, quote
 from vagus_tui.database.tools import ClientTools, MissingTools, bundled_tools
-from vagus_tui.errors import RefusedError
+from vagus_tui.errors import RefusedError, server_words
 from vagus_tui.events import Event, Phase
 from vagus_tui.sandbox.binaries import server_version
 from vagus_tui.sandbox.options import SandboxOptions
@@ -287,7 +287,7 @@ class RestoredCopy:
                 if f"{entry.schema_name}.{entry.name}" in keys:
                     await _fill(admin, entry.as_key())
         except asyncpg.PostgresError as error:
-            said = error.args[0] if error.args else error.sqlstate
+            said = server_words(error)
             raise DamagedBackupError(
                 f"What the rows refer to outside the backup cannot be filled in: {said}.",
                 next_step="Make a full backup as well: it holds the tables that are referred to.",

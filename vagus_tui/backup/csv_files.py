@@ -24,7 +24,7 @@ from vagus_tui.backup.tables import BackupTable
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import qualified, quote
-from vagus_tui.errors import CancelledByOperatorError
+from vagus_tui.errors import CancelledByOperatorError, server_words
 
 _BUFFER = 1 << 20
 _PIECE = 1 << 20
@@ -256,7 +256,7 @@ async def import_csv(
             )
     except asyncpg.DataError as error:
         raise DamagedBackupError(
-            f"{path.name} cannot be read into {target}: {error.args[0] if error.args else error.sqlstate}",
+            f"{path.name} cannot be read into {target}: {server_words(error)}",
             next_step="Use another backup, or make a new one.",
         ) from None
     return int(status.split()[-1])

@@ -40,7 +40,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.database.tls import link_security
 from vagus_tui.database.tools import MissingTools, tools_for
-from vagus_tui.errors import CancelledByOperatorError, RefusedError, UndoneError, VagusError
+from vagus_tui.errors import CancelledByOperatorError, RefusedError, UndoneError, VagusError, server_words
 from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
 from vagus_tui.format import plural
 from vagus_tui.journal import store
@@ -166,7 +166,7 @@ def _failures_explained() -> Iterator[None]:
             yield
     except asyncpg.PostgresError as error:
         raise UndoneError(
-            f"The server refused: {error.args[0] if error.args else error.sqlstate}",
+            f"The server refused: {server_words(error)}",
             state=REMOVED,
             next_step="Mend what it says, then make the backup again.",
         ) from None

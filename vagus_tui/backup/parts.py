@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-import asyncpg
-
 from vagus_tui.backup import dump
 from vagus_tui.backup.compress import compress_archive
 from vagus_tui.backup.csv_files import export_csv
@@ -22,7 +20,7 @@ from vagus_tui.backup.progress import Progress
 from vagus_tui.backup.snapshot import Snapshot
 from vagus_tui.backup.tables import BackupTable
 from vagus_tui.database.connection import Connection, is_lost
-from vagus_tui.errors import CancelledByOperatorError, VagusError
+from vagus_tui.errors import CancelledByOperatorError, account
 from vagus_tui.events import Event, Phase
 from vagus_tui.format import plural
 
@@ -44,11 +42,7 @@ async def digests(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
 
 def _why(error: Exception) -> str:
     """What stopped a step, in a few words; whoever catches the error says the rest."""
-    if isinstance(error, VagusError):
-        return error.happened
-    if is_lost(error):
-        return "The connection to the database was lost."
-    return str(error.args[0]) if isinstance(error, asyncpg.PostgresError) and error.args else "It failed."
+    return "The connection to the database was lost." if is_lost(error) else account(error)
 
 
 def _target(job: BackupJob, name: str) -> Path:

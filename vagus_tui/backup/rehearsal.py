@@ -42,7 +42,7 @@ from vagus_tui.checks.registry import checks_for
 from vagus_tui.checks.selftest import SelfTest, self_test, with_faults
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
-from vagus_tui.errors import CancelledByOperatorError, VagusError
+from vagus_tui.errors import CancelledByOperatorError, VagusError, account
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
 from vagus_tui.format import plural
 from vagus_tui.jobs import Emit, streamed
@@ -149,9 +149,9 @@ class _Rehearsal:
             if not isinstance(error, VagusError | asyncpg.PostgresError | OSError):
                 raise
             meaning = error.state if isinstance(error, NotHereError) else ""
-            failed = (
-                error if isinstance(error, StageFailedError) else StageFailedError(stage, _said(error), meaning=meaning)
-            )
+            failed = error
+            if not isinstance(failed, StageFailedError):
+                failed = StageFailedError(stage, account(error), meaning=meaning)
             seconds = time.perf_counter() - started
             self._stages.append(
                 StageForecast(id=stage.id, title=stage.title, seconds=seconds, ok=False, message=failed.happened)
@@ -384,14 +384,6 @@ def v1_rows(manifest: Manifest) -> dict[str, int]:
     """Rows by v1 table, under their own names whether or not they are renamed."""
     found = {table.name: table.rows for table in manifest.tables if table.workout}
     return {base: found.get(base, found.get(base + v1.SUFFIX, 0)) for base in v1.TABLES}
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, VagusError):
-        return error.happened
-    if isinstance(error, OSError):
-        return f"{error.strerror or type(error).__name__}."
-    return f"The server said: {error.args[0] if error.args else type(error).__name__}"
 
 
 def _result(path: Path, forecast: Forecast, failure: StageFailedError | None, seconds: float) -> ResultEvent:

@@ -31,7 +31,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.definitions import Inventory
 from vagus_tui.database.identifiers import qualified, quote
-from vagus_tui.errors import CancelledByOperatorError, VagusError
+from vagus_tui.errors import CancelledByOperatorError, VagusError, account, server_words
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
 from vagus_tui.format import plural
 from vagus_tui.journal.schema import journal_exists
@@ -142,7 +142,7 @@ async def _restore_all(copy: RestoredCopy, control: Control) -> AsyncIterator[Ev
                 measured="not restored",
                 expected="restored",
                 overridable=False,
-                message=str(error.args[0]) if isinstance(error, asyncpg.PostgresError) else error.happened,
+                message=account(error),
             )
             continue
         async for event in compare_archive(copy, archive, database, control):
@@ -191,7 +191,7 @@ async def _compare_table(
             now = await table_content(connection, entry.as_table(), like=entry.digest)
     except asyncpg.PostgresError as error:
         elsewhere = isinstance(error, _NOT_HERE)
-        said = error.args[0] if error.args else error.sqlstate
+        said = server_words(error)
         return CheckEvent(
             id=id,
             group=GROUP,
@@ -311,7 +311,7 @@ async def _compare_one_csv(connection: Connection, path: Path, entry: CsvEntry, 
         problems.append(error.happened)
     except (asyncpg.PostgresError, OSError) as error:
         elsewhere = isinstance(error, _NOT_HERE)
-        problems.append(f"It cannot be read: {error.args[0] if error.args else type(error).__name__}")
+        problems.append(f"It cannot be read. {account(error)}")
     return CheckEvent(
         id=f"restore-csv-{entry.table}",
         group=GROUP,

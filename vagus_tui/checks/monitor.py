@@ -19,7 +19,7 @@ from vagus_tui.checks.base import Check, Context, blocking, run_checks
 from vagus_tui.checks.history import History
 from vagus_tui.checks.overrides import overridden
 from vagus_tui.control import Control
-from vagus_tui.errors import VagusError
+from vagus_tui.errors import VagusError, server_words
 from vagus_tui.events import CheckEvent, Event, RoundEvent, Status
 from vagus_tui.journal import store
 from vagus_tui.journal.schema import journal_exists
@@ -68,7 +68,7 @@ async def watch(
         except VagusError as error:
             problem = str(error)
         except asyncpg.PostgresError as error:
-            problem = f"The server said: {error.args[0] if error.args else error.sqlstate}"
+            problem = f"The server said: {server_words(error)}"
         took = time.monotonic() - began
         pause = max(every - took, REST * took) if problem is None else min(every, RETRY_SECONDS)
         next_at = datetime.now(UTC) + timedelta(seconds=pause)

@@ -23,7 +23,7 @@ from vagus_tui.checks.base import Check, Context, Group, run_check, run_checks
 from vagus_tui.checks.fault import Fault
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import qualified
-from vagus_tui.errors import VagusError
+from vagus_tui.errors import VagusError, server_words
 from vagus_tui.events import CheckEvent, Event, Status
 from vagus_tui.journal import store
 from vagus_tui.journal.schema import journal_exists
@@ -228,7 +228,7 @@ async def _try(
         except TimeoutError:
             return outcome(Status.SKIP, f"stopped after {LONGEST_SECONDS:g} s, so that nobody waits longer")
         except asyncpg.PostgresError as error:
-            said = error.args[0] if error.args else error.sqlstate
+            said = server_words(error)
             return outcome(Status.SKIP, f"it cannot be planted here: {said}")
         seconds = time.perf_counter() - began
         if seen is None:

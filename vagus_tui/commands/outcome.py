@@ -7,14 +7,12 @@ import contextlib
 import dataclasses
 import signal
 import sys
-import traceback
 from collections.abc import AsyncGenerator, Callable
 from contextvars import ContextVar
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from vagus_tui.control import Control
-from vagus_tui.errors import VagusError
+from vagus_tui.errors import VagusError, account, server_words
 from vagus_tui.events import Event, NoteEvent, ResultEvent
 
 if TYPE_CHECKING:
@@ -147,10 +145,7 @@ def explained(error: VagusError) -> ResultEvent:
 
 
 def unexpected(error: Exception) -> ResultEvent:
-    """A failure that nobody foresaw, without traceback and without text that could hold an address.
-
-    The server's own words are shown: they hold no address. Of a defect of ours, its kind and place.
-    """
+    """A failure that nobody foresaw, without traceback and without text that could hold an address."""
     import asyncpg
 
     if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
@@ -162,15 +157,9 @@ def unexpected(error: Exception) -> ResultEvent:
             exit_status=NEEDS_OPERATOR,
         )
     if isinstance(error, asyncpg.PostgresError):
-        words = str(error.args[0]) if error.args else ""
-        message = f"The server refused a statement: {words} (SQLSTATE {error.sqlstate})."
-    elif isinstance(error, OSError) and error.strerror:
-        name = f" ({error.filename})" if isinstance(error.filename, str) else ""
-        message = f"The system refused: {error.strerror}{name}."
+        message = f"The server refused a statement: {server_words(error)} (SQLSTATE {error.sqlstate})."
     else:
-        frames = traceback.extract_tb(error.__traceback__)
-        place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "unknown place"
-        message = f"vagus-tui itself failed: {type(error).__name__} at {place}."
+        message = account(error)
     return ResultEvent(
         ok=False,
         message=message,

@@ -11,6 +11,7 @@ import asyncpg
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.impersonation import undone
+from vagus_tui.errors import server_words
 from vagus_tui.events import Status
 from vagus_tui.format import plural
 from vagus_tui.migration import function_text
@@ -75,7 +76,7 @@ async def _refused(connection: Connection, schema: str) -> str:
     except (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError):
         raise
     except asyncpg.PostgresError as error:
-        return str(error.args[0] if error.args else error.sqlstate)
+        return server_words(error)
     return ""
 
 

@@ -9,7 +9,7 @@ import asyncpg
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependents import Dependent, Kind
-from vagus_tui.errors import RefusedError
+from vagus_tui.errors import RefusedError, server_words
 from vagus_tui.migration.binding import translated
 from vagus_tui.migration.compat import compat_views
 from vagus_tui.schema.ddl import V2Ddl
@@ -55,7 +55,7 @@ class Trial:
         except _UndoError:
             return wrong
         except asyncpg.PostgresError as error:
-            return str(error.args[0] if error.args else error.sqlstate)
+            return server_words(error)
 
     async def view(self, view: Dependent, bases: tuple[str, ...], options: tuple[str, ...]) -> str:
         """Try a view's query, with some of v1's tables given in v1's shape."""

@@ -6,6 +6,7 @@ import asyncpg
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.impersonation import undone
+from vagus_tui.errors import server_words
 from vagus_tui.format import plural
 from vagus_tui.migration.carried import Bound
 from vagus_tui.schema.identifiers import qualified, quote
@@ -29,7 +30,7 @@ async def unmet(connection: Connection, shape: V1Shape, one: Bound) -> str:
             )
             found = await connection.fetchval(f"select count(*) {rows}")
     except asyncpg.PostgresError as error:
-        return f"How many rows of v1 meet it was not to be had: {error.args[0] if error.args else error.sqlstate}"
+        return f"How many rows of v1 meet it was not to be had: {server_words(error)}"
     if not found:
         return "Every row of v1 meets it today."
     many = plural(found, "row of v1 does", "rows of v1 do")

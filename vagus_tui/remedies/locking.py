@@ -12,7 +12,7 @@ import asyncpg
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import quote
-from vagus_tui.errors import RefusedError, UndoneError
+from vagus_tui.errors import RefusedError, UndoneError, server_words
 from vagus_tui.journal.lock import lock_holder
 from vagus_tui.journal.state import DatabaseState, State, read_state
 from vagus_tui.settings import Settings
@@ -108,7 +108,7 @@ async def in_locked_transaction(
             if connection.is_closed():
                 raise
             raise UndoneError(
-                f"The server refused it: {error.args[0] if error.args else error.sqlstate}",
+                f"The server refused it: {server_words(error)}",
                 state="Everything was undone.",
                 next_step="See who owns the tables and what hangs on them.",
             ) from error

@@ -15,7 +15,7 @@ import asyncpg
 
 from vagus_tui.checks.base import Context
 from vagus_tui.checks.verification.base import SCHEMA, relation
-from vagus_tui.errors import RefusedError, UndoneError
+from vagus_tui.errors import RefusedError, UndoneError, server_words
 from vagus_tui.format import plural
 from vagus_tui.journal.schema import ensure_journal
 from vagus_tui.journal.state import State
@@ -364,7 +364,7 @@ async def apply(repair: Repair, context: Context) -> Finding:
             await open_note(context, _body(repair, found, before))
     except asyncpg.PostgresError as error:
         raise UndoneError(
-            f"The server refused: {error.args[0] if error.args else error.sqlstate}",
+            f"The server refused: {server_words(error)}",
             state="What ran in a transaction was undone."
             if repair.transaction
             else "What was done before that statement stays; it does no harm.",

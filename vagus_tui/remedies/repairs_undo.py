@@ -15,7 +15,7 @@ import asyncpg
 from vagus_tui.checks.base import Context
 from vagus_tui.checks.verification.base import SCHEMA, relation
 from vagus_tui.database.connection import Connection
-from vagus_tui.errors import RefusedError, UndoneError
+from vagus_tui.errors import RefusedError, UndoneError, server_words
 from vagus_tui.journal import store
 from vagus_tui.journal.schema import journal_exists
 from vagus_tui.remedies.repairs import REPAIRS, Finding
@@ -204,7 +204,7 @@ async def undo_repair(context: Context, done: Applied) -> Finding:
                 await store.note(connection, UNDONE_TOPIC, body, operator=context.settings.operator)
     except asyncpg.PostgresError as error:
         raise UndoneError(
-            f"The server refused: {error.args[0] if error.args else error.sqlstate}",
+            f"The server refused: {server_words(error)}",
             state="The repair stands as it was, but for indexes that were dropped before that.",
             next_step="Try once more when fewer users are on.",
         ) from error

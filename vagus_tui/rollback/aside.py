@@ -16,7 +16,7 @@ from vagus_tui.backup.digest import content
 from vagus_tui.backup.manifest import ArchiveEntry, Manifest
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection
-from vagus_tui.errors import UndoneError
+from vagus_tui.errors import UndoneError, server_words
 from vagus_tui.events import NoteEvent, StepState
 from vagus_tui.format import plural
 from vagus_tui.jobs import Emit
@@ -76,7 +76,7 @@ class Aside:
         except asyncpg.ForeignKeyViolationError as error:
             name = step.id.removeprefix(CHECK)
             self.unchecked.append(name)
-            why = f"{name} stays unchecked: {error.args[0] if error.args else error.sqlstate}"
+            why = f"{name} stays unchecked: {server_words(error)}"
             left = step.event(StepState.DONE, message=why)
             await store.record_step(self.connection, self.run_id, left)
             self.emit(left)

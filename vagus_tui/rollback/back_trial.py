@@ -12,6 +12,7 @@ import asyncpg
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependents import Dependent, Kind
+from vagus_tui.errors import server_words
 from vagus_tui.migration.binding import in_path
 from vagus_tui.migration.kept_v1 import new_name
 from vagus_tui.migration.repoint import functions, of_kind, policies, read_again
@@ -102,5 +103,5 @@ class _Trials:
                 for statement in in_path(self.path, f"create view {relation}{options} as\n{view.definition}"):
                     await self.connection.execute(statement)
         except asyncpg.PostgresError as error:
-            return str(error.args[0] if error.args else error.sqlstate)
+            return server_words(error)
         return ""

@@ -19,7 +19,7 @@ import asyncpg
 
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database, is_lost
-from vagus_tui.errors import ConnectionLostError, RefusedError, UndoneError, VagusError
+from vagus_tui.errors import ConnectionLostError, RefusedError, UndoneError, VagusError, account, server_words
 from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepState
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
@@ -130,7 +130,7 @@ async def settle(
         try:
             await _settled(connection, step, run_id, emit)
         except (*_UNFIT, *_NOT_THERE) as error:
-            text = f"{step.title}: {error.args[0] if error.args else error.sqlstate}"
+            text = f"{step.title}: {server_words(error)}"
             left.append(text)
             emit(step.event(StepState.DONE, message="left unchecked"))
             rest = " New rows are checked; the old ones are yours to mend." if isinstance(error, _UNFIT) else ""
@@ -204,7 +204,8 @@ async def _after_failure(
     lost = lost or isinstance(error, _CONFUSED)
     if lost:
         connection.terminate()
-    text = error.happened if isinstance(error, VagusError) else f"The server said: {error}"
+    # The server's details name the rows.
+    text = f"The server said: {error}" if isinstance(error, asyncpg.PostgresError) else account(error)
     if isinstance(error, TimeoutError):
         text = words.slow
     if lost:

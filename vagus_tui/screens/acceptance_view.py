@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.widgets import DataTable
 
 from vagus_tui.checks.testers import Tester, suggest_testers
-from vagus_tui.errors import VagusError
+from vagus_tui.errors import VagusError, server_words
 from vagus_tui.events import Status
 from vagus_tui.format import moment, number, plural
 from vagus_tui.journal.acceptance import Tried, Verdict, count
@@ -239,7 +239,7 @@ class AcceptanceView(ViewedScreen):
         except VagusError as error:
             self._views[person.user_id] = error.happened
         except asyncpg.PostgresError as error:
-            self._views[person.user_id] = str(error.args[0] if error.args else error.sqlstate)
+            self._views[person.user_id] = server_words(error)
         if self.person is person:
             self._explained()
 

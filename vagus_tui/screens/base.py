@@ -38,7 +38,7 @@ from textual.content import Content
 from textual.screen import ModalScreen, Screen
 from textual.worker import Worker
 
-from vagus_tui.errors import RIGHTS_ELSEWHERE, VagusError, sentence
+from vagus_tui.errors import RIGHTS_ELSEWHERE, VagusError, account
 from vagus_tui.events import Event
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.dialogs import ConfirmDialog, MessageDialog, TypedConfirmDialog
@@ -66,15 +66,12 @@ def error_text(error: BaseException) -> Content:
         parts = [part for part in (error.happened, error.state, error.next_step) if part]
         return Content("\n\n").join(safe_block(part) for part in parts)
     if isinstance(error, asyncpg.PostgresError):
-        said = str(error.args[0]) if error.args else type(error).__name__
         next_step = "The overview shows the state as it is now."
         if isinstance(error, asyncpg.InsufficientPrivilegeError):
             next_step = RIGHTS_ELSEWHERE
-        return safe_block(
-            f"{sentence(f'The server said: {said}')}\n\nThe statement was undone by the server.\n\n{next_step}"
-        )
+        return safe_block(f"{account(error)}\n\nThe statement was undone by the server.\n\n{next_step}")
     return safe_block(
-        f"This should not have happened: {type(error).__name__}: {error}\n\n"
+        f"This should not have happened. {account(error)}\n\n"
         "What was under way in the database was undone by the server.\n\n"
         "The overview shows the state as it is now; please report this."
     )

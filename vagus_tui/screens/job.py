@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import asyncpg
 
 from vagus_tui.control import Control
-from vagus_tui.errors import ConnectionLostError, VagusError
+from vagus_tui.errors import ConnectionLostError, VagusError, account, server_words
 from vagus_tui.events import Event, NoteEvent, Phase, ProgressEvent, ResultEvent, StepEvent, StepState
 from vagus_tui.journal.progress import StepTimes
 from vagus_tui.journal.store import Run
@@ -146,7 +146,7 @@ async def run_job(job: Job, factory: JobFactory, changed: Callable[[Event | None
         job.error = error
     except asyncpg.PostgresError as error:
         job.error = VagusError(
-            f"The server refused a statement: {error.args[0] if error.args else error.sqlstate}",
+            f"The server refused a statement: {server_words(error)}",
             state="The transaction it was in was undone by the server.",
             next_step="The overview reads the state again and shows what is possible from there.",
         )
@@ -158,7 +158,7 @@ async def run_job(job: Job, factory: JobFactory, changed: Callable[[Event | None
         )
     except Exception as error:
         job.error = VagusError(
-            f"This should not have happened: {type(error).__name__}: {error}",
+            f"This should not have happened. {account(error)}",
             state="What was under way in the database was undone by the server.",
             next_step="The overview shows the state as it is now; please report this.",
         )

@@ -12,6 +12,7 @@ from vagus_tui.checks.data_quality.rule import COACHES, Names
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import qualified, quote
 from vagus_tui.database.impersonation import undone
+from vagus_tui.errors import server_words
 from vagus_tui.events import Status
 from vagus_tui.format import plural
 from vagus_tui.schema.preferences import QUIET, SHAPES, preferences_kind
@@ -75,7 +76,7 @@ async def _tried(connection: Connection, relation: str) -> tuple[int, str | None
     except (asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError):
         raise
     except asyncpg.PostgresError as error:
-        return 0, str(error.args[0] if error.args else error.sqlstate)
+        return 0, server_words(error)
     return int(done.rsplit(" ", 1)[-1]), None
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import asyncpg
 
 from vagus_tui.database.connection import Connection
+from vagus_tui.errors import server_words
 from vagus_tui.events import NoteEvent, Phase, StepState
 from vagus_tui.jobs import Emit
 from vagus_tui.journal import store
@@ -51,7 +52,7 @@ async def _take_up(connection: Connection, step: PlanStep, run: Run, archive: st
     except asyncpg.PostgresError as error:
         if connection.is_closed():
             raise
-        why = f"nothing was taken up from {archive}: {error.args[0] if error.args else error.sqlstate}"
+        why = f"nothing was taken up from {archive}: {server_words(error)}"
         left = step.event(StepState.DONE, message=why)
         await store.record_step(connection, run.id, left)
         emit(left)
