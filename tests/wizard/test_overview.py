@@ -7,12 +7,14 @@ import asyncio
 import asyncpg
 import pytest
 
+from tests.cli.program import vagus
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
 from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import quote
 from vagus_tui.events import Status
+from vagus_tui.journal import store
 from vagus_tui.journal.schema import ensure_journal
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.sandbox.options import SandboxOptions
@@ -47,6 +49,39 @@ async def test_a_warning_holds_nobody_back_and_the_next_act_is_on_every_screen(d
         # In development nobody insists on messages: who has a backup goes on.
         session.set_standing(Step.BACKUP, Status.WARN, "just now")
         await until_text(pilot, "next: 5 Migration")
+
+
+async def test_what_was_let_pass_is_in_sight_with_its_age_until_it_is_taken_back(
+    clean_database: TestDatabase, clean_conn: Connection
+) -> None:
+    await store.override(clean_conn, "backup-verified", "trial [/red] run", operator="Kari")
+    await store.override(clean_conn, "supabase-cli", "not needed", operator="Ola")
+    await clean_conn.execute(
+        "update vagus_migration.overrides set at = now() - interval '3 days 1 minute' where operator = 'Kari'"
+    )
+    ran = await vagus("status", "--json", url=clean_database.url)
+    notes = [note for note in ran.of("note") if "Let pass by name" in note["message"]]
+    assert [note["detail"]["check"] for note in notes] == ["backup-verified", "supabase-cli"]
+    assert notes[0]["message"].startswith("Let pass by name, 3 d ago: backup-verified, because: trial [/red] run (Kari")
+    async with walking(settings_for(clean_database.url)) as pilot:
+        await until_text(pilot, "Let pass by name: A backup is verified (3 d ago)", "Supabase CLI (just now)")
+        await pilot.press("5")
+        await until_text(pilot, "m starts")
+        await pilot.press("m")
+        await until_text(pilot, "! A backup is verified, 3 d ago by Kari: trial [/red] run")
+        await pilot.press("escape", "1", "o")
+        await until_text(pilot, "2 overrides in force", "backup-verified", "Reason: trial [/red] run")
+        await pilot.press("enter")
+        await until_text(pilot, "Kari let this pass 3 d ago")
+        await pilot.press("tab", "enter")
+        await until_text(pilot, "1 override in force")
+        await pilot.press("enter")
+        await until_text(pilot, "Ola let this pass")
+        await pilot.press("tab", "enter")
+        await until_text(pilot, "Nothing is let pass: every gate counts.")
+        await pilot.press("escape")
+        await until(pilot, lambda: "Let pass by name" not in screen_text(pilot))
+    assert await store.overrides(clean_conn) == {}
 
 
 async def test_renamed_tables_are_recognised(make_database: MakeDatabase) -> None:

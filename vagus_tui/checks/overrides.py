@@ -10,6 +10,7 @@ from vagus_tui.checks.base import Check, blocking
 from vagus_tui.database.connection import Connection
 from vagus_tui.errors import ConfigurationError
 from vagus_tui.events import CheckEvent
+from vagus_tui.format import moment
 from vagus_tui.journal import store
 
 
@@ -18,7 +19,13 @@ def overridden(event: CheckEvent, allowed: Mapping[str, store.Override]) -> Chec
     override = allowed.get(event.id)
     if override is None or not event.overridable or not event.status.blocks:
         return event
-    return dataclasses.replace(event, overridden=f"{override.reason} ({override.operator})")
+    return dataclasses.replace(event, overridden=words(override))
+
+
+def words(override: store.Override, timezone: str = "UTC") -> str:
+    """The reason, by whom and since when: an override stays in force until somebody takes it back."""
+    since = moment(override.at, timezone) + (" UTC" if timezone == "UTC" else "")
+    return f"{override.reason} ({override.operator}, since {since})"
 
 
 def as_if(gates: Iterable[Check], reasons: Mapping[str, str], *, operator: str) -> Mapping[str, store.Override]:

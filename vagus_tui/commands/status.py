@@ -10,7 +10,7 @@ from vagus_tui.commands.outcome import DONE, finish
 from vagus_tui.commands.session import opened, patiently
 from vagus_tui.control import Control
 from vagus_tui.events import Event, NoteEvent, ResultEvent, StatusEvent
-from vagus_tui.format import clock_time
+from vagus_tui.format import ago, clock_time
 
 if TYPE_CHECKING:
     from vagus_tui.checks.base import Context
@@ -38,12 +38,30 @@ async def _status(control: Control) -> AsyncGenerator[Event, None]:
         yield event
         if signing := await signing_note(context):
             yield NoteEvent(message=signing)
+        async for note in _let_pass(context):
+            yield note
         yield ResultEvent(
             ok=True,
             message=event.message or "",
             state=event.state,
             next_step=await _next_step(context),
             exit_status=DONE,
+        )
+
+
+async def _let_pass(context: Context) -> AsyncGenerator[Event, None]:
+    """The overrides in force, the oldest first: each stays so until somebody takes it back in the wizard."""
+    from vagus_tui.checks.overrides import words
+    from vagus_tui.journal import store
+
+    found = await store.overrides(context.connection)
+    for one in sorted(found.values(), key=lambda one: one.at):
+        detail = {"check": one.check_id, "reason": one.reason, "operator": one.operator, "at": one.at}
+        yield NoteEvent(
+            message=f"Let pass by name, {ago(one.at)}: {one.check_id}, because: "
+            f"{words(one, context.settings.timezone)}.",
+            level="warning",
+            detail=detail,
         )
 
 

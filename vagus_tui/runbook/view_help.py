@@ -11,6 +11,8 @@ VIEW_HELP: Mapping[str, str] = {
     "apply it after a question. Every original is kept whole, so that each fix can be taken back.",
     "UndoScreen": "The fixes that were applied, newest first. Enter puts one back to the byte; it is refused where a "
     "row has been changed since. The check that objected will object again.",
+    "OverridesScreen": "Every gate that somebody let pass by name, the oldest first: since when, by whom and why. An "
+    "override stays in force for every run to come until it is taken back, which Enter does after a question.",
     "BlockersScreen": "Sessions that hold a lock on the workout tables, the longest transaction first. A cut-over "
     "waits for them briefly and gives up. Cancel what one runs, or end it, by its id and after a question.",
     "AccessMatrixScreen": "Who may do what: kinds of users by tables by commands, measured as real users in a "

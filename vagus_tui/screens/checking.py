@@ -10,6 +10,7 @@ from dataclasses import replace
 import asyncpg
 
 from vagus_tui.checks.base import LOCKED, UNMEASURED, Check, Group, blocking, run_checks
+from vagus_tui.checks.overrides import words as override_words
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.checks.waiting import LockedError
 from vagus_tui.errors import ConnectionFailedError, ConnectionLostError, RefusedError, VagusError
@@ -156,7 +157,9 @@ class Checking(Reading):
     def _let_pass(self, event: CheckEvent) -> str | None:
         """The reason for which a finding is let pass; None where it is not or must not be."""
         override = self.now.overrides.get(event.id)
-        return override.reason if override is not None and event.status.blocks and event.overridable else None
+        if override is None or not event.status.blocks or not event.overridable:
+            return None
+        return override_words(override, self.settings.timezone)
 
     # Gates
 

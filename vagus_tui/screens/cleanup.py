@@ -22,6 +22,7 @@ from vagus_tui.screens.acts import override_check
 from vagus_tui.screens.dialogs import TypedConfirmDialog
 from vagus_tui.screens.job import Job
 from vagus_tui.screens.job_acts import JobActs
+from vagus_tui.screens.let_pass import told
 from vagus_tui.screens.messages import SessionChanged
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.widgets.check_table import measured_text
@@ -256,7 +257,10 @@ class CleanUpScreen(JobActs):
         session, database = self.session, self.session.database
         if database is None or self.held or not self.measured:
             return
-        body = Content("\n").join([self._text(None), Content("The gates are measured once more before anything goes.")])
+        parts = [self._text(None), Content("The gates are measured once more before anything goes.")]
+        if (passed := told(session, self.events)) is not None:
+            parts.append(passed)
+        body = Content("\n").join(parts)
         expected = session.project
         if not await self.ask(
             TypedConfirmDialog("Remove v1", body, expected=expected, yes="Remove v1's tables", no="Keep them")

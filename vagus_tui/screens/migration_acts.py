@@ -17,12 +17,13 @@ from vagus_tui.migration.abandon import abandon
 from vagus_tui.migration.gates import GATES, gate_checks, gates, refusal
 from vagus_tui.migration.runner import migrate
 from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens import let_pass
 from vagus_tui.screens.blockers import BlockersScreen
 from vagus_tui.screens.checking import UNCHECKED
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.maintenance_acts import MaintenanceActs
-from vagus_tui.screens.migration_words import gates_text
+from vagus_tui.screens.migration_words import before_migration, gates_text
 from vagus_tui.widgets.hold_panel import HoldPanel
 from vagus_tui.widgets.text import safe_block, safe_str
 
@@ -89,7 +90,11 @@ class MigrationActs(JobActs, MaintenanceActs):
                 "v2 is in place. What is left of the migration is done: references are checked, statistics gathered. "
                 "Users notice nothing.\n\nWhat is done by then stays done; the rest can be done later."
             )
-        dialog = ConfirmDialog("Migrate to v2", body, yes=yes)
+            passed = None
+        else:
+            passed = let_pass.told(self.session, before_migration())
+        said = body if passed is None else Content("\n\n").join((Content(body), passed))
+        dialog = ConfirmDialog("Migrate to v2", said, yes=yes)
         # The question is there at once, and the gates are measured while it is read.
         measuring = asyncio.create_task(self.measure_gates(), name="gates")
 

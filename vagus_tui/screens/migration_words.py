@@ -13,7 +13,9 @@ from vagus_tui.events import CheckEvent, Phase, Status, StepState
 from vagus_tui.format import ago, duration, moment, number, plural
 from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.journal.store import Run, run_words
+from vagus_tui.migration.gates import gate_checks
 from vagus_tui.migration.phases.hold import CHANGED, IN_THE_WAY
+from vagus_tui.screens import let_pass
 from vagus_tui.screens.cut_off import cut_off, cut_off_text
 from vagus_tui.screens.job import Job
 from vagus_tui.screens.migration_forecast import hold_back, hold_cost
@@ -120,8 +122,14 @@ def hold_facts(session: Session, job: Job, forecast: Forecast | None = None) -> 
         backup=words,
         cost=hold_cost(forecast),
         back=hold_back(forecast),
+        let_pass=let_pass.named(session, before_migration()),
         caught_up="" if hold is None or hold.rows is None else f"{plural(hold.rows, 'change')} in the last round",
     )
+
+
+def before_migration() -> frozenset[str]:
+    """The ids of the gates before a migration."""
+    return frozenset(check.id for check in gate_checks())
 
 
 def gates_text(outcomes: Sequence[CheckEvent]) -> Content:

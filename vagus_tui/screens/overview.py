@@ -23,11 +23,14 @@ from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens import overview_text as text
 from vagus_tui.screens.base import StepScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
+from vagus_tui.screens.override_list import OverridesScreen
 from vagus_tui.screens.planning import ask_planned_moment
 from vagus_tui.screens.session import Link, Topic
 from vagus_tui.screens.standings import overview_standing
 from vagus_tui.screens.way_on import next_screen, next_words
 from vagus_tui.widgets.marks import STYLES
+
+AGE_SECONDS = 30.0
 
 
 def _relabel(button: Button, label: str) -> None:
@@ -41,7 +44,7 @@ class OverviewScreen(StepScreen):
     """The first screen, and the one that Escape leads back to."""
 
     STEP = Step.OVERVIEW
-    FOOTER_FIRST: ClassVar[tuple[str, ...]] = ("press", "plan", "app.guide", "app.timeline", "app.plans")
+    FOOTER_FIRST: ClassVar[tuple[str, ...]] = ("press", "overrides", "plan", "app.guide", "app.timeline", "app.plans")
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "retry", "look again", tooltip="connect and read the state again"),
@@ -49,6 +52,7 @@ class OverviewScreen(StepScreen):
         Binding("G", "app.guide", "guide", tooltip="every item of the guide, and how it stands"),
         Binding("T", "app.timeline", "timeline", tooltip="what is due when, drawn on the calendar"),
         Binding("P", "app.plans", "plans", tooltip="any plan, v1 beside v2, and what its user sees"),
+        Binding("o", "overrides", "overrides", tooltip="what was let pass by name, since when; take one back"),
         Binding("x", "clean_up", "clean up", tooltip="undo the interrupted run; v1 is untouched"),
         Binding("down,j", "scroll(1)", "Scroll down", show=False),
         Binding("up,k", "scroll(-1)", "Scroll up", show=False),
@@ -78,6 +82,10 @@ class OverviewScreen(StepScreen):
                 yield Static(id="timeline", classes="section")
                 yield Static(text.risks(self.session), id="risks", classes="section")
 
+    def on_mount(self) -> None:
+        """Ages are told here."""
+        self.set_interval(AGE_SECONDS, self._grow_older)
+
     def reveal(self, ref: str) -> bool:
         """How long it takes."""
         self.query_one("#estimate").scroll_visible(animate=False, top=True)
@@ -87,7 +95,7 @@ class OverviewScreen(StepScreen):
         """Fill every paragraph from what is known."""
         session = self.session
         parts: dict[str, Content] = {}
-        if topics & {Topic.LINK, Topic.STATE, Topic.COUNTS, Topic.LOCK, Topic.MAINTENANCE}:
+        if topics & {Topic.LINK, Topic.STATE, Topic.COUNTS, Topic.LOCK, Topic.MAINTENANCE, Topic.OVERRIDES}:
             parts |= {
                 "where": text.where_things_stand(session),
                 "server": text.server(session),
@@ -120,6 +128,12 @@ class OverviewScreen(StepScreen):
         status, words = overview_standing(self.session)
         self.session.set_standing(self.STEP, status, words)
         self.say(Content.styled(words, STYLES[status]))
+
+    def _grow_older(self) -> None:
+        """What is said to be so long ago is longer ago by now."""
+        if self.is_current and self.session.link is Link.UP:
+            self.query_one("#where", Static).update(text.where_things_stand(self.session))
+            self.query_one("#run", Static).update(text.last_run(self.session))
 
     # The next act
 
@@ -158,6 +172,8 @@ class OverviewScreen(StepScreen):
         state = self.session.state
         if action == "clean_up":
             return state is not None and state.interrupted
+        if action == "overrides":
+            return bool(self.session.now.overrides)
         if action == "plan":
             # Once v1 is gone, nothing is planned any more.
             settled = state is None or state.state in (State.UNKNOWN, State.CLEANED)
@@ -208,6 +224,10 @@ class OverviewScreen(StepScreen):
                 if finish
                 else "What is dropped by then stays dropped; the rest can be cleaned up later. v1 is untouched.",
             )
+
+    def action_overrides(self) -> None:
+        """What was let pass by name."""
+        self.app.push_screen(OverridesScreen())
 
     def action_retry(self) -> None:
         """Connect, or read the state, again."""

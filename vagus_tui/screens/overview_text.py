@@ -16,6 +16,7 @@ from vagus_tui.migration.switches import maintenance_words
 from vagus_tui.runbook.overview import estimate_for
 from vagus_tui.runbook.risks import Level
 from vagus_tui.runbook.timeline import Standing, offset_label, schedule, standing
+from vagus_tui.screens import let_pass
 from vagus_tui.screens.cut_off import cut_off, cut_off_text
 from vagus_tui.screens.session import Link, Session
 from vagus_tui.screens.timeline_facts import done_entries
@@ -90,6 +91,8 @@ def where_things_stand(session: Session) -> Content:
                 (" Migration (5): f switches.", "$text-muted"),
             )
         )
+    if (passed := let_pass.line(session)) is not None:
+        parts.append(passed)
     if state.possible:
         parts.append(Content.assemble(("From here: ", "$text-muted"), " · ".join(state.possible)))
     return lines(parts)

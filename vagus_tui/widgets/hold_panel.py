@@ -26,6 +26,7 @@ class HoldFacts:
         cost: what the app will notice.
         back: the way back.
         caught_up: what was written meanwhile and has been brought over.
+        let_pass: the gates that were let pass by name, each with its age; empty where none was.
         changed: what is otherwise about v1 than the plan was made for; then there is no cut-over. Empty if nothing is.
     """
 
@@ -36,6 +37,7 @@ class HoldFacts:
     back: str
     caught_up: str = ""
     changed: str = ""
+    let_pass: str = ""
 
 
 class HoldPanel(Vertical):
@@ -72,6 +74,8 @@ class HoldPanel(Vertical):
             style = "" if words.startswith("nobody") else "$warning"
         lines.append(_line("in the way", words, style))
         lines.append(_line("backup", facts.backup))
+        if facts.let_pass:
+            lines.append(_line("let pass", facts.let_pass, "$warning"))
         lines.append(_line("app", facts.cost))
         lines.append(_line("way back", facts.back))
         self.query_one("#hold-facts", Static).update(Hanging(lines))
