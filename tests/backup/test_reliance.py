@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -58,6 +58,26 @@ def age(path: Path, by: timedelta) -> None:
 
 def test_an_absent_folder_holds_no_backups(tmp_path: Path) -> None:
     assert list_backups(Settings.model_validate({"backup_dir": tmp_path / "none"})) == []
+
+
+def test_what_may_not_be_looked_into_is_not_taken_for_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings.model_validate({"backup_dir": tmp_path})
+    closed = tmp_path / "20260101"
+    closed.mkdir()
+    looked = Path.iterdir
+
+    def refused(folder: Path) -> Iterator[Path]:
+        if folder == closed:
+            raise PermissionError(13, "Permission denied")
+        return looked(folder)
+
+    # Not by the rights of the folder: whoever runs the tests may be root.
+    monkeypatch.setattr(Path, "iterdir", refused)
+    (info,) = list_backups(settings)
+    assert info.path == closed and info.problems and not info.usable
+    closed = tmp_path
+    (info,) = list_backups(settings)
+    assert info.path == tmp_path and not info.usable
 
 
 async def test_rubbish_is_passed_over_and_broken_backups_are_shown_with_their_problem(

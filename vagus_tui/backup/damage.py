@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 
 from vagus_tui.database.connection import Database
-from vagus_tui.errors import VagusError
+from vagus_tui.errors import VagusError, account
 from vagus_tui.journal import store
 from vagus_tui.settings import Settings
 
@@ -25,6 +25,6 @@ async def tell_journal(settings: Settings | None, path: Path, found: str, *, by:
     try:
         async with Database(settings).connection("backup") as connection:
             await store.record_damage(connection, str(path), found, by=by, operator=settings.operator)
-    except (VagusError, asyncpg.PostgresError):
-        return "The journal could not be told what was found of the backup."
+    except (VagusError, asyncpg.PostgresError) as error:
+        return f"The journal could not be told what was found of the backup. {account(error)}"
     return ""

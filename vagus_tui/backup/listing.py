@@ -73,16 +73,30 @@ def latest_backup(settings: Settings, fingerprint: Fingerprint | None = None) ->
 
 
 def _folders(backup_dir: Path) -> Iterator[Path]:
-    with contextlib.suppress(OSError):
-        for day in sorted(backup_dir.iterdir()):
-            if not _DAY.match(day.name):
-                continue
-            with contextlib.suppress(OSError):
-                yield from (
-                    folder
-                    for folder in sorted(day.iterdir())
-                    if folder.is_dir() and (_NAME.match(folder.name) or (folder / MANIFEST).exists())
-                )
+    """The folders of backups; one that may not be looked into stands for whatever is in it, and says so itself."""
+    for day in _entries(backup_dir):
+        if day != backup_dir and not _DAY.match(day.name):
+            continue
+        for folder in _entries(day):
+            if folder == day or _is_backup(folder):
+                yield folder
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder; the folder itself where it may not be looked into, nothing where it is none."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError:
+        return [folder]
+
+
+def _is_backup(folder: Path) -> bool:
+    try:
+        return folder.is_dir() and (bool(_NAME.match(folder.name)) or (folder / MANIFEST).exists())
+    except OSError:
+        return True
 
 
 def read_backup(folder: Path) -> BackupInfo:

@@ -40,7 +40,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.database.tls import link_security
 from vagus_tui.database.tools import MissingTools, tools_for
-from vagus_tui.errors import CancelledByOperatorError, RefusedError, UndoneError, VagusError, server_words
+from vagus_tui.errors import CancelledByOperatorError, RefusedError, UndoneError, VagusError, account, server_words
 from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
 from vagus_tui.format import plural
 from vagus_tui.journal import store
@@ -265,7 +265,7 @@ async def _record(job: BackupJob, manifest: Manifest, final: Path) -> AsyncItera
         yield step.failed("The journal could not be written.")
         yield NoteEvent(
             level="warning",
-            message=f"The backup is whole, but the journal does not know of it: {type(error).__name__}.",
+            message=f"The backup is whole, but the journal does not know of it. {account(error)}",
         )
         return
     yield step.finished()

@@ -17,7 +17,7 @@ from vagus_tui.backup.identity import read_fingerprint
 from vagus_tui.backup.manifest import Manifest
 from vagus_tui.checks.selftest import SelfTest, keep_self_test
 from vagus_tui.database.connection import Database
-from vagus_tui.errors import VagusError
+from vagus_tui.errors import VagusError, account
 from vagus_tui.journal import store
 from vagus_tui.settings import Settings
 
@@ -51,8 +51,10 @@ class RealDatabase:
                     )
                     return
                 self.overrides = await store.overrides(connection)
-        except (VagusError, asyncpg.PostgresError):
-            self.note = "The real database cannot be reached: the figures are kept beside the backup only."
+        except (VagusError, asyncpg.PostgresError) as error:
+            self.note = (
+                f"The real database cannot be asked: the figures are kept beside the backup only. {account(error)}"
+            )
 
     async def keep(self, forecast: Forecast) -> str:
         """Write the forecast into its journal; returns why that was not possible, or ""."""
@@ -61,8 +63,11 @@ class RealDatabase:
         try:
             async with Database(self.settings).connection("rehearsal") as connection:
                 await store.note(connection, TOPIC, forecast.model_dump(mode="json"), operator=self.settings.operator)
-        except (VagusError, asyncpg.PostgresError):
-            return "The rehearsal could not be written into the journal: its figures lie beside the backup."
+        except (VagusError, asyncpg.PostgresError) as error:
+            return (
+                "The rehearsal could not be written into the journal: its figures lie beside the backup. "
+                f"{account(error)}"
+            )
         return ""
 
     async def keep_self_test(self, found: SelfTest) -> None:

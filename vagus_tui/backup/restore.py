@@ -349,5 +349,7 @@ async def _keep(path: Path, settings: Settings) -> AsyncIterator[Event]:
     try:
         async with Database(settings).connection("restore test") as connection:
             await mark_restored(connection, path)
-    except (VagusError, asyncpg.PostgresError):
-        yield NoteEvent(level="warning", message="The journal could not be told that the backup was restored.")
+    except (VagusError, asyncpg.PostgresError) as error:
+        yield NoteEvent(
+            level="warning", message=f"The journal could not be told that the backup was restored. {account(error)}"
+        )

@@ -26,7 +26,7 @@ from vagus_tui.backup.remote import RETRY_SECONDS, Remote, UploadFailedError, ex
 from vagus_tui.backup.verify import check, keep_proof
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
-from vagus_tui.errors import CancelledByOperatorError, RefusedError, VagusError
+from vagus_tui.errors import CancelledByOperatorError, RefusedError, VagusError, account
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent
 from vagus_tui.format import plural
 from vagus_tui.jobs import with_notes
@@ -317,6 +317,6 @@ async def _remember(path: Path, settings: Settings, copy: _Copy, size: int) -> l
                 {"path": str(path), "url": url, "bytes": size, "verified_at": datetime.now(UTC)},
                 operator=settings.operator,
             )
-    except (VagusError, asyncpg.PostgresError):
-        notes.append("The journal could not be told of the copy.")
+    except (VagusError, asyncpg.PostgresError) as error:
+        notes.append(f"The journal could not be told of the copy. {account(error)}")
     return notes

@@ -8,7 +8,6 @@ stood there is set aside, not dropped. Whatever fails on the way leaves everythi
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -28,7 +27,7 @@ from vagus_tui.backup.restore import compare_archive, compare_csv, server_step, 
 from vagus_tui.backup.verify import RESTORE_TEST, VERIFICATION, keep_damage, sentences, some, verify_contents
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
-from vagus_tui.errors import RefusedError, UndoneError
+from vagus_tui.errors import RefusedError, UndoneError, account
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
 from vagus_tui.format import plural
 from vagus_tui.jobs import Emit, streamed
@@ -60,6 +59,8 @@ WORDS = finish.Words(
     refused="Mend what it names, then start again, or use another backup.",
     slow=f"Putting v1 in place took longer than {LIMIT_SECONDS:.0f} s and was taken back.",
 )
+
+NOT_COMPARED = "One of the tables in use cannot be compared with the backup; the archive gets it as it is."
 
 
 class _FromBackup:
@@ -262,9 +263,12 @@ class _FromBackup:
         self._emit(step.event(StepState.STARTED))
         apart: dict[str, dict[str, int]] = {}
         for statement in step.statements:
-            # Damaged beyond counting: without an id column there is nothing to tell rows apart by.
-            with contextlib.suppress(asyncpg.PostgresError):
+            try:
                 base, *counts = (await connection.fetch(statement))[0]
+            except asyncpg.PostgresError as error:
+                # Damaged beyond counting: without an id column there is nothing to tell rows apart by.
+                self._emit(NoteEvent(level="warning", message=f"{NOT_COMPARED} {account(error)}"))
+            else:
                 apart[base] = dict(zip(("only_now", "only_in_backup"), counts, strict=True))
         self._emit(step.event(StepState.DONE, since=started))
         self.figures["rows"] = {table.base: table.entry.rows for table in self.blueprints.tables}
