@@ -41,6 +41,7 @@ from vagus_tui.commands.outcome import UNDONE, USAGE, Finished
 from vagus_tui.commands.play import DemoCommand, SandboxCommand, wizard
 from vagus_tui.commands.record import ReportCommand
 from vagus_tui.commands.rehearse import RehearseCommand
+from vagus_tui.commands.sign import SignCommand
 from vagus_tui.commands.sql import SqlCommand
 from vagus_tui.commands.status import StatusCommand
 
@@ -76,6 +77,7 @@ class VagusTui(BaseSettings):
     rehearse: CliSubCommand[RehearseCommand] = Field(
         description="migrate, roll back and migrate again on a restored backup, for the forecast"
     )
+    sign: CliSubCommand[SignCommand] = Field(description="messages to users: list them, sign them off once sent")
     migrate: CliSubCommand[MigrateCommand] = Field(description="move v1 to v2: build aside, prove, swap")
     cleanup: CliSubCommand[CleanupCommand] = Field(
         description="remove v1's kept tables, weeks after the cut-over; then only a backup leads back"
@@ -126,6 +128,7 @@ _METAVARS = {
     "--undo": "BATCH",
     "--backup": "PATH",
     "--output": "FILE",
+    "--note": "TEXT",
     "--format": "FORMAT",
 }
 

@@ -21,6 +21,7 @@ from vagus_tui.commands.check_tables import CheckTables
 from vagus_tui.commands.fix import FixedEvent, FixEvent
 from vagus_tui.commands.keep import BackupEvent
 from vagus_tui.commands.move import CarriedEvent, ComparedEvent
+from vagus_tui.commands.sign import SignOffEvent
 from vagus_tui.commands.words import MARKS, block, measured, one_line
 from vagus_tui.events import (
     ChangeEvent,
@@ -210,6 +211,8 @@ class HumanOutput:
             word, colour = MARKS[event.status]
             said = f"{event.check}: {event.fault} · {event.message or ''}"
             self._console.print(Text(f"{word:<7} ", colour).append(one_line(said, most=500), "default"))
+        elif isinstance(event, SignOffEvent):
+            self._sign_off(event)
         elif isinstance(event, FixEvent):
             self._fix(event)
         elif isinstance(event, FixedEvent):
@@ -312,6 +315,18 @@ class HumanOutput:
         )
         for line in (str(event.path), *event.problems):
             self._console.print(Text(f"             {one_line(line, most=500)}", "dim"))
+
+    def _sign_off(self, event: SignOffEvent) -> None:
+        """Whether a message is signed off, by whom and when; else who sends it when, and whether it is insisted on."""
+        word, colour = ("✓ signed", "green") if event.signed else ("· open", "")
+        line = Text(f"{word:<9} ", colour).append(f"{event.id:<17} {event.when:<9} {one_line(event.title)}", "default")
+        self._console.print(line)
+        if event.signed:
+            note = f": {one_line(event.note, most=300)}" if event.note else ""
+            said = f"by {one_line(event.operator or '')} at {moment(event.at, self._zone)}{note}"
+        else:
+            said = f"{event.owner}{'; a migration waits for it in staging and production' if event.required else ''}"
+        self._console.print(Text(f"          {said}", "dim"))
 
     def _fix(self, event: FixEvent) -> None:
         """What a fix would do, or did, with how many rows; its SQL where it was named."""

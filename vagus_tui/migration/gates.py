@@ -76,8 +76,8 @@ async def _backup_verified(context: Context) -> Outcome:
 
 
 SIGNING = (
-    "Sign them off in the wizard: vagus-tui, key 3, then space on each. A script lets the gate pass by name, with a "
-    'reason: vagus-tui migrate --yes --override communications-signed="why"'
+    "Sign them off once they are sent: in the wizard, key 3, space on each; or with vagus-tui sign, which lists them. "
+    'Or let the gate pass by name, with a reason: --override communications-signed="why"'
 )
 
 
