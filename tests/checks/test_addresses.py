@@ -25,6 +25,7 @@ ELSEWHERE = {
         ("postgresql://u:p%40%2F%3A%23@h:7/my%20db?sslmode=require", Target("h", 7, "u", "my db", "require")),
         ("postgres://u@[2001:db8::1]/d", Target("2001:db8::1", 6000, "u", "d", "")),
         ("postgresql:///d?host=/run/pg&port=7&user=x", Target("/run/pg", 7, "x", "d", "")),
+        ("postgresql://h:7/d?user=x@y&password=@", Target("h", 7, "x@y", "d", "")),
         ("postgresql://", Target("live.example", 6000, "ann", "kept", "")),
         ("postgresql://bob@h:5432", Target("h", 5432, "bob", "kept", "")),
         ("postgresql://h:1/?dbname=d", Target("h", 1, "ann", "d", "")),
@@ -42,7 +43,12 @@ def test_without_a_word_the_database_is_the_users() -> None:
     ("url", "environment", "said"),
     [
         ("postgresql://u:p@ss@h/d", {}, "more than one @"),
-        ("postgresql://u:p#ss@h/d", {}, "cannot|can be read"),
+        ("postgresql://u:p#ss@h/d", {}, "the password holds one"),
+        # What precedes would be shown as a port and looked up as a host.
+        ("postgresql://u:1#ss@h/d", {}, "the password holds one"),
+        ("postgresql://u:1/ss@h/d", {}, "the password holds one"),
+        ("postgresql://u:1?ss@h/d", {}, "the password holds one"),
+        ("postgresql://u:1?ss=ss@h/d", {}, "the password holds one"),
         ("postgresql://u:p@h:port/d", {}, "can be read"),
         ("postgresql://u:p@h:1,i:2/d", {}, "several hosts"),
         ("postgresql:///d?host=h,i", {}, "several hosts"),

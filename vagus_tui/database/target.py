@@ -32,6 +32,9 @@ _LIBPQ_ALONE = frozenset(
 )
 """Parameters for libpq about waiting, which the driver would hand to the server; none makes a connection safer."""
 
+_WITH_AT = frozenset({"application_name", "database", "dbname", "options", "password", "user"})
+"""Parameters of an address in whose value an @ may well stand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -98,7 +101,20 @@ def _split(url: str) -> SplitResult:
             "VAGUS_DATABASE_URL has more than one @ before the host: the password holds one.",
             next_step="Write every @ of the password as %40.",
         )
+    if parts.fragment or ("@" not in parts.netloc and _password_goes_on(parts)):
+        # What comes before it would be taken for a host and a port, shown, and asked the network for.
+        raise ConfigurationError(
+            "VAGUS_DATABASE_URL has a # / or ? before the host: the password holds one.",
+            next_step="Write it as %23, %2F or %3F.",
+        )
     return parts
+
+
+def _password_goes_on(parts: SplitResult) -> bool:
+    """Whether the @ before the host stands behind a character that ends the part it should stand in."""
+    return "@" in parts.path or any(
+        "@" in piece and piece.partition("=")[0] not in _WITH_AT for piece in parts.query.split("&")
+    )
 
 
 def _port(parts: SplitResult) -> str:
