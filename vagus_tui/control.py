@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
 
 from vagus_tui.errors import CancelledByOperatorError
+
+T = TypeVar("T")
 
 
 class Control:
@@ -69,6 +73,25 @@ class Control:
     async def wait_cancelled(self) -> None:
         """Return once a stop was asked for; for racing against a job that knows no checkpoints."""
         await self._cancelled.wait()
+
+    async def or_cancelled(self, work: Awaitable[T]) -> T:
+        """Wait for work, or for the operator's stop, which cancels it in the server too.
+
+        Raises:
+            CancelledByOperatorError: the stop came first.
+        """
+        task = asyncio.ensure_future(work)
+        stop = asyncio.ensure_future(self.wait_cancelled())
+        try:
+            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise CancelledByOperatorError("Stopped by the operator.", state="v1 is untouched.")
+            return task.result()
+        finally:
+            stop.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     async def wait_go(self, timeout: float) -> bool:
         """Wait up to `timeout` seconds for the decision or a stop; True when the decision is there."""

@@ -68,7 +68,7 @@ async def _flag(conn: Connection) -> bool:
 
 BEFORE = [
     ("quick", "lock", "done"),
-    ("quick", "carry-back", "started"),
+    ("quick", "compare-exercises", "started"),
     ("quick", "restore", "started"),
     ("backup", "verify-files", "started"),
     ("backup", "restore-load-exercises", "started"),
@@ -103,6 +103,7 @@ async def test_killed_before_the_commit(
         assert found.state is State.MIGRATED and not found.interrupted
         assert changes(catalog, await catalog_fingerprint(conn)) == []
         assert await conn.fetchval("select to_regnamespace('workout_v1_restore') is null")
+        assert await conn.fetchval("select to_regclass('vagus_migration.compare_keyed') is null")
         assert not await _flag(conn)
         await killed_at(database, step, state, path)
     if (await state_of(database)).state is State.MIGRATED:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
-from vagus_tui.errors import CancelledByOperatorError
 from vagus_tui.events import Phase
 from vagus_tui.jobs import Emit
 from vagus_tui.journal import store
@@ -21,8 +19,6 @@ from vagus_tui.migration.plan import MigrationPlan
 from vagus_tui.migration.work import open_session
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
-
-T = TypeVar("T")
 
 LONGEST_REST_SECONDS = 30.0
 """A throttled run never rests longer than this between two steps."""
@@ -102,25 +98,6 @@ class MigrationRun:
         """Begin a phase, unless the operator pauses or stops the run."""
         await self.control.checkpoint()
         await store.update_run(self.main, self.id, phase=phase.value)
-
-    async def or_cancelled(self, work: Awaitable[T]) -> T:
-        """Wait for work, or for the operator's stop, which cancels it in the server too.
-
-        Raises:
-            CancelledByOperatorError: the stop came first.
-        """
-        task = asyncio.ensure_future(work)
-        stop = asyncio.ensure_future(self.control.wait_cancelled())
-        try:
-            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                raise CancelledByOperatorError("Stopped by the operator.", state="v1 is untouched.")
-            return task.result()
-        finally:
-            stop.cancel()
-            if not task.done():
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
 
     async def rest(self, worked: float) -> None:
         """Rest as long as the throttle asks after so many seconds of work."""

@@ -29,6 +29,7 @@ from vagus_tui.journal.store import Run
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.work import open_session, run_step, with_retries
+from vagus_tui.rollback.unnoted import UNPREPARED
 from vagus_tui.schema.helpers import dropped
 from vagus_tui.settings import Settings
 
@@ -146,6 +147,7 @@ async def clear_away(
 ) -> None:
     """Undo what a rollback had made aside before its commit, and close its run. Safe to repeat."""
     await connection.execute(dropped(RESTORING))
+    await connection.execute(UNPREPARED)
     await maintenance.switch_flag(connection, enabled=False)
     if run is not None:
         ended = datetime.now(UTC)

@@ -31,6 +31,7 @@ from vagus_tui.rollback import finish, guarded
 from vagus_tui.rollback.archive import archive_name, bound_note, bound_to
 from vagus_tui.rollback.around import Around
 from vagus_tui.rollback.carry_back import CarryBack
+from vagus_tui.rollback.comparing import compare
 from vagus_tui.rollback.kept import read_kept
 from vagus_tui.rollback.quick_plan import (
     COMPARED,
@@ -43,7 +44,7 @@ from vagus_tui.rollback.quick_plan import (
     way_back,
 )
 from vagus_tui.rollback.swap_back import LOCKED
-from vagus_tui.rollback.unnoted import DECIDED, NEEDED, UNDECIDED, read_unnoted
+from vagus_tui.rollback.unnoted import COMPARING, DECIDED, NEEDED, UNDECIDED, read_unnoted
 from vagus_tui.schema import v1
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
@@ -131,7 +132,13 @@ class _Rollback:
         mends, missed = way.altered.mends, not way.noting.intact
         if missed:
             emit(NoteEvent(level="warning", message=f"{way.noting.words} {COMPARED}"))
-        for step in way.before():
+        before = way.before()
+        comparing = [step for step in before if step.id in COMPARING]
+        for step in before:
+            if step.id in COMPARING:
+                if step is comparing[0]:
+                    await compare(self.database, connection, comparing, run_id, self.control, emit)
+                continue
             try:
                 if step.id == DECIDED:
                     (await read_unnoted(connection, UNDECIDED)).refuse()

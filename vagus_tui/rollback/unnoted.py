@@ -6,6 +6,7 @@ hand to the kept v1 tables, or to v2's columns; which of these, rows alone canno
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from vagus_tui.database.connection import Connection
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Phase
 from vagus_tui.format import plural
+from vagus_tui.migration.build import prepare_statements
 from vagus_tui.migration.capture import V2_CHANGES, V2_UNNOTED
 from vagus_tui.migration.catch_up import MAPPED, odd
 from vagus_tui.migration.steps import PlanStep, stop_unless_zero
@@ -20,16 +22,26 @@ from vagus_tui.migration.survey import Survey
 from vagus_tui.rollback.touched import kept_shape
 from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import literal, qualified, quote
-from vagus_tui.schema.mapping import WorkoutMapping
+from vagus_tui.schema.mapping import Prepared, WorkoutMapping
 from vagus_tui.schema.rules import MappingOptions
 
-STEP, DECIDED = "compare-unnoted", "compare-decided"
+BEGUN, DAY_KEYS, STEP, DECIDED = "compare-begin", "compare-day-keys", "compare-unnoted", "compare-decided"
+ORDER = (v2.LOGS, v2.SESSIONS, v2.DAYS, v2.EXERCISES, v2.WEEKS, v2.PLANS, v2.GROUPS)
+"""The tables, what takes longest first: as they are compared side by side."""
+COMPARING = (BEGUN, DAY_KEYS, *(f"compare-{table}" for table in ORDER), STEP)
+"""The steps of the comparison, which run side by side as far as they do not need one another."""
 NOTE_AGAIN = "note-again"
-NEEDED = (NOTE_AGAIN, STEP, DECIDED)
+NEEDED = (NOTE_AGAIN, *COMPARING, DECIDED)
 """Steps without which nobody knows what is to be carried back."""
 ARCHIVED = "not_noted"
 """The archive's table of them: table_name, row_id, and the row as v1 had it."""
 SHOWN = 3
+
+_PARTS = ("keyed", "plan_days", "plans", "placed")
+PREPARED = Prepared(*(f"vagus_migration.compare_{part}" for part in _PARTS))
+"""Where the comparison keeps what it works out once, for all its connections, until it is done."""
+_PREPARED_HERE = Prepared(*(f"pg_temp.vagus_{part}" for part in _PARTS))
+UNPREPARED = f"drop table if exists {', '.join(PREPARED.relations)}"
 
 _DEFAULT = re.compile(r"\bdefault (\S+)$")
 
@@ -52,22 +64,24 @@ class Comparison:
             parts.append(f"t.{quote(column.name)} is distinct from {default[1] if default else 'null'}")
         return " or ".join(parts)
 
-    def _differing(self, table: str) -> str:
+    def _differing(self, table: str, prepared: Prepared) -> str:
         relation = qualified(self.shape.schema, table)
         if table not in MAPPED:
             # No migration fills it: whatever it holds was written since.
             return f"select t.id::text as id from {relation} t"
         beyond = self._beyond(table)
         more = f" or {beyond}" if beyond else ""
+        wanted = dataclasses.replace(self.mapping, prepared=prepared).select(table)
         return (
-            f"select coalesce(x.id, t.id)::text as id\nfrom (\n{self.mapping.select(table)}\n) x\n"
+            f"select coalesce(x.id, t.id)::text as id\nfrom (\n{wanted}\n) x\n"
             f"full join {relation} t on t.id = x.id\nwhere {odd(self.mapping, table)}{more}"
         )
 
-    def found(self, table: str, *, noted: bool) -> str:
+    def found(self, table: str, prepared: Prepared, *, noted: bool) -> str:
         """One table's rows: table_name, row_id, and the row as v1 has it, if v1 has one.
 
         Args:
+            prepared: where days and weeks of every plan were worked out.
             noted: there is a table of notes, and what it names is left out.
         """
         name = literal(table).strip()
@@ -79,7 +93,7 @@ class Comparison:
         but = f"\nwhere not exists (select from {V2_CHANGES} c where c.table_name = {name} and c.row_id = d.id)"
         return (
             f"select {name} as table_name, d.id as row_id, {in_v1} as in_v1\n"
-            f"from (\n{self._differing(table)}\n) d{but if noted else ''}"
+            f"from (\n{self._differing(table, prepared)}\n) d{but if noted else ''}"
         )
 
     def steps(self, *, carried: bool) -> list[PlanStep]:
@@ -88,7 +102,14 @@ class Comparison:
         Args:
             carried: writes were not noted, so these count as written since, and are carried back like any other.
         """
-        statements = [
+        reads = "none: it only reads the workout tables"
+
+        def step(name: str, title: str, *statements: str, needs: tuple[str, ...] = (), lock: str = reads) -> PlanStep:
+            return PlanStep(name, Phase.PROVE, title, statements, lock=lock, undo="none needed", needs=needs)
+
+        begun = step(
+            BEGUN,
+            "a table for the rows that differ",
             f"create table if not exists {V2_UNNOTED} (table_name text not null, row_id text not null, in_v1 json,\n"
             "  stays_in_v1 boolean not null default false)",
             # Where a publication carries all tables, rows can be changed only in tables that can tell them apart.
@@ -96,39 +117,48 @@ class Comparison:
             # Another attempt may have looked before. What was noted meanwhile, or decided, stays as it is.
             f"delete from {V2_UNNOTED} u where not stays_in_v1 and not exists (select from {V2_CHANGES} c "
             "where c.table_name = u.table_name and c.row_id = u.row_id)",
-            *(
+        )
+        keys = step(
+            DAY_KEYS,
+            "days and weeks of every plan, as v1 was kept",
+            *prepare_statements(self.mapping, PREPARED, lasting=False),
+            needs=(BEGUN,),
+        )
+        tables = [
+            step(
+                f"compare-{table}",
+                f"compare every row of {table} with v1 as it was kept",
                 f"insert into {V2_UNNOTED} (table_name, row_id, in_v1)\nselect f.* from (\n"
-                f"{self.found(table, noted=True)}\n) f\nwhere not exists (select from {V2_UNNOTED} u "
-                "where u.table_name = f.table_name and u.row_id = f.row_id)"
-                for table in v2.TABLES
-            ),
+                f"{self.found(table, PREPARED, noted=True)}\n) f\nwhere not exists (select from {V2_UNNOTED} u "
+                "where u.table_name = f.table_name and u.row_id = f.row_id)",
+                needs=(BEGUN,) if table in (v2.LOGS, v2.GROUPS) else (DAY_KEYS,),
+            )
+            for table in ORDER
         ]
-        if carried:
-            statements.append(TAKEN)
-        return [
-            PlanStep(
-                STEP,
-                Phase.PROVE,
-                "compare every row with v1 as it was kept",
-                tuple(statements),
-                lock="none: it only reads the workout tables",
-                undo="none needed",
-            ),
-            PlanStep(
-                DECIDED,
-                Phase.PROVE,
-                "no row that differs is left to be decided about",
-                (stop_unless_zero(f"select count(*) from {UNDECIDED}", f"rows differ, see {V2_UNNOTED}"),),
-                lock="none: it only reads",
-                undo="none needed",
-            ),
-        ]
+        last = step(
+            STEP,
+            "every row was compared",
+            UNPREPARED,
+            *([TAKEN] if carried else []),
+            needs=tuple(one.id for one in tables),
+        )
+        undecided = f"select count(*) from {UNDECIDED}"
+        decided = step(
+            DECIDED,
+            "no row that differs is left to be decided about",
+            stop_unless_zero(undecided, f"rows differ, see {V2_UNNOTED}"),
+            lock="none: it only reads",
+        )
+        return [begun, keys, *tables, last, decided]
 
     def temporary(self, *, noted: bool) -> list[str]:
         """The same within a transaction that is taken back."""
+        found = [self.found(table, _PREPARED_HERE, noted=noted) for table in v2.TABLES]
         return [
-            f"create temporary table {TEMPORARY} on commit drop as\n{self.found(v2.TABLES[0], noted=noted)}",
-            *(f"insert into {TEMPORARY}\n{self.found(table, noted=noted)}" for table in v2.TABLES[1:]),
+            # Temporary tables by their schema; as such they cannot be unlogged too.
+            *prepare_statements(self.mapping, _PREPARED_HERE, lasting=True),
+            f"create temporary table {TEMPORARY} on commit drop as\n{found[0]}",
+            *(f"insert into {TEMPORARY}\n{query}" for query in found[1:]),
             f"analyze {TEMPORARY}",
         ]
 

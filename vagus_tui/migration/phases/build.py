@@ -92,4 +92,4 @@ async def _graph(run: MigrationRun, steps: Sequence[PlanStep], snapshot: str | N
             state="v1 is untouched.",
         )
 
-    await run.or_cancelled(run_graph(steps, run.done, len(run.lanes), with_patience, run.at_once))
+    await run.control.or_cancelled(run_graph(steps, run.done, len(run.lanes), with_patience, run.at_once))

@@ -84,12 +84,12 @@ async def catch_up_until_little_is_left(run: MigrationRun) -> None:
         if left <= SMALL_BACKLOG:
             break
         started = time.perf_counter()
-        notes = await run.or_cancelled(bring_over(run))
+        notes = await run.control.or_cancelled(bring_over(run))
         total += notes
         before, left = left, await backlog(run)
         tell(StepState.PROGRESS, total, started, f"{plural(notes, 'change')} brought over, {left:,} waiting")
         if left >= before:
             run.emit(NoteEvent(level="warning", message=f"Writers are as fast as we: backlog {left:,}."))
         await run.rest(time.perf_counter() - started)
-    total += await run.or_cancelled(bring_over(run))
+    total += await run.control.or_cancelled(bring_over(run))
     await store.record_step(run.main, run.id, tell(StepState.DONE, total, began))

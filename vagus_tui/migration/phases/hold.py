@@ -50,7 +50,7 @@ async def hold(run: MigrationRun) -> None:
     while True:
         await run.control.checkpoint()
         try:
-            notes: int | None = await run.or_cancelled(bring_over(run))
+            notes: int | None = await run.control.or_cancelled(bring_over(run))
         except BUSY:
             # Users who leave came between every attempt. All is built and proved: the next second will do.
             notes = None

@@ -83,7 +83,7 @@ async def prove_everything(run: MigrationRun) -> list[TableProof]:
         else:
             await run_step(run.lanes[lane], step, run.id, run.emit)
 
-    await run.or_cancelled(run_graph(run.made.plan.of(Phase.PROVE), set(), len(run.lanes), one, run.at_once))
+    await run.control.or_cancelled(run_graph(run.made.plan.of(Phase.PROVE), set(), len(run.lanes), one, run.at_once))
     _stop_on_differences(run, proofs)
     run.proved = time.perf_counter()
     run.figures["proved_at"] = datetime.now(UTC).isoformat()
