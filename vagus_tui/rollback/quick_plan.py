@@ -62,7 +62,8 @@ class Preview:
         by_hand: what was changed about the kept v1 tables and what points at v2 since the cut-over, and what becomes
             of it.
         bound: what others have made on v2 since, which will hang on the archive.
-        compared: what comparing every row has shown, where that was done.
+        compared: what comparing every row has shown, where that was done and showed something.
+        whole: every row was compared.
     """
 
     carried: tuple[Carried, ...]
@@ -71,6 +72,7 @@ class Preview:
     by_hand: tuple[str, ...] = ()
     bound: tuple[str, ...] = ()
     compared: tuple[str, ...] = ()
+    whole: bool = False
 
     @property
     def told(self) -> list[str]:
@@ -280,10 +282,11 @@ async def preview(connection: Connection, state: DatabaseState, *, compare: bool
         changes = f"({listed}select table_name, row_id from pg_temp.{TEMPORARY}) written"
     archive = archive_name(datetime.now(UTC))
     _, carry = quick_steps(way.around, way.run, archive, kept, deletions=False, changes=changes)
+    compare = compare or not noting.intact
     transaction = connection.transaction(isolation="repeatable_read")
     await transaction.start()
     try:
-        if compare or not noting.intact:
+        if compare:
             for statement in Comparison(way.survey, way.options).temporary(noted=not noting.gone):
                 await connection.execute(statement)
             unnoted = await read_unnoted(connection, f"pg_temp.{TEMPORARY}")
@@ -295,7 +298,7 @@ async def preview(connection: Connection, state: DatabaseState, *, compare: bool
             await connection.execute(statement)
         found = await counts(connection, way.survey, carry)
         bound = await will_be_bound(connection, way.survey)
-        return replace(found, by_hand=tuple(way.told()), bound=tuple(bound), compared=tuple(compared))
+        return replace(found, by_hand=tuple(way.told()), bound=tuple(bound), compared=tuple(compared), whole=compare)
     finally:
         await transaction.rollback()
 

@@ -76,6 +76,7 @@ class RollbackScreen(RollbackActs):
         Binding("f", "from_backup", "from a backup", tooltip="v1 as a backup has it, whatever the database is like"),
         Binding("c", "clean_up", "clean-up", tooltip="remove v1's kept tables, weeks after the cut-over"),
         Binding("d", "deletions", "deletions", tooltip="delete in v1 too what was deleted in v2, or keep it"),
+        Binding("p", "compare", "compare all", tooltip="every row of v2 with v1 as it was kept, as the rollback does"),
         Binding("t", "copy_text", "copy the text", tooltip="what is to be sent or written down, filled in"),
         Binding("s", "sql", "SQL"),
         Binding("x", "stop", "stop"),
@@ -135,7 +136,7 @@ class RollbackScreen(RollbackActs):
             return self.possible
         if action == "copy_text":
             return self.view == "after"
-        if action in ("roll_back", "deletions", "sql"):
+        if action in ("roll_back", "compare", "deletions", "sql"):
             here = self.view == "quick" and not self.running and not over
             return here and ((self.possible and self.refused is None and not busy) or None)
         if action == "stop":
@@ -287,7 +288,7 @@ class RollbackScreen(RollbackActs):
                 self._asked_for = (state.state, state.run, job)
                 self.attempt(self.look, group="preview", exclusive=True)
             ended = [job_outcome(job)] if job is not None and not job.running else []
-            happens = what_happens(self.found, self.cost, deletions=self.deletions)
+            happens = what_happens(self.found, self.cost, deletions=self.deletions, comparing=self.comparing)
             text.update(Content("\n\n").join([*ended, refusal(self.refused) if self.refused else happens]))
 
     def show_found(self) -> None:

@@ -31,6 +31,7 @@ class RollbackActs(JobActs, ViewedScreen):
         deletions: delete in v1 too what was deleted in v2.
         found, plan, cost: what a rollback would do now; None until it was looked at.
         refused: why there can be none.
+        comparing: every row is being compared with v1, before anybody goes back.
     """
 
     jobs: ClassVar[tuple[str, ...]] = ("rollback",)
@@ -42,6 +43,7 @@ class RollbackActs(JobActs, ViewedScreen):
         self.plan: Plan | None = None
         self.cost: Cost | None = None
         self.refused: RefusedError | None = None
+        self.comparing = False
         self._was_back = False
         self._run: UUID | None = None
 
@@ -63,15 +65,27 @@ class RollbackActs(JobActs, ViewedScreen):
         """Whether there is a v2 to go back from."""
         return self.session.state is not None and self.session.state.state is State.MIGRATED
 
-    async def look(self) -> None:
-        """What a rollback would do now, or why there can be none."""
+    async def look(self, *, compare: bool = False) -> None:
+        """What a rollback would do now, or why there can be none.
+
+        Args:
+            compare: compare every row with v1 as it was kept, as the rollback itself does; it takes its time.
+        """
+        self.comparing = compare
+        try:
+            await self._look(compare)
+        finally:
+            self.comparing = False
+        self.show_found()
+
+    async def _look(self, compare: bool) -> None:
         async with self.session.looking("rollback preview", statement_timeout="120000") as context:
             if context.state.state is not State.MIGRATED:
                 return
             self.refused = None
             try:
                 self.plan = await plan_rollback(context.connection, context.settings, context.state)
-                self.found = await preview(context.connection, context.state)
+                self.found = await preview(context.connection, context.state, compare=compare)
                 self.cost = await cost_of(context.connection, context.settings, self.found)
             except RefusedError as error:
                 # Said where one looks before going back, not in a dialog whenever somebody comes by.
@@ -80,13 +94,18 @@ class RollbackActs(JobActs, ViewedScreen):
                 # Rolled back while it was looked at, here or by somebody else: then there is nothing to look at.
                 if (await read_state(context.connection)).state is State.MIGRATED:
                     raise
-                return
-        self.show_found()
 
     def action_deletions(self) -> None:
         """Keep in v1 what was deleted in v2, or delete it there too."""
         self.deletions = not self.deletions
         self.show_found()
+
+    def action_compare(self) -> None:
+        """Compare every row now, and see what the rollback would find."""
+        if not self.comparing:
+            self.comparing = True
+            self.show_found()
+            self.attempt(partial(self.look, compare=True), group="preview", exclusive=True)
 
     def action_sql(self) -> None:
         """The plan, as psql would run it."""

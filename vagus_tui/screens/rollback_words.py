@@ -86,22 +86,47 @@ def refusal(error: RefusedError) -> Content:
     return Content("\n").join(parts)
 
 
-def what_happens(found: Preview | None, cost: Cost | None = None, *, deletions: bool, choosing: bool = True) -> Content:
+def _compared(found: Preview, *, choosing: bool, comparing: bool) -> list[Content]:
+    """What is known of writes that nobody noted: a rollback compares every row, a look at it only where asked to."""
+    if comparing:
+        return [Content("Comparing every row of v2 with v1 as it was kept …")]
+    if found.compared:
+        return []
+    if found.whole:
+        return [Content("Every row was compared with v1 as it was kept: none differs but by a noted write.")]
+    now = " p compares them now." if choosing else ""
+    return [
+        Content(
+            "Counted from what was noted. The rollback compares every row of v2 with v1 first, and stops to ask if one "
+            f"differs without a note.{now}"
+        )
+    ]
+
+
+def what_happens(
+    found: Preview | None,
+    cost: Cost | None = None,
+    *,
+    deletions: bool,
+    choosing: bool = True,
+    comparing: bool = False,
+) -> Content:
     """What the quick rollback would do now, what it costs, and the way on from there.
 
     Args:
         deletions: rows that were deleted in v2 are deleted in v1 too.
-        choosing: the key that changes that is at hand.
+        choosing: the keys that change that are at hand.
+        comparing: every row is being compared just now.
     """
     if found is None:
         return Content("Looking at what was written since the cut-over.")
-    lines = [
-        Content(
-            f"{plural(found.total, 'row')} written since the cut-over will be carried back into v1."
-            if found.total
-            else "Nothing was written since the cut-over that v1 does not have."
-        )
-    ]
+    if found.total:
+        first = f"{plural(found.total, 'row')} written since the cut-over will be carried back into v1."
+    else:
+        # Unless all were compared and found the same, only the notes say so.
+        written = "written" if found.whole and not found.compared else "noted"
+        first = f"Nothing was {written} since the cut-over that v1 does not have."
+    lines = [Content(first)]
     if found.deletions:
         stay = "stay in v1 (d: delete them there too)" if choosing else "stay in v1"
         fate = "will be deleted in v1 too" if deletions else stay
@@ -115,6 +140,7 @@ def what_happens(found: Preview | None, cost: Cost | None = None, *, deletions: 
         lines.append(Content(f"{plural(kept, 'row')} keep a value of v1, which cannot hold v2's; the archive has it."))
     if found.kept_out:
         lines.append(Content(f"For example: {safe_str('; '.join(found.kept_out))}."))
+    lines.extend(_compared(found, choosing=choosing, comparing=comparing))
     lines.extend(safe(line, limit=SHOWN_OF_ONE) for line in found.told)
     lines.append(Content("v2 is moved into an archive schema without API access. Nothing is dropped."))
     lines.append(Content("One short transaction, for which writes wait. If anything fails it is undone as a whole."))
