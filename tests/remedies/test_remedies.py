@@ -122,7 +122,7 @@ async def _applied_and_undone(remedy: Remedy, context: Context, before: dict[str
         assert differing or remedy.id == "exercises-long-text-shorten"
     assert "vagus_migration.quarantine" in preview.sql
     assert await everything(context.connection) == before
-    applied = await remedy.apply(context, expected=preview.rows)
+    applied = await remedy.apply(context, expected=preview)
     assert (applied.rows, applied.below) == (preview.rows, preview.below)
     found = await outcome(remedy.check_id, context)
     assert found.status is Status.PASS or remedy.id == "exercises-order-clear", found.message
@@ -174,7 +174,7 @@ async def test_all_of_a_dirty_database_can_be_mended_and_given_back(database: Te
             if (await outcome(remedy.check_id, context)).status is Status.FAIL:
                 preview = await remedy.preview(context)
                 if preview.rows:
-                    await remedy.apply(context, expected=preview.rows)
+                    await remedy.apply(context, expected=preview)
         for check in checks_for(Group.DATA_QUALITY):
             found = await outcome(check.id, context)
             assert not found.status.blocks, (found.id, found.message)

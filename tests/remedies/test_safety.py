@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -62,7 +63,7 @@ async def test_a_plan_goes_with_all_below_it_and_with_what_other_tables_hang_on_
         preview = await remedy.preview(context)
         assert preview.below == {name: count for name, count in expected.items() if count}
         assert preview.page.rows[0][0] == str(plan)
-        applied = await remedy.apply(context, expected=1)
+        applied = await remedy.apply(context, expected=preview)
         assert applied.below == preview.below
         assert await conn.fetchval("select count(*) from plan_favourites where plan_id = $1", plan) == 0
         await undo(conn, applied.batch, "undoer")
@@ -110,12 +111,19 @@ async def test_the_app_s_triggers_stay_silent_and_come_back_as_they_were(ownerle
 async def test_json_comes_back_as_it_was_spelled(metadata: str, clean_database: TestDatabase) -> None:
     async with clean_database.connect() as conn:
         await conn.execute(
+            "create domain spelling as json; create type noted as (at int, body json);"
+            "create domain spellings as spelling[];"
+            "alter table workout_plans add of_domain spelling, add of_array spellings, add composed noted, "
+            "add composites noted[];"
             "alter table workout_plans add spelled json, add kept jsonb, add listed text[], add real_one real, "
             "add bytes bytea, add span interval, add padded char(5), add times tstzrange"
         )
     async with clean_database.planting() as admin:
         await admin.execute(
             f"update workout_plans set duration_weeks = 99, spelled = '{metadata}', kept = '{metadata}', "
+            rf"""of_domain = '{{"\u0000": {metadata}}}', of_array = array['"\ud83d"', '{metadata}']::spellings, """
+            rf"""composed = row(1, '["\u0000",  {metadata}]')::noted, """
+            rf"""composites = array[row(null, '{metadata}')::noted, row(2, '"\u0000"')::noted], """
             "listed = array['a,b', null, '\"'], real_one = '-0', bytes = '\\x00ff', span = '1 mon -2 days', "
             f"padded = 'ab', times = '[2026-01-01,)', created_at = 'infinity' where id = {ONE}"
         )
@@ -130,11 +138,50 @@ async def test_json_comes_back_as_it_was_spelled(metadata: str, clean_database: 
 async def test_other_rows_than_were_shown_are_refused(ownerless: TestDatabase) -> None:
     remedy = remedy_by_id("plans-null-owner-set-aside")
     async with looking_at(ownerless) as context:
-        before = await everything(context.connection)
-        with pytest.raises(RefusedError, match="2 rows were shown, but now there are 1"):
-            await remedy.apply(context, expected=2)
-        assert await everything(context.connection) == before
-        assert await batches(context.connection) == ()
+        conn = context.connection
+        shown = await remedy.preview(context)
+        for expected, since, words in (
+            (replace(shown, rows=2), "select 1", "2 rows were shown, but now there are 1"),
+            # Another plan in its place; and a set more below it.
+            (
+                shown,
+                "with owner as (update workout_plans set user_id = (select min(id::text)::uuid from auth.users) "
+                f"where id = {ONE}) update workout_plans set user_id = null where id = "
+                "(select id from workout_plans order by id desc limit 1)",
+                "As many rows as were shown, 1, but not the same",
+            ),
+            (
+                shown,
+                f"insert into exercises (plan_id, name, sets) values ({ONE}, 'later', 1)",
+                "but not the same: somebody wrote to them, or to what hangs on them",
+            ),
+        ):
+            transaction = conn.transaction()
+            await transaction.start()
+            await conn.execute(since)
+            before = await everything(conn)
+            with pytest.raises(RefusedError, match=words):
+                await remedy.apply(context, expected=expected)
+            assert await everything(conn) == before
+            assert await batches(conn) == ()
+            await transaction.rollback()
+        assert (await remedy.apply(context, expected=shown)).rows == 1
+
+
+async def test_other_values_than_were_shown_are_refused(clean_database: TestDatabase) -> None:
+    await spoil(clean_database, f"update workout_plans set duration_weeks = 99 where id = {ONE}")
+    remedy = remedy_by_id("plans-weeks-clamp")
+    async with looking_at(clean_database) as context:
+        shown = await remedy.preview(context)
+        await context.connection.execute("update workout_plans set duration_weeks = -3 where duration_weeks = 99")
+        with pytest.raises(RefusedError, match="but not the same"):
+            await remedy.apply(context, expected=shown)
+        # What it would not touch may have changed; what is shown in another time zone is the same.
+        await context.connection.execute(
+            "update workout_plans set duration_weeks = 99, name = 'x' where duration_weeks < 0"
+        )
+        await context.connection.execute("set timezone = 'Asia/Tokyo'; set datestyle = 'German'")
+        assert (await remedy.apply(context, expected=shown)).rows == 1
 
 
 async def test_nothing_to_mend_is_said(clean_database: TestDatabase) -> None:

@@ -221,7 +221,7 @@ async def _apply(chosen: list[Remedy], context: Context) -> AsyncGenerator[Event
         # One fix may mend what another was for, so each is looked at when its turn comes.
         async for offer in offers([remedy], context):
             try:
-                applied = await remedy.apply(context, expected=offer.preview.rows)
+                applied = await remedy.apply(context, expected=offer.preview)
             except VagusError as error:
                 if not fixes:
                     raise

@@ -31,11 +31,11 @@ async def preview(remedy: Remedy, context: Context) -> Preview:
     return await (preview_aside if remedy.changes is None else preview_change)(remedy, context)
 
 
-async def apply(remedy: Remedy, context: Context, expected: int | None = None) -> Applied:
+async def apply(remedy: Remedy, context: Context, expected: Preview | None = None) -> Applied:
     """Apply a fix in one transaction, with every original in the journal.
 
     Args:
-        expected: the number of rows that the preview showed; other rows than these are refused.
+        expected: what the preview showed; other rows than these are refused.
 
     Raises:
         RefusedError: the rows are others now, the tables are in use, or the state does not allow it.

@@ -12,10 +12,11 @@ from vagus_tui.checks.data_quality.rule import Names
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import literal, qualified, quote
 from vagus_tui.errors import RefusedError, VagusError
-from vagus_tui.remedies.locking import quieten
+from vagus_tui.remedies.locking import EXACT_TEXT, quieten
 from vagus_tui.remedies.model import Action, Applied, Preview, Remedy
 from vagus_tui.remedies.originals import Relation, read_relation
-from vagus_tui.remedies.record import record, refuse_if_moved
+from vagus_tui.remedies.record import record
+from vagus_tui.remedies.shown import digest_sql, refuse_if_moved
 from vagus_tui.schema import v1
 
 ASIDE = "pg_temp.vagus_aside"
@@ -144,20 +145,33 @@ async def preview_aside(remedy: Remedy, context: Context) -> Preview:
     """What would go: how many rows, which, and what goes with them."""
     names, connection = Names(context.shape), context.connection
     below = await read_below(connection, names, remedy.rule.table)
-    transaction = connection.transaction()
+    transaction = connection.transaction(isolation="repeatable_read")
     await transaction.start()
     try:
+        page = await read_page(connection, _whole_rows(names, remedy), limit=50)
         counts = await collect(connection, below, remedy.condition(names))
+        going = [await _relation(connection, names, table) for table in below.tables() if counts.get(table)]
+        await connection.execute(EXACT_TEXT)
+        digest = await _digest(connection, going)
     finally:
         await transaction.rollback()
-    page = await read_page(connection, _whole_rows(names, remedy), limit=50)
-    going = [await _relation(connection, names, table) for table in below.tables() if counts.get(table)]
     return Preview(
         counts.get(below.start, 0),
         page,
         _sql(below, going, remedy.condition(names)),
         _labelled(names, counts, below.start),
+        digest,
     )
+
+
+async def _digest(connection: Connection, going: Sequence[Relation]) -> str:
+    """A digest of the rows to go, those below included, by what the journal would call them."""
+    parts = [
+        f"select row({literal(relation.sql).strip()}, {relation.row_id('t')})::text as what from {relation.sql} t "
+        f"join {ASIDE} a on a.rel = {literal(relation.sql).strip()} and a.tid = t.ctid"
+        for relation in going
+    ]
+    return str(await connection.fetchval(digest_sql("\nunion all ".join(parts)))) if parts else ""
 
 
 def _whole_rows(names: Names, remedy: Remedy) -> str:
@@ -191,7 +205,7 @@ async def apply_aside(
     below: Below,
     batch: UUID,
     operator: str,
-    expected: int | None,
+    expected: Preview | None,
 ) -> Applied:
     """Set the rows aside. Runs inside the locked transaction.
 
@@ -201,10 +215,10 @@ async def apply_aside(
     """
     counts = await collect(connection, below, remedy.condition(names))
     rows = counts.get(below.start, 0)
-    refuse_if_moved(rows, expected)
     going = [table for table in below.tables() if counts.get(table)]
     loosened = await _loosened(connection, below)
     relations = {table: await _relation(connection, names, table) for table in {*going, *loosened}}
+    refuse_if_moved(rows, await _digest(connection, [relations[table] for table in going]), expected)
     for table in loosened:
         if not relations[table].key:
             raise RefusedError(

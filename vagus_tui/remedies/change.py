@@ -11,10 +11,11 @@ from vagus_tui.checks.data_quality.rule import Names
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import quote
 from vagus_tui.errors import RefusedError, VagusError
-from vagus_tui.remedies.locking import quieten
+from vagus_tui.remedies.locking import EXACT_TEXT, quieten
 from vagus_tui.remedies.model import Applied, Preview, Remedy
 from vagus_tui.remedies.originals import Relation, read_relation
-from vagus_tui.remedies.record import record, refuse_if_moved
+from vagus_tui.remedies.record import record
+from vagus_tui.remedies.shown import digest_sql, refuse_if_moved
 from vagus_tui.schema import v1
 
 TARGETS = "pg_temp.vagus_targets"
@@ -58,15 +59,26 @@ async def preview_change(remedy: Remedy, context: Context) -> Preview:
     }.get(remedy.rule.table, ())
     identity = "t.id, " if "id" in names.columns(remedy.rule.table) else ""
     also = "".join(f", t.{quote(column)}" for column in known if column not in changed)
-    async with context.connection.transaction(readonly=True):
+    relation = await _relation(context.connection, names, remedy.rule.table)
+    async with context.connection.transaction(isolation="repeatable_read", readonly=True):
         rows = await context.connection.fetchval(f"select count(*) from {table} t where {condition}")
         page = await read_page(
             context.connection, f"select {identity}{pairs}{also} from {table} t where {condition}", limit=50
         )
+        await context.connection.execute(EXACT_TEXT)
+        becomes = _becomes(changed, relation.row_id("t"))
+        digest = await context.connection.fetchval(
+            digest_sql(f"select {becomes} as what from {table} t where {condition}")
+        )
     page = _changes_first(page, [(column, f"{column} →") for column in changed])
-    relation = await _relation(context.connection, names, remedy.rule.table)
     sql = ";\n\n".join((targets_sql(remedy, names, relation), _originals_sql(relation), update_sql(remedy, names)))
-    return Preview(rows, page, f"begin;\n\n{sql};\n\ncommit;")
+    return Preview(rows, page, f"begin;\n\n{sql};\n\ncommit;", digest=digest)
+
+
+def _becomes(values: Mapping[str, str], row_id: str) -> str:
+    """A text that tells which row it is, what its columns hold and what they will; `values` by column."""
+    pairs = "".join(f", t.{quote(column)}, {value}" for column, value in values.items())
+    return f"row({row_id}{pairs})::text"
 
 
 def _changes_first(page: RowPage, pairs: Sequence[tuple[str, str]]) -> RowPage:
@@ -95,7 +107,7 @@ def _originals_sql(relation: Relation) -> str:
 
 
 async def apply_change(
-    remedy: Remedy, connection: Connection, names: Names, batch: UUID, operator: str, expected: int | None
+    remedy: Remedy, connection: Connection, names: Names, batch: UUID, operator: str, expected: Preview | None
 ) -> Applied:
     """Change the rows. Runs inside the locked transaction.
 
@@ -107,7 +119,11 @@ async def apply_change(
     relation = await _relation(connection, names, base)
     await connection.execute(targets_sql(remedy, names, relation))
     rows = await connection.fetchval(f"select count(*) from {TARGETS}")
-    refuse_if_moved(rows, expected)
+    becomes = _becomes({column: f"n.{quote(f'new {column}')}" for column in new_values(remedy, names)}, "n.row_id")
+    digest = await connection.fetchval(
+        digest_sql(f"select {becomes} as what from {relation.sql} t join {TARGETS} n on n.tid = t.ctid")
+    )
+    refuse_if_moved(rows, digest, expected)
     await _refuse_ambiguous(connection, relation, rows)
     label = base if base in v1.TABLES else relation.sql
     await record(connection, relation, TARGETS, batch, remedy.id, "changed", label, operator)

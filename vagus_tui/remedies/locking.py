@@ -19,6 +19,12 @@ from vagus_tui.settings import Settings
 
 T = TypeVar("T")
 
+EXACT_TEXT = (
+    "set local timezone = 'UTC'; set local datestyle = 'ISO'; set local intervalstyle = 'postgres'; "
+    "set local extra_float_digits = 1; set local bytea_output = 'hex'"
+)
+"""Within a transaction: values as text are spelled the same, whoever asks, and say all of themselves."""
+
 FIXABLE = (State.V1, State.V1_RENAMED, State.ROLLED_BACK)
 """While v2 is being built or is in place, a change to v1's rows would not reach it or would come as a surprise."""
 
@@ -92,9 +98,7 @@ async def in_locked_transaction(
         try:
             async with connection.transaction():
                 await connection.execute(
-                    f"set local lock_timeout = {patience.timeout_ms}; set local timezone = 'UTC'; "
-                    "set local datestyle = 'ISO'; set local intervalstyle = 'postgres'; "
-                    "set local extra_float_digits = 1; set local bytea_output = 'hex'; set local work_mem = '96MB'"
+                    f"set local lock_timeout = {patience.timeout_ms}; set local work_mem = '96MB'; {EXACT_TEXT}"
                 )
                 await connection.execute(f"lock table {', '.join(tables)} in share row exclusive mode")
                 # Once more, now that nobody can begin: the triggers of a migration that has begun meanwhile must not

@@ -25,12 +25,14 @@ class Preview:
         page: the first of them; for a change, every new value stands beside the old one.
         sql: the statements.
         below: rows that hang on them and go with them, by table.
+        digest: of which rows they are and what becomes of them, so that no others are touched afterwards.
     """
 
     rows: int
     page: RowPage
     sql: str
     below: Mapping[str, int] = field(default_factory=dict)
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +110,11 @@ class Remedy:
 
         return await actions.preview(self, context)
 
-    async def apply(self, context: Context, expected: int | None = None) -> Applied:
+    async def apply(self, context: Context, expected: Preview | None = None) -> Applied:
         """Apply it in one transaction, with every original in the journal.
 
         Args:
-            expected: the number of rows that the preview showed; other rows than these are refused.
+            expected: what the preview showed; other rows than these are refused.
 
         Raises:
             RefusedError: the rows are others now, the tables are in use, or the state does not allow it.

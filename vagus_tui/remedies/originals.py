@@ -20,11 +20,19 @@ _EXACT = re.compile(
     r"(boolean|smallint|integer|bigint|numeric|text|character varying|uuid|date|timestamp|time)\b[^\[]*"
 )
 
-_JSON = re.compile(r"json(\[\])?")
-
 _COLUMNS = """
+with recursive parts as (
+  select a.attnum as of, a.atttypid as type from pg_attribute a
+  where a.attrelid = $1::regclass and a.attnum > 0 and not a.attisdropped
+  union
+  select p.of, within.type from parts p join pg_type t on t.oid = p.type cross join lateral (
+    select t.typbasetype as type union all select t.typelem
+    union all select m.atttypid from pg_attribute m where m.attrelid = t.typrelid and m.attnum > 0
+    union all select r.rngsubtype from pg_range r where t.oid in (r.rngtypid, r.rngmultitypid)) within
+  where within.type <> 0)
 select a.attname::text as name, format_type(a.atttypid, a.atttypmod) as type,
-  a.attgenerated <> '' as generated, a.attidentity::text as identity, a.attnotnull as required
+  a.attgenerated <> '' as generated, a.attidentity::text as identity, a.attnotnull as required,
+  exists(select from parts p where p.of = a.attnum and p.type = 'json'::regtype) as json
 from pg_attribute a where a.attrelid = $1::regclass and a.attnum > 0 and not a.attisdropped order by a.attnum
 """
 
@@ -41,7 +49,8 @@ class Relation:
 
     `key` names the columns that tell its rows apart; empty where there is no primary key. `identity`: ids are always
     made by the server unless it is told otherwise. `nullable`: a row may be without a key. `lasting`: fixes have left
-    the keys as they were, so that rows are found by them.
+    the keys as they were, so that rows are found by them. `json`: the columns that hold json, be it within a domain, an
+    array or a composite, generated ones included.
     """
 
     schema: str
@@ -51,6 +60,7 @@ class Relation:
     identity: bool = False
     nullable: bool = False
     lasting: bool = True
+    json: frozenset[str] = frozenset()
 
     @property
     def sql(self) -> str:
@@ -76,11 +86,10 @@ class Relation:
 
         json goes in as text: it may hold what jsonb refuses. A bare alias would mean a column of that name, if any.
         """
-        if not any(_JSON.fullmatch(type_) for type_ in self.types.values()):
+        if not self.json:
             return f"to_jsonb({alias}.*)"
         values = (
-            f"{alias}.{quote(name)}{'::text' if _JSON.fullmatch(type_) else ''} as {quote(name)}"
-            for name, type_ in self.types.items()
+            f"{alias}.{quote(name)}{'::text' if name in self.json else ''} as {quote(name)}" for name in self.types
         )
         return f"(select to_jsonb(w.*) from (select {', '.join(values)}) w)"
 
@@ -126,6 +135,7 @@ async def read_relation(connection: Connection, schema: str, name: str, *, key: 
         found_key,
         identity=any(row["identity"] == "a" for row in columns),
         nullable=any(row["name"] in found_key and not row["required"] for row in columns),
+        json=frozenset(row["name"] for row in columns if row["json"]),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from vagus_tui.database.connection import Connection
-from vagus_tui.errors import RefusedError, VagusError
+from vagus_tui.errors import VagusError
 from vagus_tui.format import plural
 from vagus_tui.remedies.model import Action
 from vagus_tui.remedies.originals import Relation
@@ -46,18 +46,3 @@ async def record(
         operator,
     )
     return int(done.split()[-1])
-
-
-def refuse_if_moved(rows: int, expected: int | None) -> None:
-    """Refuse to touch other rows than those that were shown.
-
-    Raises:
-        RefusedError: there are none, or not as many as were expected.
-    """
-    if expected is not None and rows != expected:
-        raise RefusedError(
-            f"{plural(expected, 'row was', 'rows were')} shown, but now there are {rows:,}.",
-            next_step="Look at the preview again.",
-        )
-    if rows == 0:
-        raise RefusedError("There is no row to mend.", next_step="Run the check again.")

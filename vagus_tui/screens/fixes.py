@@ -164,7 +164,7 @@ class FixScreen(WizardScreen):
         if not agreed:
             return
         async with self.session.context("fix") as context:
-            applied = await remedy.apply(context, expected=preview.rows)
+            applied = await remedy.apply(context, expected=preview)
         self.notify(f"{plural(applied.rows, 'row')} fixed. u puts them back.", markup=False)
         self.fixed()
         if self.is_current:
@@ -214,7 +214,7 @@ async def fix_all_safe(screen: WizardScreen, events: Sequence[CheckEvent], fixed
     try:
         for choice in choices:
             async with screen.session.context("fix") as context:
-                done += (await choice.remedy.apply(context, expected=choice.preview.rows)).rows
+                done += (await choice.remedy.apply(context, expected=choice.preview)).rows
     except VagusError as error:
         raise RefusedError(
             error.happened, state=f"{plural(done, 'row')} fixed before that; {error.state}", next_step=error.next_step
