@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual.screen import ModalScreen
 
 from tests.databases import TestDatabase
 from tests.wizard.moved import ended
@@ -23,12 +24,14 @@ from vagus_tui.migration.phases import hold as holding
 from vagus_tui.migration.runner import migrate
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.job import Job
+from vagus_tui.screens.migration import MigrationScreen
 from vagus_tui.screens.migration_words import figures_in_words
 from vagus_tui.screens.overview_text import last_run
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.settings import Settings
 from vagus_tui.widgets.code import CodeText
 from vagus_tui.widgets.long_lines import LongLines
+from vagus_tui.widgets.title import TitleLine
 
 
 def _settings(url: str, tmp_path: Path, **values: object) -> Settings:
@@ -118,6 +121,17 @@ async def test_a_gate_that_fails_refuses_the_start(database: TestDatabase, conn:
         await until_text(pilot, "Not yet", "orphaned-exercises")
         await pilot.press("enter")
         assert wizard(pilot).session.job is None
+        screen = pilot.app.screen
+        assert isinstance(screen, MigrationScreen)
+
+        # Whatever else the screen has to show meanwhile does not hide which gate is being measured.
+        told = set()
+        screen.action_gates()
+        while not isinstance(pilot.app.screen, ModalScreen):
+            await asyncio.sleep(0.001)
+            screen.changed(frozenset(), ())
+            told.add(screen.query_one(TitleLine).render().plain.partition("  ")[2].strip())
+        assert any(words.startswith("gate ") for words in told)
     assert await conn.fetchval("select to_regnamespace('workout_v2')") is None
 
 

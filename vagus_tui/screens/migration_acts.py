@@ -37,6 +37,11 @@ class MigrationActs(JobActs, MaintenanceActs):
     # The second is the clean-up after an interrupted one.
     jobs: ClassVar[tuple[str, ...]] = ("migration", "abandon")
     held_back = False
+    _gate = ""
+
+    def say(self, summary: Content | str) -> None:
+        """While gates are measured, which: whatever else happens on the screen meanwhile must not hide that."""
+        super().say(self._gate or summary)
 
     def show_run(self) -> None:
         """Bring the run's pane up to date."""
@@ -56,15 +61,19 @@ class MigrationActs(JobActs, MaintenanceActs):
         """Measure every gate afresh, and keep the outcomes in the journal."""
         outcomes: list[CheckEvent] = []
         total = len(gate_checks())
-        async with self.session.context("gates") as context:
-            async for event in gates(context):
-                if event.status is Status.RUNNING:
-                    self.say(f"gate {len(outcomes) + 1} of {total}: {safe_str(event.title)}")
-                elif event.status is not Status.PENDING:
-                    outcomes.append(event)
-                    if event.group != GATES:
-                        self.session.take_result(event)
-            await store.record_checks(context.connection, outcomes, operator=context.settings.operator)
+        try:
+            async with self.session.context("gates") as context:
+                async for event in gates(context):
+                    if event.status is Status.RUNNING:
+                        self._gate = f"gate {len(outcomes) + 1} of {total}: {safe_str(event.title)}"
+                        self.say(self._gate)
+                    elif event.status is not Status.PENDING:
+                        outcomes.append(event)
+                        if event.group != GATES:
+                            self.session.take_result(event)
+                await store.record_checks(context.connection, outcomes, operator=context.settings.operator)
+        finally:
+            self._gate = ""
         return outcomes
 
     # Acting
