@@ -16,6 +16,7 @@ from vagus_tui.control import Control
 from vagus_tui.events import Event, NoteEvent, StepEvent, StepState
 from vagus_tui.journal.state import State
 from vagus_tui.migration.phases import cut_over
+from vagus_tui.migration.phases.hold import REFUSED
 from vagus_tui.report.story import tell
 from vagus_tui.sandbox.options import SandboxOptions
 
@@ -95,6 +96,40 @@ async def _by_hand(database: TestDatabase) -> None:
             assert await other.execute(sql) not in ("UPDATE 0", "DELETE 0", "INSERT 0 0"), sql
         with pytest.raises(asyncpg.RaiseError, match="TRUNCATE of exercise_logs is not possible now"):
             await other.execute("truncate workout_v2.exercise_logs")
+
+
+async def test_a_row_that_v2_refuses(make_database: MakeDatabase, connect: Connect) -> None:
+    """What a user writes during the hold does not throw away what was built: it holds, says so, and goes on later."""
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+    wrong = "update exercise_logs set set_number = {} where id = (select id from exercise_logs order by id limit 1)"
+    tried = mended = False
+
+    async def write(event: Event, control: Control) -> None:
+        nonlocal tried, mended
+        if not isinstance(event, StepEvent) or event.id != "hold" or event.state is not StepState.PROGRESS:
+            return
+        if not (event.message or "").startswith(REFUSED):
+            if mended:
+                control.go()
+            else:
+                await conn.execute(wrong.format(-1))
+        elif not tried:
+            tried = True
+            control.go()
+        else:
+            mended = True
+            await conn.execute(wrong.format(987))
+
+    ran = await do_migrate(database, hold=True, on_event=write)
+    assert ran.result.ok, ran.result
+    warnings = [note.message for note in ran.notes if note.level == "warning"]
+    refused = 'new row for relation "exercise_logs" violates check constraint "exercise_logs_set_number_check"'
+    assert warnings[0].startswith(f"Somebody has written what v2 refuses: {refused}.")
+    assert warnings[1].startswith(f"v2 refuses what was written to v1: {refused}.")
+    assert not any("DETAIL" in message or "-1" in message for message in warnings), "whose row it is, is theirs"
+    assert any(note.message.startswith("What v2 refused has been mended") for note in ran.notes)
+    assert await v2_differences(conn) == []
 
 
 async def test_a_client_that_stands_still_in_the_cut_over(

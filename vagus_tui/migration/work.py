@@ -27,6 +27,9 @@ from vagus_tui.settings import Settings
 BUSY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 """Somebody is in the way, or changed what we were about to (a user who leaves); trying again may help."""
 
+UNFIT = (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError)
+"""v2 refuses what was written to v1; trying again helps once somebody has mended that."""
+
 
 _MEMORY = """
 select set_config('work_mem', greatest(16, least(128, mb / 16))::text || 'MB', false),

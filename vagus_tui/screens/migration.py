@@ -249,8 +249,13 @@ class MigrationScreen(MigrationActs):
             if not self.holding:
                 words.append("users: no wait")
             else:
+                changed, refused = (facts.changed, facts.refused) if facts is not None else ("", "")
                 words.append(
-                    "holding: v1 has changed" if facts is not None and facts.changed else "holding: c cuts over"
+                    "holding: v1 has changed"
+                    if changed
+                    else "holding: v2 refuses a row"
+                    if refused
+                    else "holding: c cuts over"
                 )
             self.say(" · ".join(words))
 

@@ -14,7 +14,7 @@ from vagus_tui.format import ago, duration, moment, number, plural
 from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.journal.store import Run, run_words
 from vagus_tui.migration.gates import gate_checks
-from vagus_tui.migration.phases.hold import CHANGED, IN_THE_WAY
+from vagus_tui.migration.phases.hold import CHANGED, IN_THE_WAY, REFUSED
 from vagus_tui.screens import let_pass
 from vagus_tui.screens.cut_off import cut_off, cut_off_text
 from vagus_tui.screens.job import Job
@@ -119,6 +119,7 @@ def hold_facts(session: Session, job: Job, forecast: Forecast | None = None) -> 
         proof=f"no differences in {compared} rows; again at the swap",
         in_the_way=said.removeprefix(IN_THE_WAY) if said.startswith(IN_THE_WAY) else "",
         changed=said.removeprefix(CHANGED) if said.startswith(CHANGED) else "",
+        refused=said.removeprefix(REFUSED) if said.startswith(REFUSED) else "",
         backup=words,
         cost=hold_cost(forecast),
         back=hold_back(forecast),

@@ -28,6 +28,7 @@ class HoldFacts:
         caught_up: what was written meanwhile and has been brought over.
         let_pass: the gates that were let pass by name, each with its age; empty where none was.
         changed: what is otherwise about v1 than the plan was made for; then there is no cut-over. Empty if nothing is.
+        refused: what v2 says of a row that somebody has written; then there is none either.
     """
 
     proof: str
@@ -38,6 +39,7 @@ class HoldFacts:
     caught_up: str = ""
     changed: str = ""
     let_pass: str = ""
+    refused: str = ""
 
 
 class HoldPanel(Vertical):
@@ -63,12 +65,16 @@ class HoldPanel(Vertical):
         """Bring the facts up to date."""
         ready = Content.styled("Ready to cut over", "bold $accent")
         another = Content.styled("Not ready: v2 was built for another v1", "bold $warning")
-        self.query_one("#hold-title", Static).update(another if facts.changed else ready)
+        unfit = Content.styled("Not ready: v1 has a row that v2 refuses", "bold $warning")
+        title = another if facts.changed else unfit if facts.refused else ready
+        self.query_one("#hold-title", Static).update(title)
         lines = [_line("proof", facts.proof)]
         if facts.caught_up:
             lines.append(_line("caught up", facts.caught_up))
         if facts.changed:
             words, style = f"{facts.changed}. Take that back, or stop and migrate again.", "$warning"
+        elif facts.refused:
+            words, style = f"{facts.refused}. Mend that row, or stop, fix it, and migrate again.", "$warning"
         else:
             words = facts.in_the_way or "looking"
             style = "" if words.startswith("nobody") else "$warning"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import asyncpg
 
@@ -14,14 +16,14 @@ from vagus_tui.migration import maintenance, vigil
 from vagus_tui.migration.announcement import maintenance_page
 from vagus_tui.migration.cut_over import watched_relations
 from vagus_tui.migration.drift import drift, in_words, signature
-from vagus_tui.migration.phases.catch_up import bring_over, prove_delta
+from vagus_tui.migration.phases.catch_up import MEND, bring_over, in_short, prove_delta
 from vagus_tui.migration.phases.prove import note_again, prove_everything
 from vagus_tui.migration.plan import compose
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.taken_over import added
 from vagus_tui.migration.undo import undo_record
-from vagus_tui.migration.work import BUSY, ChangedError, with_retries
+from vagus_tui.migration.work import BUSY, UNFIT, ChangedError, with_retries
 
 PROOF_GOOD_FOR_SECONDS = 10.0
 """A proof older than this is made again right before the swap: staging can have been changed by hand since."""
@@ -48,8 +50,8 @@ async def cut_over(run: MigrationRun) -> None:
     """Swap v1 for v2.
 
     Raises:
-        NotCutOverError: somebody stayed in the way, or v1 is another one than it was; v1 is in use and v2 still
-            caught up with.
+        NotCutOverError: somebody stayed in the way, v1 is another one than it was, or a row was written that v2
+            refuses; v1 is in use and v2 still caught up with.
         UndoneError: the proof that was made again found rows that differ.
     """
     await run.enter(Phase.CUT_OVER)
@@ -58,13 +60,14 @@ async def cut_over(run: MigrationRun) -> None:
 
     async def attempt() -> None:
         await note_again(run)
-        await bring_over(run)
-        if run.proof_age > PROOF_GOOD_FOR_SECONDS or not await _all_noted(run):
-            # Outside of every lock, and without keeping the app in maintenance meanwhile.
-            await maintenance.lower_flag_of_run(run.main)
-            await prove_everything(run)
-            await run.lanes.close()
+        with _fitting():
             await bring_over(run)
+            if run.proof_age > PROOF_GOOD_FOR_SECONDS or not await _all_noted(run):
+                # Outside of every lock, and without keeping the app in maintenance meanwhile.
+                await maintenance.lower_flag_of_run(run.main)
+                await prove_everything(run)
+                await run.lanes.close()
+                await bring_over(run)
         known = await signature(run.main, run.made.survey.shape)
         await _compare(run)
         await _swap(run, known)
@@ -88,6 +91,23 @@ async def cut_over(run: MigrationRun) -> None:
         # Taken back as a whole, it left no step behind; that it was tried belongs to the story all the same.
         await store.record_step(run.main, run.id, _tried(error))
         raise
+
+
+@contextmanager
+def _fitting() -> Iterator[None]:
+    """Bring over what users wrote.
+
+    Raises:
+        NotCutOverError: v2 refuses some of it.
+    """
+    try:
+        yield
+    except UNFIT as error:
+        raise NotCutOverError(
+            f"v2 refuses what was written to v1: {in_short(error)}.",
+            state="v1 is in place and in use; v2 is built and proved but for that.",
+            next_step=f"To go on, {MEND}",
+        ) from error
 
 
 def _tried(error: NotCutOverError) -> StepEvent:
@@ -196,5 +216,6 @@ async def _swap_step(run: MigrationRun, step: PlanStep) -> None:
     if step.id == "prove-delta":
         await prove_delta(run)
         return
-    for statement in step.statements:
-        await run.main.execute(statement)
+    with _fitting() if step.id == "delta" else nullcontext():
+        for statement in step.statements:
+            await run.main.execute(statement)

@@ -66,7 +66,7 @@ async def failed(run: MigrationRun, error: Exception) -> VagusError:
     if isinstance(error, VagusError):
         message = error.happened
     else:
-        message = sentences(f"The server said: {error}", await _cause(run))
+        message = sentences(f"The server said: {_words(error)}", await _cause(run))
     after = await read_state(run.main)
     if after.state is State.MIGRATED:
         return VagusError(
@@ -80,6 +80,14 @@ async def failed(run: MigrationRun, error: Exception) -> VagusError:
         return RefusedError(message, state=state, next_step=error.next_step)
     next_step = error.next_step if isinstance(error, VagusError) else "See the data-quality checks, then try again."
     return UndoneError(message, state=state, next_step=next_step)
+
+
+def _words(error: Exception) -> str:
+    """The server's words, without the row that it refused: what users wrote has no place in journal and report."""
+    detail = getattr(error, "detail", None) or ""
+    if not isinstance(error, asyncpg.PostgresError) or not detail.startswith("Failing row contains"):
+        return str(error)
+    return str(error.args[0])
 
 
 async def _cause(run: MigrationRun) -> str:

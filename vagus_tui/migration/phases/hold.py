@@ -10,17 +10,17 @@ from vagus_tui.journal import store
 from vagus_tui.migration.blockers import blockers, describe
 from vagus_tui.migration.cut_over import watched_relations
 from vagus_tui.migration.drift import Drift, drift, in_words
-from vagus_tui.migration.phases.catch_up import bring_over
+from vagus_tui.migration.phases.catch_up import MEND, bring_over, in_short
 from vagus_tui.migration.phases.prove import note_again
 from vagus_tui.migration.run import MigrationRun
-from vagus_tui.migration.work import BUSY
+from vagus_tui.migration.work import BUSY, UNFIT
 
 INTERVAL_SECONDS = 1.0
 LOOK_SECONDS = 10.0
 """How often v1's catalog is compared with the one that the plan was made for."""
 
 
-IN_THE_WAY, CHANGED = "in the way: ", "v1 has changed: "
+IN_THE_WAY, CHANGED, REFUSED = "in the way: ", "v1 has changed: ", "v2 refuses what was written: "
 """How the word begins that the hold sends again and again: who would hold up the cut-over, or why there can be none."""
 
 
@@ -46,14 +46,21 @@ async def hold(run: MigrationRun) -> None:
         return event
 
     tell(StepState.STARTED)
-    looked, known = float("-inf"), Drift()
+    looked, known, refused = float("-inf"), Drift(), ""
     while True:
         await run.control.checkpoint()
+        before = refused
         try:
             notes: int | None = await run.control.or_cancelled(bring_over(run))
+            refused = ""
         except BUSY:
             # Users who leave came between every attempt. All is built and proved: the next second will do.
             notes = None
+        except UNFIT as error:
+            # One row that somebody wrote is no reason to throw away what was built; its note is there still.
+            notes, refused = None, in_short(error)
+        if refused != before:
+            run.emit(_unfit(refused))
         if time.perf_counter() - looked >= LOOK_SECONDS:
             looked = time.perf_counter()
             with contextlib.suppress(*BUSY):
@@ -66,10 +73,20 @@ async def hold(run: MigrationRun) -> None:
             known = found
         waiting = [blocker for blocker in await blockers(run.main, relations) if blocker.seconds > 1]
         words = IN_THE_WAY + (describe(waiting) if waiting else "nobody")
+        if refused:
+            words = REFUSED + refused
         tell(StepState.PROGRESS, notes, CHANGED + in_words(known.against) if known.against else words)
         if await run.control.wait_go(INTERVAL_SECONDS):
             break
     await store.record_step(run.main, run.id, tell(StepState.DONE))
+
+
+def _unfit(refused: str) -> NoteEvent:
+    """What the operator is told about a row that v2 refuses, or about its being mended."""
+    if not refused:
+        return NoteEvent(message="What v2 refused has been mended, and brought over.")
+    message = f"Somebody has written what v2 refuses: {refused}. It will not be cut over like this: {MEND}"
+    return NoteEvent(level="warning", message=message)
 
 
 def _about(found: Drift) -> NoteEvent:
