@@ -14,6 +14,7 @@ from tests.migration.support import as_user, do_roll_back, migrated, rolled_back
 from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
 from vagus_tui.database.connection import Connection
 from vagus_tui.journal.state import State, read_state
+from vagus_tui.rollback.carry_back import CarryBack
 from vagus_tui.rollback.quick_plan import preview
 from vagus_tui.sandbox.options import SandboxOptions
 
@@ -118,6 +119,49 @@ async def test_what_is_new_and_changed_comes_back(moved: TestDatabase, connect: 
     }, differing
     await rolled_back(moved)
     assert changes(after, await v1_rows(conn)) == []
+
+
+async def test_the_proof_sees_what_did_not_arrive(
+    moved_database: TestDatabase, moved_conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each fault, planted behind the carrying back, has the rollback undone as a whole."""
+    conn = moved_conn
+    who = await conn.fetchrow(
+        "select l.id as log, l.exercise_id as exercise, s.id as session, s.user_id as user from exercise_logs l "
+        "join workout_sessions s on s.id = l.session_id order by l.id limit 1"
+    )
+    assert who is not None
+    async with as_user(moved_database, who["user"]) as app:
+        added = await app.fetchval(
+            "insert into exercise_logs (session_id, exercise_id, set_number, reps, weight) values ($1, $2, 90, 5, 60) "
+            "returning id",
+            who["session"],
+            who["exercise"],
+        )
+        await app.execute("update exercise_logs set reps = 99, notes = null where id = $1", who["log"])
+        await app.execute("update workout_sessions set notes = 'later' where id = $1", who["session"])
+    await conn.execute("update exercises set name = 'Changed', notes = 'new' where id = $1", who["exercise"])
+    faults = {
+        f"update exercises_v1 set name = 'Other' where id = '{who['exercise']}'": "1 row of exercises",
+        f"update exercises_v1 set notes = null where id = '{who['exercise']}'": "1 row of exercises",
+        f"update workout_sessions_v1 set notes = null where id = '{who['session']}'": "1 row of workout_sessions",
+        f"update exercise_logs_v1 set reps = 98 where id = '{who['log']}'": "1 row of exercise_logs",
+        f"delete from exercise_logs_v1 where id in ('{added}', '{who['log']}')": "2 rows of exercise_logs",
+    }
+    whole = CarryBack.apply
+    planted = ""
+
+    def faulty(carry: CarryBack, *, deletions: bool) -> list[str]:
+        return [*whole(carry, deletions=deletions), planted]
+
+    monkeypatch.setattr(CarryBack, "apply", faulty)
+    for planted, seen in faults.items():
+        ran = await do_roll_back(moved_database)
+        assert not ran.result.ok and ran.result.exit_status == 3
+        assert f"{seen} did not arrive in v1" in ran.result.message, planted
+        assert (await state_of(moved_database)).state is State.MIGRATED
+    planted = "select 1"
+    await rolled_back(moved_database)
 
 
 async def test_a_new_label_and_a_moved_exercise(moved: TestDatabase, connect: Connect) -> None:

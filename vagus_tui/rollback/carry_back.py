@@ -209,19 +209,26 @@ class CarryBack:
             "  where o.user_id = c.user_id and o.category = c.category)",
         ]
 
-    def proof(self, base: str) -> str:
+    def proof(self, base: str, *, deletions: bool) -> str:
         """Counts touched rows of which v1 now says something else than v2 does; it must be none.
 
-        A column that did not change since the cut-over may differ: v1 keeps its own spelling of it.
+        A column that did not change since the cut-over may differ: v1 keeps its own spelling of it. No row that v1 had
+        may be gone, but for those that were chosen to go, and these must be.
         """
+        gone = f"select count(*) from {self.rows.had(base)} h left join {self.rows.of_v1(base)} o on o.id = h.id\n"
+        if deletions:
+            gone += f"left join {self.fitting.going(base)} g on g.id = h.id where (o.id is null) <> (g.id is not null)"
+        else:
+            gone += "where o.id is null"
         disagree = " or ".join(
             f"({self.rows.differs(column, 'n', 'o')} and (b.id is null or {self.rows.written(column)}))"
             for column in self.rows.values(base)
             if not (column.not_null and column.default is not None)
         )
         return (
-            f"select count(*) from {self.rows.now(base)} n left join {self.rows.before(base)} b on b.id = n.id\n"
+            f"select ({gone}) +\n"
+            f"(select count(*) from {self.rows.now(base)} n left join {self.rows.before(base)} b on b.id = n.id\n"
             f"left join {self.rows.of_v1(base)} o on o.id = n.id\n"
             f"where (o.id is null and b.id is null and ({self.rows.expressible(base)}))\n"
-            f"   or (o.id is not null and ({disagree}))"
+            f"   or (o.id is not null and ({disagree})))"
         )

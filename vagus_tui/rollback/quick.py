@@ -283,7 +283,7 @@ class _Rollback:
 
     async def _prove(self, connection: Connection, carry: CarryBack) -> None:
         for base in v1.TABLES:
-            wrong = await connection.fetchval(carry.proof(base))
+            wrong = await connection.fetchval(carry.proof(base, deletions=self.deletions))
             if wrong:
                 raise UndoneError(
                     f"{plural(wrong, 'row')} of {base} did not arrive in v1 as v2 has them.",

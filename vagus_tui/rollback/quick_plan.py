@@ -204,7 +204,7 @@ def quick_steps(
     def step(name: str, title: str, statements: list[str], printed: tuple[str, ...] = ()) -> PlanStep:
         return PlanStep(name, Phase.ROLLBACK, title, tuple(statements), lock=held, undo=undo, printed=printed)
 
-    proofs = {base: carry.proof(base) for base in v1.TABLES}
+    proofs = {base: carry.proof(base, deletions=deletions) for base in v1.TABLES}
     restored = restore_statements(around, archive)
     stops = tuple(stop_unless_zero(query, f"rows of {base} did not arrive in v1") for base, query in proofs.items())
     noted = stop_unless_zero(still_noted(survey.shape.schema), "triggers that note what is written were changed")

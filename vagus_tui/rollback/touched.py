@@ -75,6 +75,11 @@ class Touched:
         """The temporary table with what v2 said of them at the cut-over, in v1's columns."""
         return f"pg_temp.{quote(f'vagus_before_{base}')}"
 
+    @staticmethod
+    def had(base: str) -> str:
+        """The temporary table with the ids of those rows that v1 had before anything was carried back."""
+        return f"pg_temp.{quote(f'vagus_had_{base}')}"
+
     def both(self, base: str) -> str:
         """FROM of touched rows as they are in v2 now and were at the cut-over."""
         return f"{self.now(base)} n join {self.before(base)} b on b.id = n.id"
@@ -144,7 +149,11 @@ class Touched:
                 f"create temporary table {quote(f'vagus_{name}_{base}')} on commit drop as\n"
                 f"{inverse.select(base, where, extra)}"
             )
-        return [*statements, f"analyze {self.now(base)}", f"analyze {self.before(base)}"]
+        statements.append(
+            f"create temporary table {quote(f'vagus_had_{base}')} on commit drop as\n"
+            f"select o.id from {self.of_v1(base)} o where o.id in (select id from {self.touched(base)})"
+        )
+        return [*statements, *(f"analyze {made}" for made in (self.now(base), self.before(base), self.had(base)))]
 
     def _logs_of_copies(self) -> str:
         """Sets logged on an exercise that was repeated in a later week belong to the one exercise that v1 has."""
