@@ -44,6 +44,9 @@ EXPECTED: Mapping[tuple[str, str], tuple[str, tuple[str, ...]]] = {
 }
 """Columns that are not listed become text, or are carried over as they are; any type does."""
 
+INSTANTS = tuple(place for place, (wanted, _) in EXPECTED.items() if wanted == "a timestamp")
+"""The columns that become timestamps."""
+
 REFERENCES: Mapping[tuple[str, str], str] = {
     (v1.EXERCISES, "plan_id"): v1.PLANS,
     (v1.SESSIONS, "plan_id"): v1.PLANS,

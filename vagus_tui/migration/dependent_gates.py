@@ -21,7 +21,7 @@ from vagus_tui.migration.binding import same_columns
 from vagus_tui.migration.carried import Bound, check_notes, read_bound
 from vagus_tui.migration.fates import BY_ITS_OWNER, decide, replace_name
 from vagus_tui.migration.otherwise import otherwise
-from vagus_tui.migration.plain_tables import ODDITIES_NEXT, table_oddities
+from vagus_tui.migration.plain_tables import ODDITIES_NEXT, no_room, table_oddities
 from vagus_tui.migration.repoint import policy_bound
 from vagus_tui.migration.tuning import NO_PLACE
 from vagus_tui.migration.unmet import unmet
@@ -280,6 +280,8 @@ async def _plain(context: Context) -> Outcome:
     oddities = await table_oddities(context.connection, context.shape)
     if oddities:
         return Outcome(Status.FAIL, f"{len(oddities)} are not", " ".join((*oddities, ODDITIES_NEXT)))
+    if lacking := await no_room(context.connection, context.shape):
+        return Outcome(Status.FAIL, "no room in v2", " ".join(lacking))
     return Outcome(Status.PASS, "4 plain tables")
 
 
@@ -289,7 +291,8 @@ DEPENDENT_GATES: tuple[Check, ...] = (
         group=Group.PREREQUISITES,
         title="v1's tables are plain tables",
         why="A partitioned or inherited table has rows elsewhere, a view has none of its own, and what belongs to an "
-        "extension cannot be renamed.",
+        "extension cannot be renamed. Nor is there room in v2 for more than 800 columns, or for days that no timestamp "
+        "knows.",
         expected="4 plain tables",
         probe=_plain,
         overridable=False,

@@ -1,8 +1,15 @@
-"""Whether v1's tables are plain tables, as they must be: not views, partitioned, inherited or an extension's."""
+"""Whether v1's tables are plain tables, as they must be: not views, partitioned, inherited or an extension's.
+
+And whether v2 has room for all of them: for so many columns, and for days that only a date knows.
+"""
 
 from __future__ import annotations
 
+from vagus_tui.checks.column_types import INSTANTS
 from vagus_tui.database.connection import Connection
+from vagus_tui.format import plural
+from vagus_tui.schema import v2
+from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.schema.v1 import V1Shape
 
 _KINDS = """
@@ -22,6 +29,12 @@ _KIND_WORDS = {
     "m": "is a materialized view, not a table",
     "f": "is a foreign table",
 }
+
+MOST_COLUMNS = 800
+"""The server joins rows of 1,664 columns at most, and every proof and rollback holds two rows side by side."""
+
+LAST_DAY = "294276-12-31"
+"""Of timestamps. Dates go on for five million years."""
 
 ODDITIES_NEXT = "v1 has to be four plain tables. Bring the rows into plain tables of these names, then start again."
 
@@ -48,4 +61,39 @@ async def table_oddities(connection: Connection, shape: V1Shape) -> list[str]:
             reasons.append(f"belongs to the extension {row['extension']}")
         if reasons:
             found.append(f"{row['name']} {', and '.join(reasons)}.")
+    return found
+
+
+def _wide(shape: V1Shape) -> list[str]:
+    found = []
+    for base, table in shape.tables.items():
+        columns = len(v2.MODEL[base].columns) + len(table.carried)
+        if columns > MOST_COLUMNS:
+            found.append(
+                f"{table.name} has {len(table.columns)} columns, so v2's would have {columns}: no more than "
+                f"{MOST_COLUMNS} can be compared side by side. Move some into a table of their own."
+            )
+    return found
+
+
+async def no_room(connection: Connection, shape: V1Shape) -> list[str]:
+    """What v2 has no room for: too many columns, and days that no timestamp can hold; one sentence each.
+
+    Columns of dates that become timestamps are read from end to end.
+    """
+    found = _wide(shape)
+    for base, name in INSTANTS:
+        table = shape.tables[base]
+        if table.has(name) and table.columns[name].plain == "date":
+            column = quote(name)
+            beyond = await connection.fetchval(
+                f"select count(*) from {qualified(shape.schema, table.name)} "
+                f"where {column} > date '{LAST_DAY}' and isfinite({column})"
+            )
+            if beyond:
+                rows = plural(beyond, "row is", "rows are")
+                found.append(
+                    f"{table.name}.{name} is a date, and {rows} past {LAST_DAY}, the last day of v2's timestamps: "
+                    f"update {qualified(shape.schema, table.name)} set {column} = … where {column} > '{LAST_DAY}';"
+                )
     return found

@@ -16,7 +16,7 @@ from vagus_tui.errors import RefusedError
 from vagus_tui.migration.carried import Bound, read_bound
 from vagus_tui.migration.fates import decide
 from vagus_tui.migration.otherwise import otherwise
-from vagus_tui.migration.plain_tables import ODDITIES_NEXT, table_oddities
+from vagus_tui.migration.plain_tables import ODDITIES_NEXT, no_room, table_oddities
 from vagus_tui.migration.tuning import Places
 from vagus_tui.rollback.take_up import archive_to_take_up
 from vagus_tui.schema import v1, v2
@@ -184,6 +184,8 @@ async def survey(
     names = [table.name for table in shape.tables.values()]
     if oddities := await table_oddities(connection, shape):
         raise RefusedError(" ".join(oddities), next_step=ODDITIES_NEXT)
+    if like is None and (lacking := await no_room(connection, shape)):
+        raise RefusedError(" ".join(lacking))
     preferences = preferences_shape(shape)
     if preferences == "rows":
         names.append(PREFERENCES)
