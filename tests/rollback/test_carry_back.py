@@ -141,11 +141,14 @@ async def test_the_proof_sees_what_did_not_arrive(
         await app.execute("update exercise_logs set reps = 99, notes = null where id = $1", who["log"])
         await app.execute("update workout_sessions set notes = 'later' where id = $1", who["session"])
     await conn.execute("update exercises set name = 'Changed', notes = 'new' where id = $1", who["exercise"])
+    # Without the trigger that sets the time of a change, which would give them away.
+    quietly = "alter table exercises_v1 disable trigger user; update exercises_v1 set {} where id = '{}'"
     faults = {
-        f"update exercises_v1 set name = 'Other' where id = '{who['exercise']}'": "1 row of exercises",
-        f"update exercises_v1 set notes = null where id = '{who['exercise']}'": "1 row of exercises",
+        quietly.format("name = 'Other'", who["exercise"]): "1 row of exercises",
+        quietly.format("notes = null", who["exercise"]): "1 row of exercises",
         f"update workout_sessions_v1 set notes = null where id = '{who['session']}'": "1 row of workout_sessions",
         f"update exercise_logs_v1 set reps = 98 where id = '{who['log']}'": "1 row of exercise_logs",
+        f"update exercise_logs_v1 set reps = 98 where id = '{added}'": "1 row of exercise_logs",
         f"delete from exercise_logs_v1 where id in ('{added}', '{who['log']}')": "2 rows of exercise_logs",
     }
     whole = CarryBack.apply
