@@ -149,7 +149,8 @@ async def test_the_proof_sees_what_did_not_arrive(
         f"update workout_sessions_v1 set notes = null where id = '{who['session']}'": "1 row of workout_sessions",
         f"update exercise_logs_v1 set reps = 98 where id = '{who['log']}'": "1 row of exercise_logs",
         f"update exercise_logs_v1 set reps = 98 where id = '{added}'": "1 row of exercise_logs",
-        f"delete from exercise_logs_v1 where id in ('{added}', '{who['log']}')": "2 rows of exercise_logs",
+        f"delete from exercise_logs_v1 where id = '{added}'": "1 row of exercise_logs",
+        f"delete from exercise_logs_v1 where id = '{who['log']}'": "1 row of exercise_logs",
     }
     whole = CarryBack.apply
     planted = ""
