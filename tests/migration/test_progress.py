@@ -52,6 +52,25 @@ def test_an_earlier_attempt_counts_but_not_as_speed() -> None:
     assert gauge.share == 1
 
 
+def test_a_proof_that_is_made_again_is_a_whole_of_its_own() -> None:
+    proving = [_step(f"prove-{n}", Phase.PROVE, rows=1_000_000, table="exercise_logs") for n in range(2)]
+    gauge = Gauge([_step("build-logs", rows=1_000_000, table="exercise_logs"), *proving])
+    for name, phase in (("build-logs", Phase.BUILD), ("prove-0", Phase.PROVE), ("prove-1", Phase.PROVE)):
+        gauge.take(_event(name, StepState.STARTED, phase))
+        gauge.take(_event(name, StepState.DONE, phase, seconds=5.0))
+    assert gauge.share == 1
+    gauge.take(_event("prove-0", StepState.STARTED, Phase.PROVE))
+    assert (gauge.share, gauge.phase_share, gauge.rows()) == (0, 0, (0, 2_000_000))
+    gauge.take(_event("prove-0", StepState.DONE, Phase.PROVE, seconds=4.0))
+    gauge.tick(4.0)
+    assert gauge.share == 0.5 and gauge.rows() == (1_000_000, 2_000_000)
+    left = gauge.seconds_left
+    assert left is not None and 3.9 < left < 4.1
+    gauge.take(_event("prove-1", StepState.STARTED, Phase.PROVE))
+    gauge.take(_event("prove-1", StepState.DONE, Phase.PROVE, seconds=4.0))
+    assert gauge.share == 1
+
+
 SLOW_ROWS = """
 create function slowly(text) returns boolean language plpgsql as $$ begin perform pg_sleep(0.002); return true; end $$;
 create domain slow as text check (slowly(value));

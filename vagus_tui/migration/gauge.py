@@ -80,6 +80,8 @@ def by_size(ratio: float) -> float:
 class Gauge:
     """Follows the steps of one run. Never falls, never passes the whole, and reaches it when all is done.
 
+    A proof that is made again once all was done, right before the cut-over, is a whole of its own.
+
     Args:
         counted: the phases that make up the whole.
         done: steps that an earlier attempt has finished: part of the whole, but not of this attempt's speed.
@@ -107,6 +109,8 @@ class Gauge:
         if event.id not in self.steps:
             return
         if event.state is StepState.STARTED:
+            if self.shares.get(event.id) == 1.0:
+                self._again(event)
             self.running[event.id] = time.monotonic()
             if event.phase is not self.phase:
                 self.phase = event.phase
@@ -119,6 +123,16 @@ class Gauge:
         elif event.state is StepState.FAILED:
             self.running.pop(event.id, None)
             self.shares.pop(event.id, None)
+
+    def _again(self, event: StepEvent) -> None:
+        if self.share < 1:
+            self.shares.pop(event.id)
+            return
+        self.steps = {name: step for name, step in self.steps.items() if step.phase is event.phase}
+        self.weights = {name: self.weights[name] for name in self.steps}
+        self.shares.clear()
+        self._rows.clear()
+        self._inherited = self._highest = self._worked = 0.0
 
     def measured(self, name: str, share: float) -> None:
         """Take a measurement of a running step."""

@@ -61,6 +61,7 @@ class MigrationRun:
         figures: what is worth keeping with the run: when it was proved, how long writes waited.
         working: the server process of the connection that a running step is on, by step.
         proved: `time.perf_counter()` when every row was last proved; None before.
+        rows: how many rows that proof compared, by table of v2.
         noted: the mark of change capture from right before that proof: see `vigil`.
         courtesy: how much of the server is left to the app.
     """
@@ -77,6 +78,7 @@ class MigrationRun:
     figures: dict[str, Any] = field(default_factory=dict)
     started: float = field(default_factory=time.perf_counter)
     proved: float | None = None
+    rows: dict[str, int] = field(default_factory=dict)
     noted: str | None = None
     working: dict[str, int] = field(default_factory=dict)
     courtesy: Courtesy = field(init=False)

@@ -23,7 +23,7 @@ from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.work import run_step, with_retries
 
 
-async def prove(run: MigrationRun) -> list[TableProof]:
+async def prove(run: MigrationRun) -> None:
     """Compare every row, tables side by side. Rows touched since the last round are left to the delta's proof.
 
     Raises:
@@ -41,7 +41,7 @@ async def prove(run: MigrationRun) -> list[TableProof]:
         doing="Putting change capture back",
         state="v1 is untouched.",
     )
-    return await prove_everything(run)
+    await prove_everything(run)
 
 
 async def note_again(run: MigrationRun) -> None:
@@ -65,7 +65,7 @@ async def note_again(run: MigrationRun) -> None:
     run.emit(NoteEvent(level="warning", message=message))
 
 
-async def prove_everything(run: MigrationRun) -> list[TableProof]:
+async def prove_everything(run: MigrationRun) -> None:
     """The proof itself, in whatever phase.
 
     Raises:
@@ -86,10 +86,10 @@ async def prove_everything(run: MigrationRun) -> list[TableProof]:
     await run.control.or_cancelled(run_graph(run.made.plan.of(Phase.PROVE), set(), len(run.lanes), one, run.at_once))
     _stop_on_differences(run, proofs)
     run.proved = time.perf_counter()
+    run.rows = {proof.table: proof.compared for proof in proofs}
     run.figures["proved_at"] = datetime.now(UTC).isoformat()
-    run.figures["proved_rows"] = sum(proof.compared for proof in proofs)
+    run.figures["proved_rows"] = sum(run.rows.values())
     await store.update_run(run.main, run.id, figures=run.figures)
-    return proofs
 
 
 async def _prove_step(run: MigrationRun, connection: Connection, step: PlanStep) -> TableProof:
