@@ -112,6 +112,7 @@ async def test_what_is_set_for_the_role_changes_nothing_for_us(clean_database: T
         "intervalstyle": "sql_standard",
         "bytea_output": "escape",
         "idle_session_timeout": "200",
+        "synchronous_commit": "off",
     }
     async with looking_at(clean_database) as context:
         # Where nothing is odd nothing is set: behind a transaction pooler the app would have it next.
@@ -125,7 +126,8 @@ async def test_what_is_set_for_the_role_changes_nothing_for_us(clean_database: T
         found = await context.connection.fetchrow(
             "select 0.1::float8 + 0.2::float8 || '' as number, timestamp '2026-02-01' || '' as day, "
             "interval '1 day 2 hours' || '' as length, '\\x0a'::bytea || ''::bytea as bytes, "
-            "current_setting('row_security') as guarded, current_setting('idle_session_timeout') as idle"
+            "current_setting('row_security') as guarded, current_setting('idle_session_timeout') as idle, "
+            "current_setting('synchronous_commit') as lasting"
         )
     assert found is not None
     assert dict(found) == {
@@ -135,4 +137,5 @@ async def test_what_is_set_for_the_role_changes_nothing_for_us(clean_database: T
         "bytes": b"\n",
         "guarded": "on",
         "idle": "0",
+        "lasting": "on",
     }

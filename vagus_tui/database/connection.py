@@ -42,7 +42,10 @@ _SAME_EVERYWHERE = {
 _BASELINE = (
     "select set_config(name, wanted, false) from (values "
     + ", ".join(f"({literal(name)}, {literal(wanted)})" for name, wanted in _SAME_EVERYWHERE.items())
-    + ") settings (name, wanted) where split_part(current_setting(name, true), ',', 1) <> wanted"
+    + ") settings (name, wanted) where split_part(current_setting(name, true), ',', 1) <> wanted "
+    # What is told as done must outlive a crash. How the server as a whole waits for that is its keeper's choice.
+    "union all select set_config('synchronous_commit', 'on', false) from pg_settings "
+    "where name = 'synchronous_commit' and setting = 'off' and source in ('database', 'user', 'database user')"
 )
 """What somebody may have set for the role or the database, and what would change the meaning of our statements, the
 texts of values or the answers of access checks, or end a session that waits for the operator. Only what differs is set:
