@@ -72,7 +72,7 @@ def bound(view: type[Any]) -> set[tuple[str, str]]:
 async def offered(pilot: Any) -> set[str]:
     """The names of all commands of the palette, where the wizard is now."""
     provider = WizardCommands(pilot.app.screen)
-    return {name for name, _, _ in provider._commands()}
+    return {name for name, _, _, _ in provider._commands()}
 
 
 async def test_every_action_of_every_screen_is_in_the_palette_from_anywhere(clean_database: TestDatabase) -> None:

@@ -103,6 +103,10 @@ async def test_the_palette_finds_actions_and_screens(clean_database: TestDatabas
         await until_text(pilot, "Go to Communications")
         await pilot.press("enter")
         await until(pilot, lambda: pilot.app.current_mode == Step.COMMUNICATIONS.value)
+        # By a word that is only in what is said of it.
+        await pilot.press("ctrl+p", *"write fence")
+        await until_text(pilot, "Migration: maintenance", "write fence")
+        await pilot.press("escape", "escape")
 
 
 async def test_q_quits_at_once_when_nothing_runs(clean_database: TestDatabase) -> None:
