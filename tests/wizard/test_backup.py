@@ -13,6 +13,7 @@ from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, un
 from vagus_tui.backup.listing import list_backups
 from vagus_tui.events import Status
 from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.widgets.rows import Rows
 
 
 async def test_one_is_taken_and_can_be_relied_on(clean_database: TestDatabase, tmp_path: Path) -> None:
@@ -25,16 +26,22 @@ async def test_one_is_taken_and_can_be_relied_on(clean_database: TestDatabase, t
         await pilot.press("enter")
         await until_text(pilot, "1 backup", "verified", "Next: t restores it")
         await until(pilot, lambda: wizard(pilot).session.standings[Step.BACKUP].word == "just now")
+        # A second one is the one that comes next, and what comes next is one key away.
+        await pilot.press("b")
+        await until_text(pilot, "Backed up and read back", "t restore test", patience=60)
+        await until(pilot, lambda: len(list_backups(settings)) == 2)
+        newest = list_backups(settings)[0].path
+        await until(pilot, lambda: pilot.app.screen.query_one("#backups", Rows).selected == str(newest))
         await pilot.press("t")
         await until_text(pilot, "Restored and compared", patience=60)
         await pilot.press("escape")
         await until_text(pilot, "restored", "Next: e rehearses")
         await until(pilot, lambda: wizard(pilot).session.standings[Step.BACKUP].status is Status.PASS)
-    (info,) = list_backups(settings)
-    assert info.usable and info.restored
+    info, older = list_backups(settings)
+    assert info.usable and info.restored and info.path == newest and not older.restored
     async with walking(settings, size=SMALL) as pilot:
         wizard(pilot).action_go("backup")
-        await until_text(pilot, "1 backup", "Back up now")
+        await until_text(pilot, "2 backups", "Back up now")
         # What there is has the keys, as soon as it was found.
         await until(pilot, lambda: pilot.app.focused is not None and pilot.app.focused.id == "backups")
 

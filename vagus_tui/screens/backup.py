@@ -71,6 +71,7 @@ class BackupScreen(JobActs, StepScreen):
     STEP = Step.BACKUP
     # A rehearsal has a window of its own.
     jobs: ClassVar[tuple[str, ...]] = tuple(name for name in BACKUP_JOBS if name != REHEARSAL)
+    FOOTER_FIRST: ClassVar[tuple[str, ...]] = ("close",)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("b", "back_up", "back up now"),
         Binding("v", "verify", "verify", tooltip="read every byte of the selected backup back"),
@@ -89,6 +90,7 @@ class BackupScreen(JobActs, StepScreen):
         self.forecasts: dict[str, Forecast | None] = {}
         self._read: Job | None = None
         self._led = False
+        self._followed: Job | None = None
 
     def compose_body(self) -> ComposeResult:
         """The list with the choice above it, or the run."""
@@ -144,7 +146,7 @@ class BackupScreen(JobActs, StepScreen):
             return showing_run
         if action == "close":
             return showing_run and not self.running
-        if showing_run:
+        if showing_run and (self.running or action not in ("restore_test", "upload", "rehearse")):
             return action not in ("back_up", "verify", "restore_test", "upload", "rehearse", "reload")
         if action == "back_up":
             return None if busy else True
@@ -213,6 +215,7 @@ class BackupScreen(JobActs, StepScreen):
             cells = (mark, moment(info.created, zone), holds or "unreadable", size(info.bytes), info.rows, proved)
             rows.append(Row(str(info.path), cells, style))
         self.query_one("#backups", Rows).set_rows(rows)
+        self._follow()
         if first and not self._led and self.is_current and self.focused is self.query_one("#back-up"):
             # One arrives before the folder has been read; the arrows are to move in what was found.
             self.focus_first()
@@ -224,6 +227,15 @@ class BackupScreen(JobActs, StepScreen):
             self.say(f"{words} · rehearsing: e" if self.rehearsing else words)
         stand_by_state(self.session)
         self.refresh_bindings()
+
+    def _follow(self) -> None:
+        """The cursor goes to what was just made or tried, once: what comes next is about that one."""
+        job = self.job
+        if job is None or job.running or job is self._followed:
+            return
+        self._followed = job
+        if job.result is not None and job.result.ok and (path := (job.result.figures or {}).get("path")):
+            self.query_one("#backups", Rows).select(str(path))
 
     @on(DataTable.RowHighlighted, "#backups")
     def _explain(self) -> None:
