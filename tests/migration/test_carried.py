@@ -13,8 +13,8 @@ from tests.conftest import Connect, MakeDatabase
 from tests.migration.support import do_migrate, migrated, rolled_back, settings_for
 from tests.migration.test_dependents import context_of
 from tests.oracle import catalog_fingerprint, changes, v2_differences
-from vagus_tui.checks.base import Group, run_checks
-from vagus_tui.checks.registry import checks_for
+from vagus_tui.checks.base import run_checks
+from vagus_tui.checks.registry import check_by_id
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection
 from vagus_tui.events import Event, Phase, Status, StepEvent, StepState
@@ -149,8 +149,10 @@ async def test_what_they_bring_along(make_database: MakeDatabase, connect: Conne
         assert words in told.message, told.message
     await migrated(database)
     context = await context_of(database, conn)
-    [sound_keys] = [check for check in checks_for(Group.VERIFICATION) if check.id == "v2-constraints"]
-    sound = [event async for event in run_checks([sound_keys], context)][-1]
+    checks = [check_by_id("v2-behaviour"), check_by_id("v2-constraints")]
+    ended = {event.id: event async for event in run_checks(checks, context)}
+    assert ended["v2-behaviour"].status is Status.PASS, ended
+    sound = ended["v2-constraints"]
     assert sound.status is Status.PASS and "exercises.fresh: carried over from v1" in (sound.message or ""), sound
     checked = await conn.fetch(
         "select conname, convalidated from pg_constraint where conrelid = 'exercises'::regclass "

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.checks.support import measured
 from tests.conftest import Connect, MakeDatabase
 from tests.migration.support import do_migrate, migrated, rolled_back, state_of
 from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
+from vagus_tui.events import Status
 from vagus_tui.journal.state import State
 from vagus_tui.sandbox.options import SandboxOptions
 
@@ -33,6 +35,8 @@ async def test_there_and_back_twice(kind: str, make_database: MakeDatabase, conn
         assert (await state_of(database)).state is State.MIGRATED
         assert await v2_differences(conn) == []
         assert await v1_rows(conn, "_v1") == rows
+        behaviour = await measured("v2-behaviour", database)
+        assert behaviour.status is Status.PASS, behaviour
         await rolled_back(database)
         assert (await state_of(database)).state is State.ROLLED_BACK
         assert changes(catalog, await catalog_fingerprint(conn)) == []

@@ -53,6 +53,7 @@ VERIFICATION: frozenset[str] = frozenset(
         "weeks-complete",
         "v2-constraints",
         "v2-indexes",
+        "v2-behaviour",
         "grants",
         "preferences-intact",
         "sessions-linked",

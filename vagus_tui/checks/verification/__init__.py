@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from vagus_tui.checks.base import Check
-from vagus_tui.checks.verification import access, cascade, catalog, noted, preferences, rows, structure
+from vagus_tui.checks.verification import access, behaviour, cascade, catalog, noted, preferences, rows, structure
 
 CHECKS: tuple[Check, ...] = (
     *rows.CHECKS,
     *structure.CHECKS,
     *catalog.CHECKS,
+    *behaviour.CHECKS,
     *preferences.CHECKS,
     *access.CHECKS,
     *cascade.CHECKS,
