@@ -143,6 +143,10 @@ async def test_the_proof_sees_what_did_not_arrive(
     await conn.execute("update exercises set name = 'Changed', notes = 'new' where id = $1", who["exercise"])
     # Without the trigger that sets the time of a change, which would give them away.
     quietly = "alter table exercises_v1 disable trigger user; update exercises_v1 set {} where id = '{}'"
+    deleted = await conn.fetchval(
+        "delete from exercise_logs where id = (select max(id::text) from exercise_logs)::uuid returning id"
+    )
+    again = f"'{deleted}', '{who['session']}', '{who['exercise']}', 91, 5, 60"
     faults = {
         quietly.format("name = 'Other'", who["exercise"]): "1 row of exercises",
         quietly.format("notes = null", who["exercise"]): "1 row of exercises",
@@ -159,8 +163,13 @@ async def test_the_proof_sees_what_did_not_arrive(
         return [*whole(carry, deletions=deletions), planted]
 
     monkeypatch.setattr(CarryBack, "apply", faulty)
-    for planted, seen in faults.items():
-        ran = await do_roll_back(moved_database)
+    chosen = {
+        f"delete from exercise_logs_v1 where id = '{who['log']}' /* too */": "1 row of exercise_logs",
+        "insert into exercise_logs_v1 (id, session_id, exercise_id, set_number, reps, weight) "
+        f"values ({again})": "1 row of exercise_logs",
+    }
+    for planted, seen in (*faults.items(), *chosen.items()):
+        ran = await do_roll_back(moved_database, apply_deletions=planted in chosen)
         assert not ran.result.ok and ran.result.exit_status == 3
         assert f"{seen} did not arrive in v1" in ran.result.message, planted
         assert (await state_of(moved_database)).state is State.MIGRATED
