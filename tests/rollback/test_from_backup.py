@@ -16,12 +16,15 @@ from tests.migration.test_tuning import settings_in
 from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
 from tests.rollback.support import backed_up, digests_differ, do_roll_back_from, rolled_back_from
 from vagus_tui.backup import Kind
+from vagus_tui.backup.copy import RestoredCopy
 from vagus_tui.backup.manifest import read_proof
 from vagus_tui.database.connection import Connection
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import ProgressEvent
 from vagus_tui.journal import store
-from vagus_tui.journal.state import State
+from vagus_tui.journal.state import RESTORING, State
+from vagus_tui.migration.steps import PlanStep
+from vagus_tui.rollback.aside import Aside
 from vagus_tui.rollback.backup_plan import plan_from_backup
 from vagus_tui.rollback.from_backup import NOT_COMPARED
 from vagus_tui.sandbox.options import SandboxOptions
@@ -241,10 +244,28 @@ async def test_users_who_have_left(make_database: MakeDatabase, connect: Connect
     assert await conn.fetchval(query, "exercises_plan_id_fkey", "exercises")
 
 
-async def test_a_damaged_backup_is_refused(make_database: MakeDatabase, connect: Connect, tmp_path: Path) -> None:
+async def test_rows_that_are_not_the_manifests_never_take_v1s_place(
+    make_database: MakeDatabase, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was changed on its way, then a backup that is damaged itself."""
     database = await make_database(SMALL)
     conn = await connect(database.url)
     path = await backed_up(database, tmp_path)
+    whole = Aside._load
+
+    async def spoilt(aside: Aside, step: PlanStep, copy: RestoredCopy) -> int:
+        rows = await whole(aside, step, copy)
+        await aside.connection.execute(
+            f"update {RESTORING}.exercises set notes = 'x' where id = (select id from {RESTORING}.exercises limit 1)"
+        )
+        return rows
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Aside, "_load", spoilt)
+        ran = await do_roll_back_from(database, path)
+    assert not ran.result.ok and ran.result.exit_status == 3
+    assert "exercises did not arrive as the manifest has it" in ran.result.message
+    assert not await conn.fetchval("select to_regnamespace($1) is not null", RESTORING)
     largest = max((file for file in path.rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
     data = bytearray(largest.read_bytes())
     data[len(data) // 2] ^= 1
