@@ -56,6 +56,10 @@ MEANWHILE = {
     "alter table exercise_logs rename to logs": "alter table logs rename to exercise_logs",
     "drop table vagus_migration.change_log": "select 1",
     "update exercise_logs set set_number = -1, notes = 'my secret'": "select 1",
+    # As Supabase does where the disk is full: what was built is taken away all the same, which makes room.
+    "do $$ begin execute format('alter database %I set default_transaction_read_only = on', current_database()); "
+    "end $$": "do $$ begin execute format('alter database %I reset default_transaction_read_only', "
+    "current_database()); end $$",
 }
 
 
@@ -82,6 +86,30 @@ async def test_undone_whatever_somebody_did_meanwhile(sql: str, make_database: M
     found = await state_of(database)
     assert found.state is State.V1 and found.run is not None and found.run.status == "failed"
     assert found.run.error and "my secret" not in result.message + found.run.error
+
+
+async def test_what_fails_after_the_commit_is_not_undone(make_database: MakeDatabase, connect: Connect) -> None:
+    """Nor does anybody say so, or that v1 has changed since: of course it has."""
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+
+    async def do(sql: str) -> None:
+        async with database.connect() as other:
+            await other.execute(sql)
+
+    def meanwhile(event: Event) -> None:
+        if isinstance(event, StepEvent) and (event.id, event.state.value) == ("settle-analyze", "started"):
+            outside_loop(do("alter table exercise_groups rename to groups"))
+
+    result = await attempted(database, meanwhile)
+    assert not result.ok and result.exit_status == 4, result
+    assert result.message.endswith(
+        'relation "public.exercise_groups" does not exist. v2 is in place; a step after the cut-over failed.'
+    )
+    await do("alter table groups rename to exercise_groups")
+    assert (await state_of(database)).owes_settling
+    assert (await migrated(database)).result.message.startswith("Finished: v2 was in place already")
+    assert await v2_differences(conn) == []
 
 
 async def test_closing_the_stream_cleans_up(make_database: MakeDatabase, connect: Connect) -> None:

@@ -26,6 +26,10 @@ OPEN = ("running", "ready", "interrupted")
 
 LEFT = "v1 is untouched and in use; some of our triggers are still on its tables."
 
+TAKES_AWAY = {"default_transaction_read_only": "off"}
+"""Settings for a session that only takes our own things away: where a full disk has closed the database to writes, what
+was built aside is what fills it."""
+
 
 async def take_back(connection: Connection, shape: V1Shape, settings: Settings, emit: Emit) -> None:
     """Remove everything a run made before its cut-over. Safe to repeat.
@@ -112,7 +116,7 @@ def abandon(database: Database, settings: Settings) -> AsyncIterator[Event]:
     """Clean up an interrupted or held run: v1 stays exactly as it is, v2's staging is dropped."""
 
     async def job(emit: Emit) -> ResultEvent:
-        async with open_session(database, "clean up") as connection:
+        async with open_session(database, "clean up", **TAKES_AWAY) as connection:
             await take_lock(connection)
             if said := await take_up(connection, emit, settings.operator):
                 after = await read_state(connection)

@@ -40,7 +40,7 @@ from (select pg_size_bytes(current_setting('effective_cache_size')) / 1048576 / 
 
 
 @asynccontextmanager
-async def open_session(database: Database, purpose: str) -> AsyncIterator[Connection]:
+async def open_session(database: Database, purpose: str, **also: str) -> AsyncIterator[Connection]:
     """A connection fit for our SQL: no statement timeout, UTC, and memory for big joins and sorts.
 
     The memory is a share of what the server says it can count on (`effective_cache_size`, which Supabase sets by the
@@ -49,6 +49,9 @@ async def open_session(database: Database, purpose: str) -> AsyncIterator[Connec
     Sessions work side by side already: helpers of an index build would only take turns with them. A client that has
     vanished without a word is found out by the server within half a minute, not within hours: until then its snapshot
     and the operator's lock stay.
+
+    Args:
+        also: further settings for the session.
     """
     async with database.connection(
         purpose,
@@ -62,6 +65,7 @@ async def open_session(database: Database, purpose: str) -> AsyncIterator[Connec
         max_parallel_maintenance_workers="0",
         jit="off",
         **{OWN: "on"},
+        **also,
     ) as connection:
         await connection.fetchrow(_MEMORY, database.settings.parallel_connections)
         yield connection

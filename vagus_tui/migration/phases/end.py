@@ -12,12 +12,14 @@ from vagus_tui.errors import ConnectionLostError, RefusedError, UndoneError, Vag
 from vagus_tui.journal import store
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration import maintenance
-from vagus_tui.migration.abandon import take_back
+from vagus_tui.migration.abandon import TAKES_AWAY, take_back
 from vagus_tui.migration.drift import changes_since, in_words
 from vagus_tui.migration.run import MigrationRun
-from vagus_tui.migration.work import open_session
+from vagus_tui.migration.work import UNFIT, open_session
 
 LOOK_SECONDS = 10.0
+
+READ_ONLY = "The database takes no writes (default_transaction_read_only; Supabase sets it when the disk is full)."
 
 NOT_SWAPPED = (State.BUILDING, State.READY, State.V1, State.V1_RENAMED, State.ROLLED_BACK)
 
@@ -49,7 +51,7 @@ async def give_up(run: MigrationRun, status: str, error: VagusError | None) -> N
 
 async def _undo(run: MigrationRun, status: str, message: str | None) -> None:
     await run.lanes.close()
-    async with open_session(run.database, "undo") as connection:
+    async with open_session(run.database, "undo", **TAKES_AWAY) as connection:
         state = await read_state(connection)
         # Where somebody took a table of v1 away no state is known; what the run did itself is on record.
         astray = state.state is State.UNKNOWN and "swap" not in await store.steps_done(connection, run.id)
@@ -63,23 +65,33 @@ async def failed(run: MigrationRun, error: Exception) -> VagusError:
     """What a failure means: undone where the database can still be reached, left for a resume where not."""
     if is_lost(error) or run.main.is_closed():
         return await _lost(run)
-    if isinstance(error, VagusError):
-        message = error.happened
-    else:
-        message = sentences(f"The server said: {_words(error)}", await _cause(run))
-    after = await read_state(run.main)
-    if after.state is State.MIGRATED:
+    message = error.happened if isinstance(error, VagusError) else f"The server said: {_words(error)}"
+    # By the record: somebody may have taken a table away since, so that no state is known.
+    if "swap" in await store.steps_done(run.main, run.id):
         return VagusError(
             message,
             state="v2 is in place; a step after the cut-over failed.",
             next_step="Run migrate again to finish what is owed, or roll back.",
         )
+    if not isinstance(error, VagusError):
+        message = sentences(message, await _cause(run))
     await give_up(run, "failed", VagusError(message))
     state = "Everything was undone; v1 is untouched."
     if isinstance(error, RefusedError):
         return RefusedError(message, state=state, next_step=error.next_step)
-    next_step = error.next_step if isinstance(error, VagusError) else "See the data-quality checks, then try again."
+    next_step = error.next_step if isinstance(error, VagusError) else _next_step(error)
     return UndoneError(message, state=state, next_step=next_step)
+
+
+def _next_step(error: Exception) -> str:
+    """What to do about what the server said."""
+    if isinstance(error, asyncpg.DiskFullError):
+        return "Make room on the server's disk (the prerequisites estimate how much it takes), then try again."
+    if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+        return f"{READ_ONLY} Then try again."
+    if isinstance(error, UNFIT):
+        return "See the data-quality checks, then try again."
+    return "Run the prerequisites and the data-quality checks, then try again."
 
 
 def _words(error: Exception) -> str:
