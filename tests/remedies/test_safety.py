@@ -184,6 +184,27 @@ async def test_other_values_than_were_shown_are_refused(clean_database: TestData
         assert (await remedy.apply(context, expected=shown)).rows == 1
 
 
+async def test_rows_that_undoing_could_not_tell_apart_are_not_changed(clean_database: TestDatabase) -> None:
+    """Two have one id, or would be the same afterwards: the fix could not be taken back."""
+    await spoil(
+        clean_database,
+        "alter table exercises drop constraint exercises_pkey cascade; update exercises set rest_seconds = -1 "
+        "where id = (select min(id::text)::uuid from exercises);"
+        "insert into exercises select * from exercises where rest_seconds < 0;"
+        "drop table coach_clients cascade; create table coach_clients (coach_id text, client_id text, status text);"
+        "alter table coach_clients owner to postgres; insert into coach_clients select min(id::text), s || min(email), "
+        "'active' from auth.users cross join (values (''), (' ')) spaces (s) group by s",
+    )
+    async with looking_at(clean_database) as context:
+        before = await everything(context.connection)
+        with pytest.raises(RefusedError, match="one that another row has"):
+            await remedy_by_id("exercises-rest-clear").apply(context)
+        with pytest.raises(RefusedError, match="would be the same as others"):
+            await remedy_by_id("coach-clients-user").apply(context)
+        assert await everything(context.connection) == before
+        assert await batches(context.connection) == ()
+
+
 async def test_nothing_to_mend_is_said(clean_database: TestDatabase) -> None:
     async with looking_at(clean_database) as context:
         with pytest.raises(RefusedError, match="no row to mend"):

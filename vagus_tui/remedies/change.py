@@ -172,11 +172,12 @@ async def _refuse_ambiguous(connection: Connection, relation: Relation, rows: in
     """Undoing finds rows by their ids, so each must be there and be the only one."""
     if relation.key != ("id",):
         return
-    found = await connection.fetchval(
-        f"select count(*) from {relation.sql} where id in "
+    found = await connection.fetchrow(
+        f"select count(*) as rows, count(distinct id) as ids from {relation.sql} where id in "
         f"(select t.id from {relation.sql} t join {TARGETS} n on n.tid = t.ctid)"
     )
-    if found != rows:
+    assert found is not None
+    if tuple(found) != (rows, rows):
         raise RefusedError(
             f"Some of these rows of {relation.name} have no id, or one that another row has.",
             next_step="Mend the ids first.",
