@@ -20,6 +20,8 @@ from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.identifiers import quote
 from vagus_tui.errors import VagusError
 from vagus_tui.events import Phase, Status, StepEvent, StepState
+from vagus_tui.journal.state import STAGING
+from vagus_tui.migration.catch_up import MAPPED
 from vagus_tui.migration.phases import hold as holding
 from vagus_tui.migration.runner import migrate
 from vagus_tui.runbook.model import Screen as Step
@@ -141,6 +143,8 @@ async def test_it_holds_and_cuts_over_when_told(
     async with walking(_settings(clean_database.url, tmp_path), size=LARGE) as pilot:
         await _start(pilot)
         await until_text(pilot, "Ready to cut over", "no differences", "in the way", "nobody")
+        rows = [await clean_conn.fetchval(f"select count(*) from {STAGING}.{table}") for table in MAPPED]
+        assert f"no differences in {sum(rows):,} rows" in screen_text(pilot)
         assert pilot.app.focused is not None and pilot.app.focused.id == "hold-keep"
         assert await clean_conn.fetchval("select to_regclass('public.workout_weeks')") is None
         await pilot.press("enter")
@@ -327,6 +331,8 @@ def test_a_proof_made_anew_is_timed_from_its_first_step(monkeypatch: pytest.Monk
             for state, seconds in ((StepState.STARTED, None), (StepState.DONE, 3.0)):
                 now += seconds or 0
                 job.take(StepEvent(id=name, phase=Phase.PROVE, title=name, state=state, seconds=seconds))
+                # What is proved again is not shown as proved before it is.
+                assert [*job.steps] == ["first", "second"][: 1 + (name == "second")]
         began, ended = job.spans[Phase.PROVE]
         assert ended - began == 6
     # Heard of all at once, on a busy machine.

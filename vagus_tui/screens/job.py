@@ -83,14 +83,16 @@ class Job:
         if isinstance(event, StepEvent):
             last = self.events[-1] if self.events else None
             idle = not any(_under_way(step) for step in self.steps.values() if step.phase is event.phase)
-            self.steps[event.id] = event
             now = time.monotonic()
-            # A phase that begins again, such as a proof made anew, is timed anew: from the first step that comes again.
+            # A phase that begins again, such as a proof made anew, is told and timed anew: from the first step on that
+            # comes again.
             begun = self._begun.setdefault(event.phase, set())
             again = event.state is StepState.STARTED and event.id in begun and idle
             if again:
                 begun.clear()
+                self.steps = {name: step for name, step in self.steps.items() if step.phase is not event.phase}
             begun.add(event.id)
+            self.steps[event.id] = event
             began = now if again else self.spans.get(event.phase, (now, now))[0]
             if event.state is StepState.DONE:
                 # On a busy machine it is heard late of a beginning, and of the end at the same time.

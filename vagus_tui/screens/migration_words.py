@@ -15,6 +15,7 @@ from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.journal.store import Run, run_words
 from vagus_tui.migration.gates import gate_checks
 from vagus_tui.migration.phases.hold import CHANGED, IN_THE_WAY, REFUSED
+from vagus_tui.migration.proof import PROOF_KEYS
 from vagus_tui.screens import let_pass
 from vagus_tui.screens.cut_off import cut_off, cut_off_text
 from vagus_tui.screens.job import Job
@@ -104,7 +105,7 @@ def standing_text(session: Session, state: DatabaseState, job: Job | None) -> Co
 
 def hold_facts(session: Session, job: Job, forecast: Forecast | None = None) -> HoldFacts:
     """What the operator decides on while the migration holds."""
-    proofs = [step for step in job.steps.values() if step.phase is Phase.PROVE and step.state is StepState.DONE]
+    proved = (step for step in job.steps.values() if step.phase is Phase.PROVE and step.state is StepState.DONE)
     hold = job.steps.get("hold")
     backup = session.now.backups[0] if session.now.backups else None
     if backup is None:
@@ -113,7 +114,8 @@ def hold_facts(session: Session, job: Job, forecast: Forecast | None = None) -> 
         words = "restored" if backup.restored else "verified" if backup.verified else "not verified"
         words = "damaged" if backup.damage else words
         words = f"{words}, {ago(backup.at)}"
-    compared = number(sum(step.rows or 0 for step in proofs))
+    # What the proof works out for itself beforehand are no rows of v2.
+    compared = number(sum(step.rows or 0 for step in proved if step.id != PROOF_KEYS))
     said = (hold.message or "") if hold is not None else ""
     return HoldFacts(
         proof=f"no differences in {compared} rows; again at the swap",
