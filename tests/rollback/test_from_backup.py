@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -27,6 +29,7 @@ from vagus_tui.migration.steps import PlanStep
 from vagus_tui.rollback.aside import Aside
 from vagus_tui.rollback.backup_plan import plan_from_backup
 from vagus_tui.rollback.from_backup import NOT_COMPARED
+from vagus_tui.rollback.replace import Replacement
 from vagus_tui.sandbox.options import SandboxOptions
 
 SMALL = SandboxOptions(plans=20, clean=True)
@@ -247,11 +250,13 @@ async def test_users_who_have_left(make_database: MakeDatabase, connect: Connect
 async def test_rows_that_are_not_the_manifests_never_take_v1s_place(
     make_database: MakeDatabase, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that was changed on its way, then a backup that is damaged itself."""
+    """Rows changed on their way, what hangs on them missing, a backup that is damaged itself, roles that are gone."""
     database = await make_database(SMALL)
     conn = await connect(database.url)
+    async with database.as_admin() as admin:
+        await admin.execute("create role vagus_test_reader; grant select on public.exercises to vagus_test_reader")
     path = await backed_up(database, tmp_path)
-    whole = Aside._load
+    whole, steps = Aside._load, Replacement.swap_steps
 
     async def spoilt(aside: Aside, step: PlanStep, copy: RestoredCopy) -> int:
         rows = await whole(aside, step, copy)
@@ -265,6 +270,19 @@ async def test_rows_that_are_not_the_manifests_never_take_v1s_place(
         ran = await do_roll_back_from(database, path)
     assert not ran.result.ok and ran.result.exit_status == 3
     assert "exercises did not arrive as the manifest has it" in ran.result.message
+
+    def without_guard(made: Replacement, granted: Mapping[str, list[str]]) -> list[PlanStep]:
+        off = "alter table public.exercises disable row level security"
+        return [
+            replace(step, statements=(*step.statements, off)) if step.id == "place" else step
+            for step in steps(made, granted)
+        ]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Replacement, "swap_steps", without_guard)
+        ran = await do_roll_back_from(database, path)
+    assert not ran.result.ok and ran.result.exit_status == 3
+    assert "The restored tables are not as the manifest has them: exercises: " in ran.result.message
     assert not await conn.fetchval("select to_regnamespace($1) is not null", RESTORING)
     largest = max((file for file in path.rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
     data = bytearray(largest.read_bytes())
@@ -277,6 +295,10 @@ async def test_rows_that_are_not_the_manifests_never_take_v1s_place(
     assert changes(catalog, await catalog_fingerprint(conn)) == []
     assert (await state_of(database)).state is State.V1
     assert largest.name in (await store.backups(conn))[0].damage
+    async with database.as_admin() as admin:
+        await admin.execute("drop owned by vagus_test_reader; drop role vagus_test_reader")
+    ran = await do_roll_back_from(database, path)
+    assert not ran.result.ok and "roles that are not here: vagus_test_reader" in ran.result.message
 
 
 async def test_a_machine_that_cannot_restore_it_says_nothing_about_the_backup(
