@@ -128,10 +128,20 @@ async def test_v1_goes_and_the_backup_leads_back(moved: TestDatabase, connect: C
     assert await conn.fetchval("select to_regclass('workout_plans_v1') is null")
     assert not await conn.fetchval("select exists(select from pg_trigger where tgname = 'vagus_capture')")
     assert await conn.fetchval("select count(*) from active_plans") > 0
+    plan = await conn.fetchval("select user_id from workout_plans where status = 'active' limit 1")
+    assert await conn.fetchval("select count_active_plans($1)", plan) > 0, "it reads the views under v1's names"
     runs = [run for run in await store.runs(conn) if run.kind == "clean-up"]
     assert runs[-1].status == "done" and runs[-1].figures["way_back"] == str(path)
     again = await do_clean_up(moved, tmp_path)
     assert not again.result.ok and again.result.exit_status == 1
+    # What is damaged then is named, and what can be taken back is.
+    await conn.execute("alter table workout_days rename to days; drop table exercise_logs cascade")
+    found = await state_of(moved)
+    assert found.state is State.UNKNOWN and "v1 was removed on" in found.reasons[0], found
+    assert "exercise_logs was dropped" in found.reasons[-1] and "workout_days was renamed to days" in found.reasons[1]
+    assert found.possible == ("backup", "rollback from a backup")
+    await conn.execute(found.reasons[1].partition("takes it back: ")[2])
+    assert (await state_of(moved)).reasons[1:] == ("Since then exercise_logs was dropped, or put out of sight.",)
     await rolled_back_from(moved, path)
     assert await v1_rows(conn) == rows
     assert (await state_of(moved)).state is State.ROLLED_BACK
@@ -148,9 +158,12 @@ async def test_archives_on_choice(make_database: MakeDatabase, connect: Connect,
     ran = await do_clean_up(database, tmp_path, archives=True)
     assert failing(ran).keys() == {"clean-up-archives-kept"}
     await kept(database, tmp_path, frozenset({Kind.FULL}))
+    # The last that looks at v1 through the views made for it.
+    await conn.execute("drop function count_active_plans")
     ran = await do_clean_up(database, tmp_path, archives=True)
     assert ran.result.ok, (ran.result, failing(ran))
     assert await conn.fetchval(count) == 0
+    assert await conn.fetchval("select to_regnamespace('workout_v1_compat') is null")
 
 
 async def test_a_user_in_the_way_is_named(moved: TestDatabase, connect: Connect, tmp_path: Path) -> None:

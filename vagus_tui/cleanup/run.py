@@ -26,7 +26,7 @@ from vagus_tui.migration.steps import Plan, PlanStep
 from vagus_tui.migration.work import open_session, with_retries
 from vagus_tui.rollback import finish
 from vagus_tui.schema import v2
-from vagus_tui.schema.helpers import dropped
+from vagus_tui.schema.helpers import dropped, dropped_if_unused
 from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.settings import Settings
 
@@ -84,12 +84,14 @@ def later_steps(remains: Remains, *, archives: bool) -> list[PlanStep]:
             undo="none needed",
         )
     )
-    unused = (
-        f"do $vagus$ begin drop schema if exists {quote(COMPAT)};\n"
-        "exception when dependent_objects_still_exist then null; end $vagus$"
-    )
     steps.append(
-        PlanStep("compat", Phase.CLEAN_UP, "remove the views under v1's names, if none is used", (unused,), undo="none")
+        PlanStep(
+            "compat",
+            Phase.CLEAN_UP,
+            "remove the views under v1's names, if none is used",
+            (dropped_if_unused(COMPAT),),
+            undo="none",
+        )
     )
     if archives:
         steps += [

@@ -154,9 +154,12 @@ def _half_renamed(found: Mapping[str, object]) -> tuple[str, ...]:
     )
 
 
-def _put_in_place(run: store.Run | None, done: store.Run) -> bool:
-    """Whether the last that was done is a migration, so that v2 ought to be there, and none was begun since."""
-    return done.kind == "migrate" and (run is None or run.id == done.id or run.kind != "migrate")
+def _put_in_place(run: store.Run | None, done: store.Run, kind: str) -> bool:
+    """Whether the last that was done is a migration, or a clean-up after one, so that v2 ought to be there.
+
+    Not if another migration was begun since.
+    """
+    return done.kind == kind and (run is None or run.id == done.id or run.kind != "migrate")
 
 
 async def read_state(connection: Connection) -> DatabaseState:
@@ -200,9 +203,11 @@ async def read_state(connection: Connection) -> DatabaseState:
         )
 
     whole = v2_in_place and all(name in found for name in v2.TABLES)
-    kept_alone = isinstance(renamed, V1Shape) and not isinstance(own, V1Shape)
-    if not whole and kept_alone and not staged and done is not None and _put_in_place(run, done):
-        return conclude(State.UNKNOWN, reasons=await why_missing(connection, found, done))
+    lost = not whole and not isinstance(own, V1Shape) and not staged
+    cleaned = not isinstance(renamed, V1Shape)
+    if lost and done is not None and _put_in_place(run, done, "clean-up" if cleaned else "migrate"):
+        nothing = not any(name in found for name in (*v2.TABLES, *(base + v1.SUFFIX for base in v1.TABLES)))
+        return conclude(State.UNKNOWN, reasons=await why_missing(connection, found, done), empty=nothing)
     if v2_in_place:
         if isinstance(renamed, V1Shape):
             return conclude(State.MIGRATED, renamed, interrupted=left or settling)

@@ -31,10 +31,20 @@ def dropped(schema: str) -> str:
 
 def retired(schema: str, archive: str) -> str:
     """Drop a schema of our own; where others have made something that reads its views, it stays, beside an archive."""
-    name = literal(schema).strip()
     block = (
         f"declare one record; begin\nif not {ours(schema)} then return; end if;\n"
-        "begin\n"
+        f"begin\n{_views_dropped(schema)}"
+        "exception when dependent_objects_still_exist then\n"
+        f"  alter schema {quote(schema)} rename to {quote(set_aside(schema, archive))};\n"
+        "end;\nend"
+    )
+    return f"do {literal(block)}"
+
+
+def _views_dropped(schema: str) -> str:
+    """Statements of a block: drop a schema of views, and of the functions behind them, if nothing else reads them."""
+    name = literal(schema).strip()
+    return (
         "  for one in select format('%I.%I', n.nspname, c.relname) as relation from pg_class c\n"
         f"      join pg_namespace n on n.oid = c.relnamespace where n.nspname = {name} and c.relkind = 'v' loop\n"
         "    execute 'drop view ' || one.relation;\n  end loop;\n"
@@ -42,9 +52,22 @@ def retired(schema: str, archive: str) -> str:
         f"      join pg_namespace n on n.oid = p.pronamespace where n.nspname = {name} loop\n"
         "    execute 'drop function ' || one.function;\n  end loop;\n"
         f"  drop schema {quote(schema)};\n"
-        "exception when dependent_objects_still_exist then\n"
-        f"  alter schema {quote(schema)} rename to {quote(set_aside(schema, archive))};\n"
-        "end;\nend"
+    )
+
+
+def dropped_if_unused(schema: str) -> str:
+    """Drop a schema of our own with views, unless somebody reads them: what hangs on them, or names the schema.
+
+    A function finds them by its search path or in its text, of which the server keeps no record.
+    """
+    name = literal(schema).strip()
+    block = (
+        f"declare one record; begin\nif not {ours(schema)}\n"
+        "  or exists (select from pg_proc p join pg_namespace n on n.oid = p.pronamespace\n"
+        f"    where n.nspname <> {name} and strpos(concat_ws(' ', p.prosrc, p.proconfig::text), {name}) > 0)\n"
+        f"  or exists (select from pg_db_role_setting s where strpos(s.setconfig::text, {name}) > 0)\n"
+        f"then return; end if;\n{_views_dropped(schema)}"
+        "exception when dependent_objects_still_exist then null; end"
     )
     return f"do {literal(block)}"
 
