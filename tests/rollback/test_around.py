@@ -12,6 +12,7 @@ from tests.migration.dependents_of_v1 import FOLLOWING
 from tests.migration.support import migrated, rolled_back
 from tests.migration.test_dependents import everything
 from tests.oracle import catalog_fingerprint, changes, v1_rows
+from vagus_tui.database.impersonation import undone
 from vagus_tui.errors import RefusedError
 from vagus_tui.journal.state import read_state
 from vagus_tui.rollback.quick_plan import preview
@@ -268,6 +269,11 @@ alter table notes rename constraint "of a plan" to of_plan;
 alter policy "own ones" on gone rename to own_rows;
 """
 
+WIDER = {
+    "alter publication supabase_realtime add table workout_plans_v1": "publishes v1's kept table already",
+    "drop publication supabase_realtime; create publication supabase_realtime for all tables": "publishes every table",
+}
+
 EXCHANGED = "alter table notes rename to n; alter table diary rename to notes; alter table n rename to diary"
 
 
@@ -281,6 +287,10 @@ async def test_what_is_not_the_migrations_is_left_alone(make_database: MakeDatab
     state = await read_state(conn)
     await conn.execute(NUMBERED_ANEW)
     assert (await preview(conn, state)).by_hand == ()
+    for by_hand, said in WIDER.items():
+        async with database.as_admin() as admin, undone(admin, one_moment=True):
+            await admin.execute(by_hand)
+            assert said in " ".join((await preview(admin, state)).by_hand), by_hand
     await conn.execute("alter table notes rename to ours")
     assert "of_plan on table notes, which is called ours now" in (await preview(conn, state)).by_hand[0]
     await conn.execute(f"alter table ours rename to notes; {NUMBERED_BACK}")
