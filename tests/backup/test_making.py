@@ -24,7 +24,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import NoteEvent, ProgressEvent, StepEvent, StepState
-from vagus_tui.journal import store
+from vagus_tui.journal import backup_records
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.settings import Settings
 
@@ -176,7 +176,7 @@ async def test_without_workout_tables_it_refuses(make_database: MakeDatabase, tm
 
 async def test_the_journal_knows_the_backup(made: Made, clean_database: TestDatabase) -> None:
     async with clean_database.connect() as conn:
-        records = await store.backups(conn)
+        records = await backup_records.backups(conn)
     assert [record.path for record in records] == [str(made.path)]
     assert records[0].verified_at is not None and records[0].operator == "tester"
     assert Manifest.model_validate(records[0].manifest).id == read_manifest(made.path).id

@@ -26,7 +26,7 @@ from vagus_tui.checks.selftest import last_self_test
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.events import NoteEvent, Phase, Status, StepEvent, StepState
-from vagus_tui.journal import store
+from vagus_tui.journal import decisions, store
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.runner import migrate
 from vagus_tui.sandbox.options import SandboxOptions
@@ -158,7 +158,7 @@ async def test_what_may_pass_in_production_may_pass_here(
     held = await rehearsed(settings)
     assert stages(held)["data-quality"] is StepState.FAILED and "Grudge" in held.result.message
     async with clean_database.connect() as connection:
-        await store.override(connection, "grudge", "it always does", operator="tester")
+        await decisions.override(connection, "grudge", "it always does", operator="tester")
     assert (await rehearsed(settings)).result.ok
 
 

@@ -23,7 +23,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.errors import CancelledByOperatorError, RefusedError
 from vagus_tui.events import Phase, ProgressEvent, Status, StepEvent, StepState
-from vagus_tui.journal import store
+from vagus_tui.journal import backup_records
 from vagus_tui.migration.runner import migrate
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.settings import Settings
@@ -74,7 +74,7 @@ async def test_everything_comes_back(
     assert gauge.steps.keys() == {step.id for step in done.steps} | done.checks.keys()
     assert gauge.share == 1.0 and gauge.seconds_left == 0.0
     async with clean_database.connect() as conn:
-        assert (await store.backups(conn))[0].restored_at is not None
+        assert (await backup_records.backups(conn))[0].restored_at is not None
 
 
 async def busily_made(database: TestDatabase, settings: Settings) -> Made:

@@ -18,7 +18,7 @@ from vagus_tui.backup.manifest import DamagedBackupError, read_manifest
 from vagus_tui.control import Control
 from vagus_tui.errors import CancelledByOperatorError
 from vagus_tui.events import StepEvent, StepState
-from vagus_tui.journal import store
+from vagus_tui.journal import backup_records, store
 from vagus_tui.settings import Settings
 
 
@@ -91,9 +91,9 @@ async def test_what_was_found_stands_until_the_same_test_finds_it_whole(
     assert (await collect(restore_test(made.path, settings, Control()))).result.ok
     assert list_backups(settings)[0].usable
 
-    async def recorded() -> store.BackupRecord:
+    async def recorded() -> backup_records.BackupRecord:
         async with clean_database.connect() as connection:
-            return (await store.backups(connection))[0]
+            return (await backup_records.backups(connection))[0]
 
     assert (await recorded()).restored
     path = largest(made.path / "workout-tables")
@@ -105,7 +105,7 @@ async def test_what_was_found_stands_until_the_same_test_finds_it_whole(
     flip(largest(other / "csv"), 0.5)
     assert not (await collect(verify_backup(other, Control(), settings))).result.ok
     async with clean_database.connect() as connection:
-        assert await store.latest_note(connection, store.DAMAGE) is None
+        assert await store.latest_note(connection, backup_records.DAMAGE) is None
     shutil.rmtree(other)
     for test, name in (
         (restore_test(made.path, settings, Control()), "restore test"),

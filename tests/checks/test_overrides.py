@@ -22,7 +22,7 @@ from vagus_tui.checks.registry import checks_for
 from vagus_tui.database.connection import Database
 from vagus_tui.errors import ConfigurationError, RefusedError
 from vagus_tui.events import Status
-from vagus_tui.journal import store
+from vagus_tui.journal import decisions
 from vagus_tui.journal.state import read_state
 from vagus_tui.migration.gates import OWN_GATES, GateId, gates, override_gates
 from vagus_tui.settings import Environment, Settings
@@ -56,7 +56,7 @@ async def test_an_override_is_on_record_with_who_why_and_when(clean_database: Te
             await override_gates(conn, {GateId.STATE.value: "it is fine"}, operator="ada")
         # Whatever writes past the program meets the same rule in the database.
         with pytest.raises(asyncpg.CheckViolationError):
-            await store.override(conn, "tls", "  ", operator="ada")
+            await decisions.override(conn, "tls", "  ", operator="ada")
         assert await conn.fetchval("select count(*) from vagus_migration.overrides") == 2
 
 
@@ -67,11 +67,11 @@ async def test_no_word_in_the_journal_lets_the_proof_pass(moved_database: TestDa
     async with looking_at(moved_database) as context:
         names = ("row-proof", "rls-enforced", "access-owners")
         for name in names:
-            await store.override(context.connection, name, "let it be", operator="mallory")
-        allowed = await store.overrides(context.connection)
+            await decisions.override(context.connection, name, "let it be", operator="mallory")
+        allowed = await decisions.overrides(context.connection)
         events = [overridden(await outcome(name, context), allowed) for name in names]
         # Nor is there a way to start once more from where everything has been moved.
-        await store.override(context.connection, GateId.STATE.value, "once more", operator="mallory")
+        await decisions.override(context.connection, GateId.STATE.value, "once more", operator="mallory")
         events += [event async for event in gates(context) if event.status not in (Status.PENDING, Status.RUNNING)]
     assert blocking(events) == events
     assert (events[-1].id, events[-1].measured) == (GateId.STATE, "migrated")
@@ -81,7 +81,7 @@ async def test_the_wizard_obeys_the_same_rule(moved_database: TestDatabase) -> N
     async with moved_database.planting() as admin:
         await admin.execute("update exercises set name = name || '!' where id = (select id from exercises limit 1)")
     async with moved_database.connect() as conn:
-        await store.override(conn, "row-proof", "let it be", operator="mallory")
+        await decisions.override(conn, "row-proof", "let it be", operator="mallory")
     async with walking(wizard_settings(moved_database.url)) as pilot:
         session = wizard(pilot).session
         wizard(pilot).action_go("verification")
@@ -112,5 +112,5 @@ async def test_another_databases_backup_never_passes_for_ones_own(
         assert (await make(other, BackupOptions(kinds=frozenset({Kind.CSV})))).result.ok
         event = await run_check(backup, context)
         assert event.status is Status.FAIL and not event.overridable
-        await store.override(context.connection, GateId.BACKUP.value, "good enough", operator="mallory")
-        assert overridden(event, await store.overrides(context.connection)).overridden is None
+        await decisions.override(context.connection, GateId.BACKUP.value, "good enough", operator="mallory")
+        assert overridden(event, await decisions.overrides(context.connection)).overridden is None

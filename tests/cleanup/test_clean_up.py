@@ -28,7 +28,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.errors import ConnectionLostError
 from vagus_tui.events import CheckEvent, Event, StepEvent
-from vagus_tui.journal import store
+from vagus_tui.journal import decisions, store
 from vagus_tui.journal.state import State
 from vagus_tui.rollback.finish import undone_on_failure
 from vagus_tui.sandbox.options import SandboxOptions
@@ -227,7 +227,7 @@ async def test_on_the_command_line(moved: TestDatabase, connect: Connect, tmp_pa
     ran = await vagus("cleanup", "--yes", *reason, "--json", url=moved.url, **more)
     assert ran.status == 0, ran.result
     assert ran.result["state"] == "cleaned"
-    assert (await store.overrides(conn))["clean-up-waiting-period"].reason == "thrown away tomorrow"
+    assert (await decisions.overrides(conn))["clean-up-waiting-period"].reason == "thrown away tomorrow"
 
 
 async def test_what_became_of_it_is_not_made_up(empty_database: TestDatabase, connect: Connect) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.cli.program import vagus
 from tests.databases import TestDatabase
 from vagus_tui.database.connection import Connection
-from vagus_tui.journal import store
+from vagus_tui.journal import decisions, store
 
 STATUSES = {"pass", "warn", "fail", "skip", "error"}
 
@@ -62,7 +62,7 @@ async def test_an_overridden_failure_counts_no_more(database: TestDatabase, conn
     first = await vagus("check", "data-quality", "--json", url=database.url)
     failing = [line for line in first.of("check") if line["status"] == "fail"]
     for line in failing:
-        await store.override(conn, line["id"], "known and harmless", operator="ada")
+        await decisions.override(conn, line["id"], "known and harmless", operator="ada")
     second = await vagus("check", "data-quality", "--json", url=database.url)
     still = {line["id"] for line in failing if not line["overridable"]}
     assert second.status == (1 if still else 0)

@@ -8,17 +8,17 @@ from pathlib import Path
 from tests.cli.program import vagus
 from tests.databases import TestDatabase
 from vagus_tui.database.connection import Connection
-from vagus_tui.journal import store
+from vagus_tui.journal import backup_records, decisions, store
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m & \u202etxet"
 
 
 async def _history(conn: Connection) -> None:
-    await store.sign(conn, "communications.reminder-email", ticked=True, operator="ada", note=HOSTILE)
-    await store.override(conn, "tls", HOSTILE, operator="ada")
+    await decisions.sign(conn, "communications.reminder-email", ticked=True, operator="ada", note=HOSTILE)
+    await decisions.override(conn, "tls", HOSTILE, operator="ada")
     run = await store.start_run(conn, "migrate", operator="ada", environment="staging", options={})
     await store.update_run(conn, run, status="failed", error="a lock did not come")
-    await store.record_backup(conn, "/backups/one", {"tables": {}}, operator="ada", verified=True)
+    await backup_records.record_backup(conn, "/backups/one", {"tables": {}}, operator="ada", verified=True)
 
 
 async def test_before_anything_was_done(database: TestDatabase) -> None:
@@ -45,7 +45,7 @@ async def test_as_text_for_a_terminal(database: TestDatabase, conn: Connection, 
     await store.note(conn, "self-test", {"seen": {"a": ["some fault"] * 30}, "missed": {}}, operator="ada")
     body = {"body": words, "n": [1, 2], "to": {"who": "all"}, "o": [{"a": 1, "b": 2}]}
     await store.note(conn, "text.communications.reminder-email", body, operator="ada")
-    await store.sign(conn, "communications.reminder-email", ticked=True, operator="ada", note=f"{HOSTILE} {words}")
+    await decisions.sign(conn, "communications.reminder-email", ticked=True, operator="ada", note=f"{HOSTILE} {words}")
     ran = await vagus("report", url=database.url)
     assert "\x1b" not in ran.out and "\u202e" not in ran.out
     assert "a lock did not come" in ran.out

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.cli.program import vagus
 from tests.databases import TestDatabase
 from vagus_tui.database.connection import Connection
-from vagus_tui.journal import store
+from vagus_tui.journal import decisions
 
 ANNOUNCED = "communications.announce-email"
 
@@ -23,13 +23,13 @@ async def test_a_script_signs_off_what_a_migration_waits_for(
         wrong.status == 2 and "“nothing-such”" in wrong.result["message"] and required[0] in wrong.result["next_step"]
     )
     assert (await vagus("sign", "--note", "x", "--json", url=url)).status == 2
-    assert await store.sign_offs(clean_conn) == {}
+    assert await decisions.sign_offs(clean_conn) == {}
     note = "sent [/red] to all"
     one = await vagus("sign", "announce-email", "--note", note, url=url, VAGUS_OPERATOR="Kari", COLUMNS="120")
     assert one.status == 0 and "✓ signed" in one.out and "by Kari at 20" in one.out and note in one.out
     rest = await vagus("sign", "--required", "--json", url=url, VAGUS_OPERATOR="Ola")
     assert "5 of 5" in rest.result["message"] and f"{len(required) - 1} messages" in rest.result["message"]
-    found = await store.sign_offs(clean_conn)
+    found = await decisions.sign_offs(clean_conn)
     # The first keeps its name and its note.
     assert (found[ANNOUNCED].operator, found[ANNOUNCED].note) == ("Kari", note)
     assert {one.operator for item, one in found.items() if item != ANNOUNCED} == {"Ola"}
@@ -40,4 +40,4 @@ async def test_a_script_signs_off_what_a_migration_waits_for(
     assert back.result["message"].startswith("1 sign-off taken back.") and "4 of 5" in back.result["message"]
     again = await vagus("sign", ANNOUNCED, "--take-back", "--json", url=url)
     assert again.result["message"].startswith("Nothing was changed") and not again.of("note")
-    assert not (await store.sign_offs(clean_conn))[ANNOUNCED].ticked
+    assert not (await decisions.sign_offs(clean_conn))[ANNOUNCED].ticked

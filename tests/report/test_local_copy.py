@@ -11,7 +11,7 @@ from tests.databases import TestDatabase
 from tests.migration.support import migrated
 from tests.report.test_story import report_of
 from vagus_tui.database.connection import Connection
-from vagus_tui.journal import store
+from vagus_tui.journal import decisions, store
 from vagus_tui.journal.local_copy import LocalCopy, file_name, local_copy
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.sandbox.options import SandboxOptions
@@ -25,13 +25,13 @@ async def test_everything_but_users_data_is_copied_once(
     copy = LocalCopy(tmp_path / "deep" / "copy.jsonl")
     assert await copy.sync(clean_conn) == 0 and not copy.path.exists()
     await migrated(clean_database)
-    await store.sign(clean_conn, "communications.reminder-email", ticked=True, operator="ada", note=HOSTILE)
-    await store.override(clean_conn, "tls", "because", operator="ada")
+    await decisions.sign(clean_conn, "communications.reminder-email", ticked=True, operator="ada", note=HOSTILE)
+    await decisions.override(clean_conn, "tls", "because", operator="ada")
     first = await copy.sync(clean_conn)
     assert first > 50 and await copy.sync(clean_conn) == 0
     assert await LocalCopy(copy.path).sync(clean_conn) == 0
     assert copy.path.stat().st_mode & 0o077 == 0
-    await store.withdraw_override(clean_conn, "tls", operator="ada")
+    await decisions.withdraw_override(clean_conn, "tls", operator="ada")
     assert await copy.sync(clean_conn) == 2
     lines = [json.loads(line) for line in copy.path.read_text().splitlines()]
     assert {line["table"] for line in lines} == {"runs", "steps", "sign_offs", "overrides", "notes"}
@@ -60,8 +60,8 @@ async def test_what_a_restored_database_forgot_is_put_back(make_database: MakeDa
     database = await make_database(SandboxOptions(plans=20, clean=True))
     copy = LocalCopy(tmp_path / "copy.jsonl")
     async with database.connect() as conn:
-        await store.sign(conn, "communications.reminder-email", ticked=True, operator="ada")
-        await store.override(conn, "tls", "because", operator="ada")
+        await decisions.sign(conn, "communications.reminder-email", ticked=True, operator="ada")
+        await decisions.override(conn, "tls", "because", operator="ada")
         await copy.sync(conn)
         # As after a restore of a backup that was made before any of this.
         await conn.execute("drop schema vagus_migration cascade")
@@ -71,7 +71,7 @@ async def test_what_a_restored_database_forgot_is_put_back(make_database: MakeDa
         assert await copy.put_back(conn, "grace") == 0
         assert await copy.missing(conn) == []
         # They are told, and count for nothing: nobody has overridden anything in this database.
-        assert await store.overrides(conn) == {} and await store.sign_offs(conn) == {}
+        assert await decisions.overrides(conn) == {} and await decisions.sign_offs(conn) == {}
         told = [line.what for line in (await report_of(conn, database.url)).story]
         assert "Overrode tls: because (known from a local copy)" in told
         assert "Signed off: Send the reminder e-mail (known from a local copy)" in told

@@ -13,7 +13,7 @@ from vagus_tui.backup.forecast import TOPIC, Forecast
 from vagus_tui.checks.access.matrix import AccessMatrix, Cell, Kind, Person, Totals, keep_matrix
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.events import CheckEvent, Phase, Status, StepEvent, StepState
-from vagus_tui.journal import acceptance, store
+from vagus_tui.journal import acceptance, backup_records, decisions, store
 from vagus_tui.journal.progress import read_progress
 from vagus_tui.migration.announcement import Announcement, announce
 from vagus_tui.report.contents import Report, make_report
@@ -50,10 +50,10 @@ async def test_killed_resumed_overridden_cut_over_and_rolled_back(
     database = await make_database(SandboxOptions(plans=20, clean=True))
     conn = await connect(database.url)
     await store.note(conn, "planned_at", "2026-12-01T22:00:00+01:00", operator="ada")
-    await store.sign(conn, "communications.reminder-email", ticked=True, operator="grace", note=HOSTILE)
-    await store.override(conn, "tls", "a tunnel is in between", operator="ada")
-    await store.override(conn, "clock", "it is right", operator="ada")
-    await store.withdraw_override(conn, "clock", operator="grace")
+    await decisions.sign(conn, "communications.reminder-email", ticked=True, operator="grace", note=HOSTILE)
+    await decisions.override(conn, "tls", "a tunnel is in between", operator="ada")
+    await decisions.override(conn, "clock", "it is right", operator="ada")
+    await decisions.withdraw_override(conn, "clock", operator="grace")
     await announce(conn, Announcement("Soon", None, None), operator="grace")
     await killed_at(database, "build-exercise_logs-1", "started")
     broken = await report_of(conn, database.url)
@@ -147,7 +147,7 @@ async def test_forecast_access_files_and_checks_are_in_it(
     )
     await store.note(conn, TOPIC, forecast.model_dump(mode="json"), operator="ada")
     manifest = {"files": [{"name": "plans.csv.gz", "bytes": 12, "sha256": "ab" * 32}]}
-    await store.record_backup(conn, "/backups/20261124", manifest, operator="ada", verified=True)
+    await backup_records.record_backup(conn, "/backups/20261124", manifest, operator="ada", verified=True)
     await migrated(database)
     person = Person("5f7c2a9e-0000-4000-8000-000000000001", "authenticated", Kind.OWNER, HOSTILE)
     commands = ("select", "insert", "update", "delete")

@@ -23,7 +23,7 @@ from vagus_tui.backup.manifest import read_proof
 from vagus_tui.database.connection import Connection
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import ProgressEvent
-from vagus_tui.journal import store
+from vagus_tui.journal import backup_records
 from vagus_tui.journal.state import RESTORING, State
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.rollback.aside import Aside
@@ -294,7 +294,7 @@ async def test_rows_that_are_not_the_manifests_never_take_v1s_place(
     assert changes(rows, await v1_rows(conn)) == []
     assert changes(catalog, await catalog_fingerprint(conn)) == []
     assert (await state_of(database)).state is State.V1
-    assert largest.name in (await store.backups(conn))[0].damage
+    assert largest.name in (await backup_records.backups(conn))[0].damage
     async with database.as_admin() as admin:
         await admin.execute("drop owned by vagus_test_reader; drop role vagus_test_reader")
     ran = await do_roll_back_from(database, path)
@@ -316,7 +316,7 @@ async def test_a_machine_that_cannot_restore_it_says_nothing_about_the_backup(
     proof = read_proof(path)
     assert proof is not None and proof.verified_at is not None and not proof.damage
     async with database.connect() as conn:
-        assert not (await store.backups(conn))[0].damage
+        assert not (await backup_records.backups(conn))[0].damage
 
 
 async def test_a_backup_of_another_database_is_refused(

@@ -14,7 +14,7 @@ from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, un
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import quote
 from vagus_tui.events import Status
-from vagus_tui.journal import store
+from vagus_tui.journal import decisions
 from vagus_tui.journal.schema import ensure_journal
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.sandbox.options import SandboxOptions
@@ -54,8 +54,8 @@ async def test_a_warning_holds_nobody_back_and_the_next_act_is_on_every_screen(d
 async def test_what_was_let_pass_is_in_sight_with_its_age_until_it_is_taken_back(
     clean_database: TestDatabase, clean_conn: Connection
 ) -> None:
-    await store.override(clean_conn, "backup-verified", "trial [/red] run", operator="Kari")
-    await store.override(clean_conn, "supabase-cli", "not needed", operator="Ola")
+    await decisions.override(clean_conn, "backup-verified", "trial [/red] run", operator="Kari")
+    await decisions.override(clean_conn, "supabase-cli", "not needed", operator="Ola")
     await clean_conn.execute(
         "update vagus_migration.overrides set at = now() - interval '3 days 1 minute' where operator = 'Kari'"
     )
@@ -81,7 +81,7 @@ async def test_what_was_let_pass_is_in_sight_with_its_age_until_it_is_taken_back
         await until_text(pilot, "Nothing is let pass: every gate counts.")
         await pilot.press("escape")
         await until(pilot, lambda: "Let pass by name" not in screen_text(pilot))
-    assert await store.overrides(clean_conn) == {}
+    assert await decisions.overrides(clean_conn) == {}
 
 
 async def test_renamed_tables_are_recognised(make_database: MakeDatabase) -> None:

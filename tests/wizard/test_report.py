@@ -9,7 +9,7 @@ from textual.widgets import OptionList
 from tests.databases import TestDatabase
 from tests.wizard.walk import LARGE, SMALL, Walk, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.database.connection import Connection
-from vagus_tui.journal import store
+from vagus_tui.journal import decisions
 from vagus_tui.journal.acceptance import Verdict, record
 from vagus_tui.screens.report import COLUMNS, ReportScreen
 
@@ -30,7 +30,7 @@ async def test_nothing_yet(clean_database: TestDatabase) -> None:
 
 async def test_runs_steps_and_overrides(moved_database: TestDatabase, moved_conn: Connection) -> None:
     settings = settings_for(moved_database.url)
-    await store.override(moved_conn, "tls", HOSTILE, operator="ada")
+    await decisions.override(moved_conn, "tls", HOSTILE, operator="ada")
     step = "verification.script.log-in"
     await record(moved_conn, "7", step, Verdict.FAIL, profile="testers.history", note=HOSTILE, operator="ada")
     async with walking(settings, size=LARGE) as pilot:
@@ -56,7 +56,7 @@ async def test_what_the_database_forgot_is_put_back(
     clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path
 ) -> None:
     settings = settings_for(clean_database.url, journal_dir=tmp_path)
-    await store.override(clean_conn, "tls", "a tunnel", operator="ada")
+    await decisions.override(clean_conn, "tls", "a tunnel", operator="ada")
     async with walking(settings, size=LARGE) as pilot:
         await until(pilot, lambda: any("a tunnel" in copy.read_text() for copy in tmp_path.glob("*.jsonl")))
     await clean_conn.execute("drop schema vagus_migration cascade")

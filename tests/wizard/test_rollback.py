@@ -9,7 +9,7 @@ from tests.wizard.moved import migrated
 from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.database.connection import Connection
 from vagus_tui.events import CheckEvent, Status
-from vagus_tui.journal import store
+from vagus_tui.journal import decisions, store
 from vagus_tui.journal.state import State
 from vagus_tui.rollback.advice import Recommendation, advise
 from vagus_tui.runbook.model import Screen as Step
@@ -94,7 +94,7 @@ async def test_before_the_migration_it_is_locked(clean_database: TestDatabase) -
 async def test_questions_are_answered_and_kept(moved_database: TestDatabase, moved_conn: Connection) -> None:
     settings = settings_for(moved_database.url)
     # Said of an attempt before this one.
-    await store.sign(moved_conn, "advice.app-crashes", ticked=True, operator="Bob")
+    await decisions.sign(moved_conn, "advice.app-crashes", ticked=True, operator="Bob")
     await moved_conn.execute("update vagus_migration.sign_offs set at = at - interval '1 day'")
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("rollback")
@@ -106,7 +106,7 @@ async def test_questions_are_answered_and_kept(moved_database: TestDatabase, mov
         assert wizard(pilot).session.standings[Step.ROLLBACK].status is Status.FAIL
         await pilot.press("o", "down", "o")
         await until_text(pilot, "Stay")
-    signed = await store.sign_offs(moved_conn)
+    signed = await decisions.sign_offs(moved_conn)
     assert signed["advice.app-crashes"].ticked is False
 
 

@@ -14,7 +14,7 @@ from vagus_tui.checks.registry import check_by_id
 from vagus_tui.database.connection import Connection
 from vagus_tui.events import Status
 from vagus_tui.format import moment
-from vagus_tui.journal import store
+from vagus_tui.journal import decisions
 from vagus_tui.rollout.app_update import outcomes
 from vagus_tui.runbook.check_ids import PERFORMANCE
 from vagus_tui.runbook.model import Screen as Step
@@ -143,7 +143,7 @@ async def test_phases_are_signed_off(moved_database: TestDatabase, moved_conn: C
         await until_text(pilot, "2 criteria not met", "✗ Verification passes: 1 of 26 fail")
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is not None and pilot.app.screen.query("#phases-list"))
-        assert "rollout.internal.deploy" not in await store.sign_offs(moved_conn)
+        assert "rollout.internal.deploy" not in await decisions.sign_offs(moved_conn)
         await pilot.press("space")
         await until_text(pilot, "2 criteria not met")
         await pilot.press(*"known", "enter")
@@ -173,7 +173,7 @@ async def test_phases_are_signed_off(moved_database: TestDatabase, moved_conn: C
         await until(pilot, lambda: at("criterion.full-speed").endswith(" of 3 d"))
         await moved_conn.execute("update vagus_migration.checks set at = at - interval '4 days'")
         await until(pilot, lambda: at("criterion.full-speed").startswith("stale, pass"))
-    assert (await store.sign_offs(moved_conn))["rollout.internal.deploy"].note == "known"
+    assert (await decisions.sign_offs(moved_conn))["rollout.internal.deploy"].note == "known"
 
 
 async def test_the_clean_up_is_guarded(moved_database: TestDatabase, moved_conn: Connection) -> None:
@@ -184,11 +184,11 @@ async def test_the_clean_up_is_guarded(moved_database: TestDatabase, moved_conn:
         await pilot.press("v", "v")
         await until_text(pilot, "14 days to go", "v2 is in service", "Clean-up 1 of 5")
         # Who let the waiting period pass, when and why, and what that allows.
-        await store.override(moved_conn, "clean-up-waiting-period", "thrown away tomorrow", operator="Ada")
+        await decisions.override(moved_conn, "clean-up-waiting-period", "thrown away tomorrow", operator="Ada")
         await until_text(pilot, "! The waiting period is over", "overridden, Ada", "14 days to go, and let pass")
-        at = moment((await store.overrides(moved_conn))["clean-up-waiting-period"].at)
+        at = moment((await decisions.overrides(moved_conn))["clean-up-waiting-period"].at)
         await until_text(pilot, f"Overridden by Ada, {at}: thrown away", "It holds nothing up any more: d")
-        await store.withdraw_override(moved_conn, "clean-up-waiting-period", operator="Ada")
+        await decisions.withdraw_override(moved_conn, "clean-up-waiting-period", operator="Ada")
         await until_text(pilot, "· The waiting period is over")
     await moved_conn.execute("update vagus_migration.runs set finished_at = finished_at - interval '15 days'")
     # A rollback that failed meanwhile takes nothing of that away.

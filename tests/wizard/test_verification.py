@@ -11,7 +11,7 @@ from vagus_tui.checks.base import Context
 from vagus_tui.checks.testers import suggest_testers
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.events import CheckEvent, Status
-from vagus_tui.journal import store
+from vagus_tui.journal import decisions
 from vagus_tui.journal.acceptance import Verdict
 from vagus_tui.journal.state import read_state
 from vagus_tui.runbook.acceptance import TEST_SCRIPT, TESTER_PROFILES
@@ -67,14 +67,14 @@ async def test_items_are_signed_off_by_name(moved_database: TestDatabase, moved_
         # What turns the table of checks is not offered where there is none.
         offered = {binding.action for _, binding, _, _ in pilot.app.screen.active_bindings.values()}
         assert "measure" in offered and not {"next_problem", "repeat", "override", "sql"} & offered
-        assert listed.has_focus and await store.sign_offs(moved_conn) == {}
+        assert listed.has_focus and await decisions.sign_offs(moved_conn) == {}
         await pilot.press("up", "space")
         await until_text(pilot, "Signed off by Ada")
         await pilot.press("down", "e")
         await until_text(pilot, "A note, to be kept with it")
         await pilot.press(*"fine", "enter")
         await until_text(pilot, "fine")
-    signed = await store.sign_offs(moved_conn)
+    signed = await decisions.sign_offs(moved_conn)
     assert signed["verification.coach.client-list"].ticked
     assert signed["verification.coach.create-plan"].note == "fine"
 
@@ -91,7 +91,7 @@ async def test_what_is_measured_cannot_be_signed(moved_database: TestDatabase, m
         await until_text(pilot, "Check All plans arrived")
         await pilot.press("space")
         await pilot.pause(0.3)
-    assert await store.sign_offs(moved_conn) == {}
+    assert await decisions.sign_offs(moved_conn) == {}
 
 
 async def test_people_are_proposed_from_the_data(moved_database: TestDatabase) -> None:

@@ -11,7 +11,7 @@ import asyncpg
 
 from vagus_tui.database.connection import Database
 from vagus_tui.errors import VagusError, account
-from vagus_tui.journal import store
+from vagus_tui.journal import backup_records
 from vagus_tui.settings import Settings
 
 
@@ -24,7 +24,7 @@ async def tell_journal(settings: Settings | None, path: Path, found: str, *, by:
         return ""
     try:
         async with Database(settings).connection("backup") as connection:
-            await store.record_damage(connection, str(path), found, by=by, operator=settings.operator)
+            await backup_records.record_damage(connection, str(path), found, by=by, operator=settings.operator)
     except (VagusError, asyncpg.PostgresError) as error:
         return f"The journal could not be told what was found of the backup. {account(error)}"
     return ""

@@ -15,7 +15,7 @@ from vagus_tui.backup.options import Kind
 from vagus_tui.backup.tables import select_tables, workout_names
 from vagus_tui.checks.base import Context, Outcome
 from vagus_tui.events import Status
-from vagus_tui.journal import store
+from vagus_tui.journal import backup_records
 
 OLDEST = timedelta(hours=24)
 
@@ -110,7 +110,7 @@ async def _judged(context: Context, info: BackupInfo) -> Outcome:
 
 async def _elsewhere(context: Context, fingerprint: Fingerprint) -> Outcome | None:
     """A fresh verified backup that the journal knows of and that does not lie here."""
-    for record in await store.backups(context.connection):
+    for record in await backup_records.backups(context.connection):
         if not record.verified:
             continue
         age = datetime.now(UTC) - record.at

@@ -9,7 +9,7 @@ import asyncpg
 
 from vagus_tui.backup.manifest import Fingerprint, Manifest
 from vagus_tui.database.connection import Connection
-from vagus_tui.journal import store
+from vagus_tui.journal import backup_records, store
 
 TOPIC = "database-id"
 
@@ -40,7 +40,7 @@ async def read_identity(connection: Connection, label: str) -> Identity:
     """Which database this is, by its identifiers and by its journal. Writes nothing."""
     fingerprint = await read_fingerprint(connection, label)
     try:
-        records = await store.backups(connection)
+        records = await backup_records.backups(connection)
     except asyncpg.InsufficientPrivilegeError:
         records = []
     return Identity(fingerprint, frozenset(str(record.manifest.get("id")) for record in records))

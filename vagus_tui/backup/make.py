@@ -43,7 +43,7 @@ from vagus_tui.database.tools import MissingTools, tools_for
 from vagus_tui.errors import CancelledByOperatorError, RefusedError, UndoneError, VagusError, account, server_words
 from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
 from vagus_tui.format import plural
-from vagus_tui.journal import store
+from vagus_tui.journal import backup_records
 from vagus_tui.journal.state import DatabaseState, read_state
 from vagus_tui.settings import Settings
 
@@ -258,7 +258,7 @@ async def _record(job: BackupJob, manifest: Manifest, final: Path) -> AsyncItera
     yield step.started()
     try:
         async with job.database.connection("backup") as connection:
-            await store.record_backup(
+            await backup_records.record_backup(
                 connection, str(final), json.loads(manifest.text()), operator=job.settings.operator, verified=True
             )
     except (VagusError, asyncpg.PostgresError, OSError) as error:

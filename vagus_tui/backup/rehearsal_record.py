@@ -18,7 +18,7 @@ from vagus_tui.backup.manifest import Manifest
 from vagus_tui.checks.selftest import SelfTest, keep_self_test
 from vagus_tui.database.connection import Database
 from vagus_tui.errors import VagusError, account
-from vagus_tui.journal import store
+from vagus_tui.journal import decisions, store
 from vagus_tui.settings import Settings
 
 
@@ -32,7 +32,7 @@ class RealDatabase:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.overrides: Mapping[str, store.Override] = {}
+        self.overrides: Mapping[str, decisions.Override] = {}
         self.note = ""
 
     async def look(self, manifest: Manifest) -> None:
@@ -50,7 +50,7 @@ class RealDatabase:
                         "the figures are kept beside the backup only."
                     )
                     return
-                self.overrides = await store.overrides(connection)
+                self.overrides = await decisions.overrides(connection)
         except (VagusError, asyncpg.PostgresError) as error:
             self.note = (
                 f"The real database cannot be asked: the figures are kept beside the backup only. {account(error)}"

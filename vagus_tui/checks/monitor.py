@@ -21,7 +21,7 @@ from vagus_tui.checks.overrides import overridden
 from vagus_tui.control import Control
 from vagus_tui.errors import VagusError, server_words
 from vagus_tui.events import CheckEvent, Event, RoundEvent, Status
-from vagus_tui.journal import store
+from vagus_tui.journal import decisions, store
 from vagus_tui.journal.schema import journal_exists
 
 REST = 1.0
@@ -90,7 +90,7 @@ async def watch(
 
 async def _round(checks: Sequence[Check], context: Context, history: History) -> AsyncIterator[Event]:
     await history.load(context.connection, [check.id for check in checks])
-    allowed = await store.overrides(context.connection)
+    allowed = await decisions.overrides(context.connection)
     outcomes: list[CheckEvent] = []
     async for event in run_checks(checks, context):
         event = overridden(event, allowed)

@@ -11,10 +11,10 @@ from vagus_tui.database.connection import Connection
 from vagus_tui.errors import ConfigurationError
 from vagus_tui.events import CheckEvent
 from vagus_tui.format import moment
-from vagus_tui.journal import store
+from vagus_tui.journal import decisions
 
 
-def overridden(event: CheckEvent, allowed: Mapping[str, store.Override]) -> CheckEvent:
+def overridden(event: CheckEvent, allowed: Mapping[str, decisions.Override]) -> CheckEvent:
     """The outcome with the reason for which it is let pass, where it holds something up and may be let pass."""
     override = allowed.get(event.id)
     if override is None or not event.overridable or not event.status.blocks:
@@ -22,13 +22,13 @@ def overridden(event: CheckEvent, allowed: Mapping[str, store.Override]) -> Chec
     return dataclasses.replace(event, overridden=words(override))
 
 
-def words(override: store.Override, timezone: str = "UTC") -> str:
+def words(override: decisions.Override, timezone: str = "UTC") -> str:
     """The reason, by whom and since when: an override stays in force until somebody takes it back."""
     since = moment(override.at, timezone) + (" UTC" if timezone == "UTC" else "")
     return f"{override.reason} ({override.operator}, since {since})"
 
 
-def as_if(gates: Iterable[Check], reasons: Mapping[str, str], *, operator: str) -> Mapping[str, store.Override]:
+def as_if(gates: Iterable[Check], reasons: Mapping[str, str], *, operator: str) -> Mapping[str, decisions.Override]:
     """The overrides of these gates by name, as they would be recorded now.
 
     Raises:
@@ -49,7 +49,7 @@ def as_if(gates: Iterable[Check], reasons: Mapping[str, str], *, operator: str) 
     if bare:
         raise ConfigurationError(" ".join(bare), next_step="Say why: the reason is kept with your name.")
     now = datetime.now(UTC)
-    return {name: store.Override(name, reason.strip(), operator, now) for name, reason in reasons.items()}
+    return {name: decisions.Override(name, reason.strip(), operator, now) for name, reason in reasons.items()}
 
 
 async def record_overrides(
@@ -63,7 +63,7 @@ async def record_overrides(
     meant = as_if(gates, reasons, operator=operator)
     async with connection.transaction():
         for override in meant.values():
-            await store.override(connection, override.check_id, override.reason, operator=operator)
+            await decisions.override(connection, override.check_id, override.reason, operator=operator)
 
 
 def refusal(outcomes: Iterable[CheckEvent], what: str) -> str | None:

@@ -27,7 +27,7 @@ from vagus_tui.database.connection import Connection
 from vagus_tui.database.impersonation import undone
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.format import plural
-from vagus_tui.journal import store
+from vagus_tui.journal import decisions
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.timeline import CLEAN_UP_EARLIEST
 
@@ -233,7 +233,7 @@ def gate_checks(*, archives: bool = False) -> tuple[Check, ...]:
 
 async def gates(context: Context, *, archives: bool = False) -> AsyncIterator[CheckEvent]:
     """Measure every gate: first all as pending, then each with its outcome and the override in force, if any."""
-    allowed = await store.overrides(context.connection)
+    allowed = await decisions.overrides(context.connection)
     async for event in run_checks(gate_checks(archives=archives), context):
         event = overridden(event, allowed)
         yield dataclasses.replace(event, group=GATES) if event.id in set(GateId) else event

@@ -94,13 +94,13 @@ async def _check(name: str | None) -> AsyncGenerator[Event, None]:
     from vagus_tui.checks.base import Group, run_checks
     from vagus_tui.checks.overrides import overridden
     from vagus_tui.checks.registry import checks_for, default_group
-    from vagus_tui.journal import store
+    from vagus_tui.journal import decisions, store
     from vagus_tui.journal.schema import journal_exists
     from vagus_tui.migration.gates import signing_note
 
     async with opened("check") as context:
         group = Group(name) if name else default_group(context.state)
-        allowed = await store.overrides(context.connection)
+        allowed = await decisions.overrides(context.connection)
         outcomes: list[CheckEvent] = []
         async for event in run_checks(checks_for(group), context):
             event = overridden(event, allowed)
@@ -131,7 +131,7 @@ async def _access_of_everyone() -> AsyncGenerator[Event, None]:
     from vagus_tui.checks.access.matrix import AccessMatrix, keep_matrix
     from vagus_tui.checks.access.measure import measure
     from vagus_tui.checks.overrides import overridden
-    from vagus_tui.journal import store
+    from vagus_tui.journal import decisions, store
     from vagus_tui.journal.schema import journal_exists
     from vagus_tui.journal.state import State
 
@@ -152,7 +152,7 @@ async def _access_of_everyone() -> AsyncGenerator[Event, None]:
                 unit="people",
             )
         await keep_matrix(context.connection, matrix)
-        allowed = await store.overrides(context.connection)
+        allowed = await decisions.overrides(context.connection)
         outcomes = [overridden(event, allowed) for event in events_of(matrix)]
         for event in (*outcomes, *matrix.events()):
             yield event

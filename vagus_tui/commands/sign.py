@@ -20,7 +20,7 @@ from vagus_tui.format import plural
 
 if TYPE_CHECKING:
     from vagus_tui.checks.base import Context
-    from vagus_tui.journal.store import SignOff
+    from vagus_tui.journal.decisions import SignOff
     from vagus_tui.runbook.model import Item
 
 PREFIX = "communications."
@@ -102,19 +102,19 @@ def _chosen(command: SignCommand) -> list[Item]:
 
 
 async def _sign(command: SignCommand) -> AsyncGenerator[Event, None]:
-    from vagus_tui.journal import store
+    from vagus_tui.journal import decisions
     from vagus_tui.migration.gates import due_before_start
 
     chosen = _chosen(command)
     async with opened("sign-off") as context:
-        standing = await store.sign_offs(context.connection)
+        standing = await decisions.sign_offs(context.connection)
         # What stands already as it is to stand keeps its name and time, unless there is something to add to it.
         to_do = [item for item in chosen if command.note.strip() or _ticked(standing, item) is command.take_back]
         if to_do:
             yield about("Taking sign-offs back" if command.take_back else "Signing off", context)
             async with context.connection.transaction():
                 for item in to_do:
-                    await store.sign(
+                    await decisions.sign(
                         context.connection,
                         item.id,
                         ticked=not command.take_back,
@@ -148,12 +148,12 @@ def _ticked(standing: Mapping[str, SignOff], item: Item) -> bool:
 
 async def _standing(context: Context) -> AsyncGenerator[SignOffEvent, None]:
     """Every message, in the order in which they are due, as the journal has it."""
-    from vagus_tui.journal import store
+    from vagus_tui.journal import decisions
     from vagus_tui.migration.gates import due_before_start
     from vagus_tui.runbook.communications import GROUPS
     from vagus_tui.runbook.timeline import offset_label
 
-    signed = await store.sign_offs(context.connection)
+    signed = await decisions.sign_offs(context.connection)
     needed = {item.id for item in due_before_start()}
     for item in (item for group in GROUPS for item in group.items):
         word = signed.get(item.id)

@@ -52,9 +52,9 @@ async def _status(control: Control) -> AsyncGenerator[Event, None]:
 async def _let_pass(context: Context) -> AsyncGenerator[Event, None]:
     """The overrides in force, the oldest first: each stays so until somebody takes it back in the wizard."""
     from vagus_tui.checks.overrides import words
-    from vagus_tui.journal import store
+    from vagus_tui.journal import decisions
 
-    found = await store.overrides(context.connection)
+    found = await decisions.overrides(context.connection)
     for one in sorted(found.values(), key=lambda one: one.at):
         detail = {"check": one.check_id, "reason": one.reason, "operator": one.operator, "at": one.at}
         yield NoteEvent(

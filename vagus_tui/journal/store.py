@@ -1,4 +1,4 @@
-"""Reading and writing the journal: runs, steps, checks, sign-offs, overrides, backups, notes.
+"""Reading and writing the journal: runs, their steps, outcomes of checks, notes.
 
 Every function takes a connection, makes the journal where it writes, and reads an absent journal as empty.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -55,56 +55,8 @@ class Run:
         return str(self.figures.get("taken_up_by") or "")
 
 
-@dataclass(frozen=True, slots=True)
-class SignOff:
-    """The latest word on one checklist item."""
-
-    item: str
-    ticked: bool
-    operator: str
-    note: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Override:
-    """A gate that somebody let pass, by name and with a reason."""
-
-    check_id: str
-    reason: str
-    operator: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class BackupRecord:
-    """A backup that was made of this database.
-
-    Attributes:
-        verified_at, restored_at: when it was last read back, and restored as a test: what was so then.
-        damage: what a later test found wrong with it; while there is any, neither of the two counts.
-    """
-
-    path: str
-    manifest: Mapping[str, Any]
-    verified_at: datetime | None
-    restored_at: datetime | None
-    operator: str
-    at: datetime
-    damage: str = ""
-
-    @property
-    def verified(self) -> bool:
-        """Whether it counts as read back."""
-        return self.verified_at is not None and not self.damage
-
-    @property
-    def restored(self) -> bool:
-        """Whether it counts as restored."""
-        return self.restored_at is not None and not self.damage
-
-
-def _json(value: object) -> str:
+def as_json(value: object) -> str:
+    """A value as the journal keeps it."""
     return json.dumps(jsonable(value), ensure_ascii=False)
 
 
@@ -132,7 +84,7 @@ async def start_run(
         operator,
         environment,
         platform.node(),
-        _json(options),
+        as_json(options),
     )
     return run_id
 
@@ -146,7 +98,7 @@ async def update_run(connection: Connection, run_id: UUID, **values: Any) -> Non
     for number, (name, value) in enumerate(values.items(), start=2):
         if name in ("catalog", "figures"):
             sets.append(f"{name} = {name} || ${number}::jsonb")
-            arguments.append(_json(value))
+            arguments.append(as_json(value))
         else:
             sets.append(f"{name} = ${number}")
             arguments.append(value)
@@ -259,126 +211,13 @@ async def recent_checks(connection: Connection, check_ids: Iterable[str], *, eac
     return [Recorded(row["check_id"], Status(row["status"]), row["value"], row["at"]) for row in rows]
 
 
-async def sign(connection: Connection, item: str, *, ticked: bool, operator: str, note: str = "") -> None:
-    """Tick or untick a checklist item; earlier ticks stay on record."""
-    await ensure_journal(connection)
-    await connection.execute(
-        "insert into vagus_migration.sign_offs (item, ticked, operator, note) values ($1, $2, $3, $4)",
-        item,
-        ticked,
-        operator,
-        note,
-    )
-
-
-async def sign_in_spite(
-    connection: Connection, item: str, against: Sequence[str], reason: str, *, operator: str
-) -> None:
-    """Tick an item against criteria that do not hold: each is overridden by name, and the reason stands with all.
-
-    It happens whole or not at all.
-    """
-    await ensure_journal(connection)
-    async with connection.transaction():
-        for criterion in against:
-            await override(connection, criterion, reason, operator=operator)
-        await sign(connection, item, ticked=True, operator=operator, note=reason)
-
-
-async def sign_offs(connection: Connection) -> dict[str, SignOff]:
-    """The latest word on every item that anybody ever ticked, by item."""
-    if not await journal_exists(connection):
-        return {}
-    rows = await connection.fetch(
-        "select distinct on (item) item, ticked, operator, note, at "
-        "from vagus_migration.sign_offs order by item, id desc"
-    )
-    return {row["item"]: SignOff(**dict(row)) for row in rows}
-
-
-async def override(connection: Connection, check_id: str, reason: str, *, operator: str) -> None:
-    """Record that a gate is let pass, and why. An empty reason is refused by the database too."""
-    await ensure_journal(connection)
-    await connection.execute(
-        "insert into vagus_migration.overrides (check_id, reason, operator) values ($1, $2, $3)",
-        check_id,
-        reason,
-        operator,
-    )
-
-
-async def withdraw_override(connection: Connection, check_id: str, *, operator: str) -> None:
-    """Let a gate count again. That it was overridden stays on record, and who took that back."""
-    if not await journal_exists(connection):
-        return
-    async with connection.transaction():
-        found = await connection.fetch(
-            "update vagus_migration.overrides set withdrawn = true where check_id = $1 and not withdrawn returning id",
-            check_id,
-        )
-        if found:
-            await note(connection, "override-withdrawn", {"check": check_id}, operator=operator)
-
-
-async def overrides(connection: Connection) -> dict[str, Override]:
-    """The overrides in force, by check."""
-    if not await journal_exists(connection):
-        return {}
-    rows = await connection.fetch(
-        "select distinct on (check_id) check_id, reason, operator, at "
-        "from vagus_migration.overrides where not withdrawn order by check_id, id desc"
-    )
-    return {row["check_id"]: Override(**dict(row)) for row in rows}
-
-
-async def record_backup(
-    connection: Connection, path: str, manifest: Mapping[str, Any], *, operator: str, verified: bool
-) -> None:
-    """Record a backup that was made, and whether it was read back."""
-    await ensure_journal(connection)
-    await connection.execute(
-        "insert into vagus_migration.backups (path, manifest, verified_at, operator) "
-        "values ($1, $2::jsonb, case when $3 then clock_timestamp() end, $4)",
-        path,
-        _json(manifest),
-        verified,
-        operator,
-    )
-
-
-DAMAGE = "backup-damage"
-DAMAGE_OF = (
-    f"select n.body ->> 'found' from vagus_migration.notes n where n.topic = '{DAMAGE}' "
-    "and n.body ->> 'path' = b.path order by n.id desc limit 1"
-)
-"""What the latest test that had something to say found wrong with the backup `b`."""
-
-
-async def record_damage(connection: Connection, path: str, found: str, *, by: str, operator: str) -> None:
-    """Record what a test found wrong with a backup of this database, or with nothing that it is whole after all."""
-    known = "select exists (select from vagus_migration.backups where path = $1)"
-    if await journal_exists(connection) and await connection.fetchval(known, path):
-        await note(connection, DAMAGE, {"path": path, "found": found[:2000], "by": by}, operator=operator)
-
-
-async def backups(connection: Connection) -> list[BackupRecord]:
-    """Every backup that was made of this database, newest first."""
-    if not await journal_exists(connection):
-        return []
-    rows = await connection.fetch(
-        "select b.path, b.manifest, b.verified_at, b.restored_at, b.operator, b.at, "
-        f"coalesce(({DAMAGE_OF}), '') as damage from vagus_migration.backups b order by b.id desc"
-    )
-    return [BackupRecord(**{**dict(row), "manifest": json.loads(row["manifest"])}) for row in rows]
-
-
 async def note(connection: Connection, topic: str, body: object, *, operator: str) -> None:
     """Keep something under a topic; the latest counts."""
     await ensure_journal(connection)
     await connection.execute(
         "insert into vagus_migration.notes (topic, body, operator) values ($1, $2::jsonb, $3)",
         topic,
-        _json(body),
+        as_json(body),
         operator,
     )
 

@@ -18,7 +18,7 @@ from vagus_tui.checks.overrides import overridden, record_overrides
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.database.connection import Connection
 from vagus_tui.events import CheckEvent, Status
-from vagus_tui.journal import store
+from vagus_tui.journal import decisions
 from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.migration.dependent_gates import DEPENDENT_GATES
 from vagus_tui.migration.outside_gates import OUTSIDE_GATES
@@ -82,7 +82,7 @@ SIGNING = (
 
 
 async def _unsigned(connection: Connection) -> list[Item]:
-    signed = await store.sign_offs(connection)
+    signed = await decisions.sign_offs(connection)
     return [item for item in due_before_start() if item.id not in signed or not signed[item.id].ticked]
 
 
@@ -166,7 +166,7 @@ async def gates(context: Context) -> AsyncIterator[CheckEvent]:
 
     A run that was interrupted after its cut-over only owes its last steps: then the state alone is a gate.
     """
-    allowed = await store.overrides(context.connection)
+    allowed = await decisions.overrides(context.connection)
     finishing = context.state.state is State.MIGRATED
     async for event in run_checks(OWN_GATES[:1] if finishing else gate_checks(), context):
         event = overridden(event, allowed)

@@ -12,9 +12,9 @@ from vagus_tui import __version__
 from vagus_tui.checks.access.matrix import AccessMatrix, access_matrix, packed
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.events import jsonable
+from vagus_tui.journal.backup_records import DAMAGE_OF
 from vagus_tui.journal.schema import journal_exists
 from vagus_tui.journal.state import DatabaseState, read_state, state_words
-from vagus_tui.journal.store import DAMAGE_OF
 from vagus_tui.report.story import Line, tell
 from vagus_tui.report.timeline import RunTimeline, run_timelines
 from vagus_tui.report.words import moment

@@ -16,7 +16,7 @@ from vagus_tui.checks.waiting import LockedError
 from vagus_tui.errors import ConnectionFailedError, ConnectionLostError, RefusedError, VagusError
 from vagus_tui.events import ChangeEvent, CheckEvent, Status
 from vagus_tui.format import plural
-from vagus_tui.journal import store
+from vagus_tui.journal import decisions, store
 from vagus_tui.journal.schema import journal_exists
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Screen as Step
@@ -235,7 +235,7 @@ class Checking(Reading):
             before = tuple(event for event in self.own_gates if event.id in held_back)
             checks = tuple(check for check in OWN_GATES if check.id not in held_back)
             async with self.context("gates") as context:
-                allowed = await store.overrides(context.connection)
+                allowed = await decisions.overrides(context.connection)
                 under_way = (Status.PENDING, Status.RUNNING)
                 measured = [
                     overridden(event, allowed)
@@ -279,13 +279,13 @@ class Checking(Reading):
         if standing is not None and not standing.overridable:
             raise RefusedError(f"“{standing.title}” cannot be overridden.", next_step="Mend what it found.")
         async with self.connection("override") as connection:
-            await store.override(connection, check_id, reason, operator=self.settings.operator)
+            await decisions.override(connection, check_id, reason, operator=self.settings.operator)
         await self.refresh()
         self.apply_overrides()
 
     async def withdraw_override(self, check_id: str) -> None:
         """Let a check count again."""
         async with self.connection("override") as connection:
-            await store.withdraw_override(connection, check_id, operator=self.settings.operator)
+            await decisions.withdraw_override(connection, check_id, operator=self.settings.operator)
         await self.refresh()
         self.apply_overrides()

@@ -15,8 +15,8 @@ from vagus_tui.checks.registry import checks_for
 from vagus_tui.cleanup.gates import GateId
 from vagus_tui.events import Status
 from vagus_tui.format import moment, plural
+from vagus_tui.journal.decisions import Override
 from vagus_tui.journal.state import State
-from vagus_tui.journal.store import Override
 from vagus_tui.runbook.model import Fulfilment, Item
 from vagus_tui.runbook.rollout import CLEAN_UP
 from vagus_tui.screens.session import Session

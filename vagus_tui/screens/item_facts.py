@@ -12,7 +12,7 @@ from vagus_tui.checks.registry import check_by_id
 from vagus_tui.events import Status
 from vagus_tui.format import duration, moment, number, plural
 from vagus_tui.journal.acceptance import Verdict, count
-from vagus_tui.journal.store import Override, SignOff
+from vagus_tui.journal.decisions import Override, SignOff
 from vagus_tui.runbook.checklists import GROUPS
 from vagus_tui.runbook.criteria import Criterion
 from vagus_tui.runbook.model import Fulfilment, Item

@@ -17,7 +17,7 @@ from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.facts import Count, Dependent, ServerFacts
 from vagus_tui.errors import ConfigurationError, ConnectionFailedError, ConnectionLostError, VagusError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Status
-from vagus_tui.journal import lock, store
+from vagus_tui.journal import backup_records, decisions, lock
 from vagus_tui.journal.acceptance import Tried
 from vagus_tui.journal.local_copy import LocalCopy
 from vagus_tui.journal.measured import Measured
@@ -80,9 +80,9 @@ class Snapshot:
 
     state: DatabaseState | None = None
     lock: lock.LockHolder | None = None
-    sign_offs: dict[str, store.SignOff] = field(default_factory=dict)
-    overrides: dict[str, store.Override] = field(default_factory=dict)
-    backups: tuple[store.BackupRecord, ...] = ()
+    sign_offs: dict[str, decisions.SignOff] = field(default_factory=dict)
+    overrides: dict[str, decisions.Override] = field(default_factory=dict)
+    backups: tuple[backup_records.BackupRecord, ...] = ()
     evidence: dict[str, datetime] = field(default_factory=dict)
     """When a backup was last rehearsed on to the end, and copied away, by the runbook's job."""
     planned_at: datetime | None = None

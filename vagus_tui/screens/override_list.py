@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from vagus_tui.format import ago, moment, plural
-from vagus_tui.journal.store import Override
+from vagus_tui.journal.decisions import Override
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.let_pass import in_force, title_of

@@ -11,7 +11,7 @@ from vagus_tui.backup.evidence import backup_evidence
 from vagus_tui.database import facts
 from vagus_tui.database.connection import Connection, Database, close, lost_connections_explained
 from vagus_tui.errors import RIGHTS_ELSEWHERE, ConnectionLostError, VagusError, server_words
-from vagus_tui.journal import acceptance, lock, store
+from vagus_tui.journal import acceptance, backup_records, decisions, lock, store
 from vagus_tui.journal.local_copy import local_copy
 from vagus_tui.journal.measured import latest_measured
 from vagus_tui.journal.progress import latest_word, read_done_before, read_progress
@@ -135,9 +135,9 @@ class Reading(Knowledge):
         snapshot = Snapshot(
             state=state,
             lock=await lock.lock_holder(connection),
-            sign_offs=await store.sign_offs(connection),
-            overrides=await store.overrides(connection),
-            backups=tuple(await store.backups(connection)),
+            sign_offs=await decisions.sign_offs(connection),
+            overrides=await decisions.overrides(connection),
+            backups=tuple(await backup_records.backups(connection)),
             evidence=await backup_evidence(connection),
             planned_at=parse_moment(planned or self.settings.planned_at, self.settings.timezone),
             texts=await store.notes_by_topic(connection, "text."),

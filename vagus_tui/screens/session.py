@@ -16,7 +16,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.connection import close
 from vagus_tui.errors import VagusError
 from vagus_tui.events import Event
-from vagus_tui.journal import acceptance, store
+from vagus_tui.journal import acceptance, decisions, store
 from vagus_tui.journal.acceptance import Verdict
 from vagus_tui.screens.job import GRACE_SECONDS, Job, JobFactory, run_job
 from vagus_tui.screens.knowledge import Link, Snapshot, Standing, Topic, parse_moment
@@ -31,13 +31,13 @@ class Session(Watching):
     async def sign(self, item: str, *, ticked: bool, note: str = "") -> None:
         """Tick or untick a checklist item in the operator's name, and read it back."""
         async with self.connection("sign-off") as connection:
-            await store.sign(connection, item, ticked=ticked, operator=self.settings.operator, note=note)
+            await decisions.sign(connection, item, ticked=ticked, operator=self.settings.operator, note=note)
         await self.refresh()
 
     async def sign_in_spite(self, item: str, against: Sequence[str], reason: str) -> None:
         """Tick an item against criteria that do not hold, which are overridden by name, and read it back."""
         async with self.connection("sign-off") as connection:
-            await store.sign_in_spite(connection, item, against, reason, operator=self.settings.operator)
+            await decisions.sign_in_spite(connection, item, against, reason, operator=self.settings.operator)
         await self.refresh()
 
     async def try_step(self, person: str, step: str, verdict: Verdict, *, profile: str, note: str = "") -> None:
