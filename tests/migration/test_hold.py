@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import asyncpg
@@ -430,21 +431,35 @@ async def _as_admin(database: TestDatabase, sql: str) -> None:
 
 
 async def test_a_cut_over_without_its_locks_holds_again(make_database: MakeDatabase, connect: Connect) -> None:
-    """Somebody sits on a table; when they have gone, the second decision goes through."""
+    """Somebody sits on a table; when they have gone, the second decision goes through.
+
+    Users are not told to wait while the operator thinks between two attempts.
+    """
     database = await make_database(SMALL)
     conn, other = await connect(database.url), await connect(database.url)
     sitting = other.transaction()
     await sitting.start()
     await other.execute("lock table exercises in access share mode")
+    flag = "select exists(select from system_maintenance where enabled)"
     decisions = 0
     waiting = True
+    flags: list[bool] = []
 
     async def decide(event: Event, control: Control) -> None:
         nonlocal decisions, waiting
-        if isinstance(event, NoteEvent) and "Holding again" in event.message:
+        if isinstance(event, NoteEvent) and "The cut-over: attempt 1 " in event.message:
+            control.pause()
+            flags.append(await conn.fetchval(flag))
+            for _ in range(500):
+                if not await conn.fetchval(flag):
+                    break
+                await asyncio.sleep(0.02)
+            assert control.paused and not await conn.fetchval(flag)
+            control.resume()
+        elif isinstance(event, NoteEvent) and "Holding again" in event.message:
             await sitting.rollback()
             waiting = True
-            assert not await conn.fetchval("select exists(select from system_maintenance where enabled)")
+            assert not await conn.fetchval(flag)
         elif isinstance(event, StepEvent) and event.id == "hold" and event.state is StepState.PROGRESS and waiting:
             waiting = False
             decisions += 1
@@ -452,7 +467,7 @@ async def test_a_cut_over_without_its_locks_holds_again(make_database: MakeDatab
 
     ran = await do_migrate(database, hold=True, on_event=decide, lock_attempts=2)
     assert ran.result.ok, ran.result
-    assert decisions == 2
+    assert decisions == 2 and flags == [True]
     assert await v2_differences(conn) == []
 
 

@@ -102,21 +102,23 @@ async def test_throttled_it_rests_as_long_as_it_worked(make_database: MakeDataba
     control.throttle = 0.5
     ended: tuple[float, float] | None = None
     rests: list[tuple[float, float]] = []
+    proving = 0
 
     def emit(event: Event) -> None:
-        nonlocal ended
+        nonlocal ended, proving
         if isinstance(event, NoteEvent):
             ended = None
-        if not isinstance(event, StepEvent) or event.phase is not Phase.BUILD:
+        if isinstance(event, StepEvent) and event.phase is Phase.HOLD:
+            control.cancel()
+        if not isinstance(event, StepEvent) or event.phase not in (Phase.BUILD, Phase.PROVE):
             return
+        proving += event.phase is Phase.PROVE
         now = time.perf_counter()
         if event.state is StepState.STARTED and ended is not None:
             rests.append((now - ended[0], ended[1]))
         ended = (now, event.seconds or 0.0) if event.state is StepState.DONE else None
-        if event.id == "behaviour":
-            control.cancel()
 
     with pytest.raises(VagusError, match="Stopped"):
         await run_migration(Database(settings), settings, control, emit, hold=True)
-    assert len(rests) > 20
+    assert len(rests) > 20 and proving > 10
     assert all(rested >= worked * 0.8 for rested, worked in rests)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -102,6 +103,8 @@ class MigrationRun:
         await store.update_run(self.main, self.id, phase=phase.value)
 
     async def rest(self, worked: float) -> None:
-        """Rest as long as the throttle asks after so many seconds of work."""
+        """Rest as long as the throttle asks after so many seconds of work, or until the operator stops the run."""
         if self.control.throttle < 1:
-            await asyncio.sleep(min(worked * (1 / max(self.control.throttle, 0.05) - 1), LONGEST_REST_SECONDS))
+            seconds = min(worked * (1 / max(self.control.throttle, 0.05) - 1), LONGEST_REST_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.control.wait_cancelled(), seconds)

@@ -59,6 +59,10 @@ async def cut_over(run: MigrationRun) -> None:
     await store.update_run(run.main, run.id, catalog=undo_record(run.made.survey))
 
     async def attempt() -> None:
+        if run.control.paused:
+            # An earlier attempt has told users to wait: not for as long as the operator thinks it over.
+            await maintenance.lower_flag_of_run(run.main)
+        await run.control.checkpoint()
         await note_again(run)
         with _fitting():
             await bring_over(run)
@@ -78,7 +82,7 @@ async def cut_over(run: MigrationRun) -> None:
             run.main,
             watched_relations(run.made.survey, run.made.ddl),
             attempts=run.settings.lock_attempts,
-            control=run.control,
+            control=None,
             emit=run.emit,
             doing="The cut-over",
             state="v1 is in place and in use; v2 is built, proved and kept caught up.",

@@ -41,7 +41,7 @@ async def prove(run: MigrationRun) -> None:
         doing="Putting change capture back",
         state="v1 is untouched.",
     )
-    await prove_everything(run)
+    await prove_everything(run, resting=True)
 
 
 async def note_again(run: MigrationRun) -> None:
@@ -65,8 +65,11 @@ async def note_again(run: MigrationRun) -> None:
     run.emit(NoteEvent(level="warning", message=message))
 
 
-async def prove_everything(run: MigrationRun) -> None:
+async def prove_everything(run: MigrationRun, *, resting: bool = False) -> None:
     """The proof itself, in whatever phase.
+
+    Args:
+        resting: rest between tables as the throttle asks; a proof right before the swap had better be young.
 
     Raises:
         UndoneError: as for `prove`.
@@ -78,10 +81,13 @@ async def prove_everything(run: MigrationRun) -> None:
 
     async def one(lane: int, step: PlanStep) -> None:
         await run.control.checkpoint()
+        started = time.perf_counter()
         if step.table:
             proofs.append(await _prove_step(run, run.lanes[lane], step))
         else:
             await run_step(run.lanes[lane], step, run.id, run.emit)
+        if resting:
+            await run.rest(time.perf_counter() - started)
 
     await run.control.or_cancelled(run_graph(run.made.plan.of(Phase.PROVE), set(), len(run.lanes), one, run.at_once))
     _stop_on_differences(run, proofs)
