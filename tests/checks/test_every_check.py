@@ -28,6 +28,7 @@ from vagus_tui.migration import gates as migration_gates
 
 RED: Mapping[str, Callable[..., object]] = {
     "server-version": test_prerequisites.test_server_version,
+    "encoding": test_prerequisites.test_encoding,
     "connection-kind": test_link.test_a_transaction_pooler_is_refused_with_the_address_to_use,
     "tls": test_link.test_tls_without_a_check_of_who_answers_is_not_enough_in_production,
     "v1-shape": test_prerequisites.test_another_shape_is_refused_with_what_was_found,

@@ -15,13 +15,17 @@ from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
 from tests.google_store import GoogleStore
 from tests.object_store import ObjectStore
+from vagus_tui.backup import BackupOptions, Kind, make_backup
 from vagus_tui.checks.base import Context, Group, offending_rows, run_checks
 from vagus_tui.checks.prerequisites import activity, space
 from vagus_tui.checks.prerequisites import server as server_checks
 from vagus_tui.checks.prerequisites.tools import cli_program
 from vagus_tui.checks.registry import check_by_id, checks_for, default_group
+from vagus_tui.control import Control
 from vagus_tui.database import tools as client_tools
 from vagus_tui.database.connection import Database
+from vagus_tui.database.encoding import refuse_unless_utf8
+from vagus_tui.errors import RefusedError
 from vagus_tui.events import Status
 from vagus_tui.journal.lock import take_lock
 from vagus_tui.journal.state import DatabaseState, State, read_state
@@ -61,6 +65,27 @@ async def test_server_version(clean_database: TestDatabase, monkeypatch: pytest.
     assert (await measured("server-version", clean_database)).status is Status.WARN
     monkeypatch.setattr(server_checks, "OLDEST_MAJOR", 99)
     assert (await measured("server-version", clean_database)).status is Status.FAIL
+
+
+async def test_encoding(empty_database: TestDatabase, tmp_path: Path) -> None:
+    """Supabase's is UTF8; of another neither a backup nor a migration is begun."""
+    assert (await measured("encoding", empty_database)).status is Status.PASS
+    name = f"{empty_database.name}_latin"
+    async with empty_database.as_admin() as admin:
+        locale = "locale 'C'" if admin.get_server_version().major < 15 else "locale_provider libc locale 'C'"
+        await admin.execute(f"create database {name} owner postgres template template0 encoding 'LATIN1' {locale}")
+        try:
+            async with looking_at(empty_database.server.url(database=name), backup_dir=tmp_path) as context:
+                found = await outcome("encoding", context)
+                assert (found.status, found.measured, found.overridable) == (Status.FAIL, "LATIN1", False), found
+                with pytest.raises(RefusedError, match="kept in LATIN1, which cannot hold every character"):
+                    await refuse_unless_utf8(context.connection)
+                full = BackupOptions(kinds=frozenset({Kind.FULL}))
+                with pytest.raises(RefusedError, match="kept in LATIN1"):
+                    await anext(make_backup(context.database, context.settings, full, Control()))
+            assert list(tmp_path.iterdir()) == []
+        finally:
+            await admin.execute(f"drop database {name}")
 
 
 async def test_rights(clean_database: TestDatabase) -> None:

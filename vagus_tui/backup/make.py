@@ -38,6 +38,7 @@ from vagus_tui.backup.verify import keep_proof, sentences, some, verify_contents
 from vagus_tui.backup.weights import of_backup
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
+from vagus_tui.database.encoding import refuse_unless_utf8
 from vagus_tui.database.tls import link_security
 from vagus_tui.database.tools import MissingTools, tools_for
 from vagus_tui.errors import CancelledByOperatorError, RefusedError, UndoneError, VagusError, account, server_words
@@ -124,6 +125,7 @@ async def _begin(
     """The job with its empty folder, and what the operator is told before it starts."""
     notes: list[NoteEvent] = []
     async with database.connection("backup", statement_timeout="0") as connection:
+        await refuse_unless_utf8(connection)
         state = await read_state(connection)
         _refuse_without_tables(state, options)
         uses_tls = link_security(connection).encrypted

@@ -18,6 +18,7 @@ BEGINNINGS = frozenset({State.V1.value, State.V1_RENAMED.value, State.ROLLED_BAC
 ON_A_COPY = frozenset(
     {
         "server-version",
+        "encoding",
         "v1-shape",
         "rights",
         "migration-lock",

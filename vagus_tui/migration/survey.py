@@ -11,6 +11,7 @@ from vagus_tui.database.catalog import TableNames, read_names
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependent_reader import read_dependents
 from vagus_tui.database.dependents import Dependent
+from vagus_tui.database.encoding import refuse_unless_utf8
 from vagus_tui.database.privileges import Grant, read_grants, read_owners
 from vagus_tui.errors import RefusedError
 from vagus_tui.migration.carried import Bound, read_bound
@@ -181,6 +182,7 @@ async def survey(
     """
     if like is not None:
         repeat_exercises = like.repeat_exercises
+    await refuse_unless_utf8(connection)
     names = [table.name for table in shape.tables.values()]
     if oddities := await table_oddities(connection, shape):
         raise RefusedError(" ".join(oddities), next_step=ODDITIES_NEXT)

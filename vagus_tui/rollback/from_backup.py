@@ -27,6 +27,7 @@ from vagus_tui.backup.restore import compare_archive, compare_csv, server_step, 
 from vagus_tui.backup.verify import RESTORE_TEST, VERIFICATION, keep_damage, sentences, some, verify_contents
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
+from vagus_tui.database.encoding import refuse_unless_utf8
 from vagus_tui.errors import RefusedError, UndoneError, account
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
 from vagus_tui.format import plural
@@ -138,6 +139,7 @@ class _FromBackup:
 
     async def _refuse(self, connection: Connection) -> None:
         """What can be known before anything is done."""
+        await refuse_unless_utf8(connection)
         fingerprint = await read_fingerprint(connection, self.database.label)
         if not self.manifest.fingerprint.same_database(fingerprint) and not self.other_database:
             raise RefusedError(

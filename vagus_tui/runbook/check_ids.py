@@ -5,6 +5,7 @@ from __future__ import annotations
 PREREQUISITES: frozenset[str] = frozenset(
     {
         "server-version",
+        "encoding",
         "connection-kind",
         "tls",
         "rights",

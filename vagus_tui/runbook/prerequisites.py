@@ -50,6 +50,7 @@ TECHNICAL = Group(
             "PostgreSQL 14 to 18",
             "Older servers lack what the build uses; newer ones have not been tried.",
             "server-version",
+            "encoding",
             guide=_T,
         ),
         _measured(

@@ -7,6 +7,7 @@ from vagus_tui.checks.prerequisites import activity, link, rights, server, shape
 
 _ORDER = (
     "server-version",
+    "encoding",
     "connection-kind",
     "tls",
     "v1-shape",

@@ -1,4 +1,4 @@
-"""The server itself: its version, its timeouts, its clock."""
+"""The server itself: its version, its encoding, its timeouts, its clock."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.prerequisites.activity import span
+from vagus_tui.database.encoding import ENCODING_SQL, UTF8, wrong_encoding
 from vagus_tui.events import Status
 
 TECHNICAL = "Pre-Migration Checklist · Technical Prerequisites"
@@ -55,6 +56,13 @@ async def _server_version(context: Context) -> Outcome:
             Status.WARN, version, f"This program was tried on {OLDEST_MAJOR} to {NEWEST_MAJOR}. Rehearse before you go."
         )
     return Outcome(Status.PASS, version)
+
+
+async def _encoding(context: Context) -> Outcome:
+    encoding = str(await context.connection.fetchval(ENCODING_SQL))
+    if encoding != UTF8:
+        return Outcome(Status.FAIL, encoding, wrong_encoding(encoding))
+    return Outcome(Status.PASS, encoding)
 
 
 def _seconds(milliseconds: int) -> str:
@@ -126,6 +134,16 @@ CHECKS = (
         probe=_server_version,
         guide=TECHNICAL,
         sql=lambda _: _VERSION,
+        overridable=False,
+    ),
+    Check(
+        id="encoding",
+        group=Group.PREREQUISITES,
+        title="Encoding",
+        why="Rows are compared, backed up and restored as texts; only UTF8 holds every one of them everywhere alike.",
+        expected=UTF8,
+        probe=_encoding,
+        sql=lambda _: ENCODING_SQL,
         overridable=False,
     ),
     Check(
