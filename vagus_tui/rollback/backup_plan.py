@@ -17,7 +17,8 @@ from vagus_tui.rollback.archive import archive_name
 from vagus_tui.rollback.blueprint import Blueprints, read_blueprints
 from vagus_tui.rollback.findings import Prevents
 from vagus_tui.rollback.in_place import SCHEMA, FromCopy, InPlace, read_in_place
-from vagus_tui.rollback.replace import Replacement, needed_names
+from vagus_tui.rollback.names_back import needed_names
+from vagus_tui.rollback.replace import Replacement
 from vagus_tui.rollback.room import read_room
 from vagus_tui.rollback.whose import not_ours
 from vagus_tui.schema.ddl import V2Ddl

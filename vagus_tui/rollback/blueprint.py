@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from vagus_tui.backup.manifest import DamagedBackupError, Manifest, TableEntry
 from vagus_tui.migration.capture import CAPTURE_TRIGGER
 from vagus_tui.migration.maintenance import FENCE_TRIGGER
+from vagus_tui.rollback.printed import after_head, granted_to, printed, rights_in, spelled, split_at
 from vagus_tui.schema import v1
 from vagus_tui.schema.identifiers import literal, qualified, quote
 from vagus_tui.schema.v1 import Column, V1Shape, recognise
@@ -24,45 +25,6 @@ OURS = (CAPTURE_TRIGGER, FENCE_TRIGGER, f"{CAPTURE_TRIGGER}_truncate")
 _TABLE_RIGHTS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"})
 _COMMANDS = {"*": "all", "r": "select", "a": "insert", "w": "update", "d": "delete"}
 _ENABLED = {"D": "disable", "A": "enable always", "R": "enable replica"}
-
-
-def _spelled(name: str) -> str:
-    """A name as the server's own printing has it: quoted only where it must be."""
-    return name if re.fullmatch(r"[a-z_][a-z0-9_$]*", name) else quote(name)
-
-
-def _printed(schema: str, name: str) -> str:
-    return f"{_spelled(schema)}.{_spelled(name)}"
-
-
-def _cut(text: str, *heads: str) -> str:
-    """What follows the first of these beginnings.
-
-    Raises:
-        DamagedBackupError: it begins with none of them.
-    """
-    for head in heads:
-        if text.startswith(head):
-            return text[len(head) :]
-    raise DamagedBackupError(
-        f"The manifest describes something that cannot be made again: {text[:200]}",
-        next_step="Use another backup, or make a new one.",
-    )
-
-
-def _split_at(text: str, word: str) -> tuple[str, str]:
-    """Cut an expression in two at a word that stands outside all parentheses and quotes."""
-    depth, quoted = 0, ""
-    for at, letter in enumerate(text):
-        if quoted:
-            quoted = "" if letter == quoted else quoted
-        elif letter in "'\"":
-            quoted = letter
-        elif letter in "()":
-            depth += 1 if letter == "(" else -1
-        elif depth == 0 and text.startswith(word, at):
-            return text[:at], text[at + len(word) :]
-    return text, ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +85,7 @@ class Blueprint:
         """The sequences that belong to the table, by the column they number."""
         found = {}
         for name, body in self._kind("sequences").items():
-            found[_cut(body, "of ").rpartition(" last ")[0]] = name
+            found[after_head(body, "of ").rpartition(" last ")[0]] = name
         return found
 
     def create(self) -> list[str]:
@@ -145,7 +107,7 @@ class Blueprint:
         body = self._kind("columns").get(name)
         if body is None:
             return kind, None
-        rest = _cut(body, kind)
+        rest = after_head(body, kind)
         identity = re.search(r" identity (always|by default)\Z", rest)
         if identity is not None:
             sequence = f" (sequence name {qualified(self.stage, numbered)})" if numbered else ""
@@ -199,16 +161,16 @@ class Blueprint:
 
     def _index(self, name: str, text: str) -> str:
         unique = text.startswith("CREATE UNIQUE INDEX ")
-        rest = _cut(text, "CREATE UNIQUE INDEX ", "CREATE INDEX ")
-        rest = _cut(rest, _spelled(name), quote(name))
-        rest = _cut(rest, " ON ").removeprefix("ONLY ")
-        rest = _cut(rest, _printed(self.home, self.name))
+        rest = after_head(text, "CREATE UNIQUE INDEX ", "CREATE INDEX ")
+        rest = after_head(rest, spelled(name), quote(name))
+        rest = after_head(rest, " ON ").removeprefix("ONLY ")
+        rest = after_head(rest, printed(self.home, self.name))
         rest = rest.removesuffix(" replica identity").removesuffix(" clustered")
         return f"create {'unique ' if unique else ''}index {quote(name)} on {self.relation}{rest}"
 
     def references(self) -> list[str]:
         """Foreign keys within the four tables: once all of them have their keys."""
-        own = {_printed(self.home, name): qualified(self.stage, name) for name in self.names.values()}
+        own = {printed(self.home, name): qualified(self.stage, name) for name in self.names.values()}
         statements = []
         for name, text in self._foreign_keys().items():
             target = self.target(text)
@@ -219,7 +181,7 @@ class Blueprint:
 
     def outside(self) -> list[OutsideReference]:
         """Foreign keys that lead to other tables."""
-        own = {_printed(self.home, name) for name in self.names.values()}
+        own = {printed(self.home, name) for name in self.names.values()}
         add = f"alter table {self.relation} add constraint"
         return [
             OutsideReference(
@@ -262,7 +224,7 @@ class Blueprint:
             if name in OURS:
                 continue
             text, _, mode = body.rpartition(" ")
-            statements.append(text.replace(f" ON {_printed(self.home, self.name)} ", f" ON {self.relation} ", 1))
+            statements.append(text.replace(f" ON {printed(self.home, self.name)} ", f" ON {self.relation} ", 1))
             if mode in _ENABLED:
                 statements.append(f"alter table {self.relation} {_ENABLED[mode]} trigger {quote(name)}")
         return statements
@@ -284,8 +246,8 @@ class Blueprint:
     def _policy(self, name: str, body: str) -> str:
         kind, _, rest = body.partition(" for ")
         command, _, rest = rest.partition(" to ")
-        head, checked = _split_at(rest, " check ")
-        roles, read = _split_at(head, " using ")
+        head, checked = split_at(rest, " check ")
+        roles, read = split_at(head, " using ")
         to = ", ".join("public" if role == "public" else quote(role) for role in roles.strip().split(", "))
         using = f"\n  using ({read})" if read else ""
         check = f"\n  with check ({checked})" if checked else ""
@@ -337,7 +299,7 @@ class Blueprint:
         named = {*self._kind("grants"), *self._kind("owner").values()}
         named |= {name.rpartition(" to ")[2] for name in self._kind("column grants")}
         for body in self._kind("policies").values():
-            named |= set(_split_at(body.partition(" to ")[2], " using ")[0].partition(" check ")[0].split(", "))
+            named |= set(split_at(body.partition(" to ")[2], " using ")[0].partition(" check ")[0].split(", "))
         return named - {"public", ""}
 
     def expected(self) -> dict[str, dict[str, str]]:
@@ -347,18 +309,6 @@ class Blueprint:
             for kind, bodies in self.inventory.items()
             if kind != "sequences"
         }
-
-
-def granted_to(role: str) -> str:
-    """A role as a GRANT names it."""
-    return "public" if role == "public" else quote(role)
-
-
-def rights_in(text: str) -> list[tuple[str, str]]:
-    """Rights as the inventory has them, and the words for those that may be passed on."""
-    return [
-        (right.removesuffix("*"), " with grant option" if right.endswith("*") else "") for right in text.split(", ")
-    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from vagus_tui.backup.manifest import TableEntry
 from vagus_tui.database.settings_sql import INDEX_TARGETS, setting_sql
 from vagus_tui.migration.binding import in_path
 from vagus_tui.migration.kept_v1 import SETTING, SETTINGS_NOTED
-from vagus_tui.rollback.blueprint import OURS, Blueprint, granted_to, rights_in
+from vagus_tui.rollback.blueprint import OURS, Blueprint
 from vagus_tui.rollback.findings import Finding, Mend, Prevents, Stays
-from vagus_tui.rollback.replace import own_not_nulls
+from vagus_tui.rollback.names_back import own_not_nulls
+from vagus_tui.rollback.printed import granted_to, rights_in
 from vagus_tui.schema.identifiers import literal, qualified, quote
 
 Defined = Mapping[str, Mapping[str, str]]
