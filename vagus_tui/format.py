@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from vagus_tui.zones import zone
 
@@ -39,6 +39,29 @@ def duration(seconds: float | None) -> str:
     if minutes < 60 * 24:
         return f"{minutes // 60} h {minutes % 60} m"
     return f"{minutes // 1440} d {minutes % 1440 // 60} h"
+
+
+def span(seconds: float) -> str:
+    """`0.06 s`, `12.4 s`, `3 min 20 s`, `2 h 14 min`."""
+    if seconds < 1:
+        return f"{seconds:.2f} s"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def age_text(age: timedelta) -> str:
+    """An age as people say it: 26 min, 3 h 05 m, 4 days."""
+    minutes = max(0, int(age.total_seconds() // 60))
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d} m"
+    return f"{minutes // (24 * 60)} days"
 
 
 def clock(seconds: float) -> str:

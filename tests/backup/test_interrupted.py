@@ -197,7 +197,7 @@ async def test_too_little_space_is_refused_before_anything_is_written(
 ) -> None:
     monkeypatch.setattr("vagus_tui.backup.make.free_bytes", lambda _: 1000)
     steps = []
-    with pytest.raises(RefusedError, match="MB free"):
+    with pytest.raises(RefusedError, match=" free"):
         async for event in make_backup(Database(settings), settings, BackupOptions(), Control()):
             steps.append((event.id, event.state) if isinstance(event, StepEvent) else None)
     assert steps[-1] == ("space", StepState.FAILED)

@@ -23,11 +23,11 @@ from vagus_tui.backup import (
     restore_test,
     verify_backup,
 )
-from vagus_tui.backup.gate import age_text
 from vagus_tui.checks.base import Context, Outcome
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.events import NoteEvent, Status
+from vagus_tui.format import age_text
 from vagus_tui.journal.state import read_state
 from vagus_tui.rollback.candidates import candidates
 from vagus_tui.settings import Settings

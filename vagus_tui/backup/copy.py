@@ -24,6 +24,7 @@ from vagus_tui.database.identifiers import qualified, quote
 from vagus_tui.database.tools import ClientTools, MissingTools, bundled_tools
 from vagus_tui.errors import RefusedError, server_words
 from vagus_tui.events import Event, Phase
+from vagus_tui.format import size
 from vagus_tui.sandbox.binaries import server_version
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.sandbox.server import OPERATOR, EmbeddedServer
@@ -94,7 +95,7 @@ class RestoredCopy:
         free = free_bytes(place)
         if free is not None and free < needed:
             raise RefusedError(
-                f"Restoring the backup takes about {needed / 1e6:,.0f} MB; {place} has {free / 1e6:,.0f} MB free.",
+                f"Restoring the backup takes about {size(needed)}; {place} has {size(free)} free.",
                 next_step="Set TMPDIR to a folder on a roomier disk.",
             )
         return cls(path, manifest, await EmbeddedServer.start(settings=_SETTINGS))
@@ -174,8 +175,8 @@ class RestoredCopy:
             if section == "post-data":
                 await self._fill_outside(archive, database)
             arguments = [f"--section={section}", f"--jobs={jobs}"]
-            async for size in self._run(tools, archive, database, arguments, control, strict=strict):
-                if event := step.at(size):
+            async for so_far in self._run(tools, archive, database, arguments, control, strict=strict):
+                if event := step.at(so_far):
                     yield event
             if strict and section == "pre-data":
                 # Functions and views that are bound to the tables went with their first version: policies may call

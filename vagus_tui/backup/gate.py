@@ -15,19 +15,10 @@ from vagus_tui.backup.options import Kind
 from vagus_tui.backup.tables import select_tables, workout_names
 from vagus_tui.checks.base import Context, Outcome
 from vagus_tui.events import Status
+from vagus_tui.format import age_text
 from vagus_tui.journal import backup_records
 
 OLDEST = timedelta(hours=24)
-
-
-def age_text(age: timedelta) -> str:
-    """An age as people say it: 26 min, 3 h 05 m, 4 days."""
-    minutes = max(0, int(age.total_seconds() // 60))
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60:02d} m"
-    return f"{minutes // (24 * 60)} days"
 
 
 async def writes_since(context: Context, manifest: Manifest) -> int | None:

@@ -43,7 +43,7 @@ from vagus_tui.database.tls import link_security
 from vagus_tui.database.tools import MissingTools, tools_for
 from vagus_tui.errors import CancelledByOperatorError, RefusedError, UndoneError, VagusError, account, server_words
 from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
-from vagus_tui.format import plural
+from vagus_tui.format import plural, size
 from vagus_tui.journal import backup_records
 from vagus_tui.journal.state import DatabaseState, read_state
 from vagus_tui.settings import Settings
@@ -235,7 +235,7 @@ def _refuse_without_space(job: BackupJob) -> None:
     free = free_bytes(job.path)
     if free is not None and free < needed:
         raise RefusedError(
-            f"The backup needs about {needed / 1e6:,.0f} MB; {job.settings.backup_dir} has {free / 1e6:,.0f} MB free.",
+            f"The backup needs about {size(needed)}; {job.settings.backup_dir} has {size(free)} free.",
             next_step="Free space or set VAGUS_BACKUP_DIR to a roomier place.",
         )
 

@@ -22,7 +22,7 @@ from vagus_tui.backup.tables import BackupTable
 from vagus_tui.database.connection import Connection, is_lost
 from vagus_tui.errors import CancelledByOperatorError, account
 from vagus_tui.events import Event, Phase
-from vagus_tui.format import plural
+from vagus_tui.format import plural, size
 
 
 async def digests(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
@@ -77,14 +77,14 @@ async def _packed(job: BackupJob, target: Path, part: str) -> AsyncIterator[Even
     step = Progress(f"compress-{part}", Phase.BACKUP, "Compress it", whole)
     yield step.started()
     try:
-        async for size in compress_archive(target, job.options.jobs, job.control):
-            if event := step.add(size):
+        async for more in compress_archive(target, job.options.jobs, job.control):
+            if event := step.add(more):
                 yield event
     except Exception as error:
         yield step.failed(_why(error))
         raise
     left = await asyncio.to_thread(tree_bytes, target)
-    yield step.finished(whole, f"{whole / 1e6:,.1f} MB into {left / 1e6:,.1f} MB")
+    yield step.finished(whole, f"{size(whole)} into {size(left)}")
 
 
 async def dump_tables(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
@@ -171,8 +171,8 @@ async def checksums(job: BackupJob) -> AsyncIterator[Event]:
     yield step.started()
     for name, file in new.items():
         reading = FileHash(file)
-        async for size in reading.read():
-            if event := step.add(size):
+        async for more in reading.read():
+            if event := step.add(more):
                 yield event
             if job.control.cancelled:
                 raise CancelledByOperatorError(STOPPED, state=REMOVED)

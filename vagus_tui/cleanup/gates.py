@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from vagus_tui.backup.digest import content
-from vagus_tui.backup.gate import age_text
 from vagus_tui.backup.identity import read_fingerprint
 from vagus_tui.backup.listing import BackupInfo, list_backups
 from vagus_tui.backup.manifest import Manifest
@@ -26,7 +25,7 @@ from vagus_tui.cleanup.kept import KeptTable, hanging_on, read_remains
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.impersonation import undone
 from vagus_tui.events import CheckEvent, Status
-from vagus_tui.format import plural
+from vagus_tui.format import age_text, plural
 from vagus_tui.journal import decisions
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.timeline import CLEAN_UP_EARLIEST

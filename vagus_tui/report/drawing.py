@@ -5,10 +5,10 @@ from __future__ import annotations
 import html
 
 from vagus_tui.checks.access.matrix import COMMANDS, AccessMatrix, Cell, Verdict
-from vagus_tui.format import plural
+from vagus_tui.format import plural, span
 from vagus_tui.journal.store import run_words
 from vagus_tui.report.timeline import RunTimeline
-from vagus_tui.report.words import clean, moment, seconds_in_words
+from vagus_tui.report.words import clean, moment
 
 HOLD_SHARE, HOLDS_SHARE = 0.08, 0.4
 """A hold lasts as long as people like: on the axis it takes this share, hatched, whatever it took; all together the
@@ -38,22 +38,22 @@ def draw_timeline(timeline: RunTimeline) -> str:
     room = 1.0 - hold_share * holds
     left = 0.0
     rows = []
-    for span, seconds, expected in lengths:
-        hold = span.phase == "hold"
+    for stretch, seconds, expected in lengths:
+        hold = stretch.phase == "hold"
         width = hold_share if hold else seconds / whole * room
         bars = f'<div class="bar{" hold" if hold else ""}" style="left:{left:.2%};width:{width:.2%}"></div>'
         if expected:
             bars += f'<div class="bar forecast" style="left:{left:.2%};width:{expected / whole * room:.2%}"></div>'
-        name = f"{span.phase} again" if span.phase in names else span.phase
+        name = f"{stretch.phase} again" if stretch.phase in names else stretch.phase
         rows.append(
             f"<div>{html.escape(name)}</div><div class='track'>{bars}</div>"
-            f"<div class='number'>{seconds_in_words(span.seconds)}</div>"
+            f"<div class='number'>{span(stretch.seconds)}</div>"
         )
-        names.add(span.phase)
+        names.add(stretch.phase)
         left += hold_share if hold else max(seconds, expected) / whole * room
     lines.append(f'<div class="bars">{"".join(rows)}</div>')
     if timeline.waited is not None:
-        lines.append(f"<p>Writes waited {seconds_in_words(timeline.waited)} at the swap.</p>")
+        lines.append(f"<p>Writes waited {span(timeline.waited)} at the swap.</p>")
     if timeline.comparisons:
         lines.append(_comparisons(timeline))
     return "\n".join(lines)
@@ -62,8 +62,8 @@ def draw_timeline(timeline: RunTimeline) -> str:
 def _comparisons(timeline: RunTimeline) -> str:
     assert timeline.rehearsed_at is not None
     rows = "".join(
-        f"<tr><td>{html.escape(item.title)}</td><td class='number'>{seconds_in_words(item.forecast)}</td>"
-        f"<td class='number'>{seconds_in_words(item.actual)}</td>"
+        f"<tr><td>{html.escape(item.title)}</td><td class='number'>{span(item.forecast)}</td>"
+        f"<td class='number'>{span(item.actual)}</td>"
         f"<td class='number'>{'' if item.ratio is None else f'{item.ratio:.2f} ×'}</td></tr>"
         for item in timeline.comparisons
     )

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from vagus_tui.format import plural
-from vagus_tui.report.words import seconds_in_words
+from vagus_tui.format import plural, span
 from vagus_tui.runbook.index import title_of
 
 Told = tuple[str, str]
@@ -36,7 +35,7 @@ def _page(_: str, body: Any) -> Told:
 def _app_update(rest: str, body: Any) -> Told:
     if not isinstance(body, Mapping):
         return NOTHING
-    ok, took = bool(body.get("ok")), seconds_in_words(float(body.get("seconds") or 0))
+    ok, took = bool(body.get("ok")), span(float(body.get("seconds") or 0))
     title = title_of(rest) or rest
     if ok:
         return f"Ran for the app: {title}, {took}", "good"
@@ -49,7 +48,7 @@ def _rehearsal(_: str, body: Any) -> Told:
     waited = body.get("writes_blocked_seconds")
     words = "Rehearsed the migration on a restored backup"
     if waited is not None:
-        words += f": writes would wait {seconds_in_words(float(waited))}"
+        words += f": writes would wait {span(float(waited))}"
     return (words, "good") if body.get("complete") else (f"{words}; it did not get to its end", "bad")
 
 

@@ -15,7 +15,7 @@ from operator import attrgetter
 from typing import Any
 
 from vagus_tui.database.connection import Connection
-from vagus_tui.format import plural
+from vagus_tui.format import plural, span
 from vagus_tui.journal import acceptance
 from vagus_tui.journal.acceptance import Verdict
 from vagus_tui.journal.local_copy import RECOVERED
@@ -24,7 +24,6 @@ from vagus_tui.migration.phases.begin import RESUMED
 from vagus_tui.migration.phases.cut_over import TAKEN_OVER, TRIED
 from vagus_tui.report.notes import note_in_words
 from vagus_tui.report.stretches import Stretch, stretches
-from vagus_tui.report.words import seconds_in_words
 from vagus_tui.runbook.index import title_of
 
 Row = Any
@@ -165,9 +164,9 @@ def _phase(kind: str, done: Sequence[Stretch], figures: Mapping[str, Any]) -> Li
     if proved:
         words.append("0 differences")
     if phase == "cut-over" and "writes_waited_seconds" in figures:
-        words.append(f"writes waited {seconds_in_words(float(figures['writes_waited_seconds']))}")
+        words.append(f"writes waited {span(float(figures['writes_waited_seconds']))}")
     else:
-        words.append(seconds_in_words(sum(stretch.seconds for stretch in done)))
+        words.append(span(sum(stretch.seconds for stretch in done)))
     return Line(
         max(stretch.ended for stretch in done), "", ", ".join(words), "good" if proved or phase == "cut-over" else ""
     )

@@ -6,11 +6,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from vagus_tui.format import span
 from vagus_tui.journal.store import run_words
 from vagus_tui.report.contents import STORY, Report, facts
 from vagus_tui.report.lines import LONG, WIDTH, hanging, long_lines
 from vagus_tui.report.notes import note_in_words
-from vagus_tui.report.words import clean, moment, seconds_in_words
+from vagus_tui.report.words import clean, moment
 
 _TONES = {"good": "+", "bad": "!", "warn": "~"}
 
@@ -31,7 +32,7 @@ def as_text(report: Report) -> str:
             continue
         lines += _titled(f"Forecast and actual, {run_words(timeline.kind)} of {moment(timeline.started_at)}")
         for item in timeline.comparisons:
-            lines.append(f"{item.title:<14} {seconds_in_words(item.forecast):>10} {seconds_in_words(item.actual):>10}")
+            lines.append(f"{item.title:<14} {span(item.forecast):>10} {span(item.actual):>10}")
     for section in report.sections:
         if section.key == STORY:
             continue

@@ -31,16 +31,3 @@ def clean(value: object, limit: int = CELL) -> str:
 def moment(at: datetime) -> str:
     """`2026-03-01 22:00:05 UTC`."""
     return at.strftime("%Y-%m-%d %H:%M:%S %Z").strip()
-
-
-def seconds_in_words(seconds: float) -> str:
-    """`0.06 s`, `12.4 s`, `3 min 20 s`, `2 h 14 min`."""
-    if seconds < 1:
-        return f"{seconds:.2f} s"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"

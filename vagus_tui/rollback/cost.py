@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vagus_tui.backup.forecast import latest_forecast
 from vagus_tui.database.connection import Connection
-from vagus_tui.format import plural
+from vagus_tui.format import plural, span
 from vagus_tui.journal import store
 from vagus_tui.rollback.quick_plan import Preview
 from vagus_tui.settings import Settings
@@ -38,9 +38,9 @@ class Cost:
         """How long it takes, as far as it was rehearsed, or done before."""
         if self.seconds is None:
             return "Not rehearsed, so nobody knows how long it takes: seconds, as a rule."
-        waits = "" if self.blocked_seconds is None else f", writes wait {_spelled(self.blocked_seconds)} of it"
+        waits = "" if self.blocked_seconds is None else f", writes wait {span(self.blocked_seconds)} of it"
         known = "Rehearsed: " if self.rehearsed else "The last one took "
-        return f"{known}{_spelled(self.seconds)}{waits}; the v1 app's way to users comes on top."
+        return f"{known}{span(self.seconds)}{waits}; the v1 app's way to users comes on top."
 
     @property
     def short(self) -> str:
@@ -50,7 +50,7 @@ class Cost:
             rows += f"; {plural(self.archive_only, 'stays', 'stay')} archived"
         if self.deleted:
             rows += f"; {plural(self.deleted, 'deletion is', 'deletions are')} a choice"
-        return f"{rows}; {'not rehearsed' if self.seconds is None else _spelled(self.seconds)}."
+        return f"{rows}; {'not rehearsed' if self.seconds is None else span(self.seconds)}."
 
     def lines(self) -> tuple[str, ...]:
         """For people, one line each."""
@@ -61,10 +61,6 @@ class Cost:
         if self.deleted:
             rows += f"; {self.deleted:,} deleted ones are a choice"
         return (f"{rows}.", self.time, UNDO)
-
-
-def _spelled(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
 
 
 async def cost_of(connection: Connection, settings: Settings, found: Preview) -> Cost:

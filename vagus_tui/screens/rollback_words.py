@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from vagus_tui.backup.gate import age_text
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Status
-from vagus_tui.format import moment, plural
+from vagus_tui.format import age_text, moment, plural
 from vagus_tui.journal.state import state_words
 from vagus_tui.journal.store import Run, run_words
 from vagus_tui.rollback.advice import Advice, Answer, Recommendation

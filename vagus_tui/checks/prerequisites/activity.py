@@ -7,7 +7,7 @@ import asyncpg
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.database.connection import APPLICATION_NAME
 from vagus_tui.events import Status
-from vagus_tui.format import plural
+from vagus_tui.format import plural, span
 from vagus_tui.journal.lock import lock_holder
 
 PREPARATION = "Pre-Migration Checklist · Environment Preparation"
@@ -80,16 +80,6 @@ def _over(seconds: float, query: str) -> str:
     return f"select * from ({query}) as found where seconds >= {seconds}"
 
 
-def span(seconds: float) -> str:
-    """A duration as people read it: `12 s`, `3 min 5 s`, `2 h 14 min`."""
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
 async def _active_connections(context: Context) -> Outcome:
     row = await context.connection.fetchrow(_CONNECTIONS)
     assert row is not None
@@ -144,13 +134,21 @@ def _who(row: asyncpg.Record) -> str:
 
 async def _long_transactions(context: Context) -> Outcome:
     return await _waiting(
-        context, _LONG, LONG_WARN_SECONDS, LONG_FAIL_SECONDS, f"Open for longer than {span(LONG_WARN_SECONDS)}"
+        context,
+        _LONG,
+        LONG_WARN_SECONDS,
+        LONG_FAIL_SECONDS,
+        f"Open for longer than {span(LONG_WARN_SECONDS)}",
     )
 
 
 async def _idle_in_transaction(context: Context) -> Outcome:
     return await _waiting(
-        context, _IDLE, IDLE_WARN_SECONDS, IDLE_FAIL_SECONDS, f"Idle for longer than {span(IDLE_WARN_SECONDS)}"
+        context,
+        _IDLE,
+        IDLE_WARN_SECONDS,
+        IDLE_FAIL_SECONDS,
+        f"Idle for longer than {span(IDLE_WARN_SECONDS)}",
     )
 
 

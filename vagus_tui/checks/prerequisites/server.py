@@ -6,9 +6,9 @@ import time
 from datetime import UTC, datetime
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
-from vagus_tui.checks.prerequisites.activity import span
 from vagus_tui.database.encoding import ENCODING_SQL, UTF8, wrong_encoding
 from vagus_tui.events import Status
+from vagus_tui.format import span
 
 TECHNICAL = "Pre-Migration Checklist · Technical Prerequisites"
 OLDEST_MAJOR, NEWEST_MAJOR = 14, 18
@@ -112,7 +112,7 @@ async def _clock(context: Context) -> Outcome:
     # The server read its clock about half way through the trip.
     behind = (server - before).total_seconds() - trip / 2
     apart = max(0.0, abs(behind) - trip / 2)
-    measured = f"{span(apart) if apart >= 60 else f'{apart:.1f} s'} apart"
+    measured = f"{span(apart)} apart"
     if apart >= CLOCK_WARN_SECONDS:
         status = Status.FAIL if apart >= CLOCK_FAIL_SECONDS else Status.WARN
         return Outcome(
