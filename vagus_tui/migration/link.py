@@ -56,7 +56,6 @@ def _reference_steps(survey: Survey, align_users: PlanStep, ddl: V2Ddl) -> list[
                     tables=(table, "auth.users"),
                 )
             )
-        linked = ("link-keys", align_users.id) if outer else ("link-keys",)
         validations.extend(
             PlanStep(
                 f"validate-{key.name}",
@@ -64,7 +63,9 @@ def _reference_steps(survey: Survey, align_users: PlanStep, ddl: V2Ddl) -> list[
                 f"check {key.name}",
                 (ddl.validate(table, key.name),),
                 rows=survey.rows.get(table, 0),
-                needs=linked,
+                # That round has every table for itself: begun before it, a long check would keep it waiting, and with
+                # it the checks of what refers to users.
+                needs=("link-keys", align_users.id),
                 tables=(table,),
                 unit=f"{table} references",
             )
