@@ -329,6 +329,38 @@ async def test_wrong_credentials_are_said_and_not_shown(
     assert KEYS["AWS_SECRET_ACCESS_KEY"] not in str(caught.value) and caught.value.__cause__ is None
 
 
+@pytest.mark.usefixtures("cloud")
+async def test_what_s3_refuses_is_told_by_its_cause(made: Made, settings: Settings) -> None:
+    """An answer is no broken connection, and a clock that is off is no missing right; none is asked again."""
+    refused, asked = (0, ""), 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        answered, word = refused
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        body = f"<Error><Code>{word}</Code><Message>kept-to-yourself</Message></Error>".encode()
+        length = f"HTTP/1.1 {answered} No\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
+        writer.write(length if head.startswith("HEAD") else length + body)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        there = settings.model_copy(update={"upload_url": "s3://bucket", "upload_endpoint": endpoint})
+        for status, code, told in (
+            (403, "RequestTimeTooSkewed", "this machine's clock is too far off"),
+            (400, "ExpiredToken", "have expired"),
+            (301, "PermanentRedirect", "in another region"),
+            (400, "KMS.DisabledException", "refuses the request .*: status 400, KMS.DisabledException"),
+            (405, "MethodNotAllowed", "refuses the request .*: status 405"),
+        ):
+            refused, asked = (status, code), 0
+            with pytest.raises((RefusedError, UploadFailedError), match=told) as caught:
+                await upload(made.path, there)
+            assert "kept-to-yourself" not in str(caught.value) and asked == 1
+
+
 @pytest.mark.parametrize(
     ("status", "reason", "told"),
     [(403, "forbidden", "not ours to write"), (401, "authError", "No credentials")],

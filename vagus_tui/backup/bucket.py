@@ -14,11 +14,14 @@ class Cause(Enum):
 
     NO_BUCKET = auto()
     WRONG_CREDENTIALS = auto()
+    EXPIRED_CREDENTIALS = auto()
+    CLOCK = auto()
     NO_CREDENTIALS = auto()
     DENIED = auto()
     OTHER_REGION = auto()
     MISSING = auto()
     FULL = auto()
+    REFUSED = auto()
     BROKEN = auto()
 
 

@@ -122,10 +122,20 @@ def explained(remote: Remote) -> Iterator[None]:
     except Exception as error:
         if (cause := remote.store.cause(error)) is None:
             raise
-        raise _explanation(remote, cause) from None
+        raise _explanation(remote, cause, _answer(str(error))) from None
 
 
-def _explanation(remote: Remote, cause: Cause) -> VagusError:
+_STATUS = re.compile(r"status(?: code)?:? ([1-5]\d\d)", re.IGNORECASE)
+_CODE = re.compile(r"<Code>([A-Za-z.]{1,40})</Code>")
+
+
+def _answer(text: str) -> str:
+    """The status of an answer, and the word that stands for its reason, of all that an error says; "" where none."""
+    status, code = _STATUS.search(text), _CODE.search(text)
+    return ", ".join([*([f"status {status[1]}"] if status else []), *([code[1]] if code else [])])
+
+
+def _explanation(remote: Remote, cause: Cause, answer: str) -> VagusError:
     where, amazon = remote.address(), remote.scheme == "s3"
     match cause:
         case Cause.NO_BUCKET:
@@ -139,6 +149,16 @@ def _explanation(remote: Remote, cause: Cause) -> VagusError:
                 next_step="Check the key and its secret: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or the profile."
                 if amazon
                 else "Check GOOGLE_APPLICATION_CREDENTIALS, or log in again: gcloud auth application-default login",
+            )
+        case Cause.EXPIRED_CREDENTIALS:
+            return RefusedError(
+                f"The credentials for {remote.cloud} have expired.",
+                next_step="Get new ones from where these came from (aws sso login, or a new AWS_SESSION_TOKEN).",
+            )
+        case Cause.CLOCK:
+            return RefusedError(
+                f"{remote.cloud} refuses requests of this time: this machine's clock is too far off.",
+                next_step="Set the clock, then start again.",
             )
         case Cause.NO_CREDENTIALS:
             return RefusedError(
@@ -161,9 +181,17 @@ def _explanation(remote: Remote, cause: Cause) -> VagusError:
             return UploadFailedError(f"Something is missing at {where} that was there before.", state="")
         case Cause.FULL:
             return UploadFailedError(f"{where} takes no more.", next_step="Make room there, then start again.")
+        case Cause.REFUSED:
+            return UploadFailedError(
+                f"{remote.cloud} refuses the request ({where}): {answer}.",
+                state="What had arrived there stays; the backup on this machine is as it was.",
+                next_step="See what the bucket demands (keys of its own, retention, versions), or use another one.",
+            )
         case Cause.BROKEN:
             return UploadFailedError(
-                f"The connection to {remote.cloud} broke or was not possible ({where}).",
+                f"{remote.cloud} does not take it now ({where}): {answer}."
+                if answer
+                else f"The connection to {remote.cloud} broke or was not possible ({where}).",
                 state="What had arrived there stays; the backup on this machine is as it was.",
                 next_step="Check the network and the endpoint, then start again: what is there is not sent again.",
             )

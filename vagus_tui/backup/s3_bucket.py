@@ -188,9 +188,8 @@ class S3Bucket:
         text = str(error)
         if isinstance(error, TimeoutError):
             return "it did not answer in time"
-        if (found := _STATUS.search(text)) is not None:
-            code = int(found[1])
-            return f"it answered with status {code}" if code >= 500 or code in (408, 429) else None
+        if (status := answered_status(text)) is not None:
+            return f"it answered with status {status}"
         if _LATE.search(text):
             return "it did not answer in time"
         return "the connection broke or was not possible"
@@ -275,13 +274,22 @@ class S3Bucket:
 
         if says("NoSuchBucket", "bucket does not exist"):
             return Cause.NO_BUCKET
-        if says("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken"):
+        if says("ExpiredToken"):
+            return Cause.EXPIRED_CREDENTIALS
+        if says("RequestTimeTooSkewed"):
+            return Cause.CLOCK
+        if says("InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken"):
             return Cause.WRONG_CREDENTIALS
         if says("AccessDenied", "AllAccessDisabled") or isinstance(error, PermissionDeniedError | PermissionError):
             return Cause.DENIED
         if isinstance(error, UnauthenticatedError):
             return Cause.WRONG_CREDENTIALS
-        if says("PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraint"):
+        if says(
+            "PermanentRedirect",
+            "AuthorizationHeaderMalformed",
+            "IllegalLocationConstraint",
+            "redirect without LOCATION",
+        ):
             return Cause.OTHER_REGION
         if says("169.254.", "metadata/identity", "InstanceCredential"):
             return Cause.NO_CREDENTIALS
@@ -289,7 +297,16 @@ class S3Bucket:
             return Cause.MISSING
         if says("QuotaExceeded", "EntityTooLarge", "InsufficientStorage"):
             return Cause.FULL
-        return Cause.BROKEN
+        status = answered_status(text)
+        # What it has no mind to do now or ever, such as with a key that was disabled; trying again helps nobody.
+        refused = status is not None and status < 500 and status not in (408, 429)
+        return Cause.REFUSED if refused else Cause.BROKEN
+
+
+def answered_status(text: str) -> int | None:
+    """The status of the answer that an error tells of, if there was one."""
+    found = _STATUS.search(text)
+    return None if found is None else int(found[1])
 
 
 def aws_profile() -> dict[str, str]:
