@@ -15,7 +15,8 @@ from tests.migration.test_stop_anywhere import attempted
 from tests.oracle import catalog_fingerprint, changes, v2_differences
 from vagus_tui.control import Control
 from vagus_tui.events import Event, NoteEvent, StepEvent, StepState
-from vagus_tui.journal.state import State
+from vagus_tui.journal.state import State, read_state
+from vagus_tui.migration.drift import signature
 from vagus_tui.migration.phases import cut_over
 from vagus_tui.migration.phases.hold import REFUSED
 from vagus_tui.report.story import tell
@@ -199,6 +200,10 @@ CHANGES = {
         "alter table exercises add constraint short check (name <> 'x')",
         "alter table exercises drop constraint short",
     ),
+    "constraint exercises_plan_id_fkey of exercises is gone": (
+        "alter table exercises rename constraint exercises_plan_id_fkey to other",
+        "alter table exercises rename constraint other to exercises_plan_id_fkey",
+    ),
     "function detect_prs(uuid, text) is new, in v2's way": (
         "create function detect_prs(uuid, text) returns integer language sql as 'select 1'",
         "drop function detect_prs",
@@ -228,6 +233,7 @@ alter materialized view totals alter column plan_id set statistics 33;
 alter table exercises alter column name set statistics 99, alter column sets set statistics 6, reset (fillfactor);
 alter table exercise_logs replica identity full, force row level security;
 alter table workout_plans set (autovacuum_enabled = false), replica identity default;
+create policy "may look" on exercises for select to anon using (name = 'shown');
 """
 """Somebody's doing during the hold that asks for no other plan, and what v2 has of it after the cut-over."""
 
@@ -298,7 +304,8 @@ async def test_v1_changed_during_the_hold(make_database: MakeDatabase, connect: 
     for words in (
         "FORCE ROW LEVEL SECURITY on exercise_logs; comment on exercises; ",
         "; and 5 more. Taken away from v1 since, but not from v2: comments on columns on exercises (notes); ",
-        "storage parameters on exercises (fillfactor); replica identity full on workout_plans.",
+        "storage parameters on exercises (fillfactor); replica identity full on workout_plans. "
+        "New on v1 since, and settled by v2's own design: exercises: policy",
     ):
         assert words in first
     assert last == (
@@ -320,6 +327,24 @@ async def test_v1_changed_during_the_hold(make_database: MakeDatabase, connect: 
     assert [f"{line.what}." for line in await tell(conn) if line.what.startswith("Taken over from v1")] == taken
     await rolled_back(database)
     assert changes(catalogs[-1], await catalog_fingerprint(conn)) == []
+
+
+async def test_what_the_cut_over_calls_by_name_is_looked_at_under_its_locks(clean_database: TestDatabase) -> None:
+    async with clean_database.connect() as conn:
+        shape = (await read_state(conn)).shape
+        assert shape is not None
+        seen = {await signature(conn, shape)}
+        for number, rename in enumerate(
+            (
+                "table exercises rename constraint exercises_plan_id_fkey to other",
+                "index idx_exercises_plan_id rename to other_idx",
+                "table exercises rename notes to remarks",
+            ),
+            start=2,
+        ):
+            await conn.execute(f"alter {rename}")
+            seen.add(await signature(conn, shape))
+            assert len(seen) == number, rename
 
 
 async def _catalog(database: TestDatabase) -> dict[str, dict[str, Any]]:

@@ -40,12 +40,14 @@ class Drift:
         against: what the plan does not hold for, one sentence each; empty while it holds.
         taken, left: settings, comments and marks that the cut-over takes over, and those that v2 keeps though v1 has
             them no more.
+        beside: rules of v1 that are new since, in whose place v2 has its own by its design.
         survey: what the plan was made from, with those taken over; None where they are the same.
     """
 
     against: tuple[str, ...] = ()
     taken: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     survey: Survey | None = None
 
     @property
@@ -64,6 +66,8 @@ class Drift:
             parts.append(f"{taken}: {in_words(self.taken)}.")
         if self.left:
             parts.append(f"Taken away from v1 since, but not from v2: {in_words(self.left)}.")
+        if self.beside:
+            parts.append(f"New on v1 since, and settled by v2's own design: {in_words(self.beside)}.")
         return " ".join(parts)
 
 
@@ -93,9 +97,10 @@ async def drift(connection: Connection, planned: Survey, ddl: V2Ddl) -> Drift:
     if found:
         return Drift(tuple(found))
     taken, left = told(planned, now)
+    beside = tuple(line for line in now.otherwise if line not in planned.otherwise)
     if not taken and not left:
-        return Drift()
-    return Drift((), tuple(taken), tuple(left), taken_over(planned, now, ddl))
+        return Drift(beside=beside)
+    return Drift((), tuple(taken), tuple(left), beside, taken_over(planned, now, ddl))
 
 
 async def changes_since(connection: Connection, planned: Survey, ddl: V2Ddl) -> list[str]:
@@ -118,7 +123,12 @@ select md5(concat_ws(E'\\n',
                      order by d.classid, d.objid, d.objsubid, d.refobjid, d.refobjsubid)
    from pg_depend d join tables t on d.refclassid = 'pg_class'::regclass and d.refobjid = t.oid),
   (select string_agg((d.objoid, d.objsubid, d.description)::text, ',' order by d.objoid, d.objsubid)
-   from pg_description d join tables t on d.classoid = 'pg_class'::regclass and d.objoid = t.oid)))
+   from pg_description d join tables t on d.classoid = 'pg_class'::regclass and d.objoid = t.oid),
+  -- By these names the cut-over calls them.
+  (select string_agg((k.oid, k.conname)::text, ',' order by k.oid)
+   from pg_constraint k join tables t on t.oid = k.conrelid),
+  (select string_agg((i.oid, i.relname)::text, ',' order by i.oid)
+   from pg_index x join tables t on t.oid = x.indrelid join pg_class i on i.oid = x.indexrelid)))
 """
 
 
@@ -189,7 +199,16 @@ def _names(planned: Survey, now: Survey, ddl: V2Ddl) -> list[str]:
     freed = {rename.old for rename in planned.renames}
     blocking = [rename for rename in now.renames if rename.old not in freed and rename.old in wanted]
     found += [f"{rename.kind} {rename.old} is new, in v2's way" for rename in blocking]
-    found += _bound(planned.bound, now.bound, {rename.old for rename in blocking})
+    bound = _bound(planned.bound, now.bound, {rename.old for rename in blocking})
+    found += bound
+    # What the cut-over renames has to be there by its name.
+    there = {(rename.kind, rename.table, rename.old) for rename in now.renames}
+    found += [
+        gone
+        for rename in planned.renames
+        if rename.kind in ("index", "constraint", "sequence") and (rename.kind, rename.table, rename.old) not in there
+        if (gone := f"{rename.kind} {rename.old} of {rename.table.removesuffix(v1.SUFFIX)} is gone") not in bound
+    ]
     known = {(rename.old, rename.table) for rename in planned.functions_in_the_way}
     found += [
         f"function {rename.old}({rename.table}) is new, in v2's way"

@@ -61,7 +61,7 @@ def taken_over(planned: Survey, now: Survey, ddl: V2Ddl) -> Survey:
         if one.kind is Kind.SETTING:
             fate, reason = fate_of(one, places)
             dependents.append(replace(one, fate=fate, reason=reason))
-    return replace(planned, dependents=tuple(dependents), whole_rows=now.whole_rows)
+    return replace(planned, dependents=tuple(dependents), whole_rows=now.whole_rows, otherwise=now.otherwise)
 
 
 def key(one: Dependent) -> tuple[str, ...]:

@@ -66,8 +66,7 @@ async def failed(run: MigrationRun, error: Exception) -> VagusError:
     if is_lost(error) or run.main.is_closed():
         return await _lost(run)
     message = error.happened if isinstance(error, VagusError) else f"The server said: {_words(error)}"
-    # By the record: somebody may have taken a table away since, so that no state is known.
-    if "swap" in await store.steps_done(run.main, run.id):
+    if await _swapped(run):
         return VagusError(
             message,
             state="v2 is in place; a step after the cut-over failed.",
@@ -81,6 +80,15 @@ async def failed(run: MigrationRun, error: Exception) -> VagusError:
         return RefusedError(message, state=state, next_step=error.next_step)
     next_step = error.next_step if isinstance(error, VagusError) else _next_step(error)
     return UndoneError(message, state=state, next_step=next_step)
+
+
+async def _swapped(run: MigrationRun) -> bool:
+    """Whether the cut-over is committed: by its record, since somebody may have taken a table of v2 away by now."""
+    try:
+        return "swap" in await store.steps_done(run.main, run.id)
+    except asyncpg.UndefinedTableError:
+        # The record itself is gone.
+        return (await read_state(run.main)).state is State.MIGRATED
 
 
 def _next_step(error: Exception) -> str:
