@@ -44,14 +44,11 @@ class V1Exercise:
     id: str
     name: str
     muscle_group: str | None
-    day_of_week: str | None
-    day_label: str | None
     week_number: str | None
     sets: str | None
     reps_min: str | None
     reps_max: str | None
     weight: str | None
-    order_index: str | None
     reason: Reason
 
 
@@ -117,9 +114,7 @@ class TreePage:
     problem: str = ""
 
 
-_V1_VALUES = (
-    "muscle_group", "day_of_week", "day_label", "week_number", "sets", "reps_min", "reps_max", "weight", "order_index"
-)  # fmt: skip
+_V1_VALUES = ("muscle_group", "week_number", "sets", "reps_min", "reps_max", "weight")
 _HEAD_V1 = ("goal", "duration_weeks", "start_date", "is_active", "is_template")
 _HEAD_V2 = ("goal", "total_weeks", "current_week", "status", "is_template")
 _USER = """
