@@ -75,8 +75,8 @@ HELP: tuple[ScreenHelp, ...] = (
     ),
     ScreenHelp(
         screen=Screen.TROUBLESHOOTING,
-        purpose="Five known troubles: how to recognise each, what is behind it, and a remedy.",
-        why="Hasty fixes did harm in the past. Each remedy here shows what it will change, and how to undo it.",
+        purpose="Five known troubles: how to recognise each, what is behind it, and a repair.",
+        why="Hasty fixes did harm in the past. Each repair here shows what it will change, and how to undo it.",
         next="Diagnose first; the rows tell which trouble it is. If none fits, call the database admin.",
     ),
     ScreenHelp(

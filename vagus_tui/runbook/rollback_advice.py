@@ -83,7 +83,7 @@ CRITERIA: tuple[Criterion, ...] = (
         weight=Weight.CRITICAL,
         checks=("slowdown",),
         measured="The app's pages timed as real users, on v2 and on the kept v1 tables in turn.",
-        advice="Try the remedy for slowness once (a minute); roll back if it does not help.",
+        advice="Try the repair for slowness once (a minute); roll back if it does not help.",
     ),
     Criterion(
         id="advice.layout",
@@ -107,7 +107,7 @@ CRITERIA: tuple[Criterion, ...] = (
         weight=Weight.FIX_FORWARD,
         checks=(),
         measured="The app's queries timed as a user, against the figures from before.",
-        advice="Run the remedy for slowness and watch.",
+        advice="Run the repair for slowness and watch.",
     ),
     Criterion(
         id="advice.analytics",

@@ -1,4 +1,4 @@
-"""The guide's five troubles: how each shows, what is behind it, and remedies that do no further harm."""
+"""The guide's five troubles: how each shows, what is behind it, and repairs that do no further harm."""
 
 from __future__ import annotations
 

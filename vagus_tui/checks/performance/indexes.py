@@ -51,7 +51,7 @@ async def _indexes(context: Context) -> Outcome:
         return Outcome(
             Status.FAIL,
             f"{number} missing",
-            "Troubleshooting has the remedy, which builds them without stopping anybody.",
+            "Troubleshooting has the repair, which builds them without stopping anybody.",
             detail=(*wanted, *broken, *lines),
             value=number,
         )
@@ -60,7 +60,7 @@ async def _indexes(context: Context) -> Outcome:
             Status.WARN,
             plural(len(lines), "whole table"),
             "No index that v2 should have is missing, yet the server reads whole tables. Its statistics may be old: "
-            "Troubleshooting has ANALYZE as a remedy.",
+            "Troubleshooting has ANALYZE as a repair.",
             detail=tuple(lines),
             value=len(lines),
         )

@@ -178,8 +178,8 @@ async def _slowdown(context: Context) -> Outcome:
     # Nobody opens all pages at once: where none takes long enough to be noticed, neither do all of them.
     status = slower(ratio, longest)
     text = {
-        Status.FAIL: "The guide answers this with a rollback. Try the remedy for slowness first; it takes a minute.",
-        Status.WARN: "Between the guide's two lines: run the remedy for slowness, and watch how it goes on.",
+        Status.FAIL: "The guide answers this with a rollback. Try the repair for slowness first; it takes a minute.",
+        Status.WARN: "Between the guide's two lines: run the repair for slowness, and watch how it goes on.",
     }.get(status, "")
     if status is Status.PASS and ratio > SLOWDOWN_TOLERABLE:
         text = f"None takes longer than {milliseconds(longest)}: too short for anybody to notice."
