@@ -29,11 +29,18 @@ CAPABILITIES = {
 GROUND = {"errors", "events", "settings", "control", "jobs", "zones", "format"}
 """Modules of the top level that everybody may use."""
 
+BELOW = GROUND | CAPABILITIES | {"database", "schema", "runbook"}
+"""What stands below the two faces, the wizard and the command line."""
+
 ALLOWED: dict[str, set[str]] = {
     "runbook": {"format"},
     "schema": GROUND,
     "database": GROUND | {"schema", "runbook"},
-    **{name: GROUND | CAPABILITIES | {"database", "schema", "runbook"} for name in CAPABILITIES},
+    **dict.fromkeys(CAPABILITIES, BELOW),
+    "session": BELOW,
+    "widgets": BELOW | {"session"},
+    "screens": BELOW | {"session", "widgets", "app"},
+    "commands": BELOW | {"widgets", "app", "runbook_file"},
 }
 FACES = {"screens", "widgets", "app"}
 

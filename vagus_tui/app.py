@@ -30,8 +30,8 @@ from vagus_tui.screens.demo import Demo
 from vagus_tui.screens.dialogs import ConfirmDialog, MessageDialog
 from vagus_tui.screens.messages import SessionChanged
 from vagus_tui.screens.palette import WizardCommands
-from vagus_tui.screens.pauses import LOOK_SECONDS, Pauses
-from vagus_tui.screens.session import Link, Session, Topic
+from vagus_tui.session.pauses import LOOK_SECONDS, Pauses
+from vagus_tui.session.session import Link, Session, Topic
 from vagus_tui.settings import Settings
 from vagus_tui.widgets.terminal import drawing_driver
 from vagus_tui.widgets.theme import DARK, LIGHT

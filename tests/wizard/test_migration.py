@@ -25,11 +25,11 @@ from vagus_tui.migration.catch_up import MAPPED
 from vagus_tui.migration.phases import hold as holding
 from vagus_tui.migration.runner import migrate
 from vagus_tui.runbook.model import Screen as Step
-from vagus_tui.screens.job import Job
 from vagus_tui.screens.migration import MigrationScreen
 from vagus_tui.screens.migration_words import figures_in_words
 from vagus_tui.screens.overview_text import last_run
 from vagus_tui.screens.text_view import TextView
+from vagus_tui.session.job import Job
 from vagus_tui.settings import Settings
 from vagus_tui.widgets.code import CodeText
 from vagus_tui.widgets.long_lines import LongLines
@@ -323,7 +323,7 @@ async def _interrupted(settings: Settings, conn: Connection) -> None:
 
 def test_a_proof_made_anew_is_timed_from_its_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr("vagus_tui.screens.job.time.monotonic", lambda: now)
+    monkeypatch.setattr("vagus_tui.session.job.time.monotonic", lambda: now)
     job = Job("migration", "Migration", "", Control())
     for _ in range(2):
         now += 100

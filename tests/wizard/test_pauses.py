@@ -8,7 +8,7 @@ import weakref
 import pytest
 
 from vagus_tui.screens import pauses
-from vagus_tui.screens.pauses import Pauses
+from vagus_tui.session.pauses import Pauses
 
 
 class Ring:

@@ -14,7 +14,7 @@ from vagus_tui.journal.state import State
 from vagus_tui.rollback.advice import Recommendation, advise
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.rollback_advice import CRITERIA, Weight
-from vagus_tui.screens.way_on import next_screen
+from vagus_tui.session.way_on import next_screen
 
 NO_TO_ALL = {criterion.id: False for criterion in CRITERIA}
 

@@ -10,7 +10,7 @@ from vagus_tui.journal.state import State
 from vagus_tui.migration.dependent_gates import DEPENDENT_GATES
 from vagus_tui.migration.runner import migrate
 from vagus_tui.runbook.communications import WEEK_BEFORE
-from vagus_tui.screens.reading import POLL_SECONDS, WATCH_SECONDS
+from vagus_tui.session.reading import POLL_SECONDS, WATCH_SECONDS
 
 
 async def test_a_tick_in_one_appears_in_the_other_within_three_seconds(clean_database: TestDatabase) -> None:

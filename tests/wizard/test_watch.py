@@ -10,8 +10,8 @@ from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, un
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.events import Status
 from vagus_tui.runbook.model import Screen as Step
-from vagus_tui.screens.knowledge import Standing
 from vagus_tui.screens.monitor import MonitorScreen
+from vagus_tui.session.knowledge import Standing
 
 
 async def test_an_interval_is_chosen_on_a_screen_of_checks(clean_database: TestDatabase) -> None:

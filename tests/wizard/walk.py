@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from textual.pilot import Pilot
 
 from vagus_tui.app import VagusApp
-from vagus_tui.screens.session import Link
+from vagus_tui.session.session import Link
 from vagus_tui.settings import Settings
 
 SMALL = (80, 24)

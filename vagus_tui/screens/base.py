@@ -43,7 +43,7 @@ from vagus_tui.events import Event
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.dialogs import ConfirmDialog, MessageDialog, TypedConfirmDialog
 from vagus_tui.screens.messages import SessionChanged
-from vagus_tui.screens.session import Session, Topic
+from vagus_tui.session.session import Session, Topic
 from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.lock_panel import LockPanel

@@ -21,9 +21,9 @@ from vagus_tui.format import every
 from vagus_tui.screens.acts import override_check
 from vagus_tui.screens.base import StepScreen
 from vagus_tui.screens.check_detail import CheckDetail
-from vagus_tui.screens.session import Link, Topic
-from vagus_tui.screens.standings import checks_standing
 from vagus_tui.screens.text_view import TextView
+from vagus_tui.session.session import Link, Topic
+from vagus_tui.session.standings import checks_standing
 from vagus_tui.widgets.check_table import CheckTable, summary
 from vagus_tui.widgets.detail_panel import DetailPanel, explanation
 

@@ -19,10 +19,10 @@ from vagus_tui.journal.decisions import Override
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Fulfilment, Item
 from vagus_tui.runbook.rollout import CLEAN_UP
-from vagus_tui.screens.session import Session
-from vagus_tui.widgets.check_table import display_status
+from vagus_tui.session.session import Session
+from vagus_tui.session.standings import display_status, worst
 from vagus_tui.widgets.checklist import Entry
-from vagus_tui.widgets.marks import STYLES, worst
+from vagus_tui.widgets.marks import STYLES
 from vagus_tui.widgets.text import safe, safe_str
 
 FRESH = timedelta(days=1)

@@ -20,11 +20,11 @@ from vagus_tui.format import clock, plural, size
 from vagus_tui.journal.state import State
 from vagus_tui.screens.acts import override_check
 from vagus_tui.screens.dialogs import TypedConfirmDialog
-from vagus_tui.screens.job import Job
 from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.let_pass import told
 from vagus_tui.screens.messages import SessionChanged
 from vagus_tui.screens.text_view import TextView
+from vagus_tui.session.job import Job
 from vagus_tui.widgets.check_table import measured_text
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.footer import KeyFooter

@@ -35,9 +35,9 @@ from vagus_tui.screens.editing import edit_text
 from vagus_tui.screens.item_facts import item_text
 from vagus_tui.screens.planning import ask_planned_moment
 from vagus_tui.screens.sending import to_send
-from vagus_tui.screens.session import Topic
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.screens.ticking import tick_item
+from vagus_tui.session.session import Topic
 from vagus_tui.widgets.checklist import Checklist, Entry
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.marks import STYLES

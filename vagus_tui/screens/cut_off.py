@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
-from vagus_tui.screens.knowledge import Knowledge, Link
+from vagus_tui.session.knowledge import Knowledge, Link
 from vagus_tui.widgets.text import safe_block
 
 

@@ -16,11 +16,11 @@ from vagus_tui.runbook.model import Fulfilment, Item, Job, Screen
 from vagus_tui.runbook.rollout import APP_UPDATE
 from vagus_tui.screens.item_facts import check_entry, item_entry
 from vagus_tui.screens.palette_actions import actions_of
-from vagus_tui.screens.session import Session
 from vagus_tui.screens.spots import Spot, item_spot, spot_of
 from vagus_tui.screens.timeline_facts import Done, done_entries
+from vagus_tui.session.session import Session
+from vagus_tui.session.standings import worst
 from vagus_tui.widgets.checklist import Entry
-from vagus_tui.widgets.marks import worst
 
 BEYOND = "Beyond the guide"
 KNOWN = Entry(Status.SKIP, "to know")

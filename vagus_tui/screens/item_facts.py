@@ -16,9 +16,10 @@ from vagus_tui.journal.decisions import Override, SignOff
 from vagus_tui.runbook.checklists import GROUPS
 from vagus_tui.runbook.criteria import Criterion
 from vagus_tui.runbook.model import Fulfilment, Item
-from vagus_tui.screens.session import Session
+from vagus_tui.session.session import Session
+from vagus_tui.session.standings import worst
 from vagus_tui.widgets.checklist import Entry
-from vagus_tui.widgets.marks import MARKS, STYLES, WORDS, worst
+from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
 from vagus_tui.widgets.text import safe, safe_block, safe_str
 
 _SEEN = (Status.PASS, Status.WARN, Status.FAIL, Status.ERROR, Status.RUNNING)

@@ -8,8 +8,8 @@ from vagus_tui.events import NoteEvent, ResultEvent, StepEvent
 from vagus_tui.format import duration
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
-from vagus_tui.screens.job import Job
 from vagus_tui.screens.text_view import TextView
+from vagus_tui.session.job import Job
 
 
 class JobActs(WizardScreen):

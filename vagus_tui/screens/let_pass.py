@@ -11,7 +11,7 @@ from vagus_tui.events import Status
 from vagus_tui.format import ago
 from vagus_tui.journal.decisions import Override
 from vagus_tui.runbook.index import title_of as title_in_runbook
-from vagus_tui.screens.session import Session
+from vagus_tui.session.session import Session
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.text import safe, safe_str
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from textual.message import Message
 
 from vagus_tui.events import CheckEvent, Event
-from vagus_tui.screens.session import Topic
+from vagus_tui.session.session import Topic
 
 
 class SessionChanged(Message):

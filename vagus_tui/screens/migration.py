@@ -24,13 +24,13 @@ from vagus_tui.report.timeline import RunTimeline, run_timelines
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.schema.v1 import V1Shape
 from vagus_tui.screens.dependent_words import dependent_panel, dependent_rows, dependent_text, selected
-from vagus_tui.screens.job import Job
 from vagus_tui.screens.migration_acts import MigrationActs
 from vagus_tui.screens.migration_forecast import against_actual, plan_words, run_words, with_forecast
 from vagus_tui.screens.migration_words import gates_text, hold_facts, standing_text, standing_title
-from vagus_tui.screens.session import Topic
-from vagus_tui.screens.standings import stand_by_state
 from vagus_tui.screens.text_view import TextView
+from vagus_tui.session.job import Job
+from vagus_tui.session.session import Topic
+from vagus_tui.session.standings import stand_by_state
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.hold_panel import HoldPanel
 from vagus_tui.widgets.job_view import JobView, PhaseLine

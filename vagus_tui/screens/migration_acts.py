@@ -19,11 +19,11 @@ from vagus_tui.migration.runner import migrate
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens import let_pass
 from vagus_tui.screens.blockers import BlockersScreen
-from vagus_tui.screens.checking import UNCHECKED
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.maintenance_acts import MaintenanceActs
 from vagus_tui.screens.migration_words import before_migration, gates_text
+from vagus_tui.session.checking import UNCHECKED
 from vagus_tui.widgets.hold_panel import HoldPanel
 from vagus_tui.widgets.text import safe_block, safe_str
 

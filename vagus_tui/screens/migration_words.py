@@ -18,9 +18,9 @@ from vagus_tui.migration.phases.hold import CHANGED, IN_THE_WAY, REFUSED
 from vagus_tui.migration.proof import PROOF_KEYS
 from vagus_tui.screens import let_pass
 from vagus_tui.screens.cut_off import cut_off, cut_off_text
-from vagus_tui.screens.job import Job
 from vagus_tui.screens.migration_forecast import hold_back, hold_cost
-from vagus_tui.screens.session import Session
+from vagus_tui.session.job import Job
+from vagus_tui.session.session import Session
 from vagus_tui.widgets.hold_panel import HoldFacts
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
 from vagus_tui.widgets.outcome import figures, job_outcome

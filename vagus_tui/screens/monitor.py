@@ -23,8 +23,8 @@ from vagus_tui.format import clock, clock_time, duration, every, plural
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.check_detail import CheckDetail
 from vagus_tui.screens.messages import SessionChanged
-from vagus_tui.screens.session import Link, Topic
-from vagus_tui.screens.watching import Watch
+from vagus_tui.session.session import Link, Topic
+from vagus_tui.session.watching import Watch
 from vagus_tui.widgets.check_table import summary
 from vagus_tui.widgets.detail_panel import DetailPanel, explanation
 from vagus_tui.widgets.footer import KeyFooter

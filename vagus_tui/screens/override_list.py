@@ -17,7 +17,7 @@ from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.let_pass import in_force, title_of
 from vagus_tui.screens.messages import SessionChanged
-from vagus_tui.screens.session import Topic
+from vagus_tui.session.session import Topic
 from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.section_list import SectionList

@@ -25,9 +25,9 @@ from vagus_tui.screens.base import StepScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.override_list import OverridesScreen
 from vagus_tui.screens.planning import ask_planned_moment
-from vagus_tui.screens.session import Link, Topic
-from vagus_tui.screens.standings import overview_standing
-from vagus_tui.screens.way_on import next_screen, next_words
+from vagus_tui.session.session import Link, Topic
+from vagus_tui.session.standings import overview_standing
+from vagus_tui.session.way_on import next_screen, next_words
 from vagus_tui.widgets.marks import STYLES
 
 AGE_SECONDS = 30.0

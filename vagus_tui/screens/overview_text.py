@@ -18,8 +18,8 @@ from vagus_tui.runbook.risks import Level
 from vagus_tui.runbook.timeline import Standing, offset_label, schedule, standing
 from vagus_tui.screens import let_pass
 from vagus_tui.screens.cut_off import cut_off, cut_off_text
-from vagus_tui.screens.session import Link, Session
 from vagus_tui.screens.timeline_facts import done_entries
+from vagus_tui.session.session import Link, Session
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.outcome import figures
 from vagus_tui.widgets.rehearsed import forecast_line

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from vagus_tui.screens.dialogs import PromptDialog
-from vagus_tui.screens.session import parse_moment
+from vagus_tui.session.session import parse_moment
 from vagus_tui.widgets.text import safe
 from vagus_tui.zones import zone
 

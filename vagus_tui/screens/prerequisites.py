@@ -15,8 +15,8 @@ from vagus_tui.remedies import remedies_for
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.check_screen import CheckScreen
 from vagus_tui.screens.fixes import FixScreen, fix_all_safe
-from vagus_tui.screens.standings import PREREQUISITES
 from vagus_tui.screens.undo_list import UndoScreen
+from vagus_tui.session.standings import PREREQUISITES
 
 FOUND = (Status.FAIL, Status.WARN)
 FIXABLE = (State.V1, State.V1_RENAMED, State.ROLLED_BACK)

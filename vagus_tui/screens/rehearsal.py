@@ -19,9 +19,9 @@ from vagus_tui.backup.rehearsal import rehearse
 from vagus_tui.backup.rehearsal_stages import STAGES, Stage
 from vagus_tui.events import CheckEvent, Event, Phase, Status, StepEvent, StepState
 from vagus_tui.format import clock, duration, moment, number
-from vagus_tui.screens.job import Job
 from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.messages import SessionChanged
+from vagus_tui.session.job import Job
 from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.marks import MARKS, STYLES

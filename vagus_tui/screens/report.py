@@ -25,8 +25,8 @@ from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.base import StepScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.editing import PathDialog
-from vagus_tui.screens.session import Topic
 from vagus_tui.screens.text_view import TextView
+from vagus_tui.session.session import Topic
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.hanging import Hanging
 from vagus_tui.widgets.marks import STYLES

@@ -36,8 +36,8 @@ from vagus_tui.screens.rollback_words import (
     what_happens,
 )
 from vagus_tui.screens.sending import to_send
-from vagus_tui.screens.session import Topic
-from vagus_tui.screens.standings import stand_by_state
+from vagus_tui.session.session import Topic
+from vagus_tui.session.standings import stand_by_state
 from vagus_tui.widgets.checklist import Checklist
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.job_view import JobView, PhaseLine

@@ -16,12 +16,12 @@ from vagus_tui.rollback.cost import Cost, cost_of
 from vagus_tui.rollback.quick import roll_back
 from vagus_tui.rollback.quick_plan import Preview, plan_rollback, preview
 from vagus_tui.screens.cleanup import CleanUpScreen
-from vagus_tui.screens.job import Job
 from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.rollback_backup import FromBackupScreen
 from vagus_tui.screens.rollback_words import what_happens
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.screens.viewed import ViewedScreen
+from vagus_tui.session.job import Job
 
 
 class RollbackActs(JobActs, ViewedScreen):

@@ -17,11 +17,11 @@ from vagus_tui.format import clock, duration, plural
 from vagus_tui.rollback.backup_plan import plan_from_backup
 from vagus_tui.rollback.candidates import Candidate, candidates
 from vagus_tui.rollback.from_backup import roll_back_from
-from vagus_tui.screens.job import Job
 from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.messages import SessionChanged
 from vagus_tui.screens.rollback_words import candidate_row, candidate_text, from_backup_happens
 from vagus_tui.screens.text_view import TextView
+from vagus_tui.session.job import Job
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.header import HeaderLine

@@ -30,9 +30,9 @@ from vagus_tui.screens.cleanup import CleanUpScreen
 from vagus_tui.screens.command_run import CommandRun
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.item_facts import checks_behind, holds, item_entry, item_text, unmet, unmet_lines
-from vagus_tui.screens.session import Topic
 from vagus_tui.screens.ticking import let_criterion_pass
 from vagus_tui.screens.viewed import ViewedScreen
+from vagus_tui.session.session import Topic
 from vagus_tui.widgets.checklist import Checklist
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.marks import MARKS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from vagus_tui.runbook.messages import MessageContext, MessageError, RenderedMessage, render
-from vagus_tui.screens.session import Session
+from vagus_tui.session.session import Session
 from vagus_tui.zones import zone
 
 GAPS = MessageContext(date="[date]", time="[time]", window="[from] to [to]")

@@ -12,7 +12,7 @@ from vagus_tui.runbook.acceptance import TEST_SCRIPT
 from vagus_tui.runbook.check_ids import VERIFICATION
 from vagus_tui.runbook.communications import DAY_BEFORE, WEEK_BEFORE
 from vagus_tui.runbook.model import Group, Job
-from vagus_tui.screens.knowledge import Knowledge
+from vagus_tui.session.knowledge import Knowledge
 
 Done = dict[str, datetime | None]
 

@@ -27,7 +27,6 @@ from vagus_tui.runbook.troubleshooting import ISSUES, Issue
 from vagus_tui.screens.base import StepScreen
 from vagus_tui.screens.dialogs import ChoiceDialog
 from vagus_tui.screens.pick import PickDialog
-from vagus_tui.screens.session import Topic
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.screens.troubleshooting_words import (
     FEW_LINES,
@@ -37,8 +36,10 @@ from vagus_tui.screens.troubleshooting_words import (
     issue_text,
     results_text,
 )
+from vagus_tui.session.session import Topic
+from vagus_tui.session.standings import worst
 from vagus_tui.widgets.hanging import Hanging
-from vagus_tui.widgets.marks import MARKS, STYLES, WORDS, worst
+from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
 from vagus_tui.widgets.text import safe, safe_str
 
 STOPPED = "issue.stopped-midway"

@@ -27,11 +27,9 @@ from vagus_tui.screens.access_matrix import AccessMatrixScreen
 from vagus_tui.screens.check_screen import CheckScreen
 from vagus_tui.screens.item_facts import item_entry
 from vagus_tui.screens.self_test import SelfTestScreen, last_tested
-from vagus_tui.screens.session import Topic
-from vagus_tui.screens.standings import VERIFICATION, WORDS
-from vagus_tui.widgets.check_table import display_status
+from vagus_tui.session.session import Topic
+from vagus_tui.session.standings import VERIFICATION, WORDS, display_status, worst
 from vagus_tui.widgets.checklist import Checklist
-from vagus_tui.widgets.marks import worst
 from vagus_tui.widgets.views import ViewStrip
 
 SECTIONS: tuple[tuple[str, tuple[Check, ...]], ...] = (

@@ -11,6 +11,7 @@ from textual.content import Content
 from vagus_tui.checks.base import Check
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.format import milliseconds, number, plural
+from vagus_tui.session.standings import display_status
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.section_list import SectionList
 from vagus_tui.widgets.text import fitted, safe_str
@@ -29,11 +30,6 @@ class _Widths:
     title: int
     measured: int
     expected: int
-
-
-def display_status(event: CheckEvent) -> Status:
-    """An overridden failure shows as a warning: it is still there, but it holds nothing up."""
-    return Status.WARN if event.overridden and event.status.blocks else event.status
 
 
 def measured_text(event: CheckEvent) -> str:

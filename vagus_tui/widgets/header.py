@@ -8,8 +8,8 @@ from __future__ import annotations
 from textual.content import Content
 
 from vagus_tui.format import clock_time, plural
-from vagus_tui.screens.session import Link, Session
-from vagus_tui.screens.watching import Alarm
+from vagus_tui.session.session import Link, Session
+from vagus_tui.session.watching import Alarm
 from vagus_tui.settings import Environment
 from vagus_tui.widgets.painted import Painted
 from vagus_tui.widgets.text import fitted, safe_str

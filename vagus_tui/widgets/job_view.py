@@ -15,7 +15,7 @@ from textual.widgets import Static
 from vagus_tui.errors import CancelledByOperatorError
 from vagus_tui.events import NoteEvent, Phase, Status, StepEvent, StepState
 from vagus_tui.format import clock, duration, number, plural, size
-from vagus_tui.screens.job import Job
+from vagus_tui.session.job import Job
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.sparks import sparkline
 from vagus_tui.widgets.text import fitted

@@ -16,7 +16,7 @@ from textual.widgets import Static
 from vagus_tui.events import CheckEvent
 from vagus_tui.format import plural
 from vagus_tui.runbook.model import Screen as Step
-from vagus_tui.screens.session import Session
+from vagus_tui.session.session import Session
 from vagus_tui.widgets.check_table import CheckTable
 from vagus_tui.widgets.text import safe_block
 

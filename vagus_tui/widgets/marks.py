@@ -36,20 +36,7 @@ STYLES: dict[Status, str] = {
     Status.ERROR: "$error bold",
 }
 
-_WORST = (Status.PENDING, Status.SKIP, Status.PASS, Status.WARN, Status.FAIL, Status.ERROR, Status.RUNNING)
-
 
 def mark(status: Status) -> Content:
     """The status as one coloured symbol."""
     return Content.styled(MARKS[status], STYLES[status])
-
-
-def worst(statuses: list[Status]) -> Status:
-    """What a group of checks comes to: running while one runs, else the worst; pending when one never ran."""
-    if not statuses:
-        return Status.PENDING
-    if Status.RUNNING in statuses:
-        return Status.RUNNING
-    if Status.PENDING in statuses and not any(status.blocks for status in statuses):
-        return Status.PENDING
-    return max(statuses, key=_WORST.index)

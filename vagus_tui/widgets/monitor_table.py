@@ -10,7 +10,8 @@ from textual.content import Content
 from vagus_tui.checks.history import Sample
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.format import clock_time
-from vagus_tui.widgets.check_table import display_status, measured_text
+from vagus_tui.session.standings import display_status
+from vagus_tui.widgets.check_table import measured_text
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.section_list import SectionList
 from vagus_tui.widgets.sparks import course

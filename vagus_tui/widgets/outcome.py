@@ -10,7 +10,7 @@ from textual.content import Content
 
 from vagus_tui.events import Status, StepState
 from vagus_tui.format import duration, moment, number, size
-from vagus_tui.screens.job import Job
+from vagus_tui.session.job import Job
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.text import safe_block, safe_str
 

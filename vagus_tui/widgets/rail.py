@@ -11,8 +11,8 @@ from textual.message import Message
 from vagus_tui.events import Status
 from vagus_tui.format import duration
 from vagus_tui.runbook.model import Screen as Step
-from vagus_tui.screens.session import Link, Session, Standing
-from vagus_tui.screens.way_on import next_screen, next_words
+from vagus_tui.session.session import Link, Session, Standing
+from vagus_tui.session.way_on import next_screen, next_words
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
 from vagus_tui.widgets.painted import Painted
 from vagus_tui.widgets.text import fitted, safe_str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.widgets import Static
 
-from vagus_tui.screens.session import Session
+from vagus_tui.session.session import Session
 from vagus_tui.widgets.text import safe_block
 
 

@@ -19,8 +19,8 @@ from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.announcement import maintenance_page, read_announcement
 from vagus_tui.migration.maintenance import read_maintenance
 from vagus_tui.rollout.app_update import outcomes
-from vagus_tui.screens.job import watched_job
-from vagus_tui.screens.knowledge import Knowledge, Link, Snapshot, Topic, parse_moment
+from vagus_tui.session.job import watched_job
+from vagus_tui.session.knowledge import Knowledge, Link, Snapshot, Topic, parse_moment
 from vagus_tui.settings import Settings
 
 POLL_SECONDS = 1.5

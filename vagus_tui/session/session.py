@@ -18,9 +18,9 @@ from vagus_tui.errors import VagusError
 from vagus_tui.events import Event
 from vagus_tui.journal import acceptance, decisions, store
 from vagus_tui.journal.acceptance import Verdict
-from vagus_tui.screens.job import GRACE_SECONDS, Job, JobFactory, run_job
-from vagus_tui.screens.knowledge import Link, Snapshot, Standing, Topic, parse_moment
-from vagus_tui.screens.watching import Watching
+from vagus_tui.session.job import GRACE_SECONDS, Job, JobFactory, run_job
+from vagus_tui.session.knowledge import Link, Snapshot, Standing, Topic, parse_moment
+from vagus_tui.session.watching import Watching
 
 __all__ = ["Link", "Session", "Snapshot", "Standing", "Topic", "parse_moment"]
 

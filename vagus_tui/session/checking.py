@@ -20,9 +20,9 @@ from vagus_tui.journal import decisions, store
 from vagus_tui.journal.schema import journal_exists
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Screen as Step
-from vagus_tui.screens.knowledge import Link, Owed, Topic
-from vagus_tui.screens.reading import Reading
-from vagus_tui.screens.standings import stand_by_checks, stand_by_state
+from vagus_tui.session.knowledge import Link, Owed, Topic
+from vagus_tui.session.reading import Reading
+from vagus_tui.session.standings import stand_by_checks, stand_by_state
 
 MOVABLE = frozenset({State.V1, State.V1_RENAMED, State.ROLLED_BACK, State.BUILDING, State.READY})
 

@@ -27,7 +27,7 @@ from vagus_tui.migration.announcement import Announcement
 from vagus_tui.migration.maintenance import Maintenance
 from vagus_tui.rollout.app_update import Outcome
 from vagus_tui.runbook.model import Screen as Step
-from vagus_tui.screens.job import Job
+from vagus_tui.session.job import Job
 from vagus_tui.settings import Settings
 from vagus_tui.zones import zone
 

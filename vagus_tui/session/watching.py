@@ -19,8 +19,8 @@ from vagus_tui.checks.registry import checks_for
 from vagus_tui.control import Control
 from vagus_tui.events import ChangeEvent, CheckEvent, RoundEvent, Status
 from vagus_tui.journal.state import State
-from vagus_tui.screens.checking import Checking
-from vagus_tui.screens.knowledge import Topic
+from vagus_tui.session.checking import Checking
+from vagus_tui.session.knowledge import Topic
 
 INTERVALS: tuple[int, ...] = (30, 60, 300)
 """Seconds between two rounds that can be chosen; off comes before the first."""

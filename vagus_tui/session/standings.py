@@ -11,12 +11,10 @@ from vagus_tui.events import CheckEvent, Status, StepState
 from vagus_tui.format import ago, plural
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Screen as Step
-from vagus_tui.screens.knowledge import Knowledge, Link
-from vagus_tui.widgets.check_table import display_status
-from vagus_tui.widgets.marks import worst
+from vagus_tui.session.knowledge import Knowledge, Link
 
 if TYPE_CHECKING:
-    from vagus_tui.screens.checking import Checking
+    from vagus_tui.session.checking import Checking
 
 BACKUP_GATE = "backup-verified"
 BACKUP_JOBS = ("backup", "verify", "restore-test", "upload", "rehearse")
@@ -25,6 +23,25 @@ BACKUP_JOBS = ("backup", "verify", "restore-test", "upload", "rehearse")
 WORDS = {Status.PASS: "pass", Status.WARN: "warn", Status.FAIL: "fail"}
 PREREQUISITES, VERIFICATION = "prerequisites", "verification"
 """The names under which the two screens of checks run theirs."""
+
+
+_WORST = (Status.PENDING, Status.SKIP, Status.PASS, Status.WARN, Status.FAIL, Status.ERROR, Status.RUNNING)
+
+
+def worst(statuses: list[Status]) -> Status:
+    """What a group of checks comes to: running while one runs, else the worst; pending when one never ran."""
+    if not statuses:
+        return Status.PENDING
+    if Status.RUNNING in statuses:
+        return Status.RUNNING
+    if Status.PENDING in statuses and not any(status.blocks for status in statuses):
+        return Status.PENDING
+    return max(statuses, key=_WORST.index)
+
+
+def display_status(event: CheckEvent) -> Status:
+    """An overridden failure shows as a warning: it is still there, but it holds nothing up."""
+    return Status.WARN if event.overridden and event.status.blocks else event.status
 
 
 def checks_standing(session: Checking, checks: Sequence[Check]) -> tuple[Status, str]:

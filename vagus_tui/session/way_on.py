@@ -7,7 +7,7 @@ from vagus_tui.journal.state import State
 from vagus_tui.migration.gates import GateId
 from vagus_tui.runbook import aftermath
 from vagus_tui.runbook.model import Screen as Step
-from vagus_tui.screens.knowledge import Knowledge, Link
+from vagus_tui.session.knowledge import Knowledge, Link
 
 FORWARD = (Step.PREREQUISITES, Step.COMMUNICATIONS, Step.BACKUP, Step.MIGRATION)
 AFTER = (Step.VERIFICATION, Step.ROLLOUT, Step.REPORT)
