@@ -372,7 +372,7 @@ class VagusApp(App[int]):
                 self.exit(0)
 
         dialog = ConfirmDialog(
-            f"{job.title} is running",
+            f"Quit? {job.title} is running",
             job.on_quit or "It is stopped at the next point where it can stop cleanly.",
             yes="Stop it and quit",
             no="Stay",

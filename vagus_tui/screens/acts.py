@@ -39,7 +39,7 @@ async def override_check(screen: WizardScreen, event: CheckEvent) -> None:
         safe(event.title, "bold"),
         " will no longer stand in the way. Your name (",
         safe(session.settings.operator),
-        ") and the reason go into the journal and the report. It can be taken back.",
+        ") and the reason go into the journal and the report. It stays so, for later runs too, until it is taken back.",
     )
     reason = await screen.ask(PromptDialog("Override a check", body, yes="Override", placeholder="Reason"))
     if reason:

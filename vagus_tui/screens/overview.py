@@ -44,7 +44,15 @@ class OverviewScreen(StepScreen):
     """The first screen, and the one that Escape leads back to."""
 
     STEP = Step.OVERVIEW
-    FOOTER_FIRST: ClassVar[tuple[str, ...]] = ("press", "overrides", "plan", "app.guide", "app.timeline", "app.plans")
+    FOOTER_FIRST: ClassVar[tuple[str, ...]] = (
+        "press",
+        "clean_up",
+        "overrides",
+        "plan",
+        "app.guide",
+        "app.timeline",
+        "app.plans",
+    )
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "retry", "look again", tooltip="connect and read the state again"),
