@@ -85,8 +85,8 @@ class VagusApp(App[int]):
             Binding(str((number + 1) % 10), f"go('{step.value}')", step.label, show=False)
             for number, step in enumerate(STEPS)
         ),
-        Binding("n,ctrl+down", "turn(1)", "Next screen", show=False),
-        Binding("p,ctrl+up", "turn(-1)", "Previous screen", show=False),
+        Binding("ctrl+down", "turn(1)", "Next screen", show=False),
+        Binding("ctrl+up", "turn(-1)", "Previous screen", show=False),
         Binding("G", "guide", "The whole guide, and how it stands", show=False),
         Binding("i", "runbook", "Runbook: contacts, questions, risks", show=False),
         Binding("T", "timeline", "Timeline: what is due when", show=False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual.containers import VerticalScroll
 
 from tests.databases import TestDatabase
 from tests.wizard.moved import migrated
@@ -139,6 +140,8 @@ async def test_later_writes_are_shown_and_carried_back(moved_database: TestDatab
         await pilot.press("p")
         await until_text(pilot, "1 row differs", "ask what to do about them", "Nothing was noted")
         await moved_conn.executemany("insert into vagus_migration.v2_changes values ($1, $2)", [(*n,) for n in notes])
+        # However far down one had read, how it ended is in view.
+        pilot.app.screen.query_one("#quick-text-scroll", VerticalScroll).scroll_end(animate=False)
         await pilot.press("b")
         await until_text(pilot, "Stay on v2")
         await pilot.press("tab", "enter")
@@ -164,12 +167,15 @@ async def test_later_writes_are_shown_and_carried_back(moved_database: TestDatab
 
 async def test_the_harmless_answer_comes_first(moved_database: TestDatabase, moved_conn: Connection) -> None:
     settings = settings_for(moved_database.url, environment="production", project="vagus-prod")
-    async with walking(settings, size=LARGE) as pilot:
+    async with walking(settings, size=SMALL) as pilot:
         wizard(pilot).action_go("rollback")
         await pilot.press("v")
         await until_text(pilot, "Nothing was noted since")
         await pilot.press("b")
-        await until_text(pilot, "Type vagus-prod to go on")
+        # The text begins at its beginning, beside what is asked for, and says that there is more of it.
+        await until_text(pilot, "Type vagus-prod to go on", "page down more")
+        body = pilot.app.screen.query_one("#dialog-body", VerticalScroll)
+        assert body.max_scroll_y > body.scroll_y == 0
         await pilot.press("enter", "escape")
         await pilot.pause(0.2)
         assert wizard(pilot).session.job is None

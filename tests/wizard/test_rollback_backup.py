@@ -80,7 +80,7 @@ async def test_clean_up_waits_for_its_gates(
         await pilot.press("c")
         await pilot.pause(0.1)
         assert wizard(pilot).session.job is None
-        await pilot.press("down", "o")
+        await pilot.press("n", "o")
         await until_text(pilot, "Override a check")
         await pilot.press(*"trial", "enter")
         # Measured anew, with the cursor still on the gate in hand.

@@ -66,13 +66,13 @@ async def test_a_new_screen_reads_no_stylesheet_anew_and_every_screen_has_the_th
             assert pilot.app.screen.styles.background == light
 
 
-async def test_n_and_p_turn_and_escape_leads_to_the_overview(clean_database: TestDatabase) -> None:
+async def test_ctrl_and_arrows_turn_and_escape_leads_to_the_overview(clean_database: TestDatabase) -> None:
     async with walking(settings_for(clean_database.url)) as pilot:
-        await pilot.press("n")
+        await pilot.press("ctrl+down")
         await until(pilot, lambda: pilot.app.current_mode == Step.PREREQUISITES.value)
         await pilot.press("ctrl+down")
         await until(pilot, lambda: pilot.app.current_mode == Step.COMMUNICATIONS.value)
-        await pilot.press("p")
+        await pilot.press("ctrl+up")
         await until(pilot, lambda: pilot.app.current_mode == Step.PREREQUISITES.value)
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.current_mode == Step.OVERVIEW.value)

@@ -125,4 +125,4 @@ def _dumped(session: Session) -> Entry:
     age = None if restored is None else datetime.now(UTC) - restored.at
     since = since_cut_over(session)
     fresh = age is not None and since is not None and age <= min(FRESH, since)
-    return Entry(Status.PASS, "restored") if fresh else Entry(Status.PENDING, "none of the last day")
+    return Entry(Status.PASS, "restored") if fresh else Entry(Status.PENDING, "none within a day")

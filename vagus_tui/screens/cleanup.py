@@ -51,6 +51,7 @@ class CleanUpScreen(JobActs):
         Binding("escape", "back", "back", key_display="esc"),
         Binding("c", "clean_up", "clean up", tooltip="when no gate holds it up; the name has to be typed out"),
         Binding("r", "measure", "measure again"),
+        Binding("n", "next_problem", "next", tooltip="go to the next gate that holds it up"),
         Binding("a", "archives", "archives", tooltip="remove the archives of earlier rollbacks too, or leave them"),
         Binding("o", "override", "override", tooltip="let the selected gate pass, by name and with a reason"),
         Binding("s", "sql", "SQL"),
@@ -228,6 +229,17 @@ class CleanUpScreen(JobActs):
     def action_measure(self) -> None:
         """Measure every gate."""
         self.attempt(self._measure, group="measure", exclusive=True)
+
+    def action_next_problem(self) -> None:
+        """To the next gate that holds it up, round again after the last."""
+        listed, gates = list(self.events), self.query_one("#gates", Rows)
+        held = {gate.id for gate in self.held}
+        here = listed.index(gates.selected) + 1 if gates.selected in listed else 0
+        found = next((gate for gate in (*listed[here:], *listed[:here]) if gate in held), None)
+        if found is None:
+            self.notify("No gate holds it up.", markup=False)
+        else:
+            gates.select(found)
 
     def action_archives(self) -> None:
         """Remove the archives too, behind a gate of their own; or leave them."""

@@ -32,8 +32,9 @@ class Dialog(ModalScreen[Result], Generic[Result]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "cancel", key_display="esc"),
         Binding("tab", "next", "move"),
-        Binding("pagedown", "scroll_text(1)", "more"),
-        Binding("pageup", "scroll_text(-1)", show=False),
+        # A text field would take them for itself, and has no pages.
+        Binding("pagedown", "scroll_text(1)", "more", priority=True),
+        Binding("pageup", "scroll_text(-1)", show=False, priority=True),
         Binding("left,up", "app.focus_previous", show=False),
         Binding("right,down", "app.focus_next", show=False),
     ]
@@ -47,17 +48,25 @@ class Dialog(ModalScreen[Result], Generic[Result]):
 
     def compose(self) -> ComposeResult:
         """Title, text, whatever the dialog asks for, buttons."""
-        with Vertical(id="dialog", classes="-danger" if self.danger else ""):
+        # What is asked for stays in view, and the text beside it begins at its beginning.
+        question = tuple(self.compose_question())
+        classes = " ".join(("-danger" if self.danger else "", "-asks" if question else ""))
+        with Vertical(id="dialog", classes=classes):
             yield Static(safe(self.dialog_title), id="dialog-title")
             with VerticalScroll(id="dialog-body", can_focus=False):
                 yield Static(self.body, id="dialog-text")
-                yield from self.compose_question()
+            if question:
+                yield Vertical(*question, id="dialog-question")
             buttons = [widget for widget in self.compose_buttons() if isinstance(widget, Button)]
             # What does not fit beside the others stands below them: a button that cannot be read is none.
             wide = sum(Content(str(one.label)).cell_length + BUTTON_ROOM for one in buttons) > BUTTONS_WIDTH
             with Horizontal(id="dialog-buttons", classes="-stacked" if wide else ""):
                 yield from buttons
         yield KeyFooter()
+
+    def on_mount(self) -> None:
+        """The same goes for the first look at it."""
+        self.call_after_refresh(self.refresh_bindings)
 
     def on_resize(self) -> None:
         """Whether all of the text is in view depends on the window, and with it the keys."""

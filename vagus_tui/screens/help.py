@@ -122,7 +122,7 @@ class HelpScreen(ModalScreen[None]):
 
 EVERYWHERE: tuple[tuple[str, str], ...] = (
     ("1 … 9 0", "go to one of the ten screens"),
-    ("n p ^down ^up", "next and previous screen"),
+    ("^down ^up", "next and previous screen"),
     ("tab", "move the focus"),
     ("↑ ↓ j k", "move in a table; page up, page down, home, end"),
     ("esc", "one step back"),

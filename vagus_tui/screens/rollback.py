@@ -24,6 +24,7 @@ from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.rollback_advice import CRITERIA
 from vagus_tui.screens.cut_off import cut_off, cut_off_text
 from vagus_tui.screens.item_facts import item_text
+from vagus_tui.screens.job import Job
 from vagus_tui.screens.rollback_acts import RollbackActs
 from vagus_tui.screens.rollback_backup import JOB as RESTORE
 from vagus_tui.screens.rollback_words import (
@@ -86,6 +87,7 @@ class RollbackScreen(RollbackActs):
     def __init__(self) -> None:
         super().__init__()
         self._asked_for: object = None
+        self._told: Job | None = None
 
     def compose_views(self) -> ComposeResult:
         """The questions, the act, what follows."""
@@ -272,6 +274,10 @@ class RollbackScreen(RollbackActs):
             text.update(Content("\n\n").join([*ended, cut_off_text(self.session)]))
         elif job is not None and not self.possible:
             text.update(job_outcome(job))
+            if not job.running and job is not self._told:
+                # Wherever one had scrolled to: how it ended stands at the top.
+                self._told = job
+                self.call_after_refresh(self.query_one("#quick-text-scroll", VerticalScroll).scroll_home, animate=False)
         elif not self.possible:
             state = self.session.state
             back = state is not None and state.state is State.ROLLED_BACK
