@@ -9,7 +9,7 @@ from textual.content import Content
 
 from vagus_tui.backup.forecast import Forecast
 from vagus_tui.checks.base import blocking
-from vagus_tui.events import CheckEvent, Status, StepState
+from vagus_tui.events import CheckEvent, Phase, Status, StepState
 from vagus_tui.format import ago, duration, moment, number, plural
 from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.journal.store import Run, run_words
