@@ -84,7 +84,7 @@ async def test_killed_resumed_overridden_cut_over_and_rolled_back(
         id="restore-load-exercises", phase=Phase.BUILD, title="rows", state=StepState.DONE, seconds=0.1, rows=1234
     )
     await store.record_step(conn, stopped, loaded)
-    await store.update_run(conn, stopped, status="interrupted", finished_at=datetime.now(UTC))
+    await store.update_run(conn, stopped, status="interrupted", finished=True)
     report = await report_of(conn, database.url)
     lines = [f"{line.who} {line.what}" for line in report.story]
     in_order(

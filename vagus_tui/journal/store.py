@@ -67,6 +67,12 @@ def _run(row: Any) -> Run:
     return Run(**values)
 
 
+AFTER_ALL_RUNS = (
+    "greatest(clock_timestamp(), (select max(r.started_at) + interval '1 microsecond' from vagus_migration.runs r))"
+)
+"""When a run begins, as SQL: after all others, even where the server's clock was set back since. The newest one tells
+what state the database is in."""
+
 _RUN_COLUMNS = (
     "id, kind, status, phase, operator, environment, client, options, catalog, figures, error, started_at, finished_at"
 )
@@ -78,8 +84,8 @@ async def start_run(
     """Open a run and return its id."""
     await ensure_journal(connection)
     run_id: UUID = await connection.fetchval(
-        "insert into vagus_migration.runs (kind, operator, environment, client, options) "
-        "values ($1, $2, $3, $4, $5::jsonb) returning id",
+        "insert into vagus_migration.runs (kind, operator, environment, client, options, started_at) "
+        f"values ($1, $2, $3, $4, $5::jsonb, {AFTER_ALL_RUNS}) returning id",
         kind,
         operator,
         environment,
@@ -89,12 +95,16 @@ async def start_run(
     return run_id
 
 
-async def update_run(connection: Connection, run_id: UUID, **values: Any) -> None:
-    """Set columns of a run: status, phase, error, finished_at; `catalog` and `figures` are merged in."""
-    columns = {"status", "phase", "error", "finished_at", "catalog", "figures"}
+async def update_run(connection: Connection, run_id: UUID, *, finished: bool = False, **values: Any) -> None:
+    """Set columns of a run: status, phase, error; `catalog` and `figures` are merged in.
+
+    Args:
+        finished: it has ended now, by the server's clock, by which it began too.
+    """
+    columns = {"status", "phase", "error", "catalog", "figures"}
     if not values.keys() <= columns:
         raise ValueError(f"runs have no {', '.join(sorted(values.keys() - columns))}")
-    sets, arguments = [], []
+    sets, arguments = (["finished_at = greatest(started_at, clock_timestamp())"] if finished else []), []
     for number, (name, value) in enumerate(values.items(), start=2):
         if name in ("catalog", "figures"):
             sets.append(f"{name} = {name} || ${number}::jsonb")

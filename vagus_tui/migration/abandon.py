@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.dependent_reader import COMPAT, KEPT
@@ -133,7 +132,7 @@ def abandon(database: Database, settings: Settings) -> AsyncIterator[Event]:
                     connection,
                     state.run.id,
                     status="abandoned",
-                    finished_at=datetime.now(UTC),
+                    finished=True,
                     phase="clean-up",
                     figures=store.ended_by(settings.operator),
                 )

@@ -10,6 +10,7 @@ from vagus_tui.database.dependents import Dependent, Fate
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Phase, jsonable
 from vagus_tui.journal.state import LOCK_KEY, STAGING, DatabaseState, State
+from vagus_tui.journal.store import AFTER_ALL_RUNS
 from vagus_tui.migration import catch_up, vigil
 from vagus_tui.migration.build import DAY_KEYS, build_steps, prepare_statements, prepare_steps, prepared_tables
 from vagus_tui.migration.capture import OWN
@@ -102,11 +103,13 @@ def script_journal(found: Survey, settings: Settings) -> ScriptJournal:
     latest = latest_run("migrate")
     options = {"script": True, "repeat_exercises": settings.repeat_exercises}
     return ScriptJournal(
-        begun="insert into vagus_migration.runs (kind, operator, environment, client, options) values "
-        f"('migrate', session_user, {literal(settings.environment.value).strip()}, 'psql', {text(options)}::jsonb);",
+        begun="insert into vagus_migration.runs (kind, operator, environment, client, options, started_at) values "
+        f"('migrate', session_user, {literal(settings.environment.value).strip()}, 'psql', {text(options)}::jsonb, "
+        f"{AFTER_ALL_RUNS});",
         swapped=f"update vagus_migration.runs set phase = '{Phase.SETTLE.value}', "
         f"catalog = catalog || {text(undo_record(found))}::jsonb {latest};",
-        done=f"update vagus_migration.runs set status = 'done', finished_at = clock_timestamp() {latest};",
+        done=f"update vagus_migration.runs set status = 'done', "
+        f"finished_at = greatest(started_at, clock_timestamp()) {latest};",
     )
 
 

@@ -11,6 +11,7 @@ import json
 
 from vagus_tui.events import Phase
 from vagus_tui.journal.state import ARCHIVE_PREFIX
+from vagus_tui.journal.store import AFTER_ALL_RUNS
 from vagus_tui.migration.steps import Plan, ScriptJournal, latest_run
 from vagus_tui.rollback.finish import owed_record
 from vagus_tui.schema.identifiers import literal
@@ -26,10 +27,12 @@ def journalled(plan: Plan, settings: Settings) -> Plan:
     journal = ScriptJournal(
         begun="",
         swapped="insert into vagus_migration.runs "
-        "(kind, status, phase, operator, environment, client, options, catalog, figures) values "
+        "(kind, status, phase, operator, environment, client, options, catalog, figures, started_at) values "
         f"('rollback', 'done', {literal(Phase.SETTLE.value).strip()}, session_user, "
         f"{literal(settings.environment.value).strip()}, 'psql', '{{\"script\": true, \"deletions\": false}}', "
-        f"{literal(owed).strip()}::jsonb, jsonb_build_object('archive', {newest}));\nnotify pgrst, 'reload schema';",
-        done=f"update vagus_migration.runs set finished_at = clock_timestamp() {latest_run('rollback')};",
+        f"{literal(owed).strip()}::jsonb, jsonb_build_object('archive', {newest}), {AFTER_ALL_RUNS});\n"
+        "notify pgrst, 'reload schema';",
+        done=f"update vagus_migration.runs set finished_at = greatest(started_at, clock_timestamp()) "
+        f"{latest_run('rollback')};",
     )
     return dataclasses.replace(plan, journal=journal)

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -138,7 +137,7 @@ async def settle(
             emit(NoteEvent(level="warning", message=f"{text}.{rest}"))
     await maintenance.switch_flag(connection, enabled=False)
     values = {"figures": {**(figures or {}), "unchecked": left}} if left or figures else {}
-    await store.update_run(connection, run_id, status="done", phase="settle", finished_at=datetime.now(UTC), **values)
+    await store.update_run(connection, run_id, status="done", phase="settle", finished=True, **values)
     return left
 
 
@@ -150,8 +149,7 @@ async def clear_away(
     await connection.execute(UNPREPARED)
     await maintenance.switch_flag(connection, enabled=False)
     if run is not None:
-        ended = datetime.now(UTC)
-        await store.update_run(connection, run.id, status=status, error=error, finished_at=ended, figures=figures or {})
+        await store.update_run(connection, run.id, finished=True, status=status, error=error, figures=figures or {})
 
 
 LOST_WORDS = "The connection to the database was lost."

@@ -193,9 +193,7 @@ class _FromBackup:
         if state.state in (State.BUILDING, State.READY) and state.shape is not None:
             await take_back(connection, state.shape, self.settings, self._emit)
             if state.run is not None and state.run.kind == "migrate":
-                await store.update_run(
-                    connection, state.run.id, status="abandoned", finished_at=datetime.now(UTC), phase="clean-up"
-                )
+                await store.update_run(connection, state.run.id, status="abandoned", finished=True, phase="clean-up")
 
     # ── the proof that the backup is good ────────────────────────────────────────────────────────────────────────
 

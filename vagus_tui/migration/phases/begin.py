@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import platform
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from uuid import UUID
 
 from vagus_tui.database.connection import Connection
@@ -57,7 +56,7 @@ async def begin(main: Connection, settings: Settings, state: DatabaseState, emit
         emit(NoteEvent(level="warning", message="v1, the settings or this program changed since: starting over."))
         assert state.shape is not None
         await take_back(main, state.shape, settings, emit)
-        await store.update_run(main, old.id, status="abandoned", finished_at=datetime.now(UTC))
+        await store.update_run(main, old.id, status="abandoned", finished=True)
     run_id = await store.start_run(
         main,
         "migrate",

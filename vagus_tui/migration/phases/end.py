@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 
 import asyncpg
 
@@ -58,7 +57,7 @@ async def _undo(run: MigrationRun, status: str, message: str | None) -> None:
         if state.state not in NOT_SWAPPED and not astray:
             return
         await take_back(connection, state.shape or run.made.survey.shape, run.settings, run.emit)
-        await store.update_run(connection, run.id, status=status, error=message, finished_at=datetime.now(UTC))
+        await store.update_run(connection, run.id, status=status, error=message, finished=True)
 
 
 async def failed(run: MigrationRun, error: Exception) -> VagusError:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import asyncpg
 
 from vagus_tui.database.connection import Connection
@@ -42,7 +40,7 @@ async def settle(connection: Connection, emit: Emit) -> None:
             await _take_up(connection, step, run, survey.archive, emit)
         else:
             await run_step(connection, step, run.id, emit)
-    await store.update_run(connection, run.id, status="done", finished_at=datetime.now(UTC))
+    await store.update_run(connection, run.id, status="done", finished=True)
 
 
 async def _take_up(connection: Connection, step: PlanStep, run: Run, archive: str, emit: Emit) -> None:
