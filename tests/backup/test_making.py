@@ -19,7 +19,9 @@ from vagus_tui.backup import gauge as gauges
 from vagus_tui.backup import make as making
 from vagus_tui.backup.csv_files import read_header
 from vagus_tui.backup.gauge import BackupGauge
+from vagus_tui.backup.job import estimated_bytes
 from vagus_tui.backup.manifest import Manifest, read_manifest
+from vagus_tui.backup.tables import BackupTable
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.errors import RefusedError
@@ -38,6 +40,22 @@ async def counts(database: TestDatabase, names: set[str]) -> dict[str, int]:
 
 def kinds(*chosen: Kind) -> BackupOptions:
     return BackupOptions(kinds=frozenset(chosen))
+
+
+def test_what_a_backup_will_take_is_what_its_parts_will() -> None:
+    plans, types, rest = (
+        BackupTable("public", name, workout, False, size, 0, ())
+        for name, workout, size in (("plans", True, 1_000_000), ("types", False, 20_000), ("rest", False, 300_000_000))
+    )
+
+    def needed(*chosen: Kind) -> int:
+        return estimated_bytes([plans, types], [plans, types, rest], kinds(*chosen))
+
+    # Dumps are compressed; CSV is longer than what it is of, and of the workout tables alone.
+    assert needed(Kind.TABLES) == pytest.approx(0.45 * 1_020_000, abs=1)
+    assert needed(Kind.FULL) == pytest.approx(0.45 * 301_020_000, abs=1)
+    assert needed(Kind.CSV) == pytest.approx(1.4 * 1_000_000, abs=1)
+    assert needed(*Kind) == pytest.approx(needed(Kind.TABLES) + needed(Kind.FULL) + needed(Kind.CSV), abs=2)
 
 
 async def test_a_backup_of_every_kind(

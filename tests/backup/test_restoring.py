@@ -201,6 +201,7 @@ async def test_a_broken_archive_is_red_and_the_rest_is_still_compared(made: Made
     assert not done.result.ok
     assert done.checks["restore-tables"].status is Status.FAIL
     assert done.checks["restore-csv-public.exercises"].status is Status.PASS
+    assert "do not rely on this one" in (done.result.next_step or "")
 
 
 async def test_a_machine_that_cannot_read_it_says_nothing_about_the_backup(
@@ -214,6 +215,7 @@ async def test_a_machine_that_cannot_read_it_says_nothing_about_the_backup(
     monkeypatch.setattr("vagus_tui.database.tools._SYSTEM_FOLDERS", ())
     done = await restore(made.path, settings)
     assert not done.result.ok and "says nothing about the backup" in done.result.message
+    assert (done.result.next_step or "").startswith("Restore it on another server")
     assert done.checks["restore-tables"].status is Status.ERROR
     with pytest.raises(RefusedError, match="cannot be read here"):
         await collect(verify_backup(made.path, Control()))

@@ -194,10 +194,11 @@ async def test_an_unfinished_folder_is_never_a_good_backup(made: Made) -> None:
 
 async def test_a_manifest_that_leads_outside_is_refused(made: Made) -> None:
     manifest = json.loads((made.path / "manifest.json").read_text())
-    manifest["files"][0]["name"] = "../../../etc/passwd"
-    (made.path / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(DamagedBackupError, match="not a readable manifest"):
-        await verify(made.path)
+    for name in ("../../../etc/passwd", "csv/../../x", "/etc/passwd", "csv\\..\\x", "x\0", ""):
+        manifest["files"][0]["name"] = name
+        (made.path / "manifest.json").write_text(json.dumps(manifest))
+        with pytest.raises(DamagedBackupError, match="not a readable manifest"):
+            await verify(made.path)
 
 
 async def test_a_later_format_is_said_so(made: Made) -> None:

@@ -18,7 +18,7 @@ from vagus_tui.journal import decisions
 from vagus_tui.journal.schema import ensure_journal
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.sandbox.options import SandboxOptions
-from vagus_tui.screens import reading
+from vagus_tui.session import reading
 from vagus_tui.session.knowledge import Link
 
 

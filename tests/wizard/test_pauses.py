@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from vagus_tui.screens import pauses
+from vagus_tui.session import pauses
 from vagus_tui.session.pauses import Pauses
 
 
