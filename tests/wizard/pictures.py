@@ -21,12 +21,31 @@ PLANS = 2_000
 LONG = 120.0
 
 
+CELL = 12.2
+"""Width of a character's cell in an exported picture."""
+
+BLANK = "&#160;"
+
+
 def keep(pilot: Walk, folder: Path, name: str) -> None:
     """Export the screen as it is; the fonts that the export would fetch from the network are left out."""
     drawing = pilot.app.export_screenshot(title="vagus-tui")
     drawing = re.sub(r"@font-face\s*{.*?}", "", drawing, flags=re.DOTALL)
+    drawing = re.sub(r'x="([\d.]+)"( y="[\d.]+") textLength="([\d.]+)"([^>]*)>([^<]*)', _without_margins, drawing)
     (folder / f"{name}.svg").write_text(drawing, encoding="utf-8")
     print(name, flush=True)
+
+
+def _without_margins(text: re.Match[str]) -> str:
+    """A piece of text that begins and ends with what is seen: some viewers draw no blanks at either end."""
+    x, y, length, rest, words = text.groups()
+    left = (len(words) - len(shorter := re.sub(f"^(?:{BLANK})+", "", words))) // len(BLANK)
+    right = (len(shorter) - len(bare := re.sub(f"(?:{BLANK})+$", "", shorter))) // len(BLANK)
+    if not bare:
+        left = right = 0
+        bare = words
+    start, room = float(x) + left * CELL, float(length) - (left + right) * CELL
+    return f'x="{start:.1f}"{y} textLength="{room:.1f}"{rest}>{bare}'
 
 
 async def job_over(pilot: Walk) -> None:
