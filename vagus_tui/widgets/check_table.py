@@ -20,6 +20,8 @@ MS_WIDTH = 5
 GAP = 2
 BEFORE_MEASURED = BEFORE_MS = 1
 """Fewer where the cells beside it seldom fill their columns; never none."""
+AT_END = 1
+"""Between the last figure and the scroll bar."""
 WIDEST_MEASURED = 26
 EXPECTED = 11
 """Cells that what is expected always has; a test holds its wordings to them."""
@@ -149,7 +151,7 @@ class CheckTable(SectionList[CheckEvent]):
         return self._known_widths[width]
 
     def _fitting(self, width: int) -> _Widths:
-        room = max(20, width - 3 - MS_WIDTH - BEFORE_MEASURED - GAP - BEFORE_MS)
+        room = max(20, width - 3 - MS_WIDTH - BEFORE_MEASURED - GAP - BEFORE_MS - AT_END)
         title = max((len(event.title) for event in self._items.values()), default=20)
         expected = max((len(expected_text(event)) for event in self._items.values()), default=EXPECTED)
         # The name comes first: what is cut of the other two stands in full in the detail.
