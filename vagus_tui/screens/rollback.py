@@ -24,7 +24,6 @@ from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.rollback_advice import CRITERIA
 from vagus_tui.screens.cut_off import cut_off, cut_off_text
 from vagus_tui.screens.item_facts import item_text
-from vagus_tui.screens.job import Job
 from vagus_tui.screens.rollback_acts import RollbackActs
 from vagus_tui.screens.rollback_backup import JOB as RESTORE
 from vagus_tui.screens.rollback_words import (
@@ -37,6 +36,7 @@ from vagus_tui.screens.rollback_words import (
     what_happens,
 )
 from vagus_tui.screens.sending import to_send
+from vagus_tui.session.job import Job
 from vagus_tui.session.session import Topic
 from vagus_tui.session.standings import stand_by_state
 from vagus_tui.widgets.checklist import Checklist
