@@ -103,6 +103,9 @@ def stand_by_state(session: Knowledge) -> None:
         gate = next((event for event in session.own_gates if event.id == BACKUP_GATE), None)
         if gate is not None:
             session.set_standing(Step.BACKUP, *_backup(session, gate))
+        elif (stands := session.standings.get(Step.BACKUP)) is not None and stands.status is Status.RUNNING:
+            # One that ended while nothing could be measured runs no more, all the same.
+            session.set_standing(Step.BACKUP, Status.PENDING)
 
 
 def overview_standing(session: Knowledge) -> tuple[Status, str]:
