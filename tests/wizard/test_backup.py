@@ -128,7 +128,8 @@ async def test_one_is_copied_off_this_machine(clean_database: TestDatabase, tmp_
 
 
 async def test_one_that_ended_without_a_connection_is_not_said_to_run(tmp_path: Path) -> None:
-    async with walking(settings_for("postgresql://me@127.0.0.1:1/x", backup_dir=tmp_path)) as pilot:
+    settings = settings_for("postgresql://me@127.0.0.1:1/x", backup_dir=tmp_path)
+    async with walking(settings, connected=False) as pilot:
         await until_text(pilot, "No connection to 127.0.0.1:1")
         await pilot.press("4", "b")
         await until_text(pilot, "Backup ended", "No connection to")
