@@ -224,13 +224,25 @@ async def test_deletions_are_a_choice(applied: bool, moved: TestDatabase, connec
     # At a stroke, past every row trigger.
     gone["exercise_logs"] = set(before["exercise_logs"])
     await conn.execute("truncate exercise_logs")
+    # And one of them saved anew, as an app does that stores a session's sets all at once.
+    again = await conn.fetchrow(
+        "insert into exercise_logs (session_id, exercise_id, set_number, reps, weight) "
+        "select l.session_id, l.exercise_id, l.set_number, 77, 7 from exercise_logs_v1 l "
+        "join exercises e on e.id = l.exercise_id join workout_sessions s on s.id = l.session_id limit 1 "
+        "returning id::text, session_id, exercise_id, set_number"
+    )
+    assert again is not None
     seen = await preview(conn, await read_state(conn))
+    assert seen.replaced == 1
     deleted = {item.table: item.deleted for item in seen.carried}
     assert deleted["workout_plans"] == 1 and deleted["exercise_logs"] == len(gone["exercise_logs"])
     ran = await rolled_back(moved, apply_deletions=applied)
     assert ran.result.figures is not None
     assert ran.result.figures["deleted_in_v2"]["exercises"] == len(gone["exercises"])
     after = await v1_rows(conn)
+    assert after["exercise_logs"].pop(again["id"])
+    told = any("of the deleted sets has another in their place" in note.message for note in ran.notes)
+    assert told is not applied, ran.notes
     if not applied:
         assert changes(before, after) == []
         return

@@ -204,7 +204,7 @@ async def _migrate(control: Control, *, yes: bool, overrides: list[str]) -> Asyn
 async def _rollback(control: Control, *, yes: bool, apply_deletions: bool) -> AsyncGenerator[Event, None]:
     from vagus_tui.rollback.cost import UNDO, cost_of
     from vagus_tui.rollback.quick import roll_back
-    from vagus_tui.rollback.quick_plan import preview
+    from vagus_tui.rollback.quick_plan import preview, replaced_words
 
     async with opened("rollback") as context:
         if not yes:
@@ -222,6 +222,11 @@ async def _rollback(control: Control, *, yes: bool, apply_deletions: bool) -> As
             if found.kept_out:
                 named = "; ".join(found.kept_out)
                 yield NoteEvent(level="warning", message=f"v1 cannot hold all of these, for example: {named}.")
+            if found.replaced and not apply_deletions:
+                yield NoteEvent(
+                    level="warning",
+                    message=f"{replaced_words(found.replaced)} --apply-deletions deletes them there too.",
+                )
             for words in found.compared:
                 yield NoteEvent(level="warning", message=words)
             cost = await cost_of(context.connection, context.settings, found)

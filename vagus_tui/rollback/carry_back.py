@@ -59,6 +59,14 @@ class CarryBack:
             f"({self._kept_values(base)})::bigint as kept_values"
         )
 
+    def replaced(self) -> str:
+        """The number of sets that were deleted in v2 and have another in their place: saved anew, say, all of them."""
+        place = ", ".join(f"{{0}}.{quote(name)}::text" for name in ("session_id", "exercise_id", "set_number"))
+        return (
+            f"select count(*) from {self.rows.deleted(v1.LOGS)}\n"
+            f"and ({place.format('o')}) in (select {place.format('n')} from {self.rows.now(v1.LOGS)} n)"
+        )
+
     def withheld(self) -> str:
         """The number of rows that were deleted in v2 and stay in v1 all the same, though what was deleted goes."""
         parts = [

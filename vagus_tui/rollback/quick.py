@@ -40,6 +40,7 @@ from vagus_tui.rollback.quick_plan import (
     WayBack,
     counts,
     quick_steps,
+    replaced_words,
     settle_steps,
     way_back,
 )
@@ -277,6 +278,8 @@ class _Rollback:
             "kept_values": sum(item.kept_values for item in found.carried),
             "only_in_archive": found.only_in_v2,
         }
+        if found.replaced and not self.deletions:
+            figures["replaced_sets_kept"] = found.replaced
         if self.deletions:
             figures["deletions_withheld"] = await connection.fetchval(carry.withheld())
         return figures
@@ -305,6 +308,8 @@ def _left(figures: dict[str, Any], found: Preview | None) -> Iterator[NoteEvent]
             message=f"{figures['kept_values']:,} changed values do not fit v1's columns or checks: v1 keeps its own, "
             "the new ones are in the archive.",
         )
+    if replaced := figures.get("replaced_sets_kept"):
+        yield NoteEvent(level="warning", message=replaced_words(replaced))
     if withheld := figures.get("deletions_withheld"):
         yield NoteEvent(
             level="warning",

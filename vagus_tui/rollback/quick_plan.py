@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from vagus_tui.database.connection import Connection
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Phase
+from vagus_tui.format import plural
 from vagus_tui.journal import store
 from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.migration.capture import V2_CHANGES, V2_UNNOTED
@@ -64,6 +65,7 @@ class Preview:
         bound: what others have made on v2 since, which will hang on the archive.
         compared: what comparing every row has shown, where that was done and showed something.
         whole: every row was compared.
+        replaced: sets that were deleted and have another in their place.
     """
 
     carried: tuple[Carried, ...]
@@ -73,6 +75,7 @@ class Preview:
     bound: tuple[str, ...] = ()
     compared: tuple[str, ...] = ()
     whole: bool = False
+    replaced: int = 0
 
     @property
     def told(self) -> list[str]:
@@ -326,4 +329,15 @@ async def counts(connection: Connection, survey: Survey, carry: CarryBack) -> Pr
     if any(item.not_expressible or item.kept_values for item in carried):
         rows = await connection.fetch(f"select * from (\n{carry.kept_out()}\n) k order by 1, 2 limit {SHOWN}")
         named = [f"{row['table_name']} {row['row_id']} ({', '.join(row['columns'])})" for row in rows]
-    return Preview(tuple(carried), only, tuple(named))
+    replaced = int(await connection.fetchval(carry.replaced())) if carried[-1].deleted else 0
+    return Preview(tuple(carried), only, tuple(named), replaced=replaced)
+
+
+def replaced_words(sets: int) -> str:
+    """What keeping deleted sets means where others are in their place, in a sentence or two."""
+    are = plural(sets, "of the deleted sets has", "of the deleted sets have")
+    return (
+        f"{are} another in their place in v2, with the same session, exercise and number. Kept in v1, they stand "
+        "beside those, which the next migration refuses until they are mended; or, where v1's keys allow no second, in "
+        "place of them."
+    )

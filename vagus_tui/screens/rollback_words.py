@@ -12,7 +12,7 @@ from vagus_tui.journal.store import Run, run_words
 from vagus_tui.rollback.advice import Advice, Answer, Recommendation
 from vagus_tui.rollback.candidates import Candidate
 from vagus_tui.rollback.cost import UNDO, Cost
-from vagus_tui.rollback.quick_plan import Preview
+from vagus_tui.rollback.quick_plan import Preview, replaced_words
 from vagus_tui.runbook.aftermath import TEXTS
 from vagus_tui.runbook.rollback_advice import Weight
 from vagus_tui.widgets.marks import MARKS, STYLES
@@ -130,6 +130,8 @@ def what_happens(
         stay = "stay in v1 (d: delete them there too)" if choosing else "stay in v1"
         fate = "will be deleted in v1 too" if deletions else stay
         lines.append(Content(f"{plural(found.deletions, 'row')} deleted since {fate}."))
+        if found.replaced and not deletions:
+            lines.append(Content(replaced_words(found.replaced)))
     left = sum(item.not_expressible for item in found.carried)
     only = ", ".join(f"{count:,} in {safe_str(table)}" for table, count in found.only_in_v2.items())
     if left or only:
