@@ -13,7 +13,7 @@ from vagus_tui.checks.base import LOCKED, UNMEASURED, Check, Group, blocking, ru
 from vagus_tui.checks.overrides import words as override_words
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.checks.waiting import LockedError
-from vagus_tui.errors import ConnectionFailedError, ConnectionLostError, RefusedError, VagusError
+from vagus_tui.errors import ConnectionFailedError, ConnectionLostError, RefusedError, VagusError, account
 from vagus_tui.events import ChangeEvent, CheckEvent, Status
 from vagus_tui.format import plural
 from vagus_tui.journal import decisions, store
@@ -105,7 +105,7 @@ class Checking(Reading):
         """Say of every check that was not measured why, and what comes of it."""
         seen = {event.id for event in finished}
         left = tuple(check for check in run.checks if check.id not in seen)
-        reason = str(error) if isinstance(error, VagusError) else f"The server said: {error}"
+        reason = str(error) if isinstance(error, VagusError) else account(error)
         if isinstance(error, ConnectionFailedError):
             # Nothing of them has run: they are, once there is a connection, so that no gate stays shut for that.
             self._owed[name] = run

@@ -7,7 +7,7 @@ import asyncio
 import asyncpg
 
 from vagus_tui.database.connection import is_lost
-from vagus_tui.errors import ConnectionLostError, RefusedError, UndoneError, VagusError, sentences
+from vagus_tui.errors import ConnectionLostError, RefusedError, UndoneError, VagusError, account, sentences
 from vagus_tui.journal import store
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration import maintenance
@@ -40,9 +40,10 @@ async def give_up(run: MigrationRun, status: str, error: VagusError | None) -> N
         await undone
         raise
     except Exception as trouble:
-        why = trouble.happened if isinstance(trouble, VagusError) else str(trouble)
         raise NotUndoneError(
-            sentences(error.happened if error else "It was stopped.", f"Undoing it did not succeed: {why}"),
+            sentences(
+                error.happened if error else "It was stopped.", f"Undoing it did not succeed: {account(trouble)}"
+            ),
             state="v1 is in place and in use; what was built beside it, and our triggers, are still there.",
             next_step="vagus-tui status shows it: start migrate again to go on, or clean up in the wizard.",
         ) from trouble
