@@ -54,6 +54,17 @@ class VagusTui(BaseSettings):
 
     Exit status: 0 done, or all checks pass; 1 a check failed or a gate refused, nothing was changed;
     2 wrong usage or configuration; 3 it failed or was stopped, and was undone; 4 it failed and needs you.
+
+    With --json each line of stdout is one object whose "event" says what it is. The last, and only the last, is
+      result     ok, message, state, next_step, exit_status, figures
+    Before it, as they happen and by what the command does:
+      check      id, group, title, status (pass, warn, fail, skip, error), measured, expected, overridable, overridden
+      step       id, phase, title, state (started, progress, done, failed), rows, total, seconds
+      progress   how far a backup or rehearsal is in all
+      note       message, level, detail
+      sql        a step of a plan with its statements, lock and undo
+      status, maintenance, backup, fix, fixed, sign-off, carried, compared, access, self-test, report, sandbox
+                 what the command of that subject tells; change and round come with check --every
     """
 
     model_config = SettingsConfigDict(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 
 from tests.cli.program import vagus
 from vagus_tui.cli import VagusTui
+from vagus_tui.events import Event
 
 README = Path(__file__).parents[2] / "README.md"
 ENVIRONMENT = Path(__file__).parents[2] / ".env.example"
@@ -57,6 +59,21 @@ async def test_the_help_of_a_command_has_every_option_in_its_words_and_no_other(
     assert typed == {option for option in options(model) if f"--{option}" in ran.out} | {"help"}
     for word in ("default: None", "default: )", "default: []", " bool", " str", "{", "null"):
         assert word not in ran.out.replace("{on,off,status}", ""), word
+
+
+async def test_the_help_names_every_event_that_a_script_may_read() -> None:
+    said = (await vagus("--help")).out
+    # Text for people and what a command of the app says are no lines of JSON.
+    kinds = {one.kind for one in every(Event)} - {"event", "text", "output"}
+    assert {"check", "result", "sign-off", "sandbox"} <= kinds
+    assert [kind for kind in sorted(kinds) if not re.search(rf"\b{kind}\b", said)] == []
+
+
+def every(event: type[Event]) -> Iterator[type[Event]]:
+    """A kind of event and all that are made of it."""
+    yield event
+    for one in event.__subclasses__():
+        yield from every(one)
 
 
 def test_the_readme_names_every_command() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from vagus_tui.backup.remote_listing import RemoteBackup
     from vagus_tui.settings import Settings
 
+RESTORE_TEST = "vagus-tui backup --restore-test does it."
 NEWEST = "newest"
 """What stands for `--upload` and `--restore-test` without a path."""
 
@@ -119,6 +121,8 @@ async def _make(asked: BackupCommand, control: Control) -> AsyncIterator[Event]:
     )
     database = Database(settings)
     async for event in kept(database, settings, make_backup(database, settings, options, control)):
+        if isinstance(event, ResultEvent) and event.ok and event.next_step:
+            event = dataclasses.replace(event, next_step=f"{event.next_step} {RESTORE_TEST}")
         yield event
 
 
