@@ -52,6 +52,32 @@ async def test_cancelled(step: str, state: str, make_database: MakeDatabase, con
     assert await conn.fetchval("select to_regnamespace('workout_v2') is null")
 
 
+async def test_what_cannot_be_undone_is_said_and_cleaned_up_later(
+    make_database: MakeDatabase, connect: Connect
+) -> None:
+    """Somebody holds a table while the operator stops: our triggers stay on it, and that is not called undone."""
+    database = await make_database(SMALL)
+    conn, holder = await connect(database.url), await connect(database.url)
+    catalog = await catalog_fingerprint(conn)
+    holding = holder.transaction()
+
+    async def stop(event: Event, control: Control) -> None:
+        if isinstance(event, StepEvent) and event.id == "build-exercises" and not control.cancelled:
+            await holding.start()
+            await holder.fetchval("select count(*) from exercises")
+            control.cancel()
+
+    ran = await do_migrate(database, hold=True, on_event=stop, lock_timeout_ms=20, lock_attempts=2)
+    assert not ran.result.ok and ran.result.exit_status == 4, ran.result
+    assert "Undoing it did not succeed" in ran.result.message and "still there" in ran.result.message
+    state = await state_of(database)
+    assert state.state is State.BUILDING and state.interrupted
+    await holding.rollback()
+    await do_abandon(database)
+    assert (await state_of(database)).state is State.V1
+    assert changes(catalog, await catalog_fingerprint(conn)) == []
+
+
 MEANWHILE = {
     "alter table exercise_logs rename to logs": "alter table logs rename to exercise_logs",
     "drop table vagus_migration.change_log": "select 1",
