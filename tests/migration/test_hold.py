@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import ModuleType
 from typing import Any
 
 import asyncpg
@@ -17,8 +18,10 @@ from vagus_tui.control import Control
 from vagus_tui.events import Event, NoteEvent, StepEvent, StepState
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.drift import signature
+from vagus_tui.migration.phases import catch_up as catch_up_phase
 from vagus_tui.migration.phases import cut_over
 from vagus_tui.migration.phases.hold import REFUSED
+from vagus_tui.migration.run import MigrationRun
 from vagus_tui.report.story import tell
 from vagus_tui.sandbox.options import SandboxOptions
 
@@ -71,6 +74,39 @@ async def test_staging_changed_by_hand(table: str, make_database: MakeDatabase, 
     assert "differ" in ran.result.message and table in ran.result.message
     [shown] = [note for note in ran.notes if note.level == "error"]
     assert shown.message.startswith(f"{table} ")
+    assert (await state_of(database)).state is State.V1
+    assert changes(catalog, await catalog_fingerprint(conn)) == []
+
+
+@pytest.mark.parametrize(("phase", "step"), [(catch_up_phase, "hold"), (cut_over, "lock")])
+async def test_a_change_that_did_not_arrive_is_seen(
+    phase: ModuleType, step: str, make_database: MakeDatabase, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted behind the bringing over, in a round of the hold and in the swap itself: nothing of it is kept."""
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+    catalog = await catalog_fingerprint(conn)
+    whole = phase.prove_delta
+    written = False
+
+    async def spoilt(run: MigrationRun) -> None:
+        await run.main.execute("update workout_v2.exercises set name = 'Other' where name = 'Late'")
+        await whole(run)
+
+    async def late() -> None:
+        async with database.connect() as other:
+            await other.execute("update exercises set name = 'Late' where id = (select id from exercises limit 1)")
+
+    def write(event: Event) -> None:
+        nonlocal written
+        if not written and isinstance(event, StepEvent) and (event.id, event.state) == (step, StepState.STARTED):
+            written = True
+            outside_loop(late())
+
+    monkeypatch.setattr(phase, "prove_delta", spoilt)
+    result = await attempted(database, write, hold=step == "hold")
+    assert written and not result.ok and result.exit_status == 3, result
+    assert "do not agree with v1: exercises " in result.message and "v1 is untouched" in result.message
     assert (await state_of(database)).state is State.V1
     assert changes(catalog, await catalog_fingerprint(conn)) == []
 
