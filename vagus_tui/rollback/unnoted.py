@@ -233,7 +233,7 @@ class Unnoted:
         if self.total:
             raise RefusedError(
                 f"{self._found}. Either notes were deleted by hand, or somebody altered rows or columns by hand, of v2 "
-                "or of the kept v1 tables.",
+                "or of the kept v1 tables; or a user has left who had handed plans over in v2: those went from v1.",
                 state="Nothing was changed: v2 is in place and in use.",
                 next_step=f"{V2_UNNOTED} lists them. Decide: {TAKEN}; carries them back as v2 has them. {STAYING}; "
                 "leaves v1's as they are, and v2's in the archive. Then roll back again.",
