@@ -22,11 +22,20 @@ KINDS = {
     "empty": SandboxOptions(empty=True),
 }
 
+SHADOWS = """
+create function public.format(text, variadic text[]) returns text language sql as $$select 'shadow'$$;
+create function public.format(text, text, text) returns text language sql as $$select 'shadow'$$;
+create function public.concat_ws(text, variadic text[]) returns text language sql as $$select 'shadow'$$;
+create function public.quote_ident(name) returns text language sql as $$select 'shadow'$$;
+"""
+"""Somebody's functions that fit better what is given to them than the server's own of the same name."""
+
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_there_and_back_twice(kind: str, make_database: MakeDatabase, connect: Connect) -> None:
     database = await make_database(KINDS[kind])
     conn = await connect(database.url)
+    await conn.execute(SHADOWS)
     suffix = "_v1" if database.options.renamed else ""
     catalog, rows = await catalog_fingerprint(conn), await v1_rows(conn, suffix)
     assert not await conn.fetchval("select rolsuper from pg_roles where rolname = current_user")
@@ -37,8 +46,9 @@ async def test_there_and_back_twice(kind: str, make_database: MakeDatabase, conn
         assert await v1_rows(conn, "_v1") == rows
         # Set back, as a server's clock may be after a fail-over: what was done last is still known.
         await conn.execute("update vagus_migration.runs set started_at = started_at + interval '3 hours'")
-        behaviour = await measured("v2-behaviour", database)
-        assert behaviour.status is Status.PASS, behaviour
+        for check in ("v2-behaviour", "v2-constraints"):
+            found = await measured(check, database)
+            assert found.status is Status.PASS, found
         await rolled_back(database)
         assert (await state_of(database)).state is State.ROLLED_BACK
         assert changes(catalog, await catalog_fingerprint(conn)) == []

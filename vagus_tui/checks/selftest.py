@@ -39,15 +39,15 @@ TOPIC = "self-test"
 
 _DEFINITIONS = """
 select md5(string_agg(line, E'\\n' order by line)) from (
-  select concat_ws('|', 'c', c.relname, c.relrowsecurity, c.relforcerowsecurity, c.relacl::text) as line
+  select pg_catalog.concat_ws('|', 'c', c.relname, c.relrowsecurity, c.relforcerowsecurity, c.relacl::text) as line
     from pg_class c where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'v', 'i')
-  union all select concat_ws('|', 'p', p.polrelid, p.polname, p.polcmd, p.polpermissive, p.polroles::text,
+  union all select pg_catalog.concat_ws('|', 'p', p.polrelid, p.polname, p.polcmd, p.polpermissive, p.polroles::text,
     p.polqual::text, p.polwithcheck::text) from pg_policy p
-  union all select concat_ws('|', 'k', k.conrelid, k.conname, k.convalidated, k.confdeltype, k.conkey::text)
+  union all select pg_catalog.concat_ws('|', 'k', k.conrelid, k.conname, k.convalidated, k.confdeltype, k.conkey::text)
     from pg_constraint k where k.connamespace = 'public'::regnamespace
-  union all select concat_ws('|', 'a', a.attrelid, a.attname, a.attnotnull) from pg_attribute a
+  union all select pg_catalog.concat_ws('|', 'a', a.attrelid, a.attname, a.attnotnull) from pg_attribute a
     join pg_class c on c.oid = a.attrelid where c.relnamespace = 'public'::regnamespace and a.attnum > 0
-  union all select concat_ws('|', 'f', p.oid, p.prosrc, p.prosqlbody::text) from pg_proc p
+  union all select pg_catalog.concat_ws('|', 'f', p.oid, p.prosrc, p.prosqlbody::text) from pg_proc p
     where p.pronamespace = 'public'::regnamespace
 ) definitions
 """

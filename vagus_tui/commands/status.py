@@ -168,7 +168,9 @@ async def _counts(context: Context) -> dict[str, int]:
     if state.state in (State.MIGRATED, State.CLEANED):
         names = [v1.PLANS, *v1.HIERARCHY, v1.EXERCISES, v1.SESSIONS, v1.LOGS, *names]
     # Of a v2 that was not made here, or was damaged since, there may be less.
-    there = "select name from unnest($1::text[]) name where to_regclass(format('public.%I', name)) is not null"
+    there = (
+        "select name from unnest($1::text[]) name where to_regclass(pg_catalog.format('public.%I', name)) is not null"
+    )
     found = {row["name"] for row in await context.connection.fetch(there, names)}
     if not (names := [name for name in names if name in found]):
         return {}

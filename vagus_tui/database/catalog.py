@@ -28,7 +28,7 @@ select c.relname as relation, a.attname as name, format_type(a.atttypid, a.attty
                                      and not k.convalidated and k.conkey[1] = a.attnum))
          or coalesce(m.not_null, false) as not_null, pg_get_expr(d.adbin, d.adrelid) as default,
        a.attgenerated <> '' as generated, a.attidentity::text as identity,
-       (select format('%I.%I', cn.nspname, co.collname) from pg_collation co
+       (select pg_catalog.format('%I.%I', cn.nspname, co.collname) from pg_collation co
         join pg_namespace cn on cn.oid = co.collnamespace
         where co.oid = a.attcollation and a.attcollation <> t.typcollation) as collation,
        exists(select from pg_depend u join pg_class q on q.oid = u.refobjid and q.relkind = 'S'

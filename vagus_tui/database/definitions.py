@@ -64,7 +64,7 @@ cross join aclexplode(a.attacl) as g left join pg_roles r on r.oid = g.grantee
 group by key, a.attname, r.rolname
 union all
 select key, s.kind, s.name, s.body from tables join lateral (
-  select x.stxrelid, format('%I.%I', n.nspname, x.stxname) as name, k.kind, k.body
+  select x.stxrelid, pg_catalog.format('%I.%I', n.nspname, x.stxname) as name, k.kind, k.body
   from pg_statistic_ext x join pg_namespace n on n.oid = x.stxnamespace cross join lateral (values
     ('statistics', coalesce('(' || (
        select string_agg(case c when 'd' then 'ndistinct' when 'f' then 'dependencies' when 'm' then 'mcv' end, ', ')

@@ -14,7 +14,7 @@ select n.nspname as schema, k.conname as name, c.relname as on, r.relname as tar
        pg_get_userbyid(c.relowner)::text as owner, pg_has_role(c.relowner, 'usage') as ours,
        array(select a.attname::text from unnest(k.confkey) with ordinality u(number, place)
              join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.number order by u.place) as columns,
-       array(select format('%I.%I', ln.nspname, l.relname) from pg_partition_tree(c.oid) t
+       array(select pg_catalog.format('%I.%I', ln.nspname, l.relname) from pg_partition_tree(c.oid) t
              join pg_class l on l.oid = t.relid join pg_namespace ln on ln.oid = l.relnamespace
              where t.isleaf and c.relkind = 'p' order by 1) as leaves
 from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
@@ -83,7 +83,7 @@ select c.oid, n.nspname as schema, c.relname as name, c.relkind::text as relkind
          as indexes,
        -- Name and definition by turns; those of another owner stay where they are.
        array(select part.text from pg_statistic_ext s join pg_namespace sn on sn.oid = s.stxnamespace
-             cross join lateral (values (1, quote_ident(sn.nspname)), (2, quote_ident(s.stxname)),
+             cross join lateral (values (1, pg_catalog.quote_ident(sn.nspname)), (2, pg_catalog.quote_ident(s.stxname)),
                (3, pg_get_statisticsobjdef(s.oid))) part(place, text)
              where s.stxrelid = c.oid and c.relkind = 'm' and pg_has_role(s.stxowner, 'usage')
              order by s.oid, part.place) as statistics,
@@ -146,7 +146,7 @@ TRIGGERS = """
 select n.nspname as schema, t.tgname as name, c.relname as on, pg_get_triggerdef(t.oid) as definition,
        t.tgenabled::text as enabled, obj_description(t.oid, 'pg_trigger') as comment,
        p.prosrc as source, l.lanname as language, fn.nspname as function_schema,
-       p.proname as function_name, format('%I.%I', n.nspname, c.relname) as relation,
+       p.proname as function_name, pg_catalog.format('%I.%I', n.nspname, c.relname) as relation,
        pg_get_userbyid(c.relowner)::text as owner, pg_has_role(c.relowner, 'usage') as ours,
        array(select a.attname::text from pg_attribute a where a.attrelid = c.oid and a.attnum = any(t.tgattr))
          as columns

@@ -114,7 +114,7 @@ with mine as (
   select c.oid, c.relname::text as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
   where n.nspname = $1 and c.relname = any($2::text[]))
 select kind, name, table_name from (
-  select 'view' as kind, format('%I.%I', vn.nspname, v.relname) as name, m.name as table_name
+  select 'view' as kind, pg_catalog.format('%I.%I', vn.nspname, v.relname) as name, m.name as table_name
   from mine m
   join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = m.oid and d.classid = 'pg_rewrite'::regclass
   join pg_rewrite r on r.oid = d.objid
@@ -122,7 +122,7 @@ select kind, name, table_name from (
   join pg_namespace vn on vn.oid = v.relnamespace
   group by 2, 3
   union all
-  select 'foreign key', format('%I.%I on %s', kn.nspname, k.conname, k.conrelid::regclass), m.name
+  select 'foreign key', pg_catalog.format('%I.%I on %s', kn.nspname, k.conname, k.conrelid::regclass), m.name
   from mine m join pg_constraint k on k.confrelid = m.oid and k.contype = 'f'
   join pg_namespace kn on kn.oid = k.connamespace
   where k.conrelid not in (select oid from mine)

@@ -38,7 +38,7 @@ _TABLES = {
 }
 
 _PROGRESS = """
-select concat_ws('/',
+select pg_catalog.concat_ws('/',
   (select md5(coalesce(string_agg(r::text, ',' order by id), '')) from vagus_migration.runs r),
   (select count(*) || ' ' || max(at) from vagus_migration.steps),
   (select max(id) from vagus_migration.checks), (select max(id) from vagus_migration.sign_offs),

@@ -65,7 +65,7 @@ where a.pid <> pg_backend_pid() and a.pid in (select pid from held)
 union all
 select 0, p.owner::text, '', 'prepared',
        extract(epoch from clock_timestamp() - p.prepared)::double precision,
-       format('commit prepared %L; or: rollback prepared %L;', p.gid, p.gid), p.gid
+       pg_catalog.format('commit prepared %L; or: rollback prepared %L;', p.gid, p.gid), p.gid
 from pg_prepared_xacts p
 where p.database = current_database()
   and exists (

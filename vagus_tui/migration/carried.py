@@ -101,17 +101,21 @@ select c.relname, i.relname, pg_get_indexdef(i.oid), false,
                   where o.collation_id <> 0 and o.collation_id <> a.attcollation),
   x.indisprimary, true,
   array_remove(array[
-    case when x.indisclustered then format('alter table %I.%I cluster on %I', n.nspname, c.relname, i.relname) end,
+    case when x.indisclustered
+      then pg_catalog.format('alter table %I.%I cluster on %I', n.nspname, c.relname, i.relname) end,
     case when x.indisreplident then
-      format('alter table %I.%I replica identity using index %I', n.nspname, c.relname, i.relname) end,
-    'comment on index ' || format('%I.%I', n.nspname, i.relname) || ' is '
+      pg_catalog.format('alter table %I.%I replica identity using index %I', n.nspname, c.relname, i.relname) end,
+    'comment on index ' || pg_catalog.format('%I.%I', n.nspname, i.relname) || ' is '
       || quote_literal(obj_description(i.oid, 'pg_class')),
-    'comment on constraint ' || quote_ident(k.conname) || format(' on %I.%I', n.nspname, c.relname) || ' is '
+    'comment on constraint ' || pg_catalog.quote_ident(k.conname)
+      || pg_catalog.format(' on %I.%I', n.nspname, c.relname) || ' is '
       || quote_literal(obj_description(k.oid, 'pg_constraint'))]
-    || array(select format('alter index %I.%I alter column %s set statistics %s', n.nspname, i.relname, a.attnum,
+    || array(select pg_catalog.format('alter index %I.%I alter column %s set statistics %s',
+      n.nspname, i.relname, a.attnum,
                            a.attstattarget)
              from pg_attribute a where a.attrelid = i.oid and a.attstattarget >= 0 order by a.attnum), null),
-  array(select format('operator(%I.%s)', on_.nspname, o.oprname) from unnest(k.conexclop) with ordinality e(op, place)
+  array(select pg_catalog.format('operator(%I.%s)', on_.nspname, o.oprname)
+        from unnest(k.conexclop) with ordinality e(op, place)
         join pg_operator o on o.oid = e.op join pg_namespace on_ on on_.oid = o.oprnamespace order by e.place),
   pg_get_constraintdef(k.oid), x.indisvalid, '{{}}'::text[]
 from pg_index x join pg_class i on i.oid = x.indexrelid join pg_class c on c.oid = x.indrelid

@@ -113,7 +113,7 @@ with tables as (
   select c.oid, c.relowner, c.relacl, c.reloptions, c.relreplident, c.relforcerowsecurity
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
   where n.nspname = $1 and c.relname = any($2::text[]))
-select md5(concat_ws(E'\\n',
+select md5(pg_catalog.concat_ws(E'\\n',
   (select string_agg(t::text, ',' order by t.oid) from tables t),
   (select string_agg((a.attrelid, a.attnum, a.attname, a.atttypid, a.atttypmod, a.attcollation, a.attnotnull,
                       a.attisdropped, a.attacl, a.attstattarget, a.attoptions, a.attstorage,

@@ -46,7 +46,7 @@ select c.relname, p.polname, p.polpermissive as permissive,
     else 'all' end as command,
   array(select coalesce(r.rolname::text, 'public') from unnest(p.polroles) u(role)
         left join pg_roles r on r.oid = u.role order by 1) as roles,
-  concat_ws(' with check ', 'using (' || pg_get_expr(p.polqual, p.polrelid) || ')',
+  pg_catalog.concat_ws(' with check ', 'using (' || pg_get_expr(p.polqual, p.polrelid) || ')',
             '(' || pg_get_expr(p.polwithcheck, p.polrelid) || ')') as says
 from pg_policy p join pg_class c on c.oid = p.polrelid join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = $1 and c.relname = any($2::text[]) order by 1, 2

@@ -20,7 +20,7 @@ from vagus_tui.schema.identifiers import free_name, literal, quote
 
 _EVENT_TRIGGERS = """
 select t.evtname::text as name, t.evtevent::text as event, pg_get_userbyid(t.evtowner)::text as owner,
-  format('%I.%I', n.nspname, p.proname) as function, p.prosrc as source
+  pg_catalog.format('%I.%I', n.nspname, p.proname) as function, p.prosrc as source
 from pg_event_trigger t join pg_proc p on p.oid = t.evtfoid join pg_namespace n on n.oid = p.pronamespace
 where t.evtenabled in ('O', 'A') and t.evtevent in ('ddl_command_start', 'ddl_command_end', 'sql_drop') order by 1
 """

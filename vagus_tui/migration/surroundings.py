@@ -61,10 +61,11 @@ def bound_to_v2(survey: Survey) -> list[Dependent]:
 
 
 _GRANTS = """
-  select format('grant %s on table %s to %s%s', a.privilege_type || a.columns, x.relation,
-           coalesce(quote_ident(r.rolname), 'public'), case when a.is_grantable then ' with grant option' else '' end)
+  select pg_catalog.format('grant %s on table %s to %s%s', a.privilege_type || a.columns, x.relation,
+           coalesce(pg_catalog.quote_ident(r.rolname), 'public'),
+           case when a.is_grantable then ' with grant option' else '' end)
   from (select g.privilege_type, g.grantee, g.is_grantable, '' as columns from aclexplode(c.relacl) g
-        union all select g.privilege_type, g.grantee, g.is_grantable, format(' (%I)', t.attname)
+        union all select g.privilege_type, g.grantee, g.is_grantable, pg_catalog.format(' (%I)', t.attname)
         from pg_attribute t cross join lateral aclexplode(t.attacl) g where t.attrelid = c.oid and not t.attisdropped) a
   left join pg_roles r on r.oid = a.grantee
   where a.grantee <> c.relowner
@@ -84,59 +85,61 @@ from (values {wanted}) w (kind, home, carrier, name, detail) cross join lateral 
     and n.nspname = w.home
   union all
   select pg_get_viewdef(c.oid),
-    (select string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' order by a.attnum)
+    (select string_agg(pg_catalog.format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', '
+                       order by a.attnum)
      from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
     array({grants}
-      union all select format('comment on view %s is %L', x.relation, obj_description(c.oid, 'pg_class'))
+      union all select pg_catalog.format('comment on view %s is %L', x.relation, obj_description(c.oid, 'pg_class'))
       where c.relkind = 'v' and obj_description(c.oid, 'pg_class') is not null
-      union all select format('comment on column %s.%I is %L', x.relation, a.attname,
+      union all select pg_catalog.format('comment on column %s.%I is %L', x.relation, a.attname,
                                     col_description(c.oid, a.attnum))
       from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and col_description(c.oid, a.attnum) is not null
-      union all select format('alter view %s alter column %I set default %s', x.relation, a.attname,
+      union all select pg_catalog.format('alter view %s alter column %I set default %s', x.relation, a.attname,
                               pg_get_expr(d.adbin, d.adrelid))
       from pg_attrdef d join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum where d.adrelid = c.oid
       -- The server has no way to switch those of a view off, so they are on.
       union all select pg_get_triggerdef(t.oid) from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal
-      union all select format('comment on trigger %I on %s is %L', t.tgname, x.relation,
+      union all select pg_catalog.format('comment on trigger %I on %s is %L', t.tgname, x.relation,
                               obj_description(t.oid, 'pg_trigger'))
       from pg_trigger t where t.tgrelid = c.oid and obj_description(t.oid, 'pg_trigger') is not null
       union all select rtrim(pg_get_ruledef(r.oid), ';') from pg_rewrite r
       where r.ev_class = c.oid and r.rulename <> '_RETURN'
-      union all select format('comment on rule %I on %s is %L', r.rulename, x.relation,
+      union all select pg_catalog.format('comment on rule %I on %s is %L', r.rulename, x.relation,
                               obj_description(r.oid, 'pg_rewrite'))
       from pg_rewrite r where r.ev_class = c.oid and obj_description(r.oid, 'pg_rewrite') is not null),
     'pg_rewrite'::regclass, (select r.oid from pg_rewrite r where r.ev_class = c.oid and r.rulename = '_RETURN'),
     c.oid
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
-  cross join lateral (select format('%I.%I', n.nspname, c.relname) as relation) x
+  cross join lateral (select pg_catalog.format('%I.%I', n.nspname, c.relname) as relation) x
   where w.kind = case c.relkind when 'v' then 'view' when 'm' then 'materialized view' end
     and c.relname = w.name and n.nspname = w.home
   union all
   select pg_get_functiondef(p.oid), '',
-    array(select format('grant execute on routine %s to %s%s', p.oid::regprocedure,
-                        coalesce(quote_ident(r.rolname), 'public'),
+    array(select pg_catalog.format('grant execute on routine %s to %s%s', p.oid::regprocedure,
+                        coalesce(pg_catalog.quote_ident(r.rolname), 'public'),
                         case when a.is_grantable then ' with grant option' else '' end)
           from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a left join pg_roles r on r.oid = a.grantee
           where a.grantee <> p.proowner
-          union all select format('comment on routine %s is %L', p.oid::regprocedure, obj_description(p.oid, 'pg_proc'))
+          union all select pg_catalog.format('comment on routine %s is %L', p.oid::regprocedure,
+                                             obj_description(p.oid, 'pg_proc'))
           where obj_description(p.oid, 'pg_proc') is not null),
     'pg_proc'::regclass, p.oid, p.oid
   from pg_proc p join pg_namespace n on n.oid = p.pronamespace
   where w.kind = 'function' and p.proname = w.name and n.nspname = w.home and p.prokind in ('f', 'p')
     and '(' || pg_get_function_identity_arguments(p.oid) || ')' = w.detail
   union all
-  select concat_ws(' ', s.head, 'using (' || pg_get_expr(p.polqual, p.polrelid) || ')',
+  select pg_catalog.concat_ws(' ', s.head, 'using (' || pg_get_expr(p.polqual, p.polrelid) || ')',
                    'with check (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')'), s.head,
-    array(select format('comment on policy %I on %I.%I is %L', p.polname, n.nspname, c.relname,
+    array(select pg_catalog.format('comment on policy %I on %I.%I is %L', p.polname, n.nspname, c.relname,
                         obj_description(p.oid, 'pg_policy'))
           where obj_description(p.oid, 'pg_policy') is not null),
     'pg_policy'::regclass, p.oid, p.oid
   from pg_policy p join pg_class c on c.oid = p.polrelid join pg_namespace n on n.oid = c.relnamespace
-  cross join lateral (select format('as %s for %s to %s',
+  cross join lateral (select pg_catalog.format('as %s for %s to %s',
     case when p.polpermissive then 'permissive' else 'restrictive' end,
     case p.polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete'
       else 'all' end,
-    (select string_agg(coalesce(quote_ident(r.rolname), 'public'), ', ' order by r.rolname)
+    (select string_agg(coalesce(pg_catalog.quote_ident(r.rolname), 'public'), ', ' order by r.rolname)
      from unnest(p.polroles) u(role) left join pg_roles r on r.oid = u.role)) as head) s
   where w.kind = 'policy' and p.polname = w.name and c.relname = w.carrier and n.nspname = w.home
   union all

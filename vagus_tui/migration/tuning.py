@@ -269,7 +269,8 @@ def statistics_archived(relations: list[str], archive: str) -> str:
         "for s in select n.nspname, x.stxname from pg_statistic_ext x join pg_namespace n on n.oid = x.stxnamespace\n"
         f"  where x.stxrelid = any(array[{listed}]::oid[]) and n.nspname <> {literal(archive).strip()}\n"
         "    and pg_has_role(x.stxowner, 'usage') loop\n"
-        f"  execute format('alter statistics %I.%I set schema %I', s.nspname, s.stxname, {literal(archive).strip()});\n"
+        f"  execute pg_catalog.format('alter statistics %I.%I set schema %I', s.nspname, s.stxname, "
+        f"{literal(archive).strip()});\n"
         "end loop;\nend"
     )
     return f"do {literal(block)}"

@@ -27,14 +27,15 @@ def mark_sql(shape: V1Shape) -> str:
     The files of v1's tables and of the notes, the triggers and their functions, each in the version that it has.
     """
     return (
-        "select case when there.whole then md5(concat_ws(' ', there.files,\n"
+        "select case when there.whole then md5(pg_catalog.concat_ws(' ', there.files,\n"
         f"  pg_relation_filenode(to_regclass({literal(CHANGE_LOG).strip()})), there.triggers,\n"
-        "  (select string_agg(concat_ws(' ', p.oid, p.xmin), ' ' order by p.oid) from pg_proc p\n"
+        "  (select string_agg(pg_catalog.concat_ws(' ', p.oid, p.xmin), ' ' order by p.oid) from pg_proc p\n"
         "   where p.pronamespace = to_regnamespace('vagus_migration') and p.proname like 'capture%'))) end\n"
         "from (\n"
         f"  select count(*) = {len(shape.tables)} and bool_and({_ON.strip()}) as whole,\n"
-        "    string_agg(concat_ws(' ', c.oid, pg_relation_filenode(c.oid)), ' ' order by c.oid) as files,\n"
-        "    string_agg((select string_agg(concat_ws(' ', t.oid, t.xmin), ' ' order by t.oid) from pg_trigger t\n"
+        "    string_agg(pg_catalog.concat_ws(' ', c.oid, pg_relation_filenode(c.oid)), ' ' order by c.oid) as files,\n"
+        "    string_agg((select string_agg(pg_catalog.concat_ws(' ', t.oid, t.xmin), ' ' order by t.oid)\n"
+        "                from pg_trigger t\n"
         f"                where t.tgrelid = c.oid and t.tgname in {_TRIGGERS}), ' ' order by c.oid) as triggers\n"
         f"  from {v1_tables(shape)}) there"
     )

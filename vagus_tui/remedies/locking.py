@@ -35,10 +35,11 @@ with held as (
     and l.database = (select oid from pg_database where datname = current_database())
     and l.relation = any(select t::regclass from unnest($1::text[]) t)
     and l.mode not in ('AccessShareLock', 'RowShareLock'))
-select format('PID %s (%s)', a.pid, concat_ws(' ', coalesce(a.usename, '–'), nullif(a.application_name, ''))) as who
+select pg_catalog.format('PID %s (%s)', a.pid,
+  pg_catalog.concat_ws(' ', coalesce(a.usename, '–'), nullif(a.application_name, ''))) as who
 from pg_stat_activity a where a.pid in (select pid from held)
 union all
-select format('prepared transaction %s (%s)', p.gid, p.owner) from pg_prepared_xacts p
+select pg_catalog.format('prepared transaction %s (%s)', p.gid, p.owner) from pg_prepared_xacts p
 where p.database = current_database() and exists (
   -- It keeps the virtual transaction that it had; after a restart it has one of no session.
   select from held h join pg_locks x using (virtualtransaction)

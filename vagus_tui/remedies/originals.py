@@ -71,7 +71,7 @@ class Relation:
         """An expression for what the journal calls the row: its key as text."""
         if not self.key:
             return f"md5(({alias}.*)::text)"
-        return "concat_ws(',', " + ", ".join(f"{alias}.{quote(name)}::text" for name in self.key) + ")"
+        return "pg_catalog.concat_ws(',', " + ", ".join(f"{alias}.{quote(name)}::text" for name in self.key) + ")"
 
     def is_row(self, alias: str, row_id: str) -> str:
         """A condition: the row is the one that the journal calls so; by way of the key's index where it can be."""

@@ -39,7 +39,7 @@ async def bound_to(connection: Connection, archive: str) -> list[str]:
 
 
 _PUBLISHED = """
-select format('publication %s of %s', p.pubname, c.relname) as what
+select pg_catalog.format('publication %s of %s', p.pubname, c.relname) as what
 from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
 join pg_class c on c.oid = r.prrelid join pg_namespace n on n.oid = c.relnamespace
 where starts_with(n.nspname, $1) order by 1
@@ -49,17 +49,17 @@ where starts_with(n.nspname, $1) order by 1
 _BOUND_AGAIN = """
 select pg_describe_object('pg_constraint'::regclass, k.oid, 0) as what
 from unnest($1::text[], $2::text[], $3::text[]) w (home, carrier, name) join pg_constraint k on k.conname = w.name
-cross join lateral (select to_regclass(format('%I.%I', w.home, w.carrier)) as relation) c
+cross join lateral (select to_regclass(pg_catalog.format('%I.%I', w.home, w.carrier)) as relation) c
 -- A partitioned table's references are its partitions' too.
 where k.conrelid = c.relation or k.conrelid in (select relid from pg_partition_tree(c.relation))
 union all
 select pg_describe_object('pg_policy'::regclass, p.oid, 0)
 from unnest($1::text[], $2::text[], $3::text[]) w (home, carrier, name) join pg_policy p on p.polname = w.name
-where p.polrelid = to_regclass(format('%I.%I', w.home, w.carrier))
+where p.polrelid = to_regclass(pg_catalog.format('%I.%I', w.home, w.carrier))
 union all
 select pg_describe_object('pg_rewrite'::regclass, r.oid, 0)
 from unnest($1::text[], $3::text[]) w (home, name)
-join pg_rewrite r on r.ev_class = to_regclass(format('%I.%I', w.home, w.name)) and r.rulename = '_RETURN'
+join pg_rewrite r on r.ev_class = to_regclass(pg_catalog.format('%I.%I', w.home, w.name)) and r.rulename = '_RETURN'
 union all
 select pg_describe_object('pg_proc'::regclass, p.oid, 0)
 from unnest($1::text[], $3::text[]) w (home, name) join pg_namespace n on n.nspname = w.home

@@ -5,13 +5,13 @@ from __future__ import annotations
 RELATIONS = """
 select w.home, w.name, c.oid is not null as there, coalesce(pg_has_role(c.relowner, 'usage'), false) as ours,
   pg_get_userbyid(c.relowner)::text as owner, c.relkind::text as relkind,
-  array(select quote_ident(a.attname) from pg_attribute a
+  array(select pg_catalog.quote_ident(a.attname) from pg_attribute a
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped) as columns,
-  array(select format('%I.%I', ln.nspname, l.relname) from pg_partition_tree(c.oid) t
+  array(select pg_catalog.format('%I.%I', ln.nspname, l.relname) from pg_partition_tree(c.oid) t
         join pg_class l on l.oid = t.relid join pg_namespace ln on ln.oid = l.relnamespace
         where t.isleaf and c.relkind = 'p' order by 1) as leaves
 from unnest($1::text[], $2::text[]) w (home, name)
-left join pg_class c on c.oid = to_regclass(format('%I.%I', w.home, w.name))
+left join pg_class c on c.oid = to_regclass(pg_catalog.format('%I.%I', w.home, w.name))
 """
 
 MOVED_KEYS = """

@@ -227,43 +227,46 @@ with mine as (select c.oid, c.relname,
               from pg_class c join pg_namespace n on n.oid = c.relnamespace
               left join pg_class x on x.oid = c.reltoastrelid
               where n.nspname = $1 and c.relname = any($2::text[]))
-select format('alter table %I.%I set (%s)', $3::text, relname, array_to_string(reloptions, ', ')) as statement
+select pg_catalog.format('alter table %I.%I set (%s)', $3::text, relname,
+  array_to_string(reloptions, ', ')) as statement
 from mine where reloptions <> '{}'
 union all
-select format('alter table %I.%I alter column %I type %s collate %I.%I', $3::text, m.relname, a.attname,
+select pg_catalog.format('alter table %I.%I alter column %I type %s collate %I.%I', $3::text, m.relname, a.attname,
               format_type(a.atttypid, a.atttypmod), n.nspname, l.collname)
 from mine m join pg_attribute a on a.attrelid = m.oid and a.attnum > 0 and not a.attisdropped
 join pg_type t on t.oid = a.atttypid join pg_collation l on l.oid = a.attcollation
 join pg_namespace n on n.oid = l.collnamespace
 where a.attcollation <> t.typcollation and a.attgenerated = ''
 union all
-select format('alter table %I.%I alter column %I set storage %s', $3::text, m.relname, a.attname,
+select pg_catalog.format('alter table %I.%I alter column %I set storage %s', $3::text, m.relname, a.attname,
               case a.attstorage when 'p' then 'plain' when 'e' then 'external' when 'm' then 'main' else 'extended' end)
 from mine m join pg_attribute a on a.attrelid = m.oid and a.attnum > 0 and not a.attisdropped
 join pg_type t on t.oid = a.atttypid where a.attstorage <> t.typstorage
 union all
-select format('alter table %I.%I alter column %I set statistics %s', $3::text, m.relname, a.attname, a.attstattarget)
+select pg_catalog.format('alter table %I.%I alter column %I set statistics %s', $3::text, m.relname, a.attname,
+  a.attstattarget)
 from mine m join pg_attribute a on a.attrelid = m.oid and a.attnum > 0 and not a.attisdropped
 where a.attstattarget >= 0
 union all
-select format('alter table %I.%I alter column %I set (%s)', $3::text, m.relname, a.attname,
+select pg_catalog.format('alter table %I.%I alter column %I set (%s)', $3::text, m.relname, a.attname,
               array_to_string(a.attoptions, ', '))
 from mine m join pg_attribute a on a.attrelid = m.oid and a.attnum > 0 and not a.attisdropped
 where a.attoptions is not null
 union all
-select format('alter table %I.%I alter column %I set compression %s', $3::text, m.relname, a.attname,
+select pg_catalog.format('alter table %I.%I alter column %I set compression %s', $3::text, m.relname, a.attname,
               case a.attcompression when 'l' then 'lz4' else 'pglz' end)
 from mine m join pg_attribute a on a.attrelid = m.oid and a.attnum > 0 and not a.attisdropped
 where a.attcompression <> ''
 union all
 -- From PostgreSQL 18 on NOT NULL has a name too; before, there is nothing to rename.
-select format('do $vagus$ declare found record; begin for found in select k.conname from pg_constraint k '
+select pg_catalog.format('do $vagus$ declare found record; begin for found in select k.conname from pg_constraint k '
               'join pg_attribute a on a.attrelid = k.conrelid and a.attnum = k.conkey[1] '
               'where k.contype = ''n'' and k.conrelid = %L::regclass and a.attname = %L and k.conname <> %L '
-              'loop execute format(''alter table %%s rename constraint %%I to %%I'', %L, found.conname, %L); '
+              'loop execute pg_catalog.format(''alter table %%s rename constraint %%I to %%I'', '
+              '%L, found.conname, %L); '
               'end loop; end $vagus$',
-              format('%I.%I', $3::text, m.relname), a.attname, k.conname,
-              format('%I.%I', $3::text, m.relname), k.conname)
+              pg_catalog.format('%I.%I', $3::text, m.relname), a.attname, k.conname,
+              pg_catalog.format('%I.%I', $3::text, m.relname), k.conname)
 from mine m join pg_constraint k on k.conrelid = m.oid and k.contype = 'n'
 join pg_attribute a on a.attrelid = m.oid and a.attnum = k.conkey[1]
 """
@@ -271,35 +274,36 @@ join pg_attribute a on a.attrelid = m.oid and a.attnum = k.conkey[1]
 _WORDS = """
 with mine as (select c.oid, c.relname, n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace
               where n.nspname = $1 and c.relname = any($2::text[]))
-select format('comment on table %I.%I is %L', nspname, relname, d.description) as statement
+select pg_catalog.format('comment on table %I.%I is %L', nspname, relname, d.description) as statement
 from mine join pg_description d on d.objoid = oid and d.classoid = 'pg_class'::regclass and d.objsubid = 0
 union all
-select format('comment on column %I.%I.%I is %L', nspname, relname, a.attname, d.description)
+select pg_catalog.format('comment on column %I.%I.%I is %L', nspname, relname, a.attname, d.description)
 from mine join pg_description d on d.objoid = oid and d.classoid = 'pg_class'::regclass
 join pg_attribute a on a.attrelid = oid and a.attnum = d.objsubid and a.attnum > 0 and not a.attisdropped
 union all
-select format('comment on constraint %I on %I.%I is %L', k.conname, nspname, relname, d.description)
+select pg_catalog.format('comment on constraint %I on %I.%I is %L', k.conname, nspname, relname, d.description)
 from mine join pg_constraint k on k.conrelid = mine.oid and k.contype in ('p', 'u', 'f', 'c', 'x')
 join pg_description d on d.objoid = k.oid and d.classoid = 'pg_constraint'::regclass
 union all
-select format('comment on index %I.%I is %L', nspname, i.relname, d.description)
+select pg_catalog.format('comment on index %I.%I is %L', nspname, i.relname, d.description)
 from mine join pg_index x on x.indrelid = mine.oid join pg_class i on i.oid = x.indexrelid
 join pg_description d on d.objoid = i.oid and d.classoid = 'pg_class'::regclass
 union all
-select format('alter index %I.%I alter column %s set statistics %s', nspname, i.relname, a.attnum, a.attstattarget)
+select pg_catalog.format('alter index %I.%I alter column %s set statistics %s', nspname, i.relname, a.attnum,
+  a.attstattarget)
 from mine join pg_index x on x.indrelid = mine.oid join pg_class i on i.oid = x.indexrelid
 join pg_attribute a on a.attrelid = i.oid and a.attstattarget >= 0
 union all
-select format('comment on trigger %I on %I.%I is %L', t.tgname, nspname, relname, d.description)
+select pg_catalog.format('comment on trigger %I on %I.%I is %L', t.tgname, nspname, relname, d.description)
 from mine join pg_trigger t on t.tgrelid = mine.oid and not t.tgisinternal and t.tgname not like 'vagus\\_%'
 join pg_description d on d.objoid = t.oid and d.classoid = 'pg_trigger'::regclass
 union all
-select format('comment on policy %I on %I.%I is %L', p.polname, nspname, relname, d.description)
+select pg_catalog.format('comment on policy %I on %I.%I is %L', p.polname, nspname, relname, d.description)
 from mine join pg_policy p on p.polrelid = mine.oid
 join pg_description d on d.objoid = p.oid and d.classoid = 'pg_policy'::regclass
 union all
-select format('grant %s on sequence %I.%I to %s%s', a.privilege_type, nspname, s.relname,
-              coalesce(quote_ident(r.rolname), 'public'),
+select pg_catalog.format('grant %s on sequence %I.%I to %s%s', a.privilege_type, nspname, s.relname,
+              coalesce(pg_catalog.quote_ident(r.rolname), 'public'),
               case when a.is_grantable then ' with grant option' else '' end)
 from mine join pg_depend d on d.refobjid = mine.oid and d.refclassid = 'pg_class'::regclass
   and d.classid = 'pg_class'::regclass and d.deptype in ('a', 'i') and d.refobjsubid > 0

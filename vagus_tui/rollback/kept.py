@@ -99,18 +99,18 @@ class Kept:
 _CHECKS = f"""
 select c.relname,
   case k.contype when 'c' then pg_get_expr(k.conbin, k.conrelid) else (
-    select format('%I is not null', a.attname) from pg_attribute a
+    select pg_catalog.format('%I is not null', a.attname) from pg_attribute a
     where a.attrelid = k.conrelid and a.attnum = k.conkey[1]) end as condition,
   array(select a.attname::text from pg_attribute a where a.attrelid = k.conrelid and a.attnum = any(k.conkey)
         order by 1) as columns,
-  format('alter table %I.%I drop constraint %I', n.nspname, c.relname, k.conname) as off,
+  pg_catalog.format('alter table %I.%I drop constraint %I', n.nspname, c.relname, k.conname) as off,
   array_remove(array[
-    format('alter table %I.%I add constraint %I %s NOT VALID', n.nspname, c.relname, k.conname,
+    pg_catalog.format('alter table %I.%I add constraint %I %s NOT VALID', n.nspname, c.relname, k.conname,
            regexp_replace(pg_get_constraintdef(k.oid), ' NOT VALID$', '')),
-    'comment on constraint ' || format('%I on %I.%I is ', k.conname, n.nspname, c.relname)
+    'comment on constraint ' || pg_catalog.format('%I on %I.%I is ', k.conname, n.nspname, c.relname)
       || quote_literal(obj_description(k.oid, 'pg_constraint'))], null) as on,
-  format('not exists (select from pg_constraint where conrelid = %L::regclass and conname = %L)',
-         format('%I.%I', n.nspname, c.relname), k.conname) as missing,
+  pg_catalog.format('not exists (select from pg_constraint where conrelid = %L::regclass and conname = %L)',
+         pg_catalog.format('%I.%I', n.nspname, c.relname), k.conname) as missing,
   k.convalidated as validated, {ASKS} as asks
 from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
 where (k.contype = 'c' or k.contype = 'n' and not k.convalidated)
@@ -120,14 +120,14 @@ order by 1, k.conname
 """
 
 _REFERENCES = """
-select c.relname, format('%I.%I', rn.nspname, r.relname) as target,
+select c.relname, pg_catalog.format('%I.%I', rn.nspname, r.relname) as target,
   case when rn.nspname = $1 then r.relname end as to_name,
   array(select a.attname::text from unnest(k.conkey) with ordinality u(number, place)
         join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.number order by u.place) as columns,
   array(select a.attname::text from unnest(k.confkey) with ordinality u(number, place)
         join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.number order by u.place) as to_columns,
   k.condeferrable as deferrable, k.condeferred as deferred,
-  format('alter table %I.%I alter constraint %I', n.nspname, c.relname, k.conname) as altered
+  pg_catalog.format('alter table %I.%I alter constraint %I', n.nspname, c.relname, k.conname) as altered
 from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
 join pg_class r on r.oid = k.confrelid join pg_namespace rn on rn.oid = r.relnamespace
 where k.contype = 'f' and k.conparentid = 0 and n.nspname = $1 and c.relname = any($2::text[])
@@ -143,7 +143,8 @@ where n.nspname = $1 and c.relname = any($2::text[])
 """
 
 _TRIGGERS = """
-select format('alter table %I.%I', n.nspname, c.relname) as on_table, quote_ident(t.tgname) as name,
+select pg_catalog.format('alter table %I.%I', n.nspname, c.relname) as on_table,
+  pg_catalog.quote_ident(t.tgname) as name,
   case t.tgenabled when 'A' then 'enable always' when 'R' then 'enable replica' else 'enable' end as enabling
 from pg_trigger t join pg_class c on c.oid = t.tgrelid join pg_namespace n on n.oid = c.relnamespace
 where not t.tgisinternal and t.tgenabled <> 'D' and n.nspname = $1 and c.relname = any($2::text[]) order by 1, 2

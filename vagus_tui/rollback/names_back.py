@@ -19,7 +19,7 @@ def own_not_nulls(relation: str, made_as: str, name: str) -> str:
         "  join pg_attribute a on a.attrelid = k.conrelid and a.attnum = k.conkey[1]\n"
         f"  where k.contype = 'n' and k.conrelid = {literal(relation).strip()}::regclass\n"
         f"    and k.conname = {literal(made_as).strip()} || '_' || a.attname || '_not_null'\n"
-        f"loop execute format('alter table {relation} rename constraint %I to %I', found.old,\n"
+        f"loop execute pg_catalog.format('alter table {relation} rename constraint %I to %I', found.old,\n"
         f"  {literal(name).strip()} || '_' || found.of || '_not_null');\n"
         "end loop; end $vagus$"
     )

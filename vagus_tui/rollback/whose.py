@@ -18,7 +18,7 @@ where n.nspname = $1 and c.relname = any($2::text[]) and not pg_has_role(c.relow
 _ROUTINES = """
 select w.name, w.arguments, pg_get_userbyid(p.proowner)::text as owner, current_user::text as me
 from unnest($2::text[], $3::text[]) w (name, arguments)
-join pg_proc p on p.oid = to_regprocedure(format('%I.%I', $1::text, w.name) || w.arguments)
+join pg_proc p on p.oid = to_regprocedure(pg_catalog.format('%I.%I', $1::text, w.name) || w.arguments)
 where not pg_has_role(p.proowner, 'usage') order by 1
 """
 

@@ -45,7 +45,7 @@ def _views_dropped(schema: str) -> str:
     """Statements of a block: drop a schema of views, and of the functions behind them, if nothing else reads them."""
     name = literal(schema).strip()
     return (
-        "  for one in select format('%I.%I', n.nspname, c.relname) as relation from pg_class c\n"
+        "  for one in select pg_catalog.format('%I.%I', n.nspname, c.relname) as relation from pg_class c\n"
         f"      join pg_namespace n on n.oid = c.relnamespace where n.nspname = {name} and c.relkind = 'v' loop\n"
         "    execute 'drop view ' || one.relation;\n  end loop;\n"
         "  for one in select p.oid::regprocedure as function from pg_proc p\n"
@@ -64,7 +64,8 @@ def dropped_if_unused(schema: str) -> str:
     block = (
         f"declare one record; begin\nif not {ours(schema)}\n"
         "  or exists (select from pg_proc p join pg_namespace n on n.oid = p.pronamespace\n"
-        f"    where n.nspname <> {name} and strpos(concat_ws(' ', p.prosrc, p.proconfig::text), {name}) > 0)\n"
+        f"    where n.nspname <> {name}\n"
+        f"      and strpos(pg_catalog.concat_ws(' ', p.prosrc, p.proconfig::text), {name}) > 0)\n"
         f"  or exists (select from pg_db_role_setting s where strpos(s.setconfig::text, {name}) > 0)\n"
         f"then return; end if;\n{_views_dropped(schema)}"
         "exception when dependent_objects_still_exist then null; end"

@@ -10,14 +10,14 @@ def bare(relation: str) -> str:
     name = literal(relation).strip()
     kind = (
         "select distinct case c.relkind when 'S' then 'sequence' else 'table' end as kind,\n"
-        "    coalesce(quote_ident(r.rolname), 'public') as role"
+        "    coalesce(pg_catalog.quote_ident(r.rolname), 'public') as role"
     )
     # The block is a text constant: a name may hold any dollar quote.
     block = (
         f"declare found record; begin\nfor found in {kind}\n"
         "  from pg_class c cross join lateral aclexplode(c.relacl) a left join pg_roles r on r.oid = a.grantee\n"
         f"  where c.oid = {name}::regclass and a.grantee <> c.relowner\n"
-        f"loop execute format('revoke all on %s %s from %s', found.kind, {name}, found.role);\n"
+        f"loop execute pg_catalog.format('revoke all on %s %s from %s', found.kind, {name}, found.role);\n"
         "end loop; end"
     )
     return f"do {literal(block)}"
@@ -41,11 +41,12 @@ def bare_routine(schema: str, name: str, arguments: str) -> str:
 def _bare_routine(oid: str) -> str:
     block = (
         "declare found record; begin\n"
-        "for found in select distinct p.oid::regprocedure as name, coalesce(quote_ident(r.rolname), 'public') as role\n"
+        "for found in select distinct p.oid::regprocedure as name,\n"
+        "    coalesce(pg_catalog.quote_ident(r.rolname), 'public') as role\n"
         "  from pg_proc p cross join lateral aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a\n"
         "  left join pg_roles r on r.oid = a.grantee\n"
         f"  where p.oid = {oid} and a.grantee <> p.proowner\n"
-        "loop execute format('revoke all on routine %s from %s', found.name, found.role);\n"
+        "loop execute pg_catalog.format('revoke all on routine %s from %s', found.name, found.role);\n"
         "end loop; end"
     )
     return f"do {literal(block)}"
@@ -56,10 +57,11 @@ def bare_schema(schema: str) -> str:
     name = literal(schema).strip()
     block = (
         "declare found record; begin\n"
-        "for found in select distinct coalesce(quote_ident(r.rolname), 'public') as role from pg_namespace n\n"
+        "for found in select distinct coalesce(pg_catalog.quote_ident(r.rolname), 'public') as role\n"
+        "  from pg_namespace n\n"
         "  cross join lateral aclexplode(n.nspacl) a left join pg_roles r on r.oid = a.grantee\n"
         f"  where n.nspname = {name} and a.grantee <> n.nspowner\n"
-        f"loop execute format('revoke all on schema %I from %s', {name}, found.role);\n"
+        f"loop execute pg_catalog.format('revoke all on schema %I from %s', {name}, found.role);\n"
         "end loop; end"
     )
     return f"do {literal(block)}"

@@ -56,7 +56,7 @@ select pid, usename, application, client, state, since, seconds, query from (
   union all
   select 0, p.owner::text, '', p.gid, 'prepared', p.prepared,
     extract(epoch from clock_timestamp() - p.prepared)::float8,
-    format('commit prepared %L; or: rollback prepared %L;', p.gid, p.gid)
+    pg_catalog.format('commit prepared %L; or: rollback prepared %L;', p.gid, p.gid)
   from pg_prepared_xacts p where p.database = current_database()
 ) as open_transactions
 """

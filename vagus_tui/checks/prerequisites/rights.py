@@ -10,7 +10,7 @@ from vagus_tui.schema import v1
 _SQL = """
 select
   current_user::text as me,
-  array(select format('%I.%I (owned by %I)', n.nspname, c.relname, r.rolname)
+  array(select pg_catalog.format('%I.%I (owned by %I)', n.nspname, c.relname, r.rolname)
         from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_roles r on r.oid = c.relowner
         where n.nspname = 'public' and c.relname = any($1::text[]) and not pg_has_role(c.relowner, 'USAGE')
         order by 1) as not_owned,
@@ -28,7 +28,7 @@ select
   coalesce(has_table_privilege(users.oid, 'SELECT'), false)
     and coalesce(not row_security_active(users.oid), false) as may_read_users,
   coalesce(has_table_privilege(users.oid, 'REFERENCES'), false) as may_reference_users,
-  array(select format('%I', c.relname)
+  array(select pg_catalog.format('%I', c.relname)
         from pg_class c join pg_namespace n on n.oid = c.relnamespace
         where n.nspname = 'public' and c.relname = any($1::text[]) and row_security_active(c.oid)
         order by 1) as hidden_rows,

@@ -220,7 +220,8 @@ CHECKS = (
             ),
             changed_table(
                 "no policy for changes",
-                f"do $$ begin execute (select string_agg(format('drop policy %I on {relation(v2.PLANS)}', polname), "
+                f"do $$ begin execute (select string_agg("
+                f"pg_catalog.format('drop policy %I on {relation(v2.PLANS)}', polname), "
                 f"'; ') from pg_policy where polrelid = '{relation(v2.PLANS)}'::regclass and polcmd in ('w', '*')); "
                 "end $$",
                 v2.PLANS,

@@ -40,7 +40,7 @@ select p.proname::text || w.arguments as name, pg_get_functiondef(p.oid) as body
     select coalesce(a.grantee::regrole::text, '') from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
     where a.grantee <> p.proowner and (a.grantee = 0 or a.grantee::regrole::text = any($4::text[])) order by 1) as roles
 from unnest($2::text[], $3::text[]) w (name, arguments)
-join pg_proc p on p.oid = to_regprocedure(format('%s.%I%s', $1::text, w.name, w.arguments))
+join pg_proc p on p.oid = to_regprocedure(pg_catalog.format('%s.%I%s', $1::text, w.name, w.arguments))
 """
 
 _TRIGGERS = """

@@ -27,7 +27,7 @@ _CONSTRAINTS = """
 select c.relname::text as table_name, k.conname::text as name, k.contype::text as kind, k.convalidated as valid,
   array(select a.attname::text from unnest(k.conkey) with ordinality x(attnum, place)
         join pg_attribute a on a.attrelid = k.conrelid and a.attnum = x.attnum order by x.place) as columns,
-  case when k.confrelid <> 0 then (select format('%s.%s', fn.nspname, f.relname) from pg_class f
+  case when k.confrelid <> 0 then (select pg_catalog.format('%s.%s', fn.nspname, f.relname) from pg_class f
     join pg_namespace fn on fn.oid = f.relnamespace where f.oid = k.confrelid) end as target,
   k.confdeltype::text as on_delete, pg_get_expr(k.conbin, k.conrelid) as body
 from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
@@ -243,7 +243,7 @@ def _grants_sql(_: Context) -> str:
 
 _DROP_INDEX = f"""do $$ begin
   -- By what it does: its name may have had to step aside.
-  execute (select format('drop index %s', i.indexrelid::regclass) from pg_index i join pg_attribute a
+  execute (select pg_catalog.format('drop index %s', i.indexrelid::regclass) from pg_index i join pg_attribute a
     on a.attrelid = i.indrelid and a.attnum = i.indkey[0] where i.indrelid = '{relation(v2.EXERCISES)}'::regclass
     and i.indnatts = 1 and a.attname = 'day_id' limit 1);
 end $$"""
