@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import asyncpg
 
-RIGHTS_ELSEWHERE = (
-    "This user lacks a right: log in as the owner of the workout tables, on Supabase postgres. Among the "
-    "prerequisites, Rights names all that is missing."
-)
+LACKS_A_RIGHT = "This user lacks a right: log in as the owner of the workout tables, on Supabase postgres."
+RIGHTS_ELSEWHERE = f"{LACKS_A_RIGHT} Among the prerequisites, Rights names all that is missing."
 _ENDS = (".", "?", ":", ";", "…")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit, urlunsplit
 
 from tests.cli.program import vagus
 from tests.conftest import MakeDatabase
@@ -57,6 +58,22 @@ async def test_v2_damaged_after_v1_was_removed(moved_database: TestDatabase) -> 
     (status,) = (await vagus("status", "--json", url=moved_database.url)).of("status")
     assert status["state"] == "cleaned" and status["counts"]["workout_plans"] == 40
     assert "exercise_logs" not in status["counts"]
+
+
+async def test_a_user_who_may_not_read_the_journal_is_told_who_may(
+    moved_database: TestDatabase, moved_conn: Connection
+) -> None:
+    role = f"looker_{moved_database.name}"
+    await moved_conn.execute(f"create role {role} login password 'looks-and-no-more'")
+    try:
+        parts = urlsplit(moved_database.url)
+        netloc = f"{role}:looks-and-no-more@{parts.hostname}:{parts.port}"
+        for command in ("status", "sign"):
+            ran = await vagus(command, "--json", url=urlunsplit(parts._replace(netloc=netloc)))
+            assert ran.status == 2 and "permission denied for schema vagus_migration" in ran.result["message"]
+            assert ran.result["next_step"].startswith("This user lacks a right: log in as the owner")
+    finally:
+        await moved_conn.execute(f"drop role {role}")
 
 
 async def test_for_people(database: TestDatabase) -> None:

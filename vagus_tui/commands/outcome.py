@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from vagus_tui.control import Control
-from vagus_tui.errors import VagusError, account, server_words
+from vagus_tui.errors import RIGHTS_ELSEWHERE, VagusError, account, server_words
 from vagus_tui.events import Event, NoteEvent, ResultEvent
 
 if TYPE_CHECKING:
@@ -160,11 +160,12 @@ def unexpected(error: Exception) -> ResultEvent:
         message = f"The server refused a statement: {server_words(error)} (SQLSTATE {error.sqlstate})."
     else:
         message = account(error)
+    right = isinstance(error, asyncpg.InsufficientPrivilegeError)
     return ResultEvent(
         ok=False,
         message=message,
         state="What was under way in a transaction was undone by the server.",
-        next_step="vagus-tui status reads where things stand.",
+        next_step=RIGHTS_ELSEWHERE if right else "vagus-tui status reads where things stand.",
         exit_status=NEEDS_OPERATOR,
     )
 

@@ -14,7 +14,7 @@ from pydantic_settings import SettingsError
 from vagus_tui.commands.complaints import complaint
 from vagus_tui.commands.misspelt import given_names, misspelt
 from vagus_tui.commands.outcome import TELL
-from vagus_tui.errors import ConfigurationError, VagusError
+from vagus_tui.errors import LACKS_A_RIGHT, ConfigurationError, VagusError, server_words
 from vagus_tui.events import Event, NoteEvent, WaitEvent
 from vagus_tui.settings import Environment, Settings
 
@@ -68,6 +68,8 @@ async def opened(purpose: str) -> AsyncIterator[Context]:
         ConnectionLostError: the connection broke inside the block.
         LockedError: the state could not be read, for a lock that somebody holds.
     """
+    import asyncpg
+
     from vagus_tui.checks.base import Context
     from vagus_tui.database.connection import Database
     from vagus_tui.journal.local_copy import local_copy
@@ -78,7 +80,12 @@ async def opened(purpose: str) -> AsyncIterator[Context]:
     async with database.connection(purpose) as connection:
         copy = await local_copy(connection, database.label, settings.journal_dir)
         try:
-            state = await patiently(database, connection, settings, read_state(connection))
+            try:
+                state = await patiently(database, connection, settings, read_state(connection))
+            except asyncpg.InsufficientPrivilegeError as error:
+                # Without the state there are no prerequisites either, which would name what is missing.
+                words = f"The state could not be read: {server_words(error)}"
+                raise ConfigurationError(words, next_step=LACKS_A_RIGHT) from None
             yield Context(database, connection, settings, state)
         finally:
             if copy is not None and not connection.is_closed():

@@ -10,7 +10,7 @@ import asyncpg
 from vagus_tui.backup.evidence import backup_evidence
 from vagus_tui.database import facts
 from vagus_tui.database.connection import Connection, Database, close, lost_connections_explained
-from vagus_tui.errors import RIGHTS_ELSEWHERE, ConnectionLostError, VagusError, server_words
+from vagus_tui.errors import LACKS_A_RIGHT, ConnectionLostError, VagusError, server_words
 from vagus_tui.journal import acceptance, backup_records, decisions, lock, store
 from vagus_tui.journal.local_copy import local_copy
 from vagus_tui.journal.measured import latest_measured
@@ -92,7 +92,7 @@ class Reading(Knowledge):
                 self._down(
                     VagusError(
                         f"The state could not be read: {server_words(error)}",
-                        next_step=RIGHTS_ELSEWHERE
+                        next_step=LACKS_A_RIGHT
                         if isinstance(error, asyncpg.InsufficientPrivilegeError)
                         else "Check what this user may read, then try again.",
                     )

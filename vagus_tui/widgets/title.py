@@ -27,8 +27,11 @@ class TitleLine(Widget):
         self.refresh()
 
     def render(self) -> Content:
-        """Both on one line; the summary gives way when there is no room."""
+        """Both on one line; a name longer than half of it gives way, and then the summary."""
         title = self._title.stylize("bold")
+        most = max(self.size.width // 2, self.size.width - self._summary.cell_length - 2)
+        if title.cell_length > most:
+            title = title.truncate(most, ellipsis=True)
         room = self.size.width - title.cell_length - 2
         summary = self._summary
         if summary.cell_length > room:
