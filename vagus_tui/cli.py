@@ -213,6 +213,20 @@ def _wrong_usage(problems: Sequence[str], *, as_json: bool) -> int:
     return USAGE
 
 
+def _defect(error: Exception, *, as_json: bool) -> int:
+    """Say that we failed ourselves, without the error's own text, which could hold an address."""
+    from vagus_tui.commands.outcome import NEEDS_OPERATOR, unexpected
+
+    told = unexpected(error)
+    # Whoever reads may be gone, and that may be what failed.
+    with contextlib.suppress(OSError):
+        if as_json:
+            print(json.dumps(told.to_json()), flush=True)
+        else:
+            print(f"vagus-tui: {told.message} {told.state}\n{told.next_step}", file=sys.stderr, flush=True)
+    return NEEDS_OPERATOR
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit status (see the contract in the class above)."""
     as_json = "--json" in arguments
@@ -239,6 +253,8 @@ def run(arguments: Sequence[str]) -> int:
         return _wrong_usage(problems, as_json=as_json)
     except KeyboardInterrupt:
         return UNDONE
+    except Exception as error:
+        return _defect(error, as_json=as_json)
     return 0
 
 

@@ -11,7 +11,9 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from vagus_tui.commands.outcome import DONE, UNDONE, Finished, Job, finish
+from vagus_tui.cli import run
+from vagus_tui.commands.outcome import DONE, NEEDS_OPERATOR, UNDONE, Finished, Job, finish
+from vagus_tui.commands.status import StatusCommand
 from vagus_tui.control import Control
 from vagus_tui.events import Event, ResultEvent
 
@@ -45,6 +47,23 @@ def test_broken_off(capsys: pytest.CaptureFixture[str], changing: bool) -> None:
     assert status == UNDONE
     assert (result["state"] == "Nothing was changed.") is not changing
     assert ("next_step" in result) is changing
+
+
+def test_a_defect_ends_a_command_without_its_own_text(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python would print it, with an address in it, and leave with the status of a check that failed."""
+
+    def failing(self: StatusCommand) -> None:
+        raise KeyError("postgresql://me:hush@h/d")
+
+    monkeypatch.setattr(StatusCommand, "cli_cmd", failing)
+    for arguments in (["status"], ["status", "--json"]):
+        assert run(arguments) == NEEDS_OPERATOR
+        said = capsys.readouterr()
+        told = said.out + said.err
+        assert "vagus-tui itself failed: KeyError at test_outcome.py" in told and "hush" not in told
+    assert json.loads(said.out)["exit_status"] == NEEDS_OPERATOR
 
 
 def test_a_connection_given_up_while_it_was_opened_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
