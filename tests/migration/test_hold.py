@@ -167,6 +167,9 @@ async def test_a_row_that_v2_refuses(make_database: MakeDatabase, connect: Conne
     assert warnings[1].startswith(f"v2 refuses what was written to v1: {refused}.")
     assert not any("DETAIL" in message or "-1" in message for message in warnings), "whose row it is, is theirs"
     assert any(note.message.startswith("What v2 refused has been mended") for note in ran.notes)
+    # The proof of before the hold is old by then: every row is proved again right before the swap.
+    proofs = [e for e in ran.events if isinstance(e, StepEvent) and e.id == "prove-exercises"]
+    assert [e.state for e in proofs].count(StepState.STARTED) == 2
     assert await v2_differences(conn) == []
 
 
