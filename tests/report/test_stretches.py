@@ -23,13 +23,15 @@ def step(name: str, phase: str, ends: float, seconds: float, rows: int = 0, stat
 
 
 STEPS = [
-    step("build-exercises", "build", 10, 10, 100),
+    step("build-day-keys", "build", 5, 5, 70),
+    step("build-exercises", "build", 10, 5, 100),
     step(RESUMED, "build", 1000, 0, state="started"),
     step("build-exercise_logs-1", "build", 1005, 5, 900),
     step("index-x", "build", 1006, 1, 900),
     step("catch-up", "catch-up", 1007, 1),
     step("behaviour", "build", 1008, 1),
-    step("prove-exercises", "prove", 1010, 2, 100),
+    step("prove-day-keys", "prove", 1009, 1, 70),
+    step("prove-exercises", "prove", 1010, 1, 100),
     step("hold", "hold", 9000, 7990),
     step("prove-exercises", "prove", 9001, 1, 100),
     step("swap", "cut-over", 9002, 0.5),

@@ -13,8 +13,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from vagus_tui.events import Phase
+from vagus_tui.migration.build import DAY_KEYS
 from vagus_tui.migration.phases.begin import RESUMED
+from vagus_tui.migration.proof import PROOF_KEYS
 
+WORKED_OUT = frozenset({DAY_KEYS, PROOF_KEYS})
 _IN_ONE_TRANSACTION = (Phase.ROLLBACK.value, Phase.CUT_OVER.value)
 
 
@@ -83,5 +86,7 @@ def stretches(steps: Iterable[Any]) -> list[Stretch]:
 
 
 def _rows(step: Any) -> int:
-    carries = str(step["step"]).startswith(("build-", "prove-", "restore-load-", "restore-prove-"))
+    name = str(step["step"])
+    # The day keys that are worked out beforehand are no rows of v2.
+    carries = name.startswith(("build-", "prove-", "restore-load-", "restore-prove-")) and name not in WORKED_OUT
     return int(step["rows"] or 0) if carries and step["state"] == "done" else 0
