@@ -14,6 +14,7 @@ from tests.migration.support import as_user, do_roll_back, migrated, rolled_back
 from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
 from vagus_tui.database.connection import Connection
 from vagus_tui.journal.state import State, read_state
+from vagus_tui.report.story import tell
 from vagus_tui.rollback.carry_back import CarryBack
 from vagus_tui.rollback.quick_plan import preview
 from vagus_tui.sandbox.options import SandboxOptions
@@ -539,7 +540,13 @@ async def test_what_others_made_since_stays_and_is_named(moved_database: TestDat
     """It goes on reading v2, in the archive, and so do views of v1's columns; the next run has its names."""
     conn = await connect(moved_database.url)
     await conn.execute(MADE_SINCE)
+    await conn.execute("alter table workout_days add column weather text; update workout_days set weather = 'sun'")
+    words = "Added to v2 since the cut-over: workout_days.weather. v1 has no place for what they hold"
+    assert words in " ".join((await preview(conn, await read_state(conn))).told)
     ran = await rolled_back(moved_database)
+    assert any(words in note.message for note in ran.notes), ran.notes
+    told = " ".join(line.what for line in await tell(conn))
+    assert "in the archive alone: workout_days.weather" in told
     bound = ["constraint noted on table day_notes", "policy by_hand on table things", "rule _RETURN on view lengths"]
     bound.append("publication by_hand of workout_days")
     assert ran.result.figures is not None and ran.result.figures["bound_to_archive"] == bound

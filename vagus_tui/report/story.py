@@ -211,6 +211,8 @@ def _carried(kind: str, figures: Mapping[str, Any]) -> str:
         said += f"; changed by hand since the cut-over: {', '.join(map(str, by_hand))}"
     if not_bound := figures.get("not_bound_back"):
         said += f"; not bound to v1 again: {'; '.join(map(str, not_bound))}"
+    if added := figures.get("columns_only_in_archive"):
+        said += f"; columns that v2 had been given, in the archive alone: {', '.join(map(str, added))}"
     return said
 
 

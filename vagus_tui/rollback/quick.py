@@ -46,6 +46,7 @@ from vagus_tui.rollback.quick_plan import (
 )
 from vagus_tui.rollback.swap_back import LOCKED
 from vagus_tui.rollback.unnoted import COMPARING, DECIDED, NEEDED, UNDECIDED, read_unnoted
+from vagus_tui.rollback.v2_altered import added_words
 from vagus_tui.schema import v1
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
@@ -173,6 +174,10 @@ class _Rollback:
             *way.around.back,
         ]
         figures["changed_by_hand"] = [*about_v1, *way.around.left]
+        if way.added:
+            figures["columns_only_in_archive"] = list(way.added)
+        for words in added_words(way.added):
+            emit(NoteEvent(level="warning", message=words))
         for words in about_v1:
             emit(NoteEvent(level="warning", message=f"The kept v1 tables were changed by hand: {words}."))
         for words in way.around.left:

@@ -32,7 +32,7 @@ from vagus_tui.rollback.swap_back import (
     settle_back_statements,
 )
 from vagus_tui.rollback.unnoted import NOTE_AGAIN, TEMPORARY, UNDECIDED, Comparison, read_unnoted
-from vagus_tui.rollback.v2_altered import read_v2_altered
+from vagus_tui.rollback.v2_altered import added_columns, added_words, read_v2_altered
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.schema.rules import MappingOptions
@@ -122,6 +122,7 @@ class WayBack:
         survey: what the migration wrote down, as far as it is there or is made again.
         altered, around: what was changed by hand since, about the kept v1 tables and about what points at v2.
         noting: how the noting of what is written to v2 stands.
+        added: columns that v2's tables have been given since.
     """
 
     run: store.Run
@@ -129,6 +130,7 @@ class WayBack:
     altered: Altered
     around: Around
     noting: Noting
+    added: tuple[str, ...] = ()
 
     @property
     def options(self) -> MappingOptions:
@@ -138,7 +140,7 @@ class WayBack:
     def told(self) -> list[str]:
         """What is worth knowing beforehand, a sentence each."""
         noting = [f"{self.noting.words} {COMPARED}"] if self.noting.words else []
-        return [*noting, *self.altered.told(), *self.around.told()]
+        return [*noting, *self.altered.told(), *self.around.told(), *added_words(self.added)]
 
     def before(self) -> list[PlanStep]:
         """The steps before the one transaction: what was changed by hand is put back, then every row compared."""
@@ -182,7 +184,8 @@ async def way_back(connection: Connection, state: DatabaseState, *, mended: bool
     around = await read_around(connection, altered.survey(survey, mended=mended))
     around = replace(around, prevents=(*await _about_v2(connection, survey, noting), *around.prevents))
     around.refuse()
-    return WayBack(run, around.survey, altered, around, noting)
+    added = await added_columns(connection, survey)
+    return WayBack(run, around.survey, altered, around, noting, tuple(added))
 
 
 async def _about_v2(connection: Connection, survey: Survey, noting: Noting) -> list[Prevents]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from vagus_tui.backup.verify import some
 from vagus_tui.database.catalog import read_columns
 from vagus_tui.database.connection import Connection
 from vagus_tui.migration.survey import PREFERENCES, Survey
@@ -42,6 +43,30 @@ async def read_v2_altered(connection: Connection, survey: Survey) -> list[Preven
     return found + await not_ours(connection, schema, brought, signatures(ddl))
 
 
+def _known(survey: Survey, table: str) -> list[str]:
+    """The columns that a table of v2 has by the migration."""
+    known = [column.name for column in v2.MODEL[table].columns]
+    if table in v2.V1_BASES:
+        known += v2.carried_columns(table, survey.shape.tables[v2.V1_BASES[table]]).values()
+    return known
+
+
+async def added_columns(connection: Connection, survey: Survey) -> list[str]:
+    """Columns that somebody gave v2's tables since the cut-over: v1 has no place for what they hold."""
+    there = await read_columns(connection, survey.shape.schema)
+    return [
+        f"{table}.{name}" for table in v2.TABLES for name in there.get(table, {}) if name not in _known(survey, table)
+    ]
+
+
+def added_words(columns: Sequence[str]) -> list[str]:
+    """What is told about them: a sentence or two, or none."""
+    return [
+        f"Added to v2 since the cut-over: {some(list(columns))}. v1 has no place for what they hold: it stays in "
+        "the archive, also when v2 comes again: that is made without them."
+    ] * (len(columns) > 0)
+
+
 _OTHER_KIND = """
 select w.name, w.column_name, w.now, w.was
 from unnest($1::text[], $2::text[], $3::text[], $4::text[]) w (name, column_name, now, was)
@@ -72,9 +97,7 @@ async def _retyped(connection: Connection, survey: Survey, there: Mapping[str, M
 
 def _columns(survey: Survey, table: str, there: Mapping[str, Column]) -> Iterator[Prevents]:
     """Columns that the way back reads and that are not there: dropped, or called otherwise."""
-    known = [column.name for column in v2.MODEL[table].columns]
-    if table in v2.V1_BASES:
-        known += v2.carried_columns(table, survey.shape.tables[v2.V1_BASES[table]]).values()
+    known = _known(survey, table)
     new = [name for name in there if name not in known]
     relation = qualified(survey.shape.schema, table)
     for name in known if there else ():
