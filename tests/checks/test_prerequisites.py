@@ -110,6 +110,10 @@ async def test_rights(clean_database: TestDatabase) -> None:
             "execute format('grant create on database %I to postgres', current_database()); end $$",
             "grant temporary on database",
         ),
+        (
+            "do $$ begin execute format('alter database %I owner to supabase_admin', current_database()); end $$",
+            "grant create on database",
+        ),
         ("create schema vagus_migration", "grant usage, create on schema vagus_migration"),
         (
             "do $$ begin execute format('alter database %I set session_replication_role = replica', "

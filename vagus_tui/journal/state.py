@@ -162,18 +162,27 @@ def _put_in_place(run: store.Run | None, done: store.Run, kind: str) -> bool:
     return done.kind == kind and (run is None or run.id == done.id or run.kind != "migrate")
 
 
+async def _left_open(connection: Connection, run: store.Run | None) -> tuple[bool, bool]:
+    """Whether nobody is at work on a run that is open all the same: a rollback or clean-up, or a settling migration.
+
+    The former was not begun, or was committed and not settled; the latter is past its cut-over.
+    """
+    if run is None:
+        return False, False
+    left = run.kind != "migrate" and (run.status == "running" or _owes(run))
+    settling = run.kind == "migrate" and run.phase == "settle" and run.status == "running"
+    if (left or settling) and await connection.fetchval(_LOCK_HELD, LOCK_KEY):
+        return False, False
+    return left, settling
+
+
 async def read_state(connection: Connection) -> DatabaseState:
     """Read the state of the database: one look at the catalog, one at the journal."""
     found = await read_columns(connection)
     # What cannot be read must not crash the reading of the state: a foreign journal reads as none.
     run = await store.latest_run(connection, "migrate", "rollback", "restore", "clean-up")
     done = await store.latest_run(connection, "migrate", "rollback", "restore", "clean-up", done=True)
-    # A rollback or clean-up that is open while nobody holds the lock: not begun, or committed and not settled.
-    left = run is not None and run.kind != "migrate" and (run.status == "running" or _owes(run))
-    # The same of a migration that is past its cut-over.
-    settling = run is not None and run.kind == "migrate" and run.phase == "settle" and run.status == "running"
-    held = (left or settling) and await connection.fetchval(_LOCK_HELD, LOCK_KEY)
-    left, settling = left and not held, settling and not held
+    left, settling = await _left_open(connection, run)
     own, renamed = recognise(found), recognise(found, suffix=v1.SUFFIX)
     v2_in_place = "total_weeks" in found.get(v1.PLANS, {}) and all(name in found for name in v1.HIERARCHY)
     migration = run if run is not None and run.kind == "migrate" else None

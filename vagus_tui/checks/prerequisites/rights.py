@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncpg
+
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.database.identifiers import qualified, quote
 from vagus_tui.events import Status
@@ -49,13 +51,9 @@ def _sql(context: Context) -> str:
     return _SQL.replace("@MEMBER@", "'SET'" if set_right else "'MEMBER'").strip()
 
 
-async def _rights(context: Context) -> Outcome:
-    shape = context.state.shape
-    tables = [table.name for table in shape.tables.values()] if shape else list(v1.TABLES)
-    row = await context.connection.fetchrow(_sql(context), tables)
-    assert row is not None
+def _lacking(row: asyncpg.Record, database: str) -> list[str]:
+    """What this user may not do to v1's tables and beside them, with what gives the right."""
     me = quote(row["me"])
-    database = quote(context.database.name)
     missing: list[str] = []
     if row["standby"]:
         missing.append("This is a read replica: name the primary in VAGUS_DATABASE_URL.")
@@ -89,17 +87,32 @@ async def _rights(context: Context) -> Outcome:
         missing.append(f"The roles of a Supabase project are missing: {', '.join(sorted(absent))}.")
     if "authenticated" not in absent and not row["may_set_role"]:
         missing.append(f"No right to act as the app's users for the access checks: grant authenticated to {me};")
+    return missing
+
+
+def _lacking_of_users(row: asyncpg.Record) -> list[str]:
+    """The same of auth.users, which v2's tables and policies go by."""
+    me = quote(row["me"])
     if not row["users_there"]:
-        missing.append("There is no table auth.users: this is not a Supabase database, or not the right one.")
-    else:
-        if not row["may_enter_auth"]:
-            missing.append(f"The schema auth may not be entered: grant usage on schema auth to {me};")
-        if not row["may_read_users"]:
-            missing.append("auth.users cannot be read past its row level security.")
-        if not row["may_reference_users"]:
-            missing.append(f"v2 cannot be tied to auth.users: grant references on auth.users to {me};")
-        if not row["knows_callers"]:
-            missing.append("There is no function auth.uid(), by which v2's policies know who asks.")
+        return ["There is no table auth.users: this is not a Supabase database, or not the right one."]
+    missing: list[str] = []
+    if not row["may_enter_auth"]:
+        missing.append(f"The schema auth may not be entered: grant usage on schema auth to {me};")
+    if not row["may_read_users"]:
+        missing.append("auth.users cannot be read past its row level security.")
+    if not row["may_reference_users"]:
+        missing.append(f"v2 cannot be tied to auth.users: grant references on auth.users to {me};")
+    if not row["knows_callers"]:
+        missing.append("There is no function auth.uid(), by which v2's policies know who asks.")
+    return missing
+
+
+async def _rights(context: Context) -> Outcome:
+    shape = context.state.shape
+    tables = [table.name for table in shape.tables.values()] if shape else list(v1.TABLES)
+    row = await context.connection.fetchrow(_sql(context), tables)
+    assert row is not None
+    missing = [*_lacking(row, quote(context.database.name)), *_lacking_of_users(row)]
     if missing:
         return Outcome(Status.FAIL, f"{len(missing)} missing", " ".join(missing), rows=len(missing))
     limits = [
