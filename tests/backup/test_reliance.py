@@ -26,6 +26,7 @@ from vagus_tui.backup import (
 from vagus_tui.checks.base import Context, Outcome
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
+from vagus_tui.database.impersonation import undone
 from vagus_tui.events import NoteEvent, Status
 from vagus_tui.format import age_text
 from vagus_tui.journal.state import read_state
@@ -202,11 +203,19 @@ async def test_csv_alone_warns(settings: Settings, judge: Judge) -> None:
 
 
 async def test_a_backup_on_another_machine_is_known_from_the_journal(
-    made: Made, settings: Settings, judge: Judge
+    made: Made, settings: Settings, clean_database: TestDatabase, judge: Judge
 ) -> None:
     shutil.rmtree(made.path)
     outcome = await judge(settings)
     assert outcome.status is Status.WARN and "not on this machine" in outcome.message
+    # As little as one that lies here does it count when it is old, was never read back, or is of another database.
+    other = "manifest = jsonb_set(manifest, '{fingerprint,database_oid}', '1')"
+    for wrong in ("at = at - interval '25 hours'", "verified_at = null", other):
+        async with clean_database.as_admin() as admin, undone(admin):
+            await admin.execute(f"update vagus_migration.backups set {wrong}")
+            database = Database(settings)
+            outcome = await backup_outcome(Context(database, admin, settings, await read_state(admin)))
+        assert outcome.status is Status.FAIL and outcome.measured == "none", wrong
 
 
 def test_ages_read_as_people_say_them() -> None:

@@ -144,9 +144,8 @@ async def test_the_proof_sees_what_did_not_arrive(
     await conn.execute("update exercises set name = 'Changed', notes = 'new' where id = $1", who["exercise"])
     # Without the trigger that sets the time of a change, which would give them away.
     quietly = "alter table exercises_v1 disable trigger user; update exercises_v1 set {} where id = '{}'"
-    deleted = await conn.fetchval(
-        "delete from exercise_logs where id = (select max(id::text) from exercise_logs)::uuid returning id"
-    )
+    last = "select max(id::text)::uuid from exercise_logs"
+    deleted = await conn.fetchval(f"delete from exercise_logs where id = ({last}) returning id")
     again = f"'{deleted}', '{who['session']}', '{who['exercise']}', 91, 5, 60"
     faults = {
         quietly.format("name = 'Other'", who["exercise"]): "1 row of exercises",
@@ -175,7 +174,13 @@ async def test_the_proof_sees_what_did_not_arrive(
         assert f"{seen} did not arrive in v1" in ran.result.message, planted
         assert (await state_of(moved_database)).state is State.MIGRATED
     planted = "select 1"
-    await rolled_back(moved_database)
+    # A row that got another id is another row, and comes back as that.
+    renumbered = await conn.fetchval(
+        f"update exercise_logs set id = gen_random_uuid() where id = ({last}) returning id"
+    )
+    await rolled_back(moved_database, apply_deletions=True)
+    for log, there in ((renumbered, True), (added, True), (deleted, False)):
+        assert await conn.fetchval("select exists(select from exercise_logs where id = $1)", log) is there
 
 
 async def test_a_new_label_and_a_moved_exercise(moved: TestDatabase, connect: Connect) -> None:
