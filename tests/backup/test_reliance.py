@@ -210,7 +210,8 @@ async def test_a_backup_on_another_machine_is_known_from_the_journal(
     assert outcome.status is Status.WARN and "not on this machine" in outcome.message
     # As little as one that lies here does it count when it is old, was never read back, or is of another database.
     other = "manifest = jsonb_set(manifest, '{fingerprint,database_oid}', '1')"
-    for wrong in ("at = at - interval '25 hours'", "verified_at = null", other):
+    copied = "manifest = jsonb_set(manifest, '{fingerprint,journal_id}', '\"another\"')"
+    for wrong in ("at = at - interval '25 hours'", "verified_at = null", other, copied):
         async with clean_database.as_admin() as admin, undone(admin):
             await admin.execute(f"update vagus_migration.backups set {wrong}")
             database = Database(settings)
