@@ -9,6 +9,7 @@ from tests.checks.support import looking_at, offending_ids, outcome
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
 from vagus_tui.checks.base import Context, Group, offending_rows, run_checks
+from vagus_tui.checks.data_quality import logs
 from vagus_tui.checks.registry import check_by_id, checks_for
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.migration.gates import gates
@@ -101,6 +102,24 @@ async def test_a_fault_is_found_and_shown(fault: Fault, clean_database: TestData
         assert check.sql is not None
         counted = await context.connection.fetchrow(check.sql(context))
         assert counted is not None and sum(counted.values()) == fault.rows
+
+
+@pytest.mark.parametrize("blocks", [1, logs.BLOCKS])
+async def test_sets_logged_twice_are_found_wherever_they_lie(
+    blocks: int, clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside each other, and as far apart as the table goes."""
+    monkeypatch.setattr(logs, "BLOCKS", blocks)
+    async with clean_database.planting() as admin:
+        for which in ("", "desc"):
+            await admin.execute(
+                "insert into exercise_logs (session_id, exercise_id, set_number, reps, weight) "
+                f"select session_id, exercise_id, set_number, 1, 1 from exercise_logs order by ctid {which} limit 1"
+            )
+        assert await admin.fetchval("select max(ctid) > '(9,0)' from exercise_logs")
+    async with looking_at(clean_database) as context:
+        # One that is there three times is two too many: the last was put beside the first's copy.
+        assert (await outcome("logs-duplicate-sets", context)).rows == 2
 
 
 @pytest.mark.parametrize(

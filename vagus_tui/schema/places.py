@@ -16,3 +16,18 @@ def block(number: str) -> str:
 def blocks(relation: str) -> str:
     """How many blocks a relation has now, by its quoted name."""
     return f"pg_relation_size({literal(relation)}) / current_setting('block_size')::integer"
+
+
+def strips(relation: str, length: str) -> str:
+    """The SELECT of a relation's strips: `first`, and `behind` the last row of each. Together they hold every row.
+
+    Args:
+        relation: its quoted name.
+        length: blocks per strip, an expression; it may use `blocks`, how many there are.
+    """
+    return (
+        f"  select {block('n')} as first,\n"
+        f"    case when n + length < blocks then {block('n + length')} else {BEHIND} end as behind\n"
+        f"  from (select blocks, {length} as length from (select {blocks(relation)} as blocks) size) cut,\n"
+        "  generate_series(0, greatest(blocks - 1, 0), length) n"
+    )

@@ -6,7 +6,7 @@ A day counts only where it is one of the session's own plan; ties go to the lowe
 from __future__ import annotations
 
 from vagus_tui.schema.identifiers import literal
-from vagus_tui.schema.places import BEHIND, block, blocks
+from vagus_tui.schema.places import strips
 
 BLOCKS = 200
 """Blocks of logs per strip: their sums then fit the second level of a processor's cache."""
@@ -70,14 +70,8 @@ def _strips(logs: str, placed: str) -> str:
 
     The exercises are looked up in memory. Where they do not fit, each strip would read them anew: one strip it is then.
     """
-    return (
-        "strips as materialized (\n"
-        f"  select {block('n')} as first,\n"
-        f"    case when n + length < blocks then {block('n + length')} else {BEHIND} end as behind\n"
-        "  from (select blocks, case when fits then "
-        f"{BLOCKS} else greatest(blocks, 1) end as length\n"
-        f"    from (select {blocks(logs)} as blocks,\n"
-        f"      {SIZE_IN_MEMORY} * pg_relation_size({literal(placed)}) < pg_size_bytes(current_setting('work_mem'))\n"
-        "        * current_setting('hash_mem_multiplier')::numeric as fits) size) cut,\n"
-        "  generate_series(0, greatest(blocks - 1, 0), length) n)"
+    fits = (
+        f"{SIZE_IN_MEMORY} * pg_relation_size({literal(placed)}) < pg_size_bytes(current_setting('work_mem'))\n"
+        "      * current_setting('hash_mem_multiplier')::numeric"
     )
+    return f"strips as materialized (\n{strips(logs, f'case when {fits} then {BLOCKS} else greatest(blocks, 1) end')})"

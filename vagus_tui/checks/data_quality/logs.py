@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vagus_tui.checks.data_quality.rule import Names, Rule
 from vagus_tui.schema import v1
+from vagus_tui.schema.places import strips
 
 
 def arrival(names: Names, alias: str) -> str:
@@ -12,13 +13,39 @@ def arrival(names: Names, alias: str) -> str:
     return f"{completed}{alias}.id"
 
 
+BLOCKS = 200
+"""Blocks of logs per strip in which sets that were logged twice are looked for: a few megabytes of memory."""
+
+
 def _again(names: Names) -> str:
     groups = "x.session_id, x.exercise_id, x.set_number"
     return (
         f"t.id in (select d.id from (select x.id, row_number() over (partition by {groups} order by "
-        f"{arrival(names, 'x')}) as nth from {names.logs} x where (x.session_id, x.exercise_id, x.set_number) in ("
-        f"select session_id, exercise_id, set_number from {names.logs} group by 1, 2, 3 having count(*) > 1)) d "
+        f"{arrival(names, 'x')}) as nth from {names.logs} x where ({groups}) in ({_several(names.logs)})) d "
         "where d.nth > 1)"
+    )
+
+
+def _several(logs: str) -> str:
+    """Session, exercise and number of every set that is there more than once.
+
+    A session's logs mostly lie side by side, so they are looked for strip by strip; only the sessions that lie in more
+    than one strip are looked at as a whole. Grouped all at once, ten million logs take half a gigabyte of temporary
+    files, and as much again for every helper.
+    """
+    mark = "session_id, exercise_id, set_number"
+    return (
+        f"with strips as materialized (\n{strips(logs, str(BLOCKS))}),\n"
+        "parts as materialized (\n"
+        "  select part.* from strips strip cross join lateral (\n"
+        f"    select {mark}, grouping(exercise_id) = 1 as whole_session from {logs} l\n"
+        "    where l.ctid >= strip.first and l.ctid < strip.behind\n"
+        f"    group by grouping sets (({mark}), (session_id))\n"
+        "    having grouping(exercise_id) = 1 or count(*) > 1 offset 0) part)\n"
+        f"select {mark} from parts where not whole_session\n"
+        f"union select {mark} from {logs} where session_id in (\n"
+        "  select session_id from parts where whole_session group by session_id having count(*) > 1)\n"
+        f"group by {mark} having count(*) > 1"
     )
 
 
