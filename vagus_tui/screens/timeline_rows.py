@@ -103,7 +103,7 @@ def plan_rows(
     """The rows of the plan that fall into a view, earliest first."""
     if planned is None:
         ordered = sorted(rows, key=lambda entry: entry.offset)
-        return [_unplanned(entry) for entry in ordered if _inside(view, entry.offset, entry.duration)]
+        return [_unplanned(entry, done) for entry in ordered if _inside(view, entry.offset, entry.duration)]
     entries = [one for one in schedule(planned, rows) if _inside(view, one.entry.offset, one.entry.duration)]
     return [_planned(one, planned, now, done) for one in entries]
 
@@ -114,11 +114,13 @@ def _inside(view: View, offset: timedelta, length: timedelta | None) -> bool:
     return end >= view.start and start <= view.end
 
 
-def _unplanned(entry: TimelineEntry) -> GanttRow:
+def _unplanned(entry: TimelineEntry, done: Done) -> GanttRow:
+    """Without T-0 nothing is due; what is done is done all the same."""
+    how = Standing.DONE if entry.id in done else Standing.UPCOMING
     start = entry.offset.total_seconds()
     end = None if entry.duration is None else start + entry.duration.total_seconds()
-    bar = Bar(start, end, *_FILL[Standing.UPCOMING])
-    return GanttRow(entry.id, Status.PENDING, offset_label(entry.offset), entry.action, entry.owner.value, (bar,))
+    bar = Bar(start, end, *_FILL[how])
+    return GanttRow(entry.id, STATUS[how], offset_label(entry.offset), entry.action, entry.owner.value, (bar,))
 
 
 def _planned(one: ScheduledEntry, planned: datetime, now: datetime, done: Done) -> GanttRow:
@@ -149,6 +151,9 @@ def entry_lines(entry: TimelineEntry, planned: datetime | None, now: datetime, d
         elif how is Standing.UPCOMING:
             words += f", in {duration(_apart(one.starts_at, now))}"
         lines.insert(0, words)
+    elif entry.id in done:
+        at = done[entry.id]
+        lines.insert(0, Standing.DONE.value + (f" {when_words(at.astimezone(zone))}" if at is not None else ""))
     if entry.note:
         lines.append(entry.note)
     return lines
