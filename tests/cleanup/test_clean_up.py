@@ -217,6 +217,10 @@ async def test_on_the_command_line(moved: TestDatabase, connect: Connect, tmp_pa
     assert any("drop table" in line["sql"] for line in shown.of("sql"))
     assert any("no longer possible" in line["message"] for line in shown.of("note"))
     await kept(moved, tmp_path)
+    # What can be let pass is said with how, and what was about to begin on which database in whose name.
+    held = await vagus("cleanup", "--yes", "--json", url=moved.url, **more)
+    assert held.status == 1 and "--override CHECK=REASON: clean-up-waiting-period." in held.result["next_step"]
+    assert held.of("note")[0]["message"].startswith("Clean-up of v1 on ")
     reason = ("--override", "clean-up-waiting-period=thrown away tomorrow")
     shown = await vagus("cleanup", *reason, "--json", url=moved.url, **more)
     assert shown.status == 2 and "hold" not in shown.result["message"]

@@ -12,7 +12,9 @@ from vagus_tui.backup import BackupOptions, Kind
 from vagus_tui.backup.restore import restore_test
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection
+from vagus_tui.events import Status
 from vagus_tui.journal.state import State
+from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.rollback_backup import FromBackupScreen
 from vagus_tui.settings import Settings
 
@@ -86,6 +88,8 @@ async def test_clean_up_waits_for_its_gates(
         # Measured anew, with the cursor still on the gate in hand.
         await until_text(pilot, "1 gate holds it up", "! overridden · The waiting", "Overridden: trial", patience=60)
         await _backup(settings, restored=True)
+        # After the cut-over nothing waits for a backup, and how the newest one stands is in sight all the same.
+        await until(pilot, lambda: wizard(pilot).session.standings[Step.BACKUP].status is Status.PASS)
         await moved_conn.execute(OLD)
         await pilot.press("r")
         await until_text(pilot, "nothing holds it up", patience=60)

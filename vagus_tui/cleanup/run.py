@@ -8,6 +8,7 @@ from typing import Any
 
 from vagus_tui.backup.listing import BackupInfo
 from vagus_tui.checks.base import Context
+from vagus_tui.checks.overrides import way_past
 from vagus_tui.cleanup.gates import AGAIN, differing_now, gates, holding, refusal
 from vagus_tui.cleanup.kept import Remains, read_remains
 from vagus_tui.control import Control
@@ -194,7 +195,7 @@ class _CleanUp:
                 outcomes.append(event)
         await store.record_checks(connection, outcomes, operator=self.settings.operator)
         if (held := refusal(outcomes)) is not None:
-            raise RefusedError(held, state=_UNTOUCHED, next_step="Mend what they name.")
+            raise RefusedError(held, state=_UNTOUCHED, next_step=way_past(outcomes))
         info, why = await holding(context, remains.v1)
         if info is None:
             raise RefusedError(why, state=_UNTOUCHED, next_step="Make a backup and restore it as a test.")

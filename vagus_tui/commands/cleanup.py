@@ -48,7 +48,7 @@ class CleanupCommand(Command):
 async def _clean_up(
     control: Control, *, yes: bool, confirm: str, archives: bool, overrides: list[str]
 ) -> AsyncGenerator[Event, None]:
-    from vagus_tui.checks.overrides import as_if, overridden
+    from vagus_tui.checks.overrides import as_if, overridden, way_past
     from vagus_tui.cleanup.gates import gate_checks, gates, override_gates, refusal
     from vagus_tui.cleanup.kept import read_remains
     from vagus_tui.cleanup.run import clean_up, plan_clean_up, refuse_unless_possible
@@ -88,7 +88,7 @@ async def _clean_up(
                     ok=False,
                     message=" ".join(filter(None, ("This is what cleanup would do.", held))),
                     state="Nothing was changed.",
-                    next_step="vagus-tui cleanup --yes does it, when no gate holds it up.",
+                    next_step=way_past(outcomes) if held else "vagus-tui cleanup --yes does it.",
                     exit_status=REFUSED if held else USAGE,
                 )
                 return

@@ -103,6 +103,11 @@ def stand_by_state(session: Knowledge) -> None:
         gate = next((event for event in session.own_gates if event.id == BACKUP_GATE), None)
         if gate is not None:
             session.set_standing(Step.BACKUP, *_backup(session, gate))
+        elif state is not None and state.state in (State.MIGRATED, State.CLEANED) and session.now.backups:
+            # Nothing waits for a backup any more: how the newest one was proved.
+            newest = session.now.backups[0]
+            proved = Status.PASS if newest.restored else Status.WARN if newest.verified else Status.PENDING
+            session.set_standing(Step.BACKUP, proved, ago(newest.at))
         elif (stands := session.standings.get(Step.BACKUP)) is not None and stands.status is Status.RUNNING:
             # One that ended while nothing could be measured runs no more, all the same.
             session.set_standing(Step.BACKUP, Status.PENDING)
