@@ -294,7 +294,10 @@ class RollbackScreen(RollbackActs):
                 self._asked_for = (state.state, state.run, job)
                 self.attempt(self.look, group="preview", exclusive=True)
             ended = [job_outcome(job)] if job is not None and not job.running else []
-            happens = what_happens(self.found, self.cost, deletions=self.deletions, comparing=self.comparing)
+            choosing = not self.running
+            happens = what_happens(
+                self.found, self.cost, deletions=self.deletions, choosing=choosing, comparing=self.comparing
+            )
             text.update(Content("\n\n").join([*ended, refusal(self.refused) if self.refused else happens]))
 
     def show_found(self) -> None:
