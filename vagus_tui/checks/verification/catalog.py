@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import asyncpg
 
@@ -20,6 +20,7 @@ from vagus_tui.events import Status
 from vagus_tui.migration.repoint import carried_references
 from vagus_tui.migration.undo import last_record
 from vagus_tui.schema import v2
+from vagus_tui.schema.identifiers import free_name
 
 REPORT = "Post-Migration Verification"
 
@@ -50,12 +51,18 @@ where n.nspname = 'public' and c.relname = any($1::text[]) and a.attnum > 0 and 
 
 _INDEXES = """
 select c.relname::text as table_name, ic.relname::text as name, i.indisvalid and i.indisready as usable,
-  i.indisunique as is_unique, am.amname::text as method, i.indpred is not null as partial,
+  i.indisunique as is_unique, am.amname::text as method, coalesce(pg_get_expr(i.indpred, i.indrelid), '') as predicate,
   array(select a.attname::text from unnest(i.indkey) with ordinality x(attnum, place)
         join pg_attribute a on a.attrelid = i.indrelid and a.attnum = x.attnum order by x.place) as columns
 from pg_index i join pg_class c on c.oid = i.indrelid join pg_class ic on ic.oid = i.indexrelid
 join pg_am am on am.oid = ic.relam join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = 'public' and c.relname = any($1::text[])
+"""
+
+_PREDICATES = """
+select c.relname::text as table_name, ic.relname::text as name, pg_get_expr(i.indpred, i.indrelid) as predicate
+from pg_index i join pg_class c on c.oid = i.indrelid join pg_class ic on ic.oid = i.indexrelid
+where c.relnamespace = pg_my_temp_schema() and c.relname like 'vagus_model_%' and i.indpred is not null
 """
 
 _ON_DELETE = {"cascade": "c", "set null": "n"}
@@ -175,18 +182,42 @@ class IndexGaps:
         ]
 
 
+async def _predicates(connection: Connection) -> dict[tuple[str, str], str]:
+    """Of the model's partial indexes, which rows they are about, as the server spells it; by table and name."""
+    partial = {table: [i for i in v2.MODEL[table].indexes if " where " in i.body] for table in v2.TABLES}
+    async with undone(connection):
+        for table, indexes in partial.items():
+            copy = f"{_MODEL}{table}"
+            for number, index in enumerate(indexes):
+                # A column that it is about may be gone, or the table.
+                with contextlib.suppress(asyncpg.UndefinedColumnError, asyncpg.UndefinedTableError):
+                    async with connection.transaction():
+                        if number == 0:
+                            await connection.execute(f"create temporary table {copy} (like {relation(table)})")
+                        await connection.execute(f"create index {quote(index.name)} on pg_temp.{copy} {index.body}")
+        rows = await connection.fetch(_PREDICATES)
+    return {(row["table_name"].removeprefix(_MODEL), row["name"]): row["predicate"] for row in rows}
+
+
 async def index_gaps(connection: Connection) -> IndexGaps:
     """Compare the indexes that are there with the model, by what they are on and not by name."""
     rows = await connection.fetch(_INDEXES, list(v2.TABLES))
-    there = {(row["table_name"], row["method"], tuple(row["columns"]), row["partial"]) for row in rows if row["usable"]}
+    there = {
+        (row["table_name"], row["method"], tuple(row["columns"]), row["predicate"]) for row in rows if row["usable"]
+    }
+    predicates = await _predicates(connection)
+    names = {row["name"] for row in rows}
     expected = [(table, index) for table in v2.TABLES for index in v2.MODEL[table].indexes]
     missing = []
     for table, index in expected:
         method = found.group(1) if (found := re.match(r"using (\w+)", index.body)) else "btree"
         listed = re.search(r"\(([^)]*)\)", index.body)
         columns = tuple(name.strip() for name in listed.group(1).split(",")) if listed else ()
-        if (table, method, columns, " where " in index.body) not in there:
-            missing.append((table, index))
+        partial = " where " in index.body
+        predicate = predicates.get((table, index.name), "unknown") if partial else ""
+        if (table, method, columns, predicate) not in there:
+            # One of that name may be there, about other rows.
+            missing.append((table, replace(index, name=free_name(index.name, names))))
     return IndexGaps(len(expected), tuple(missing), tuple(row["name"] for row in rows if not row["usable"]))
 
 
@@ -249,6 +280,15 @@ _DROP_INDEX = f"""do $$ begin
 end $$"""
 
 
+_OTHER_ROWS = f"""do $$ declare found record; begin
+  select i.indexrelid::regclass as name into found from pg_index i join pg_attribute a on a.attrelid = i.indrelid
+    and a.attnum = i.indkey[0] where i.indrelid = '{relation(v2.PLANS)}'::regclass and i.indpred is not null
+    and a.attname = 'status' limit 1;
+  execute format('drop index %s', found.name);
+  create index on {relation(v2.PLANS)} (status) where status = 'archived';
+end $$"""
+
+
 CHECKS = (
     Check(
         id="v2-constraints",
@@ -302,7 +342,10 @@ CHECKS = (
         probe=on_v2(_indexes),
         guide="Troubleshooting · Performance Degradation",
         sql=lambda _: _INDEXES.strip(),
-        faults=(changed_table("an index is gone", _DROP_INDEX, v2.EXERCISES),),
+        faults=(
+            changed_table("an index is gone", _DROP_INDEX, v2.EXERCISES),
+            changed_table("an index leaves out the rows it is for", _OTHER_ROWS, v2.PLANS),
+        ),
     ),
     Check(
         id="grants",
