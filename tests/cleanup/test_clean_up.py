@@ -88,6 +88,12 @@ async def test_every_gate_must_hold(moved: TestDatabase, connect: Connect, tmp_p
     newer = await make(settings_for(moved, backup_dir=tmp_path), BackupOptions(kinds=frozenset({Kind.TABLES})))
     ran = await do_clean_up(moved, tmp_path)
     assert f"{newer.path.name} holds them and was not restored yet" in str(failing(ran)["clean-up-final-backup"])
+    # Nor is one the way back whose files are not what they were, whatever its manifest says.
+    assert (await collect(restore_test(newer.path, settings_for(moved, backup_dir=tmp_path), Control()))).result.ok
+    largest = max((file for file in newer.path.rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[:-1])
+    ran = await do_clean_up(moved, tmp_path)
+    assert "other rows" in str(failing(ran)["clean-up-final-backup"])
     shutil.rmtree(newer.path)
     assert (await state_of(moved)).state is State.MIGRATED
     await conn.execute("delete from vagus_migration.runs where kind = 'clean-up'")

@@ -243,6 +243,16 @@ CHANGES = {
         "alter table exercises rename constraint exercises_plan_id_fkey to other",
         "alter table exercises rename constraint other to exercises_plan_id_fkey",
     ),
+    "foreign key marked on marks is gone": (
+        "alter table marks drop constraint marked",
+        "alter table marks add constraint marked foreign key (plan_id) references workout_plans; "
+        "comment on constraint marked on marks is 'old'",
+    ),
+    "notification_preferences has another shape; notification_preferences is in v2's way; "
+    "notification_preferences_pkey is in v2's way": (
+        "create table notification_preferences (user_id uuid primary key, preferences jsonb not null)",
+        "drop table notification_preferences",
+    ),
     "function detect_prs(uuid, text) is new, in v2's way": (
         "create function detect_prs(uuid, text) returns integer language sql as 'select 1'",
         "drop function detect_prs",

@@ -241,8 +241,18 @@ async def test_production_asks_for_the_projects_name(clean_database: TestDatabas
         pilot.app.push_screen(dialog, answers.append)
         await until_text(pilot, "Type vagus-live to go on", "PRODUCTION", "tab move  esc cancel")
         assert "r look again" not in screen_text(pilot)
-        await pilot.press(*"vagus", "enter", "tab", "enter")
+        act = dialog.query_one("#yes", Button)
+        await pilot.press(*"vagus", "enter")
+        assert act.disabled and not act.has_focus
+        await pilot.press("tab", "enter")
         await until(pilot, lambda: answers == [False])
+        pilot.app.push_screen(TypedConfirmDialog("Again", "All.", expected="vagus", yes="Drop"), answers.append)
+        await until_text(pilot, "Type vagus to go on")
+        # The key that ends the name does not yet do the act.
+        await pilot.press(*"vagus", "enter")
+        assert answers == [False] and not pilot.app.screen.query_one("#yes", Button).disabled
+        await pilot.press("enter")
+        await until(pilot, lambda: answers == [False, True])
         pilot.app.push_screen(MessageDialog("Long", "\n".join(f"line {number}" for number in range(40))))
         await until_text(pilot, "line 0", "enter Close", "page down more")
         await pilot.press("pagedown", "pagedown", "pagedown")
