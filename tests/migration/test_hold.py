@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from types import ModuleType
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -24,6 +26,7 @@ from vagus_tui.migration.phases.hold import REFUSED
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.report.story import tell
 from vagus_tui.sandbox.options import SandboxOptions
+from vagus_tui.schema.rules import QUIET_PREFERENCES
 
 SMALL = SandboxOptions(plans=12, clean=True)
 
@@ -585,3 +588,50 @@ async def test_a_column_that_goes_during_the_hold_is_named(make_database: MakeDa
     assert "exercises has no column tempo any more" in result.message
     assert (await state_of(database)).state is State.V1
     assert await conn.fetchval("select to_regnamespace('workout_v2')") is None
+
+
+async def test_what_users_choose_to_be_notified_of(make_database: MakeDatabase, connect: Connect) -> None:
+    """Rows of v1 that become one row per user: changes are noted and brought over, and all of them are proved."""
+    database = await make_database(SandboxOptions(plans=12, clean=True, notification_preferences="rows"))
+    conn = await connect(database.url)
+    switched = 'update workout_v2.notification_preferences set preferences = preferences || \'{"prs": "x"}\''
+
+    async def by_hand(event: Event, control: Control) -> None:
+        if isinstance(event, StepEvent) and event.id == "hold" and event.state is StepState.STARTED:
+            await conn.execute(switched)
+            control.go()
+
+    ran = await do_migrate(database, hold=True, on_event=by_hand)
+    assert not ran.result.ok and ran.result.exit_status == 3
+    assert "users' notification preferences differ" in ran.result.message
+    assert await conn.fetchval("select count(*) from pg_trigger where tgname like 'vagus%'") == 0
+
+    people = "select user_id from notification_preferences group by 1 order by count(*) desc, 1 limit 3"
+    one, other, third = [row[0] for row in await conn.fetch(people)]
+    new, quiet = UUID(int=1), UUID(int=2)
+
+    async def choose(event: Event, control: Control) -> None:
+        if isinstance(event, StepEvent) and event.id == "hold" and event.state is StepState.STARTED:
+            async with database.as_admin() as app:
+                await app.execute("insert into auth.users (id) values ($1), ($2)", new, quiet)
+                insert = "insert into notification_preferences (user_id, category, enabled) values ($1, 'news', true)"
+                await app.execute(insert, new)
+                await app.execute("delete from notification_preferences where user_id = $1", one)
+                await app.execute("update notification_preferences set enabled = not enabled where user_id = $1", other)
+                await app.execute("update notification_preferences set user_id = $2 where user_id = $1", third, quiet)
+            control.go()
+
+    rows = "select user_id, category, enabled from notification_preferences{} where user_id = any($1)"
+    ran = await do_migrate(database, hold=True, on_event=choose)
+    assert ran.result.ok, ran.result
+    users = [one, other, third, new, quiet]
+    expected: dict[UUID, dict[str, bool]] = {user: {} for user in users}
+    for row in await conn.fetch(rows.format("_v1"), users):
+        expected[row["user_id"]][row["category"]] = row["enabled"]
+    calm = {user: json.loads(QUIET_PREFERENCES) for user in (one, third)}
+    found = await conn.fetch("select user_id, preferences from notification_preferences where user_id = any($1)", users)
+    assert {row["user_id"]: json.loads(row["preferences"]) for row in found} == {**expected, **calm}
+    assert expected[new] == {"news": True} and expected[other] and expected[quiet]
+    assert await conn.fetchval("select count(*) from notification_preferences") == await conn.fetchval(
+        "select count(*) from auth.users"
+    )

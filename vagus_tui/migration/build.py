@@ -48,15 +48,16 @@ def prepare_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
             undo="instant",
         )
     ]
-    for base in v1.TABLES:
-        name = survey.shape.tables[base].name
-        relation = qualified(survey.shape.schema, name)
+    noted = capture.captured(survey.shape)
+    for base, name in noted.items():
+        # The fence is for workout data alone.
+        fence = [maintenance.fence_trigger(qualified(survey.shape.schema, name))] if base in v1.TABLES else []
         steps.append(
             PlanStep(
                 f"prepare-capture-{base}",
                 Phase.PREPARE,
                 f"change capture on {name}",
-                (*capture.install_triggers(survey.shape, base), maintenance.fence_trigger(relation)),
+                (*capture.install_triggers(survey.shape, base), *fence),
                 lock=f"SHARE ROW EXCLUSIVE on {name}, for an instant; tried again when somebody is in the way",
                 undo="drop triggers",
                 needs=("prepare-capture",),
@@ -79,7 +80,7 @@ def prepare_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
             Phase.PREPARE,
             f"{len(ddl.tables)} bare tables in schema {STAGING}",
             tuple(statements),
-            needs=tuple(f"prepare-capture-{base}" for base in v1.TABLES),
+            needs=tuple(f"prepare-capture-{base}" for base in noted),
         )
     )
     return steps

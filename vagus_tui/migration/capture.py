@@ -12,6 +12,7 @@ from __future__ import annotations
 from vagus_tui.migration.maintenance import FROM_THE_APP
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import literal, qualified, quote
+from vagus_tui.schema.preferences import preferences_kind
 from vagus_tui.schema.v1 import V1Shape
 
 CHANGE_LOG = "vagus_migration.change_log"
@@ -20,19 +21,30 @@ V2_UNNOTED = "vagus_migration.v2_unnoted"
 """Rows of v2 that a rollback found to be otherwise than v1 has them though no write of theirs was noted."""
 CAPTURE_TRIGGER = "vagus_capture"
 
-PLAN, SESSION, STRUCTURE = "p", "s", "d"
-"""Units of change: a plan with all its sessions, a session with its logs, a plan's days alone."""
+PLAN, SESSION, STRUCTURE, CHOICES = "p", "s", "d", "n"
+"""Units of change: a plan with all its sessions, a session with its logs, a plan's days alone; what a user chose to be
+notified of."""
 
 _TOUCHED: dict[str, tuple[tuple[str, str], ...]] = {
     v1.PLANS: ((PLAN, "id"),),
     v1.EXERCISES: ((PLAN, "plan_id"),),
     v1.SESSIONS: ((SESSION, "id"), (STRUCTURE, "plan_id")),
     v1.LOGS: ((SESSION, "session_id"),),
+    v2.PREFERENCES: ((CHOICES, "user_id"),),
 }
 """Per v1 table: which unit a row belongs to, and the column that names it.
 
-A session touches its plan's days too: a plan without exercises has its days only while it has sessions.
+A session touches its plan's days too: a plan without exercises has its days only while it has sessions. Preferences
+are noted where v1 has a row per category (`captured`): v2's are made of all rows of a user.
 """
+
+
+def captured(shape: V1Shape) -> dict[str, str]:
+    """The tables whose changes are noted before the cut-over: the names that they have, by v1 name."""
+    names = {base: table.name for base, table in shape.tables.items()}
+    if preferences_kind(shape) == "rows":
+        names[v2.PREFERENCES] = v2.PREFERENCES
+    return names
 
 
 V1_FUNCTIONS = (*(f"capture_{base}" for base in _TOUCHED), "capture_truncate")
@@ -115,7 +127,7 @@ def _always(relation: str, *triggers: str) -> str:
 
 def install_triggers(shape: V1Shape, base: str) -> list[str]:
     """The capture triggers of one v1 table: SHARE ROW EXCLUSIVE on it, for an instant."""
-    relation = qualified(shape.schema, shape.tables[base].name)
+    relation = qualified(shape.schema, captured(shape)[base])
     return [
         f"create or replace trigger {CAPTURE_TRIGGER} after insert or update or delete on {relation} "
         f"for each row execute function vagus_migration.capture_{base}()",

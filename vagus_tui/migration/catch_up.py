@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vagus_tui.migration.capture import CHANGE_LOG, PLAN, SESSION, STRUCTURE
+from vagus_tui.migration.capture import CHANGE_LOG, CHOICES, PLAN, SESSION, STRUCTURE, captured
 from vagus_tui.migration.unique import Apart, made_again, out_of_the_way
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.schema.mapping import Scope, WorkoutMapping
+from vagus_tui.schema.preferences import chosen, preferences_upsert
+from vagus_tui.schema.v1 import V1Shape
 
 DELTA = Scope(plans="pg_temp.vagus_delta_plans", sessions="pg_temp.vagus_delta_sessions")
 LOGGED = Scope(plans=DELTA.plans, sessions="pg_temp.vagus_delta_logged")
@@ -142,6 +144,10 @@ def apply(mapping: WorkoutMapping, schema: str, kept_apart: Sequence[Apart]) -> 
         for table in (v2.SESSIONS, v2.EXERCISES, v2.DAYS, v2.WEEKS, v2.PLANS)
     )
     statements.extend(made_again(one, schema) for one in colliding)
+    if v2.PREFERENCES in captured(mapping.shape):
+        touched = f"(select id::uuid from pg_temp.vagus_touched where unit = '{CHOICES}')"
+        relation = qualified(schema, v2.PREFERENCES)
+        statements.append(preferences_upsert("rows", mapping.shape.schema, relation, only=f"u.id in {touched}"))
     return statements
 
 
@@ -165,6 +171,20 @@ def delta_differences(mapping: WorkoutMapping, schema: str) -> dict[str, str]:
         )
         for table in MAPPED
     }
+
+
+def preference_differences(shape: V1Shape, schema: str) -> str:
+    """How many users' preferences are not what they chose, but for those whom waiting notes name.
+
+    Users who came since and chose nothing get their quiet ones after the cut-over.
+    """
+    old = qualified(shape.schema, v2.PREFERENCES)
+    return (
+        f"select count(*) from {v2.USERS} u left join {qualified(schema, v2.PREFERENCES)} p on p.user_id = u.id\n"
+        f"where p.preferences is distinct from {chosen(old, 'u.id')}\n"
+        f"  and (p.user_id is not null or exists (select from {old} o where o.user_id = u.id))\n"
+        f"  and not exists (select from {CHANGE_LOG} n where n.unit = '{CHOICES}' and n.id = u.id::text)"
+    )
 
 
 def first_of(query: str, count: int) -> str:

@@ -88,6 +88,7 @@ def swap_statements(survey: Survey, ddl: V2Ddl) -> list[str]:
         statements.extend(capture.remove_triggers(relation))
         statements.append(maintenance.fence_trigger(relation, always=True))
     if survey.preferences == "rows":
+        statements.extend(capture.remove_triggers(qualified(schema, PREFERENCES)))
         statements.append(maintenance.fence_trigger(qualified(schema, PREFERENCES), always=True))
     statements.extend(rename_statement(schema, rename) for rename in survey.renames)
     statements.extend(rename_statement(schema, rename) for rename in survey.functions_in_the_way)
@@ -111,8 +112,6 @@ def swap_statements(survey: Survey, ddl: V2Ddl) -> list[str]:
 def cut_over_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[PlanStep]:
     """The one transaction, step by step. The proof of the delta stands between `delta` and `swap`."""
     statements = catch_up.whole_round(mapping, STAGING, apart(survey.bound, ddl))
-    if survey.preferences == "rows":
-        statements.append(preferences_upsert(survey.preferences, survey.shape.schema, ddl.relation(PREFERENCES)))
     deltas = catch_up.delta_differences(mapping, STAGING)
     held = "ACCESS EXCLUSIVE on v1's four tables until the transaction ends; writes wait, nothing is refused"
     undo = "automatic: the transaction fails as a whole"
@@ -208,7 +207,7 @@ def _filled_views(survey: Survey) -> Iterator[PlanStep]:
 
 
 def _settled_preferences(survey: Survey) -> Iterator[PlanStep]:
-    """Notification preferences where v1's table does not hold a row per category."""
+    """Notification preferences of users who came meanwhile, and of all where v1's table stays in place."""
     if survey.preferences == "jsonb":
         yield PlanStep(
             "settle-preferences-noted",
@@ -220,14 +219,13 @@ def _settled_preferences(survey: Survey) -> Iterator[PlanStep]:
             lock=f"SHARE ROW EXCLUSIVE on {PREFERENCES}, for an instant",
             undo=_QUICK,
         )
-    if survey.preferences != "rows":
-        yield PlanStep(
-            "settle-preferences",
-            Phase.SETTLE,
-            "quiet notification preferences for users who have none",
-            (*noted_preferences(survey), missing_preferences(survey)),
-            undo=_QUICK,
-        )
+    yield PlanStep(
+        "settle-preferences",
+        Phase.SETTLE,
+        "quiet notification preferences for users who have none",
+        (*noted_preferences(survey), missing_preferences(survey)),
+        undo=_QUICK,
+    )
 
 
 def noted_preferences(survey: Survey) -> list[str]:
@@ -245,8 +243,8 @@ def noted_preferences(survey: Survey) -> list[str]:
 def missing_preferences(survey: Survey) -> str:
     """Give users without preferences quiet ones, and keep a note of whom, so that a rollback can take them back."""
     relation = qualified(survey.shape.schema, PREFERENCES)
-    insert = preferences_upsert(survey.preferences, survey.shape.schema, relation)
-    if survey.preferences == "none":
+    insert = preferences_upsert("none", survey.shape.schema, relation)
+    if survey.preferences != "jsonb":
         return insert
     return (
         "create table if not exists vagus_migration.preferences_added (user_id uuid primary key, preferences jsonb);\n"

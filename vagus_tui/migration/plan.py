@@ -21,7 +21,7 @@ from vagus_tui.migration.link import ALIGN, link_steps
 from vagus_tui.migration.proof import PROOF_KEYS, count_sql, proof_mapping, unexcused_sql
 from vagus_tui.migration.repoint import whole_row_tables
 from vagus_tui.migration.steps import Plan, PlanStep, ScriptJournal, in_one_line, latest_run, stop_unless_zero
-from vagus_tui.migration.survey import Survey, survey
+from vagus_tui.migration.survey import PREFERENCES, Survey, survey
 from vagus_tui.migration.undo import undo_record
 from vagus_tui.migration.unique import Apart
 from vagus_tui.schema import v2
@@ -152,6 +152,20 @@ def proof_steps(found: Survey, mapping: WorkoutMapping) -> list[PlanStep]:
                         f"rows of {table} differ",
                     ),
                 ),
+            )
+        )
+    if found.preferences == "rows":
+        differing = stop_unless_zero(
+            catch_up.preference_differences(found.shape, STAGING), "users' notification preferences differ"
+        )
+        steps.append(
+            PlanStep(
+                f"prove-{PREFERENCES}",
+                Phase.PROVE,
+                "what every user chose to be notified of",
+                (differing,),
+                undo=undo,
+                unit=PREFERENCES,
             )
         )
     last = PlanStep(

@@ -7,9 +7,8 @@ is emptied or written anew at a stroke (ALTER … TYPE … USING). A proof of ev
 from __future__ import annotations
 
 from vagus_tui.database.connection import Connection
-from vagus_tui.migration.capture import CAPTURE_TRIGGER, CHANGE_LOG, install_functions, install_triggers
+from vagus_tui.migration.capture import CAPTURE_TRIGGER, CHANGE_LOG, captured, install_functions, install_triggers
 from vagus_tui.migration.steps import latest_run
-from vagus_tui.migration.survey import v1_tables
 from vagus_tui.schema.identifiers import literal, qualified
 from vagus_tui.schema.v1 import V1Shape
 
@@ -19,6 +18,15 @@ _ON = f"""
  where t.tgrelid = c.oid and t.tgname in {_TRIGGERS} and t.tgenabled = 'A'
    and f.pronamespace = to_regnamespace('vagus_migration')) = 2
 """
+
+
+def _noted_tables(shape: V1Shape) -> str:
+    """FROM and WHERE that give the tables whose changes are noted, as `c`."""
+    names = ", ".join(literal(name).strip() for name in captured(shape).values())
+    return (
+        "pg_class c join pg_namespace n on n.oid = c.relnamespace "
+        f"where n.nspname = {literal(shape.schema).strip()} and c.relname in ({names})"
+    )
 
 
 def mark_sql(shape: V1Shape) -> str:
@@ -32,12 +40,12 @@ def mark_sql(shape: V1Shape) -> str:
         "  (select string_agg(pg_catalog.concat_ws(' ', p.oid, p.xmin), ' ' order by p.oid) from pg_proc p\n"
         "   where p.pronamespace = to_regnamespace('vagus_migration') and p.proname like 'capture%'))) end\n"
         "from (\n"
-        f"  select count(*) = {len(shape.tables)} and bool_and({_ON.strip()}) as whole,\n"
+        f"  select count(*) = {len(captured(shape))} and bool_and({_ON.strip()}) as whole,\n"
         "    string_agg(pg_catalog.concat_ws(' ', c.oid, pg_relation_filenode(c.oid)), ' ' order by c.oid) as files,\n"
         "    string_agg((select string_agg(pg_catalog.concat_ws(' ', t.oid, t.xmin), ' ' order by t.oid)\n"
         "                from pg_trigger t\n"
         f"                where t.tgrelid = c.oid and t.tgname in {_TRIGGERS}), ' ' order by c.oid) as triggers\n"
-        f"  from {v1_tables(shape)}) there"
+        f"  from {_noted_tables(shape)}) there"
     )
 
 
@@ -65,9 +73,9 @@ async def mark(connection: Connection, shape: V1Shape) -> str | None:
 
 async def not_noted(connection: Connection, shape: V1Shape) -> list[str]:
     """The v1 tables (base names) whose changes nobody notes."""
-    rows = await connection.fetch(f"select c.relname::text as name from {v1_tables(shape)} and {_ON.strip()}")
+    rows = await connection.fetch(f"select c.relname::text as name from {_noted_tables(shape)} and {_ON.strip()}")
     noted = {row["name"] for row in rows}
-    return [base for base, table in shape.tables.items() if table.name not in noted]
+    return [base for base, name in captured(shape).items() if name not in noted]
 
 
 def noted_again(shape: V1Shape, bases: list[str]) -> list[str]:
@@ -77,4 +85,4 @@ def noted_again(shape: V1Shape, bases: list[str]) -> list[str]:
 
 def relations(shape: V1Shape, bases: list[str]) -> list[str]:
     """The quoted names of v1 tables."""
-    return [qualified(shape.schema, shape.tables[base].name) for base in bases]
+    return [qualified(shape.schema, captured(shape)[base]) for base in bases]

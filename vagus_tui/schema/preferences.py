@@ -35,7 +35,7 @@ def chosen(relation: str, user: str) -> str:
     )
 
 
-def preferences_upsert(kind: str, schema: str, relation: str, *, into_empty: bool = False) -> str:
+def preferences_upsert(kind: str, schema: str, relation: str, *, into_empty: bool = False, only: str = "true") -> str:
     """Fill v2's notification preferences: what users had, quiet defaults for those who had none.
 
     Run again it brings what changed meanwhile and overwrites nothing that v2's users set.
@@ -45,11 +45,13 @@ def preferences_upsert(kind: str, schema: str, relation: str, *, into_empty: boo
         schema: where v1's table is.
         relation: the quoted name of the table to fill.
         into_empty: for the first time, when the table has no key yet that a conflict could be told by.
+        only: a condition on the user `u`, where v1 has rows.
     """
     if kind == "rows":
         old = qualified(schema, PREFERENCES)
         filled = (
-            f"insert into {relation} as t (user_id, preferences)\nselect u.id, {chosen(old, 'u.id')} from {USERS} u"
+            f"insert into {relation} as t (user_id, preferences)\nselect u.id, {chosen(old, 'u.id')} from {USERS} u\n"
+            f"where {only}"
         )
         if into_empty:
             return filled

@@ -16,6 +16,7 @@ from vagus_tui.format import plural
 from vagus_tui.journal import store
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import catch_up, vigil
+from vagus_tui.migration.capture import captured
 from vagus_tui.migration.proof import TableProof, compare, proof_mapping, unexcused
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.scheduler import run_graph
@@ -34,7 +35,7 @@ async def prove(run: MigrationRun) -> None:
     await with_retries(
         lambda: note_again(run),
         run.main,
-        vigil.relations(shape, list(shape.tables)),
+        vigil.relations(shape, list(captured(shape))),
         attempts=run.settings.lock_attempts,
         control=run.control,
         emit=run.emit,
@@ -58,7 +59,7 @@ async def note_again(run: MigrationRun) -> None:
         await run.main.execute(f"set local lock_timeout = {run.settings.lock_timeout_ms}")
         for statement in vigil.noted_again(shape, bases):
             await run.main.execute(statement)
-    names = ", ".join(shape.tables[base].name for base in bases)
+    names = ", ".join(captured(shape)[base] for base in bases)
     message = (
         f"Somebody switched off what notes the changes to {names}. It is on again, and every row is proved after that."
     )
