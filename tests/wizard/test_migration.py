@@ -247,13 +247,17 @@ async def test_production_types_the_projects_name_to_cut_over(
         for gate in ("backup-verified", "communications-signed", "tls"):
             await session.override(gate, "a test")
         await _start(pilot)
-        await until_text(pilot, "Ready to cut over", "PRODUCTION")
+        await until_text(pilot, "Ready to cut over", "PRODUCTION", "let pass", "A backup is verified (just now)")
         await pilot.press("c")
         await until_text(pilot, "Type vagus-prod to go on")
         await pilot.press(*"vagus", "enter")
         await pilot.pause(0.3)
         assert session.job is not None and not session.job.control.decided
+        # Somebody reads: the cut-over tries again, and meanwhile nobody is told that users do not wait.
+        await clean_conn.execute("begin; lock table exercises in access share mode")
         await pilot.press(*"-prod", "enter", "enter")
+        await until_text(pilot, "cutting over: writes wait", "attempt 1 of")
+        await clean_conn.execute("rollback")
         await until_text(pilot, "Migrated: v2 is in place")
 
 

@@ -247,7 +247,9 @@ class MigrationScreen(MigrationActs):
             if job.running and job.overall is not None and job.overall.yielding and not self.holding:
                 words.append("leaves room for the app")
             if not self.holding:
-                words.append("users: no wait")
+                begun = {step.phase for step in job.steps.values()}
+                waits = job.running and Phase.CUT_OVER in begun and Phase.SETTLE not in begun
+                words.append("cutting over: writes wait" if waits else "users: no wait")
             else:
                 changed, refused = (facts.changed, facts.refused) if facts is not None else ("", "")
                 words.append(
