@@ -594,6 +594,12 @@ async def test_what_users_choose_to_be_notified_of(make_database: MakeDatabase, 
     """Rows of v1 that become one row per user: changes are noted and brought over, and all of them are proved."""
     database = await make_database(SandboxOptions(plans=12, clean=True, notification_preferences="rows"))
     conn = await connect(database.url)
+    one, other, third = [row[0] for row in await conn.fetch("select id from auth.users order by id limit 3")]
+    await conn.execute(
+        "insert into notification_preferences (user_id, category, enabled) "
+        "select u, c, c = 'prs' from unnest($1::uuid[]) u, unnest(array['prs', 'news']) c",
+        [one, other, third],
+    )
     switched = 'update workout_v2.notification_preferences set preferences = preferences || \'{"prs": "x"}\''
 
     async def by_hand(event: Event, control: Control) -> None:
@@ -606,8 +612,6 @@ async def test_what_users_choose_to_be_notified_of(make_database: MakeDatabase, 
     assert "users' notification preferences differ" in ran.result.message
     assert await conn.fetchval("select count(*) from pg_trigger where tgname like 'vagus%'") == 0
 
-    people = "select user_id from notification_preferences group by 1 order by count(*) desc, 1 limit 3"
-    one, other, third = [row[0] for row in await conn.fetch(people)]
     new, quiet = UUID(int=1), UUID(int=2)
 
     async def choose(event: Event, control: Control) -> None:
