@@ -17,7 +17,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     CliApp,
@@ -158,15 +158,17 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
     """Parse the command line. What is wrong goes to stderr for people, into the result line for scripts."""
-    if "--json" not in arguments:
-        return parser.parse_args(arguments)
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
             return parser.parse_args(arguments)
     except SystemExit as stop:
         if stop.code:
-            _wrong_usage([complaint.getvalue().strip().rpartition("error: ")[2].rstrip(".") + "."], as_json=True)
+            said = complaint.getvalue().strip().rpartition("error: ")[2].rstrip(".") + "."
+            if said.startswith("argument {"):
+                names = ", ".join(name for name in VagusTui.model_fields if name != "version")
+                said = f"there is no such command; there are {names}."
+            _wrong_usage([said], arguments, as_json="--json" in arguments)
         raise
 
 
@@ -202,14 +204,34 @@ def _whole_values(arguments: Sequence[str]) -> list[str]:
     return wrapped
 
 
-def _wrong_usage(problems: Sequence[str], *, as_json: bool) -> int:
+def _command(name: object) -> type[BaseModel] | None:
+    """The command of this name; None where there is none."""
+    field = VagusTui.model_fields.get(str(name))
+    parts = getattr(field.annotation, "__args__", ()) if field is not None else ()
+    return next((part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)), None)
+
+
+def _as_typed(place: Sequence[object]) -> str:
+    """What is typed for a field of a command: `--every`, or `GROUP` where it stands by itself."""
+    names = [str(part) for part in place[1:] if not isinstance(part, int)]
+    if not names:
+        return ""
+    command = _command(place[0])
+    field = command.model_fields.get(names[0]) if command is not None else None
+    alone = field is not None and any("Positional" in str(mark) for mark in field.metadata)
+    return names[0].upper() if alone else "--" + names[0].rstrip("_").replace("_", "-")
+
+
+def _wrong_usage(problems: Sequence[str], arguments: Sequence[str], *, as_json: bool) -> int:
     """Say what is wrong with the command line, in the form that was asked for."""
     message = " ".join(problems)
+    command = f" {arguments[0]}" if arguments and _command(arguments[0]) is not None else ""
+    next_step = f"vagus-tui{command} --help shows what can be typed."
     if as_json:
         line = {"event": "result", "ok": False, "message": message, "exit_status": USAGE}
-        print(json.dumps({**line, "next_step": "vagus-tui --help shows what can be typed."}))
+        print(json.dumps({**line, "next_step": next_step}))
     else:
-        print(f"vagus-tui: {message}\nvagus-tui --help shows what can be typed.", file=sys.stderr)
+        print(f"vagus-tui: {message}\n{next_step}", file=sys.stderr)
     return USAGE
 
 
@@ -243,14 +265,14 @@ def run(arguments: Sequence[str]) -> int:
     except SystemExit as stop:
         return USAGE if stop.code else 0
     except SettingsError:
-        return _wrong_usage(["The command line cannot be read."], as_json=as_json)
+        return _wrong_usage(["The command line cannot be read."], arguments, as_json=as_json)
     except ValidationError as error:
         problems = []
         for item in error.errors(include_input=False, include_url=False):
-            where = ".".join(str(part) for part in item["loc"][1:] if not isinstance(part, int))
+            where = _as_typed(item["loc"])
             words = complaint(item)
             problems.append(f"{where}: {words}." if where else f"{words}.")
-        return _wrong_usage(problems, as_json=as_json)
+        return _wrong_usage(problems, arguments, as_json=as_json)
     except KeyboardInterrupt:
         return UNDONE
     except Exception as error:

@@ -60,8 +60,24 @@ async def test_wrong_usage(arguments: tuple[str, ...]) -> None:
     assert ran.status == 2
     assert ran.out == ""
     assert ran.err
+    if arguments[0] != "bogus":
+        assert f"vagus-tui {arguments[0]} " in ran.err, "where to read on"
     # The words of the library that reads the line are for programmers.
     assert "Input should be" not in ran.err and "unable to parse" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("check", "everything"), "GROUP: it has to be prerequisites, "),
+        (("check", "--every", "0"), "--every: it has to be at least 1."),
+        (("maintenance", "off", "--message", "x"), "--message goes with on."),
+    ],
+)
+async def test_what_is_wrong_is_named_as_it_is_typed(arguments: tuple[str, ...], words: str) -> None:
+    ran = await vagus(*arguments, "--json")
+    assert ran.status == 2 and words in ran.result["message"], ran.result
+    assert ran.result["next_step"] == f"vagus-tui {arguments[0]} --help shows what can be typed."
 
 
 @pytest.mark.parametrize("arguments", [("check", "everything"), ("status", "--bogus"), ("migrate", "--override")])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import CliPositionalArg, CliToggleFlag
 
 from vagus_tui.commands.options import Command
@@ -49,6 +49,12 @@ class MaintenanceCommand(Command):
     fence: CliToggleFlag[bool] = Field(default=False, description="the write fence too; with off, the fence alone")
     message: str | None = Field(default=None, description="what the app tells its users meanwhile")
     yes: CliToggleFlag[bool] = Field(default=False, description="in production, on does nothing without this")
+
+    @model_validator(mode="after")
+    def _said_while_on(self) -> MaintenanceCommand:
+        if self.message is not None and self.act != "on":
+            raise ValueError("--message goes with on")
+        return self
 
     def cli_cmd(self) -> None:
         """Run the command."""
