@@ -24,6 +24,7 @@ from vagus_tui.migration.phases import catch_up as catch_up_phase
 from vagus_tui.migration.phases import cut_over
 from vagus_tui.migration.phases.hold import REFUSED
 from vagus_tui.migration.run import MigrationRun
+from vagus_tui.migration.steps import PlanStep
 from vagus_tui.report.story import tell
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.schema.rules import QUIET_PREFERENCES
@@ -549,6 +550,28 @@ async def test_a_cut_over_without_its_locks_holds_again(make_database: MakeDatab
     assert ran.result.ok, ran.result
     assert decisions == 2 and flags == [True]
     assert await v2_differences(conn) == []
+
+
+async def test_what_takes_too_long_is_not_tried_for_ever(
+    make_database: MakeDatabase, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every attempt keeps users waiting: it is not that somebody is in the way who will go."""
+    monkeypatch.setattr(cut_over, "LIMIT_SECONDS", 0.3)
+    swap_step = cut_over._swap_step
+
+    async def slow(run: MigrationRun, step: PlanStep) -> None:
+        if step.id == "delta":
+            await run.main.execute("select pg_sleep(1)")
+        await swap_step(run, step)
+
+    monkeypatch.setattr(cut_over, "_swap_step", slow)
+    database = await make_database(SMALL)
+    ran = await do_migrate(database, lock_attempts=8)
+    assert not ran.result.ok and ran.result.exit_status == 4
+    assert "The cut-over did not get through in 3 attempts" in ran.result.message
+    tried = [note for note in ran.notes if note.message.startswith("The cut-over: attempt ")]
+    assert len(tried) == 3
+    assert (await state_of(database)).state is State.READY
 
 
 async def test_stopped_between_two_attempts(make_database: MakeDatabase, connect: Connect) -> None:

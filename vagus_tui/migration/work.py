@@ -99,6 +99,11 @@ async def run_step(
     emit(done)
 
 
+SLOW_ATTEMPTS = 3
+"""An attempt that took too long made everybody wait for nothing. Where that happens again and again, nobody is in the
+way who will go: more attempts would only keep users waiting."""
+
+
 class ChangedError(Exception):
     """What was looked at was changed by somebody before it was locked; another attempt looks again. Says what."""
 
@@ -128,6 +133,7 @@ async def with_retries(
     Raises:
         RefusedError: somebody stayed in the way; names them. Or, if given, an error of the type `failing`.
     """
+    took_too_long = 0
     for number in range(1, attempts + 1):
         if control is not None:
             await control.checkpoint()
@@ -137,6 +143,7 @@ async def with_retries(
         except again_after as error:
             found = await blockers(watch, relations)
             busy = isinstance(error, BUSY)
+            took_too_long += not busy and not isinstance(error, ChangedError)
             slow = str(error) if isinstance(error, ChangedError) else "it took too long and was taken back"
             why = f"in the way: {describe(found)}" if busy else slow
             emit(
@@ -146,10 +153,10 @@ async def with_retries(
                     detail={"blockers": [blocker.to_dict() for blocker in found], "attempt": number},
                 )
             )
-            if number == attempts:
+            if number == attempts or took_too_long == SLOW_ATTEMPTS:
                 did_not = "did not get its locks" if busy else "did not get through"
                 raise failing(
-                    f"{doing} {did_not} in {attempts} attempts. {first_upper(why)}.",
+                    f"{doing} {did_not} in {number} attempts. {first_upper(why)}.",
                     state=state,
                     next_step=next_step,
                 ) from None
