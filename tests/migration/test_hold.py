@@ -19,6 +19,7 @@ from tests.oracle import catalog_fingerprint, changes, v2_differences
 from vagus_tui.control import Control
 from vagus_tui.events import Event, NoteEvent, StepEvent, StepState
 from vagus_tui.journal.state import State, read_state
+from vagus_tui.migration import catch_up
 from vagus_tui.migration.drift import signature
 from vagus_tui.migration.phases import catch_up as catch_up_phase
 from vagus_tui.migration.phases import cut_over
@@ -27,6 +28,7 @@ from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.report.story import tell
 from vagus_tui.sandbox.options import SandboxOptions
+from vagus_tui.schema.mapping import WorkoutMapping
 from vagus_tui.schema.rules import QUIET_PREFERENCES
 
 SMALL = SandboxOptions(plans=12, clean=True)
@@ -511,11 +513,22 @@ async def _as_admin(database: TestDatabase, sql: str) -> None:
         await admin.execute(sql)
 
 
-async def test_a_cut_over_without_its_locks_holds_again(make_database: MakeDatabase, connect: Connect) -> None:
+async def test_a_cut_over_without_its_locks_holds_again(
+    make_database: MakeDatabase, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Somebody sits on a table; when they have gone, the second decision goes through.
 
-    Users are not told to wait while the operator thinks between two attempts.
+    Users are not told to wait while the operator thinks between two attempts. Nobody writes, so nothing is collected.
     """
+    rounds = 0
+    collect = catch_up.collect
+
+    def counted(mapping: WorkoutMapping, schema: str) -> list[str]:
+        nonlocal rounds
+        rounds += 1
+        return collect(mapping, schema)
+
+    monkeypatch.setattr(catch_up, "collect", counted)
     database = await make_database(SMALL)
     conn, other = await connect(database.url), await connect(database.url)
     sitting = other.transaction()
@@ -527,7 +540,10 @@ async def test_a_cut_over_without_its_locks_holds_again(make_database: MakeDatab
     flags: list[bool] = []
 
     async def decide(event: Event, control: Control) -> None:
-        nonlocal decisions, waiting
+        nonlocal decisions, rounds, waiting
+        if isinstance(event, StepEvent) and event.id == "prove-exercises":
+            # Until then the plan was made of them.
+            rounds = 0
         if isinstance(event, NoteEvent) and "The cut-over: attempt 1 " in event.message:
             control.pause()
             flags.append(await conn.fetchval(flag))
@@ -548,7 +564,7 @@ async def test_a_cut_over_without_its_locks_holds_again(make_database: MakeDatab
 
     ran = await do_migrate(database, hold=True, on_event=decide, lock_attempts=2)
     assert ran.result.ok, ran.result
-    assert decisions == 2 and flags == [True]
+    assert decisions == 2 and flags == [True] and rounds == 0
     assert await v2_differences(conn) == []
 
 
