@@ -12,7 +12,9 @@ from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
 from tests.migration.support import as_user, do_roll_back, migrated, rolled_back, state_of
 from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
+from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection
+from vagus_tui.events import Event, StepEvent, StepState
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.report.story import tell
 from vagus_tui.rollback.carry_back import CarryBack
@@ -384,13 +386,22 @@ async def test_somebody_in_the_way_of_a_rollback_is_named(moved: TestDatabase, c
     conn = await connect(moved.url)
     await migrated(moved)
     catalog = await catalog_fingerprint(conn)
-    async with moved.connect() as other, other.transaction():
-        await other.fetchval("select count(*) from exercises")
-        pid = await other.fetchval("select pg_backend_pid()")
-        ran = await do_roll_back(moved, lock_attempts=2)
-        assert not ran.result.ok and f"PID {pid}" in ran.result.message
-        assert (await state_of(moved)).state is State.MIGRATED
-        assert not await conn.fetchval("select exists(select from system_maintenance where enabled)")
+    # In the way of the one transaction, of the look at the catalog, and of the comparison before it.
+    whole = "lock table workout_days in access exclusive mode"
+    for way, when in (("select count(*) from exercises", ""), (whole, ""), (whole, "compare-begin")):
+        async with moved.connect() as other, other.transaction():
+            pid = await other.fetchval("select pg_backend_pid()")
+
+            async def stand(event: Event, _: Control, way: str = way, when: str = when) -> None:
+                if isinstance(event, StepEvent) and event.id == when and event.state is StepState.STARTED:
+                    await other.execute(way)
+
+            if not when:
+                await other.execute(way)
+            ran = await do_roll_back(moved, lock_attempts=2, on_event=stand)
+            assert not ran.result.ok and f"PID {pid}" in ran.result.message, ran.result
+            assert not await conn.fetchval("select exists(select from system_maintenance where enabled)")
+    assert (await state_of(moved)).state is State.MIGRATED
     assert changes(catalog, await catalog_fingerprint(conn)) == []
     await rolled_back(moved)
 

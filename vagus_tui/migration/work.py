@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Literal
+from typing import Literal, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -23,6 +23,8 @@ from vagus_tui.migration.blockers import blockers, describe
 from vagus_tui.migration.capture import OWN
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.settings import Settings
+
+T = TypeVar("T")
 
 BUSY = (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 """Somebody is in the way, or changed what we were about to (a user who leaves); trying again may help."""
@@ -162,6 +164,47 @@ async def with_retries(
                 ) from None
             # Jitter, so that two who wait for each other do not keep in step.
             await asyncio.sleep(min(0.1 * 2**number, 3.0) * random.uniform(0.5, 1.0))
+
+
+async def with_short_looks(
+    connection: Connection,
+    settings: Settings,
+    relations: list[str],
+    look: Callable[[], Awaitable[T]],
+    *,
+    emit: Emit,
+    doing: str,
+    state: str,
+    control: Control | None = None,
+) -> T:
+    """Look at the catalog, which waits for whoever has a table for themselves: shortly, and tried again.
+
+    Args: as with `with_retries`; `look` is a look that changes nothing.
+
+    Raises:
+        RefusedError: somebody stayed in the way; names them.
+    """
+    found: list[T] = []
+
+    async def attempt() -> None:
+        await connection.execute(f"set lock_timeout = {settings.lock_timeout_ms}")
+        try:
+            found.append(await look())
+        finally:
+            if not connection.is_closed():
+                await connection.execute("set lock_timeout = 0")
+
+    await with_retries(
+        attempt,
+        connection,
+        relations,
+        attempts=settings.lock_attempts,
+        control=control,
+        emit=emit,
+        doing=doing,
+        state=state,
+    )
+    return found[-1]
 
 
 async def with_short_locks(

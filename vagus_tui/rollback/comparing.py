@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -18,7 +19,7 @@ from vagus_tui.events import NoteEvent
 from vagus_tui.jobs import Emit
 from vagus_tui.migration.scheduler import run_graph
 from vagus_tui.migration.steps import PlanStep
-from vagus_tui.migration.work import open_session, run_step
+from vagus_tui.migration.work import open_session, run_step, with_retries
 
 
 @asynccontextmanager
@@ -37,18 +38,38 @@ async def _lanes(database: Database, main: Connection, wanted: int, emit: Emit) 
 
 
 async def compare(
-    database: Database, main: Connection, steps: Sequence[PlanStep], run_id: UUID, control: Control, emit: Emit
+    database: Database,
+    main: Connection,
+    steps: Sequence[PlanStep],
+    relations: list[str],
+    run_id: UUID,
+    control: Control,
+    emit: Emit,
 ) -> None:
     """Run the steps of a comparison, those side by side that do not need one another.
 
+    Args:
+        relations: quoted names of the tables that are read, to know who is in the way.
+
     Raises:
+        RefusedError: somebody has one of the tables for themselves, and stayed; names them.
         CancelledByOperatorError: a stop was asked for; what was under way is cancelled in the server.
         Whatever the first failing step raises.
     """
     await control.checkpoint()
-    async with _lanes(database, main, database.settings.parallel_connections, emit) as lanes:
+    settings = database.settings
+    async with _lanes(database, main, settings.parallel_connections, emit) as lanes:
 
         async def one(lane: int, step: PlanStep) -> None:
-            await run_step(lanes[lane], step, run_id, emit)
+            await with_retries(
+                partial(run_step, lanes[lane], step, run_id, emit, lock_timeout_ms=settings.lock_timeout_ms),
+                lanes[lane],
+                relations,
+                attempts=settings.lock_attempts,
+                control=control,
+                emit=emit,
+                doing="Comparing v2 with v1 as it was kept",
+                state="Nothing of v2 was changed: it is in place.",
+            )
 
         await control.or_cancelled(run_graph(steps, set(), len(lanes), one, lambda: len(lanes)))

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -39,15 +40,17 @@ from vagus_tui.journal.state import RESTORING, State, read_state
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.abandon import take_back
 from vagus_tui.migration.steps import PlanStep
-from vagus_tui.migration.work import open_session, with_retries
+from vagus_tui.migration.work import open_session, with_retries, with_short_looks
 from vagus_tui.rollback import finish
 from vagus_tui.rollback.archive import archive_name, bound_note, bound_to
 from vagus_tui.rollback.aside import UNTOUCHED, Aside
 from vagus_tui.rollback.backup_plan import chosen_part, compose
 from vagus_tui.rollback.blueprint import read_blueprints
-from vagus_tui.rollback.in_place import FromCopy, read_copy
+from vagus_tui.rollback.in_place import SCHEMA, FromCopy, read_copy
 from vagus_tui.rollback.replace import Replacement
 from vagus_tui.rollback.weights import of_rollback
+from vagus_tui.schema import v1, v2
+from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
 
 LIMIT_SECONDS = 30.0
@@ -62,6 +65,9 @@ WORDS = finish.Words(
 )
 
 NOT_COMPARED = "One of the tables in use cannot be compared with the backup; the archive gets it as it is."
+
+
+T = TypeVar("T")
 
 
 class _FromBackup:
@@ -101,7 +107,7 @@ class _FromBackup:
                 self._emit(NoteEvent(message=said))
             await self._refuse(connection)
             # As far as it is known before the backup was restored.
-            likely = await compose(connection, self.blueprints, FromCopy(), archive_name(datetime.now(UTC)))
+            likely = await self._composed(connection, FromCopy(), archive_name(datetime.now(UTC)))
             gauge.plan(of_rollback(self.part, likely))
             if (begun := gauge.event(0.0)) is not None:
                 self._emit(begun)
@@ -164,7 +170,7 @@ class _FromBackup:
             known = await self._restored(copy)
             await self._undo_open_run(connection)
             archive = archive_name(datetime.now(UTC))
-            made = await compose(connection, self.blueprints, known, archive)
+            made = await self._composed(connection, known, archive)
             self.figures["archive"] = archive
             await maintenance.switch_flag(connection, enabled=True, message=MESSAGE)
             aside = Aside(
@@ -187,9 +193,26 @@ class _FromBackup:
         await self._swapped(connection, made)
         return made.settle_steps()
 
+    async def _composed(self, connection: Connection, copy: FromCopy, archive: str) -> Replacement:
+        return await self._looked(connection, partial(compose, connection, self.blueprints, copy, archive))
+
+    async def _looked(self, connection: Connection, look: Callable[[], Awaitable[T]]) -> T:
+        """Look at the catalog; whoever has a table for themselves meanwhile is not waited for without end."""
+        names = (*v2.TABLES, *(f"{base}{v1.SUFFIX}" for base in v1.TABLES))
+        return await with_short_looks(
+            connection,
+            self.settings,
+            [qualified(SCHEMA, name) for name in names],
+            look,
+            emit=self._emit,
+            doing="Looking at what is in place",
+            state=UNTOUCHED,
+            control=self.control,
+        )
+
     async def _undo_open_run(self, connection: Connection) -> None:
         """A migration that is open, or was interrupted, is taken back: v1 is about to be replaced under it."""
-        state = await read_state(connection)
+        state = await self._looked(connection, partial(read_state, connection))
         if state.state in (State.BUILDING, State.READY) and state.shape is not None:
             await take_back(connection, state.shape, self.settings, self._emit)
             if state.run is not None and state.run.kind == "migrate":

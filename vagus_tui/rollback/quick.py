@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -20,13 +20,15 @@ from vagus_tui.format import plural
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
+from vagus_tui.journal.missing_v2 import SCHEMA
 from vagus_tui.journal.progress import published
 from vagus_tui.journal.state import DatabaseState, State, read_state
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.capture import V2_UNNOTED
+from vagus_tui.migration.kept_v1 import new_name
 from vagus_tui.migration.noting import read_noting
 from vagus_tui.migration.steps import PlanStep
-from vagus_tui.migration.work import open_session, run_step, with_retries
+from vagus_tui.migration.work import open_session, run_step, with_retries, with_short_looks
 from vagus_tui.rollback import finish, guarded
 from vagus_tui.rollback.archive import archive_name, bound_note, bound_to
 from vagus_tui.rollback.around import Around
@@ -47,9 +49,11 @@ from vagus_tui.rollback.quick_plan import (
 from vagus_tui.rollback.swap_back import LOCKED
 from vagus_tui.rollback.unnoted import COMPARING, DECIDED, NEEDED, UNDECIDED, read_unnoted
 from vagus_tui.rollback.v2_altered import added_words
-from vagus_tui.schema import v1
+from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
+
+T = TypeVar("T")
 
 LIMIT_SECONDS = 60.0
 """How long the transaction may hold its locks before it is taken back."""
@@ -77,12 +81,12 @@ class _Rollback:
         async with open_session(self.database, "roll back") as connection:
             await take_lock(connection)
             said = await finish.take_up(connection, emit, self.settings.operator)
-            state = await read_state(connection)
+            state = await self._looked(connection, partial(read_state, connection), emit)
             if said and state.state is State.ROLLED_BACK:
                 return ResultEvent(ok=True, message=f"{said} {state.summary}", state=state.state.value, exit_status=0)
             if said:
                 emit(NoteEvent(message=said))
-            way = await way_back(connection, state)
+            way = await self._looked(connection, partial(way_back, connection, state), emit)
             run_id = await store.start_run(
                 connection,
                 "rollback",
@@ -114,6 +118,20 @@ class _Rollback:
                 figures=figures,
             )
 
+    async def _looked(self, connection: Connection, look: Callable[[], Awaitable[T]], emit: Emit) -> T:
+        """Look at the catalog; whoever has a table for themselves meanwhile is not waited for without end."""
+        kept = [f"{base}{v1.SUFFIX}" for base in v1.TABLES]
+        return await with_short_looks(
+            connection,
+            self.settings,
+            [qualified(SCHEMA, name) for name in (*v2.TABLES, *kept)],
+            look,
+            emit=emit,
+            doing="Looking at what points at v1 and v2",
+            state="Nothing was changed: v2 is in place.",
+            control=self.control,
+        )
+
     async def _put_back(
         self,
         connection: Connection,
@@ -139,7 +157,9 @@ class _Rollback:
         for step in before:
             if step.id in COMPARING:
                 if step is comparing[0]:
-                    await compare(self.database, connection, comparing, run_id, self.control, emit)
+                    names = [*v2.TABLES, *(new_name(way.survey, base) for base in v1.TABLES)]
+                    read = [qualified(way.survey.shape.schema, name) for name in names]
+                    await compare(self.database, connection, comparing, read, run_id, self.control, emit)
                 continue
             try:
                 if step.id == DECIDED:
@@ -164,7 +184,7 @@ class _Rollback:
         if missed:
             emit(NoteEvent(level="warning", message=unnoted.carried()))
         if mends or missed:
-            way = await way_back(connection, state, mended=True)
+            way = await self._looked(connection, partial(way_back, connection, state, mended=True), emit)
         left = [f"{mend.what} could not be put back" for mend in way.altered.mends] if mends else []
         about_v1 = [*left, *way.altered.stays]
         again = ["the noting of what is written to v2"] * missed
