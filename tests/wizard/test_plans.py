@@ -65,7 +65,7 @@ async def test_plans_are_sorted_narrowed_and_paged(database: TestDatabase) -> No
         await until_text(pilot, "most exercises first")
         assert plans.items[0].exercises == max(plan.exercises for plan in plans.items)
         await pilot.press("o")
-        await until_text(pilot, "Which plans", "no exercises")
+        await until_text(pilot, "Which plans", "no exercises", "enter pick")
         await pilot.press("down", "enter")
         await until_text(pilot, "only with no exercises")
         assert all(plan.exercises == 0 for plan in plans.items)

@@ -12,10 +12,12 @@ from tests.wizard.walk import LARGE, settings_for, until, until_text, walking, w
 from vagus_tui.checks.base import Context
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.errors import RefusedError
+from vagus_tui.events import CheckEvent, Status
 from vagus_tui.journal import store
 from vagus_tui.journal.state import read_state
 from vagus_tui.remedies.repairs import REPAIRS, apply, look
 from vagus_tui.remedies.sessions import cancel, in_the_way
+from vagus_tui.screens.troubleshooting_words import results_text
 
 BY_ID = {repair.id: repair for repair in REPAIRS}
 
@@ -202,3 +204,11 @@ async def test_before_the_migration_the_screen_says_so(clean_database: TestDatab
         await pilot.press("down", "down", "r")
         await until_text(pilot, "for a migrated database")
         await until(pilot, lambda: "no trouble" in str(pilot.app.screen.query_one("TitleLine").render()))
+
+
+def test_counts_are_written_as_everywhere() -> None:
+    events = [
+        CheckEvent(id="a", group="access", title="Access of owners", status=Status.FAIL, measured=6492),
+        CheckEvent(id="b", group="access", title="Access of coaches", status=Status.PENDING),
+    ]
+    assert [line.plain.split(": ")[1] for line in results_text(events)] == ["6,492", "…"]

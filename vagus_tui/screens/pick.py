@@ -16,6 +16,12 @@ from vagus_tui.screens.dialogs import Dialog, button
 from vagus_tui.widgets.text import safe
 
 
+class _Choices(OptionList):
+    """Its Enter is told at the bottom."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "pick")]
+
+
 class PickDialog(Dialog[str | None]):
     """Pick one with the arrows and Enter. None means cancelled.
 
@@ -37,9 +43,7 @@ class PickDialog(Dialog[str | None]):
 
     def compose_question(self) -> ComposeResult:
         """The list."""
-        yield OptionList(
-            *(Option(safe(words), id=answer) for answer, words in self.choices), id="choices", markup=False
-        )
+        yield _Choices(*(Option(safe(words), id=answer) for answer, words in self.choices), id="choices", markup=False)
 
     def compose_buttons(self) -> ComposeResult:
         """Only a way out: Enter on a line picks it."""

@@ -11,8 +11,9 @@ from vagus_tui.format import moment
 from vagus_tui.remedies.repairs import Finding, Repair
 from vagus_tui.remedies.repairs_undo import Applied
 from vagus_tui.runbook.troubleshooting import Issue
+from vagus_tui.widgets.check_table import measured_text
 from vagus_tui.widgets.marks import MARKS, STYLES
-from vagus_tui.widgets.text import safe, safe_str
+from vagus_tui.widgets.text import safe
 
 LINES_SHOWN = 8
 FEW_LINES = 3
@@ -40,7 +41,7 @@ def results_text(results: Sequence[CheckEvent]) -> list[Content]:
         Content.assemble(
             (f"{MARKS[result.status]} ", STYLES[result.status]),
             safe(result.title),
-            f": {safe_str(result.measured if result.measured is not None else '…')}",
+            f": {measured_text(result) or '…'}",
         )
         for result in results
     ]
