@@ -249,6 +249,10 @@ CHANGES = {
         "alter table exercises rename constraint exercises_plan_id_fkey to other",
         "alter table exercises rename constraint other to exercises_plan_id_fkey",
     ),
+    "coach_clients is another one, and v2's access goes by it": (
+        "alter table coach_clients rename status to standing",
+        "alter table coach_clients rename standing to status",
+    ),
     "foreign key marked on marks is gone": (
         "alter table marks drop constraint marked",
         "alter table marks add constraint marked foreign key (plan_id) references workout_plans; "

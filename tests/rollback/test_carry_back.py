@@ -17,6 +17,7 @@ from vagus_tui.database.connection import Connection
 from vagus_tui.events import Event, StepEvent, StepState
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.report.story import tell
+from vagus_tui.rollback import quick
 from vagus_tui.rollback.carry_back import CarryBack
 from vagus_tui.rollback.quick_plan import preview
 from vagus_tui.sandbox.options import SandboxOptions
@@ -175,6 +176,13 @@ async def test_the_proof_sees_what_did_not_arrive(
         assert not ran.result.ok and ran.result.exit_status == 3
         assert f"{seen} did not arrive in v1" in ran.result.message, planted
         assert (await state_of(moved_database)).state is State.MIGRATED
+    # As little as one that holds its locks for too long.
+    planted = "select pg_sleep(1)"
+    with monkeypatch.context() as patch:
+        patch.setattr(quick, "LIMIT_SECONDS", 0.9)
+        ran = await do_roll_back(moved_database)
+    assert not ran.result.ok and ran.result.exit_status == 3 and "The rollback took longer than" in ran.result.message
+    assert (await state_of(moved_database)).state is State.MIGRATED
     planted = "select 1"
     # A row that got another id is another row, and comes back as that.
     renumbered = await conn.fetchval(

@@ -26,6 +26,7 @@ from vagus_tui.events import ProgressEvent
 from vagus_tui.journal import backup_records
 from vagus_tui.journal.state import RESTORING, State
 from vagus_tui.migration.steps import PlanStep
+from vagus_tui.rollback import from_backup
 from vagus_tui.rollback.aside import Aside
 from vagus_tui.rollback.backup_plan import plan_from_backup
 from vagus_tui.rollback.from_backup import NOT_COMPARED
@@ -283,6 +284,11 @@ async def test_rows_that_are_not_the_manifests_never_take_v1s_place(
         ran = await do_roll_back_from(database, path)
     assert not ran.result.ok and ran.result.exit_status == 3
     assert "The restored tables are not as the manifest has them: exercises: " in ran.result.message
+    with monkeypatch.context() as patch:
+        patch.setattr(from_backup, "LIMIT_SECONDS", 0.0)
+        ran = await do_roll_back_from(database, path)
+    assert not ran.result.ok and ran.result.exit_status == 3
+    assert "Putting v1 in place took longer than" in ran.result.message
     assert not await conn.fetchval("select to_regnamespace($1) is not null", RESTORING)
     largest = max((file for file in path.rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
     data = bytearray(largest.read_bytes())

@@ -15,6 +15,7 @@ from vagus_tui.app import STEPS, VagusApp
 from vagus_tui.backup import BackupOptions, make_backup
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
+from vagus_tui.errors import VagusError
 from vagus_tui.events import Event, NoteEvent, ResultEvent
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.sandbox.options import SandboxOptions
@@ -150,6 +151,8 @@ async def test_q_asks_when_a_job_runs_and_quitting_stops_it(clean_database: Test
     async with walking(settings_for(clean_database.url)) as pilot:
         app = wizard(pilot)
         app.session.start_job("migration", job, title="Migration", on_quit="v1 stays as it is.")
+        with pytest.raises(VagusError, match=r"Migration is running\."):
+            app.session.start_job("backup", job)
         await pilot.press("q")
         await until_text(pilot, "Migration is running", "v1 stays as it is.")
         assert pilot.app.focused is not None and pilot.app.focused.id == "cancel"
