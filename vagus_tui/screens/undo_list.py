@@ -23,7 +23,7 @@ from vagus_tui.widgets.text import fitted, safe, safe_str
 from vagus_tui.widgets.title import TitleLine
 from vagus_tui.widgets.wait_line import WaitLine
 
-WHEN, WHO, ROWS, STANDS = 16, 12, 12, 10
+WHEN, WHO, ROWS, STANDS = 11, 10, 10, 8
 
 
 def fix_name(batch: Batch) -> str:
@@ -73,7 +73,8 @@ class BatchList(SectionList[Batch]):
 
     def row(self, item: Batch, width: int, *, here: bool, focused: bool) -> Content:
         """When, what, how much, who, and whether it still stands."""
-        when = moment(item.at, self.timezone)
+        # The year stands below, with all the rest that a narrow row has no room for.
+        when = moment(item.at, self.timezone)[5:]
         stands = "put back" if item.restored_at else "in place"
         text = self._columns(width, "▸" if here else " ", when, fix_name(item), f"{item.rows:,}", item.operator, stands)
         return Content.styled(text, "$text-muted" if item.restored_at and not here else "")
