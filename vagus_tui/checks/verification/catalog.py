@@ -284,7 +284,7 @@ _OTHER_ROWS = f"""do $$ declare found record; begin
   select i.indexrelid::regclass as name into found from pg_index i join pg_attribute a on a.attrelid = i.indrelid
     and a.attnum = i.indkey[0] where i.indrelid = '{relation(v2.PLANS)}'::regclass and i.indpred is not null
     and a.attname = 'status' limit 1;
-  execute format('drop index %s', found.name);
+  execute pg_catalog.format('drop index %s', found.name);
   create index on {relation(v2.PLANS)} (status) where status = 'archived';
 end $$"""
 
