@@ -180,6 +180,9 @@ class OverviewScreen(StepScreen):
         state = self.session.state
         if action == "clean_up":
             return state is not None and state.interrupted
+        if action == "back":
+            # This is where it would lead.
+            return False
         if action == "overrides":
             return bool(self.session.now.overrides)
         if action == "plan":
