@@ -11,6 +11,7 @@ from vagus_tui.events import Status
 from vagus_tui.format import ago
 from vagus_tui.journal.decisions import Override
 from vagus_tui.runbook.index import title_of as title_in_runbook
+from vagus_tui.screens.item_facts import standing_override
 from vagus_tui.session.session import Session
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.text import safe, safe_str
@@ -22,8 +23,17 @@ TOLD = 6
 
 
 def in_force(session: Session, only: Container[str] | None = None) -> list[Override]:
-    """The overrides that count, the oldest first; with `only`, those of these gates."""
-    found = (one for one in session.now.overrides.values() if only is None or one.check_id in only)
+    """The overrides that count, the oldest first; with `only`, those of these gates.
+
+    Those of criteria count for the migration that they were made in, and for no later one.
+    """
+    criteria = {item.id: item for item in session.settings.book.criteria}
+    found = (
+        one
+        for name, one in session.now.overrides.items()
+        if (only is None or name in only)
+        and (name not in criteria or standing_override(session, criteria[name]) is not None)
+    )
     return sorted(found, key=lambda one: one.at)
 
 

@@ -23,6 +23,7 @@ from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens import overview_text as text
 from vagus_tui.screens.base import StepScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
+from vagus_tui.screens.let_pass import in_force
 from vagus_tui.screens.override_list import OverridesScreen
 from vagus_tui.screens.planning import ask_planned_moment
 from vagus_tui.session.session import Link, Topic
@@ -184,7 +185,7 @@ class OverviewScreen(StepScreen):
             # This is where it would lead.
             return False
         if action == "overrides":
-            return bool(self.session.now.overrides)
+            return bool(in_force(self.session))
         if action == "plan":
             # Once v1 is gone, nothing is planned any more.
             settled = state is None or state.state in (State.UNKNOWN, State.CLEANED)
