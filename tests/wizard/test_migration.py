@@ -200,6 +200,19 @@ async def test_a_v1_that_changes_during_the_hold_is_not_called_ready(
         )
         await clean_conn.execute("alter table exercises drop column tempo_hint")
         await until_text(pilot, "Ready to cut over", "in the way nobody")
+        number = (
+            "update exercise_logs set set_number = {} where id = (select id from exercise_logs order by id limit 1)"
+        )
+        await clean_conn.execute(number.format(-1))
+        await until_text(
+            pilot,
+            "holding: v2 refuses a row",
+            "Not ready: v1 has a row that v2 refuses",
+            "exercise_logs_set_number_check",
+            "Mend that row, or stop, fix it",
+        )
+        await clean_conn.execute(number.format(987))
+        await until_text(pilot, "Ready to cut over", "in the way nobody")
 
 
 async def test_it_goes_on_when_the_screen_is_left(clean_database: TestDatabase, tmp_path: Path) -> None:
