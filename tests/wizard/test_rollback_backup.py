@@ -89,7 +89,8 @@ async def test_clean_up_waits_for_its_gates(
         await until_text(pilot, "1 gate holds it up", "! overridden · The waiting", "Overridden: trial", patience=60)
         await _backup(settings, restored=True)
         # After the cut-over nothing waits for a backup, and how the newest one stands is in sight all the same.
-        await until(pilot, lambda: wizard(pilot).session.standings[Step.BACKUP].status is Status.PASS)
+        standings = wizard(pilot).session.standings
+        await until(pilot, lambda: Step.BACKUP in standings and standings[Step.BACKUP].status is Status.PASS)
         await moved_conn.execute(OLD)
         await pilot.press("r")
         await until_text(pilot, "nothing holds it up", patience=60)
