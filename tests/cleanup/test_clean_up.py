@@ -51,9 +51,10 @@ async def do_clean_up(
     *,
     archives: bool = False,
     on_event: Callable[[Event, Control], Awaitable[None]] | None = None,
+    **values: Any,
 ) -> Ran:
     """Clean up, and collect what was said."""
-    settings, control = settings_for(database, backup_dir=folder), Control()
+    settings, control = settings_for(database, backup_dir=folder, **values), Control()
     return await collected(clean_up(Database(settings), settings, control, archives=archives), control, on_event)
 
 
@@ -179,10 +180,15 @@ async def test_a_user_in_the_way_is_named(moved: TestDatabase, connect: Connect,
     reader = await connect(moved.url)
     transaction = reader.transaction()
     await transaction.start()
+    # In the way of the look at what there is, then of the removal.
+    await reader.execute("lock table exercise_logs_v1 in access exclusive mode")
+    ran = await do_clean_up(moved, tmp_path, lock_attempts=1)
+    assert not ran.result.ok and f"PID {reader.get_server_pid()}" in ran.result.message, ran.result
+    await transaction.rollback()
+    transaction = reader.transaction()
+    await transaction.start()
     await reader.fetchval("select count(*) from exercise_logs_v1")
-    settings = settings_for(moved, backup_dir=tmp_path, lock_attempts=2)
-    control = Control()
-    ran = await collected(clean_up(Database(settings), settings, control), control)
+    ran = await do_clean_up(moved, tmp_path, lock_attempts=2)
     assert not ran.result.ok and "PID" in ran.result.message
     assert (await state_of(moved)).state is State.MIGRATED
     await transaction.rollback()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any, TypeVar
 
 from vagus_tui.backup.listing import BackupInfo
 from vagus_tui.checks.base import Context
@@ -24,12 +25,14 @@ from vagus_tui.journal.state import DatabaseState, State, read_state
 from vagus_tui.migration import capture, kept_v1
 from vagus_tui.migration.plan import SESSION_SETTINGS
 from vagus_tui.migration.steps import Plan, PlanStep
-from vagus_tui.migration.work import open_session, with_retries
+from vagus_tui.migration.work import open_session, with_retries, with_short_looks
 from vagus_tui.rollback import finish
-from vagus_tui.schema import v2
+from vagus_tui.schema import v1, v2
 from vagus_tui.schema.helpers import dropped, dropped_if_unused
 from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.settings import Settings
+
+T = TypeVar("T")
 
 DROP = "drop-v1"
 IRREVERSIBLE = "After this the quick rollback is no longer possible: only a backup leads back to v1."
@@ -147,10 +150,10 @@ class _CleanUp:
         async with open_session(self.database, "clean up v1") as connection:
             await take_lock(connection)
             said = await finish.take_up(connection, emit, self.settings.operator)
-            state = await read_state(connection)
+            state = await self._looked(connection, partial(read_state, connection), emit)
             if said and state.state is State.CLEANED:
                 return ResultEvent(ok=True, message=f"{said} {state.summary}", state=state.state.value, exit_status=0)
-            remains = await read_remains(connection)
+            remains = await self._looked(connection, partial(read_remains, connection), emit)
             refuse_unless_possible(state, remains)
             # Measured again by the one who holds the lock: what was shown before may be hours old.
             backup = await self._gates(connection, state, remains, emit)
@@ -180,6 +183,20 @@ class _CleanUp:
                 seconds=time.perf_counter() - started,
                 figures=figures,
             )
+
+    async def _looked(self, connection: Connection, look: Callable[[], Awaitable[T]], emit: Emit) -> T:
+        """Look at the tables; whoever has one for themselves meanwhile is not waited for without end."""
+        names = (*v2.TABLES, *(f"{base}{v1.SUFFIX}" for base in v1.TABLES))
+        return await with_short_looks(
+            connection,
+            self.settings,
+            [qualified("public", name) for name in names],
+            look,
+            emit=emit,
+            doing="Looking at what there is",
+            state=_UNTOUCHED,
+            control=self.control,
+        )
 
     async def _gates(self, connection: Connection, state: DatabaseState, remains: Remains, emit: Emit) -> BackupInfo:
         """Measure the gates; returns the backup that is the way back from now on.
