@@ -138,6 +138,15 @@ async def test_what_fails_after_the_commit_is_not_undone(make_database: MakeData
     assert await v2_differences(conn) == []
 
 
+async def test_whoever_has_a_table_for_themselves_is_named(clean_database: TestDatabase, connect: Connect) -> None:
+    """Behind an ALTER TABLE that was left open even looking waits; not without end, and not without a word."""
+    conn = await connect(clean_database.url)
+    async with conn.transaction():
+        await conn.execute("lock table exercises in access exclusive mode")
+        ran = await do_migrate(clean_database, lock_attempts=1)
+    assert ran.result.exit_status == 1 and f"PID {conn.get_server_pid()}" in ran.result.message, ran.result
+
+
 async def test_closing_the_stream_cleans_up(make_database: MakeDatabase, connect: Connect) -> None:
     """The wizard is closed while it runs: the job is cancelled and waited for."""
     database = await make_database(SMALL)

@@ -192,7 +192,7 @@ async def with_short_looks(
             found.append(await look())
         finally:
             if not connection.is_closed():
-                await connection.execute("set lock_timeout = 0")
+                await connection.execute("reset lock_timeout")
 
     await with_retries(
         attempt,

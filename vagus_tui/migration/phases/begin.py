@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import platform
 from collections.abc import Mapping
+from functools import partial
 from uuid import UUID
 
 from vagus_tui.database.connection import Connection
@@ -19,6 +20,7 @@ from vagus_tui.migration import maintenance
 from vagus_tui.migration.abandon import take_back
 from vagus_tui.migration.plan import MigrationPlan, compose, make_plan
 from vagus_tui.migration.taken_over import added, without
+from vagus_tui.migration.work import with_short_looks
 from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
@@ -48,7 +50,16 @@ async def begin(main: Connection, settings: Settings, state: DatabaseState, emit
     Raises:
         RefusedError: there is nothing to migrate.
     """
-    made = await make_plan(main, settings, state)
+    tables = [] if state.shape is None else state.shape.tables.values()
+    made = await with_short_looks(
+        main,
+        settings,
+        [qualified("public", table.name) for table in tables],
+        partial(make_plan, main, settings, state),
+        emit=emit,
+        doing="Making the plan",
+        state="Nothing was changed.",
+    )
     old = state.run
     if old is not None and state.state in (State.BUILDING, State.READY) and old.kind == "migrate":
         if (taken := await _take_up(main, settings, old, made, emit)) is not None:
