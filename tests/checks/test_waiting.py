@@ -21,6 +21,11 @@ LOOKED = (
     "select count(*) > 0 from pg_stat_activity where application_name = 'vagus-tui who is in the way' "
     "and datname = current_database() and query like '%pg_stat_activity%' and state = 'idle'"
 )
+NOT_GRANTED = """
+from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())
+"""
+"""Other tests wait for locks on the same server."""
+
 LOCK = "begin; lock table exercise_logs in access exclusive mode"
 HOSTILE = "select '[/foo] \x1b[31mred' as \"held for a while\""
 
@@ -47,7 +52,7 @@ async def test_who_holds_the_lock_is_told_and_the_wait_has_an_end(
         await reader.execute("select count(*) from exercise_logs")
         await ddl.execute("set application_name = 'deploy'")
         altering = asyncio.create_task(ddl.execute(LOCK))
-        await until(first, "select count(*) > 0 from pg_locks where not granted")
+        await until(first, f"select count(*) > 0 {NOT_GRANTED}")
         events = [event async for event in run_checks(checks, context)]
         told = [event for event in events if event.waiting is not None]
         # The reader holds it, the other is next: both are named, the one in the way of both first.
@@ -71,7 +76,8 @@ async def test_who_holds_the_lock_is_told_and_the_wait_has_an_end(
         await ddl.execute("rollback")
         again = [event async for event in run_checks(checks, context)]
         assert {event.status for event in again[-len(checks) :]} <= {Status.PASS, Status.RUNNING}
-    assert not await first.fetchval("select count(*) from pg_stat_activity where application_name like '%in the way%'")
+    ours = "datname = current_database() and application_name like '%in the way%'"
+    assert not await first.fetchval(f"select count(*) from pg_stat_activity where {ours}")
 
 
 async def test_a_run_that_is_broken_off_leaves_no_statement_waiting(
@@ -86,7 +92,7 @@ async def test_a_run_that_is_broken_off_leaves_no_statement_waiting(
                 assert isinstance(event, CheckEvent)
                 if event.waiting is not None:
                     break
-        assert not await holder.fetchval("select count(*) from pg_locks where not granted")
+        assert not await holder.fetchval(f"select count(*) {NOT_GRANTED}")
 
 
 async def test_whatever_a_block_does_is_told_of_and_given_up_alike(
