@@ -20,6 +20,9 @@ RESTORING = "workout_v1_restore"
 """Where a rollback from a backup makes v1's tables again, before they are put in place."""
 ARCHIVE_PREFIX = "workout_v2_archive_"
 
+OPEN = ("running", "ready", "interrupted")
+"""The statuses of a migration that has not ended."""
+
 
 class State(StrEnum):
     """Where the database stands between v1 and v2."""
@@ -231,7 +234,7 @@ async def read_state(connection: Connection) -> DatabaseState:
         empty = own.empty and renamed.empty
         reasons = _half_renamed(found) or (renamed.reasons if own.empty and not renamed.empty else own.reasons)
         return conclude(State.UNKNOWN, reasons=reasons, empty=empty)
-    if staged or (run is not None and run.kind == "migrate" and run.status in ("running", "ready", "interrupted")):
+    if staged or (run is not None and run.kind == "migrate" and run.status in OPEN):
         held = bool(await connection.fetchval(_LOCK_HELD, LOCK_KEY))
         state = State.READY if run is not None and run.status == "ready" else State.BUILDING
         return conclude(state, shape, interrupted=not held)

@@ -11,7 +11,7 @@ from vagus_tui.events import Event, Phase, ResultEvent, StepEvent, StepState
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
-from vagus_tui.journal.state import STAGING, DatabaseState, State, read_state
+from vagus_tui.journal.state import OPEN, STAGING, DatabaseState, State, read_state
 from vagus_tui.migration import capture, maintenance
 from vagus_tui.migration.work import open_session, with_short_locks
 from vagus_tui.rollback.finish import take_up
@@ -19,9 +19,6 @@ from vagus_tui.schema.helpers import dropped
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.schema.v1 import V1Shape
 from vagus_tui.settings import Settings
-
-OPEN = ("running", "ready", "interrupted")
-"""The statuses of a run that has not ended."""
 
 LEFT = "v1 is untouched and in use; some of our triggers are still on its tables."
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from functools import partial
 
 import asyncpg
 
@@ -18,7 +17,7 @@ from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
 from vagus_tui.journal.progress import published
 from vagus_tui.journal.schema import ensure_journal
-from vagus_tui.journal.state import State, read_state
+from vagus_tui.journal.state import State
 from vagus_tui.migration.phases.begin import begin, say_taken_up
 from vagus_tui.migration.phases.build import build, prepare
 from vagus_tui.migration.phases.catch_up import catch_up_until_little_is_left
@@ -29,10 +28,8 @@ from vagus_tui.migration.phases.prove import prove
 from vagus_tui.migration.phases.settle import owes_settling, settle
 from vagus_tui.migration.run import Lanes, MigrationRun
 from vagus_tui.migration.watch import watched
-from vagus_tui.migration.work import open_session, with_short_looks
+from vagus_tui.migration.work import open_session, read_state_shortly
 from vagus_tui.rollback.finish import take_up
-from vagus_tui.schema import v1
-from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
 
 
@@ -49,16 +46,7 @@ async def run_migration(
         await ensure_journal(main)
         if said := await take_up(main, emit, settings.operator):
             emit(NoteEvent(message=said))
-        state = await with_short_looks(
-            main,
-            settings,
-            [qualified("public", name) for base in v1.TABLES for name in (base, f"{base}{v1.SUFFIX}")],
-            partial(read_state, main),
-            emit=emit,
-            doing="Looking at the database",
-            state="Nothing was changed.",
-            control=control,
-        )
+        state = await read_state_shortly(main, settings, emit=emit, state="Nothing was changed.", control=control)
         if state.state is State.MIGRATED and state.run is not None and owes_settling(state.run):
             done = await store.steps_done(main, state.run.id)
             await say_taken_up(main, settings, state.run, {step: step for step in done})

@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Literal, TypeVar
 from uuid import UUID
 
@@ -19,9 +20,12 @@ from vagus_tui.events import NoteEvent, StepState
 from vagus_tui.format import first_upper
 from vagus_tui.jobs import Emit
 from vagus_tui.journal import store
+from vagus_tui.journal.state import DatabaseState, read_state
 from vagus_tui.migration.blockers import blockers, describe
 from vagus_tui.migration.capture import OWN
 from vagus_tui.migration.steps import PlanStep
+from vagus_tui.schema import v1
+from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
 
 T = TypeVar("T")
@@ -111,7 +115,7 @@ class ChangedError(Exception):
 
 
 async def with_retries(
-    attempt: Callable[[], Awaitable[None]],
+    attempt: Callable[[], Awaitable[T]],
     watch: Connection,
     relations: list[str],
     *,
@@ -123,8 +127,8 @@ async def with_retries(
     next_step: str = "Wait for them, or cancel them, then start again.",
     again_after: tuple[type[Exception], ...] = BUSY,
     failing: type[VagusError] = RefusedError,
-) -> None:
-    """Try something that needs short locks, again with jittered back-off while somebody is in the way.
+) -> T:
+    """Try something that needs short locks, again with jittered back-off while somebody is in the way; what it gives.
 
     Args:
         watch: a connection to ask who is in the way.
@@ -140,8 +144,7 @@ async def with_retries(
         if control is not None:
             await control.checkpoint()
         try:
-            await attempt()
-            return
+            return await attempt()
         except again_after as error:
             found = await blockers(watch, relations)
             busy = isinstance(error, BUSY)
@@ -164,6 +167,7 @@ async def with_retries(
                 ) from None
             # Jitter, so that two who wait for each other do not keep in step.
             await asyncio.sleep(min(0.1 * 2**number, 3.0) * random.uniform(0.5, 1.0))
+    raise AssertionError("there is always a last attempt")
 
 
 async def with_short_looks(
@@ -184,17 +188,16 @@ async def with_short_looks(
     Raises:
         RefusedError: somebody stayed in the way; names them.
     """
-    found: list[T] = []
 
-    async def attempt() -> None:
+    async def attempt() -> T:
         await connection.execute(f"set lock_timeout = {settings.lock_timeout_ms}")
         try:
-            found.append(await look())
+            return await look()
         finally:
             if not connection.is_closed():
                 await connection.execute("reset lock_timeout")
 
-    await with_retries(
+    return await with_retries(
         attempt,
         connection,
         relations,
@@ -204,7 +207,26 @@ async def with_short_looks(
         doing=doing,
         state=state,
     )
-    return found[-1]
+
+
+async def read_state_shortly(
+    connection: Connection, settings: Settings, *, emit: Emit, state: str, control: Control | None = None
+) -> DatabaseState:
+    """Where the database stands, looked at as `with_short_looks` does.
+
+    Raises:
+        RefusedError: somebody has one of v1's tables for themselves, and stayed; names them.
+    """
+    return await with_short_looks(
+        connection,
+        settings,
+        [qualified("public", name) for base in v1.TABLES for name in (base, f"{base}{v1.SUFFIX}")],
+        partial(read_state, connection),
+        emit=emit,
+        doing="Looking at the database",
+        state=state,
+        control=control,
+    )
 
 
 async def with_short_locks(

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -24,15 +23,13 @@ from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepState
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
-from vagus_tui.journal.state import RESTORING, read_state
+from vagus_tui.journal.state import RESTORING
 from vagus_tui.journal.store import Run
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.steps import PlanStep
-from vagus_tui.migration.work import open_session, run_step, with_retries, with_short_looks
+from vagus_tui.migration.work import open_session, read_state_shortly, run_step, with_retries
 from vagus_tui.rollback.unnoted import UNPREPARED
-from vagus_tui.schema import v1
 from vagus_tui.schema.helpers import dropped
-from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
 
 KINDS = ("rollback", "restore", "clean-up")
@@ -285,18 +282,11 @@ def finish(database: Database, settings: Settings) -> AsyncIterator[Event]:
         async with open_session(database, "finish rollback") as connection:
             await take_lock(connection)
             said = await take_up(connection, emit, settings.operator)
-            state = await with_short_looks(
-                connection,
-                settings,
-                [qualified("public", name) for base in v1.TABLES for name in (base, f"{base}{v1.SUFFIX}")],
-                partial(read_state, connection),
-                emit=emit,
-                doing="Looking at the database",
-                state=said or "Nothing was left to do.",
-            )
+            done = said or "Nothing was left to do."
+            state = await read_state_shortly(connection, settings, emit=emit, state=done)
             return ResultEvent(
                 ok=True,
-                message=f"{said or 'Nothing was left to do.'} {state.summary}",
+                message=f"{done} {state.summary}",
                 state=state.state.value,
                 exit_status=0,
             )

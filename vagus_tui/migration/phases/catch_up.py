@@ -8,7 +8,7 @@ import time
 
 import asyncpg
 
-from vagus_tui.errors import UndoneError
+from vagus_tui.errors import UndoneError, server_words
 from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
 from vagus_tui.format import plural
 from vagus_tui.journal import store
@@ -29,7 +29,7 @@ MEND = "mend that row of v1, which vagus-tui check data-quality names, or stop, 
 
 def in_short(error: asyncpg.PostgresError) -> str:
     """What the server refused, without the row itself: that is somebody's."""
-    return str(error.args[0] if error.args else error.sqlstate).removesuffix(".")
+    return server_words(error).removesuffix(".")
 
 
 async def backlog(run: MigrationRun) -> int:

@@ -7,7 +7,15 @@ import asyncio
 import asyncpg
 
 from vagus_tui.database.connection import is_lost
-from vagus_tui.errors import ConnectionLostError, RefusedError, UndoneError, VagusError, account, sentences
+from vagus_tui.errors import (
+    ConnectionLostError,
+    RefusedError,
+    UndoneError,
+    VagusError,
+    account,
+    sentences,
+    server_words,
+)
 from vagus_tui.journal import store
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration import maintenance
@@ -107,7 +115,7 @@ def _words(error: Exception) -> str:
     detail = getattr(error, "detail", None) or ""
     if not isinstance(error, asyncpg.PostgresError) or not detail.startswith("Failing row contains"):
         return str(error)
-    return str(error.args[0])
+    return server_words(error)
 
 
 async def _cause(run: MigrationRun) -> str:
