@@ -31,8 +31,9 @@ async def test_there_and_back(clean_database: TestDatabase, clean_conn: Connecti
     runs = [entry["row"] for entry in map(json.loads, copy.read_text().splitlines()) if entry["table"] == "runs"]
     assert runs[-1]["status"] == "done" and runs[-1]["finished_at"]
     await clean_conn.execute(LATER)
-    shown = await vagus("rollback", "--json", url=url)
+    shown = await vagus("rollback", "--apply-deletions", "--json", url=url)
     assert shown.status == 2
+    assert shown.result["next_step"] == "vagus-tui rollback --apply-deletions --yes does it."
     carried = {line["table"]: line for line in shown.of("carried")}
     assert carried["workout_plans"]["changed"] == 1
     assert shown.of("sql")
@@ -84,12 +85,12 @@ async def test_from_a_backup(clean_database: TestDatabase, clean_conn: Connectio
     await clean_conn.execute("drop table exercise_logs_v1")
     status = await vagus("status", "--json", url=url)
     assert status.result["state"] == "unknown" and "rollback from a backup" in status.of("status")[0]["possible"]
-    shown = await vagus("rollback", "--from", path, "--json", url=url)
+    shown = await vagus("rollback", "--from", path, "--other-database", "--json", url=url)
     assert shown.status == 2
     compared = {line["table"]: line for line in shown.of("compared")}
     assert compared["workout_plans"]["backup"] == compared["workout_plans"]["now"]
     assert {step["phase"] for step in shown.of("sql")} == {"build", "prove", "rollback", "settle"}
-    assert "--from" in shown.result["next_step"]
+    assert shown.result["next_step"] == f"vagus-tui rollback --from {path} --other-database --yes does it."
     assert await clean_conn.fetchval("select to_regclass('public.workout_weeks')") is not None
     ran = await vagus("rollback", "--from", path, "--yes", "--json", url=url)
     assert ran.status == 0, ran.result

@@ -54,7 +54,8 @@ class CheckCommand(Command):
         """How long is a matter of rounds, and a round takes the sample.
 
         Raises:
-            ValueError: --for without --every, or --every with --everyone or --self-test.
+            ValueError: --for without --every, --everyone without the group access, or two of --every, --everyone and
+                --self-test.
         """
         if self.lasting is not None and self.every is None:
             raise ValueError("--for goes with --every")
@@ -62,32 +63,33 @@ class CheckCommand(Command):
             raise ValueError("--every goes with a sample of users, not with --everyone")
         if self.self_test and (self.every is not None or self.everyone):
             raise ValueError("--self-test goes neither with --every nor with --everyone")
+        if self.everyone and self.group != "access":
+            raise ValueError("--everyone goes with the group access alone")
         return self
 
     def cli_cmd(self) -> None:
         """Run the command."""
-        group, everyone, every, lasting, as_json = self.group, self.everyone, self.every, self.lasting, self.as_json
+        if self.every is None:
+            finish(lambda _: _once(self), as_json=self.as_json)
+        finish(
+            lambda control: _watched(self, control),
+            as_json=self.as_json,
+            graceful=True,
+            stopping="Stopping after this round",
+        )
 
-        async def job(control: Control) -> AsyncGenerator[Event, None]:
-            if everyone and group != "access":
-                raise ConfigurationError("--everyone goes with the group access alone.")
-            if self.self_test:
-                events = _self_test(group, agreed=self.yes)
-            else:
-                events = _access_of_everyone() if everyone else _check(group)
-            async for event in events:
-                yield event
 
-        async def watched(control: Control) -> AsyncGenerator[Event, None]:
-            from vagus_tui.commands.watching import watching
+def _once(asked: CheckCommand) -> AsyncGenerator[Event, None]:
+    if asked.self_test:
+        return _self_test(asked.group, agreed=asked.yes)
+    return _access_of_everyone() if asked.everyone else _check(asked.group)
 
-            assert every is not None
-            async for event in watching(group, every, lasting, control, as_json=as_json):
-                yield event
 
-        if every is None:
-            finish(job, as_json=as_json)
-        finish(watched, as_json=as_json, graceful=True, stopping="Stopping after this round")
+def _watched(asked: CheckCommand, control: Control) -> AsyncGenerator[Event, None]:
+    from vagus_tui.commands.watching import watching
+
+    assert asked.every is not None
+    return watching(asked.group, asked.every, asked.lasting, control, as_json=asked.as_json)
 
 
 async def _check(name: str | None) -> AsyncGenerator[Event, None]:

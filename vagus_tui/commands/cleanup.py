@@ -36,18 +36,10 @@ class CleanupCommand(Command):
 
     def cli_cmd(self) -> None:
         """Run the command."""
-        yes, confirm, archives, overrides = self.yes, self.confirm, self.archives, self.override
-
-        async def job(control: Control) -> AsyncGenerator[Event, None]:
-            async for event in _clean_up(control, yes=yes, confirm=confirm, archives=archives, overrides=overrides):
-                yield event
-
-        finish(job, as_json=self.as_json, graceful=True)
+        finish(lambda control: _clean_up(self, control), as_json=self.as_json, graceful=True)
 
 
-async def _clean_up(
-    control: Control, *, yes: bool, confirm: str, archives: bool, overrides: list[str]
-) -> AsyncGenerator[Event, None]:
+async def _clean_up(asked: CleanupCommand, control: Control) -> AsyncGenerator[Event, None]:
     from vagus_tui.checks.overrides import as_if, overridden, way_past
     from vagus_tui.cleanup.gates import gate_checks, gates, override_gates, refusal
     from vagus_tui.cleanup.kept import read_remains
@@ -55,22 +47,22 @@ async def _clean_up(
     from vagus_tui.rollback.finish import owes_steps
     from vagus_tui.settings import Environment
 
-    reasons = parse_overrides(overrides)
+    reasons, archives = parse_overrides(asked.override), asked.archives
     async with opened("cleanup") as context:
         settings, database = context.settings, context.database
         if not owes_steps(context.state.run):
             remains = await read_remains(context.connection)
             refuse_unless_possible(context.state, remains)
-            if yes and settings.environment is Environment.PRODUCTION and confirm != database.project:
+            if asked.yes and settings.environment is Environment.PRODUCTION and asked.confirm != database.project:
                 raise ConfigurationError(
                     "In production the project's name has to be typed out.",
                     next_step=f"Add --confirm {database.project}.",
                 )
-            if yes and reasons:
+            if asked.yes and reasons:
                 await override_gates(context.connection, reasons, operator=settings.operator, archives=archives)
                 for gate, reason in reasons.items():
                     yield NoteEvent(message=f"Override recorded: {gate}, because: {reason.strip()}", level="warning")
-            if not yes:
+            if not asked.yes:
                 plan = plan_clean_up(remains, archives=archives)
                 outcomes: list[CheckEvent] = []
                 shown_with = as_if(gate_checks(archives=archives), reasons, operator=settings.operator)

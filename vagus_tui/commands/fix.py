@@ -14,7 +14,6 @@ from pydantic_settings import CliPositionalArg, CliToggleFlag
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import DONE, NEEDS_OPERATOR, USAGE, finish
 from vagus_tui.commands.session import opened
-from vagus_tui.control import Control
 from vagus_tui.errors import ConfigurationError, RefusedError, VagusError
 from vagus_tui.events import CheckEvent, Event, ResultEvent
 from vagus_tui.format import plural
@@ -91,13 +90,11 @@ class FixCommand(Command):
 
     def cli_cmd(self) -> None:
         """Run the command."""
-
-        async def job(control: Control) -> AsyncGenerator[Event, None]:
-            events = _undo(self.undo, yes=self.yes) if self.undo else _fix(self)
-            async for event in events:
-                yield event
-
-        finish(job, as_json=self.as_json, changing=self.yes)
+        finish(
+            lambda _: _undo(self.undo, yes=self.yes) if self.undo else _fix(self),
+            as_json=self.as_json,
+            changing=self.yes,
+        )
 
 
 def hint(outcomes: Iterable[CheckEvent]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -87,16 +87,10 @@ class BackupCommand(Command):
 
     def cli_cmd(self) -> None:
         """Run the command."""
-        asked = self
-
-        async def job(control: Control) -> AsyncGenerator[Event, None]:
-            async for event in _events(asked, control):
-                yield event
-
-        finish(job, as_json=self.as_json, graceful=not self.list_)
+        finish(lambda control: _events(self, control), as_json=self.as_json, graceful=not self.list_)
 
 
-def _events(asked: BackupCommand, control: Control) -> AsyncIterator[Event]:
+def _events(asked: BackupCommand, control: Control) -> AsyncGenerator[Event, None]:
     if asked.list_:
         return _list()
     if asked.verify is not None:
@@ -108,7 +102,7 @@ def _events(asked: BackupCommand, control: Control) -> AsyncIterator[Event]:
     return _make(asked, control)
 
 
-async def _make(asked: BackupCommand, control: Control) -> AsyncIterator[Event]:
+async def _make(asked: BackupCommand, control: Control) -> AsyncGenerator[Event, None]:
     from vagus_tui.backup.make import make_backup
     from vagus_tui.backup.options import ALL_KINDS, ArchiveFormat, BackupOptions, Compression, Kind
     from vagus_tui.database.connection import Database
@@ -126,7 +120,7 @@ async def _make(asked: BackupCommand, control: Control) -> AsyncIterator[Event]:
         yield event
 
 
-async def _upload(path: str, control: Control) -> AsyncIterator[Event]:
+async def _upload(path: str, control: Control) -> AsyncGenerator[Event, None]:
     from vagus_tui.backup.upload import upload_backup
 
     settings = load_settings()
@@ -134,7 +128,7 @@ async def _upload(path: str, control: Control) -> AsyncIterator[Event]:
         yield event
 
 
-async def _restore_test(path: str, control: Control) -> AsyncIterator[Event]:
+async def _restore_test(path: str, control: Control) -> AsyncGenerator[Event, None]:
     from vagus_tui.backup.restore import restore_test
 
     settings = load_settings()
@@ -162,14 +156,14 @@ async def _chosen(path: str, settings: Settings) -> Path:
     return newest.path
 
 
-async def _verify(path: Path, control: Control) -> AsyncIterator[Event]:
+async def _verify(path: Path, control: Control) -> AsyncGenerator[Event, None]:
     from vagus_tui.backup.verify import verify_backup
 
     async for event in verify_backup(path.expanduser().absolute(), control, load_settings()):
         yield event
 
 
-async def _list() -> AsyncIterator[Event]:
+async def _list() -> AsyncGenerator[Event, None]:
     from vagus_tui.backup.listing import list_backups
     from vagus_tui.backup.remote_listing import list_remote
 

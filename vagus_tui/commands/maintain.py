@@ -14,7 +14,6 @@ from pydantic_settings import CliPositionalArg, CliToggleFlag
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import DONE, USAGE, finish
 from vagus_tui.commands.session import about, kept, opened
-from vagus_tui.control import Control
 from vagus_tui.errors import ConfigurationError
 from vagus_tui.events import Event, ResultEvent
 from vagus_tui.settings import Environment
@@ -58,12 +57,7 @@ class MaintenanceCommand(Command):
 
     def cli_cmd(self) -> None:
         """Run the command."""
-
-        async def job(control: Control) -> AsyncGenerator[Event, None]:
-            async for event in _maintenance(self):
-                yield event
-
-        finish(job, as_json=self.as_json, changing=self.act != "status")
+        finish(lambda _: _maintenance(self), as_json=self.as_json, changing=self.act != "status")
 
 
 class AbandonCommand(Command):
@@ -73,13 +67,7 @@ class AbandonCommand(Command):
 
     def cli_cmd(self) -> None:
         """Run the command."""
-        yes = self.yes
-
-        async def job(control: Control) -> AsyncGenerator[Event, None]:
-            async for event in _abandon(yes=yes):
-                yield event
-
-        finish(job, as_json=self.as_json, changing=yes)
+        finish(lambda _: _abandon(yes=self.yes), as_json=self.as_json, changing=self.yes)
 
 
 async def _abandon(*, yes: bool) -> AsyncGenerator[Event, None]:

@@ -73,13 +73,7 @@ class MigrateCommand(Command):
 
     def cli_cmd(self) -> None:
         """Run the command."""
-        yes, overrides = self.yes, self.override
-
-        async def job(control: Control) -> AsyncGenerator[Event, None]:
-            async for event in _migrate(control, yes=yes, overrides=overrides):
-                yield event
-
-        finish(job, as_json=self.as_json, graceful=True)
+        finish(lambda control: _migrate(self, control), as_json=self.as_json, graceful=True)
 
 
 class RollbackCommand(Command):
@@ -114,20 +108,7 @@ class RollbackCommand(Command):
 
     def cli_cmd(self) -> None:
         """Run the command."""
-        yes, apply_deletions, path = self.yes, self.apply_deletions, self.from_
-        other, finishing = self.other_database, self.finish
-
-        async def job(control: Control) -> AsyncGenerator[Event, None]:
-            if finishing:
-                events = _finish()
-            elif path is None:
-                events = _rollback(control, yes=yes, apply_deletions=apply_deletions)
-            else:
-                events = _rollback_from(control, path.expanduser().absolute(), yes=yes, other_database=other)
-            async for event in events:
-                yield event
-
-        finish(job, as_json=self.as_json, graceful=True)
+        finish(lambda control: _way_back(self, control), as_json=self.as_json, graceful=True)
 
 
 def parse_overrides(items: list[str]) -> dict[str, str]:
@@ -153,22 +134,22 @@ def _way_past(outcomes: list[CheckEvent]) -> str:
     return " ".join(filter(None, (way_past(outcomes), hint(outcomes))))
 
 
-async def _migrate(control: Control, *, yes: bool, overrides: list[str]) -> AsyncGenerator[Event, None]:
+async def _migrate(asked: MigrateCommand, control: Control) -> AsyncGenerator[Event, None]:
     from vagus_tui.checks.overrides import as_if, overridden
     from vagus_tui.journal import store
     from vagus_tui.journal.schema import journal_exists
     from vagus_tui.migration.gates import gate_checks, gates, override_gates, refusal
     from vagus_tui.migration.runner import migrate
 
-    reasons = parse_overrides(overrides)
+    reasons = parse_overrides(asked.override)
     async with opened("migrate") as context:
         settings = context.settings
-        if yes and reasons:
+        if asked.yes and reasons:
             await override_gates(context.connection, reasons, operator=settings.operator)
             for name, reason in reasons.items():
                 yield NoteEvent(message=f"Override recorded: {name}, because: {reason.strip()}", level="warning")
         # What is only shown is shown with the overrides that were typed, and these are looked at like any other.
-        shown_with = {} if yes else as_if(gate_checks(), reasons, operator=settings.operator)
+        shown_with = {} if asked.yes else as_if(gate_checks(), reasons, operator=settings.operator)
         outcomes: list[CheckEvent] = []
         async for event in gates(context):
             event = overridden(event, shown_with)
@@ -176,7 +157,7 @@ async def _migrate(control: Control, *, yes: bool, overrides: list[str]) -> Asyn
             if event.status not in (Status.PENDING, Status.RUNNING):
                 outcomes.append(event)
         held = refusal(outcomes)
-        if not yes:
+        if not asked.yes:
             way = _way_past(outcomes) if held else ""
             # They are not on record yet, so the command that does it has to give them again.
             more = "".join(f" --override {shlex.quote(f'{name}={reason}')}" for name, reason in reasons.items())
@@ -201,13 +182,21 @@ async def _migrate(control: Control, *, yes: bool, overrides: list[str]) -> Asyn
         yield step
 
 
-async def _rollback(control: Control, *, yes: bool, apply_deletions: bool) -> AsyncGenerator[Event, None]:
+def _way_back(asked: RollbackCommand, control: Control) -> AsyncGenerator[Event, None]:
+    if asked.finish:
+        return _finish()
+    if asked.from_ is None:
+        return _rollback(asked, control)
+    return _rollback_from(asked, asked.from_.expanduser().absolute(), control)
+
+
+async def _rollback(asked: RollbackCommand, control: Control) -> AsyncGenerator[Event, None]:
     from vagus_tui.rollback.cost import UNDO, cost_of
     from vagus_tui.rollback.quick import roll_back
     from vagus_tui.rollback.quick_plan import preview, replaced_words
 
     async with opened("rollback") as context:
-        if not yes:
+        if not asked.yes:
             plan = await plan_for("rollback", context)
             found = await preview(context.connection, context.state, compare=True)
             for item in found.carried:
@@ -222,7 +211,7 @@ async def _rollback(control: Control, *, yes: bool, apply_deletions: bool) -> As
             if found.kept_out:
                 named = "; ".join(found.kept_out)
                 yield NoteEvent(level="warning", message=f"v1 cannot hold all of these, for example: {named}.")
-            if found.replaced and not apply_deletions:
+            if found.replaced and not asked.apply_deletions:
                 yield NoteEvent(
                     level="warning",
                     message=f"{replaced_words(found.replaced)} --apply-deletions deletes them there too.",
@@ -231,37 +220,37 @@ async def _rollback(control: Control, *, yes: bool, apply_deletions: bool) -> As
                 yield NoteEvent(level="warning", message=words)
             cost = await cost_of(context.connection, context.settings, found)
             yield NoteEvent(message=f"{cost.time} {UNDO}")
-            async for shown in _preview("rollback", plan, None):
+            more = " --apply-deletions" if asked.apply_deletions else ""
+            async for shown in _preview("rollback", plan, None, more):
                 yield shown
             return
         yield about("Rollback", context)
         database, settings = context.database, context.settings
-    events = roll_back(database, settings, control, apply_deletions=apply_deletions)
+    events = roll_back(database, settings, control, apply_deletions=asked.apply_deletions)
     async for event in kept(database, settings, events):
         yield event
 
 
-async def _rollback_from(
-    control: Control, path: Path, *, yes: bool, other_database: bool
-) -> AsyncGenerator[Event, None]:
+async def _rollback_from(asked: RollbackCommand, path: Path, control: Control) -> AsyncGenerator[Event, None]:
     from vagus_tui.rollback.backup_plan import plan_from_backup
     from vagus_tui.rollback.candidates import candidate
     from vagus_tui.rollback.from_backup import roll_back_from
 
     async with opened("rollback") as context:
         database, settings = context.database, context.settings
-        if not yes:
+        if not asked.yes:
             found = await candidate(context.connection, database, path)
             for table in found.rows:
                 yield ComparedEvent(table=table.base, backup=table.backup, now=table.now, fewer=max(0, table.fewer))
             for problem in (*found.problems, *found.cautions):
                 yield NoteEvent(level="warning", message=problem)
             plan = await plan_from_backup(context.connection, path)
-            async for shown in _preview("rollback", plan, None, more=f" --from {shlex.quote(str(path))}"):
+            more = f" --from {shlex.quote(str(path))}" + (" --other-database" if asked.other_database else "")
+            async for shown in _preview("rollback", plan, None, more):
                 yield shown
             return
         yield about("Rollback from a backup", context)
-    events = roll_back_from(database, settings, control, path, other_database=other_database)
+    events = roll_back_from(database, settings, control, path, other_database=asked.other_database)
     async for event in kept(database, settings, events):
         yield event
 

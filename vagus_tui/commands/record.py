@@ -13,7 +13,6 @@ from pydantic_settings import CliToggleFlag
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import finish
 from vagus_tui.commands.session import opened
-from vagus_tui.control import Control
 from vagus_tui.events import Event, NoteEvent, ResultEvent
 from vagus_tui.format import plural
 
@@ -34,25 +33,16 @@ class ReportCommand(Command):
     format: Literal["html", "json", "text"] | None = Field(
         default=None, description="html, json or text; without it, what the file's name asks for"
     )
-
     put_back: CliToggleFlag[bool] = Field(
         default=False, description="first put back into the journal what only the copy on this machine still has"
     )
 
     def cli_cmd(self) -> None:
         """Run the command."""
-        output, form, as_json, put_back = self.output, self.format, self.as_json, self.put_back
-
-        async def job(control: Control) -> AsyncGenerator[Event, None]:
-            async for event in _report(output, form, as_json=as_json, put_back=put_back):
-                yield event
-
-        finish(job, as_json=as_json, changing=put_back)
+        finish(lambda _: _report(self), as_json=self.as_json, changing=self.put_back)
 
 
-async def _report(
-    output: Path | None, form: str | None, *, as_json: bool, put_back: bool
-) -> AsyncGenerator[Event, None]:
+async def _report(asked: ReportCommand) -> AsyncGenerator[Event, None]:
     from vagus_tui.commands.output import TextEvent
     from vagus_tui.journal.local_copy import local_copy
     from vagus_tui.report.contents import make_report
@@ -61,7 +51,7 @@ async def _report(
     async with opened("report") as context:
         copy = await local_copy(context.connection, context.database.label, context.settings.journal_dir)
         missing = len(await copy.missing(context.connection)) if copy is not None else 0
-        if put_back and copy is not None:
+        if asked.put_back and copy is not None:
             await copy.put_back(context.connection, context.settings.operator)
         elif missing:
             yield NoteEvent(
@@ -70,13 +60,13 @@ async def _report(
                 "--put-back adds what is missing.",
             )
         report = await make_report(context.connection, context.database, context.settings, context.state)
-    if output is not None:
-        path = save(report, output.expanduser(), form)
+    if asked.output is not None:
+        path = save(report, asked.output.expanduser(), asked.format)
         yield ResultEvent(ok=True, message=f"Written to {path}.", figures={"path": path}, state=report.state)
         return
-    if as_json:
+    if asked.as_json:
         yield ReportEvent(report=report.to_json())
     else:
-        yield TextEvent(text=FORMATS[form or "text"](report))
+        yield TextEvent(text=FORMATS[asked.format or "text"](report))
     entries = sum(len(section.rows) for section in report.sections)
     yield ResultEvent(ok=True, message=f"{plural(entries, 'entry', 'entries')} in the journal.", state=report.state)

@@ -34,13 +34,9 @@ class RehearseCommand(Command):
 
     def cli_cmd(self) -> None:
         """Run the command."""
-        backup, as_json = self.backup, self.as_json
-
-        async def job(control: Control) -> AsyncGenerator[Event, None]:
-            async for event in _rehearse(backup, control, as_json=as_json):
-                yield event
-
-        finish(job, as_json=as_json, graceful=True)
+        finish(
+            lambda control: _rehearse(self.backup, control, as_json=self.as_json), as_json=self.as_json, graceful=True
+        )
 
 
 async def _rehearse(backup: Path | None, control: Control, *, as_json: bool) -> AsyncGenerator[Event, None]:

@@ -13,7 +13,6 @@ from pydantic_settings import CliPositionalArg, CliToggleFlag
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import DONE, finish
 from vagus_tui.commands.session import about, opened
-from vagus_tui.control import Control
 from vagus_tui.errors import ConfigurationError
 from vagus_tui.events import Event, ResultEvent
 from vagus_tui.format import plural
@@ -72,12 +71,7 @@ class SignCommand(Command):
 
     def cli_cmd(self) -> None:
         """Run the command."""
-
-        async def job(control: Control) -> AsyncGenerator[Event, None]:
-            async for event in _sign(self):
-                yield event
-
-        finish(job, as_json=self.as_json, changing=bool(self.names or self.required))
+        finish(lambda _: _sign(self), as_json=self.as_json, changing=bool(self.names or self.required))
 
 
 def _chosen(command: SignCommand) -> list[Item]:

@@ -11,7 +11,6 @@ from pydantic_settings import CliPositionalArg
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import DONE, finish
 from vagus_tui.commands.session import opened
-from vagus_tui.control import Control
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Event, ResultEvent, SqlEvent
 from vagus_tui.format import plural
@@ -30,13 +29,7 @@ class SqlCommand(Command):
 
     def cli_cmd(self) -> None:
         """Run the command."""
-        which, as_json = self.which, self.as_json
-
-        async def job(control: Control) -> AsyncGenerator[Event, None]:
-            async for event in _sql(which, as_json=as_json):
-                yield event
-
-        finish(job, as_json=as_json)
+        finish(lambda _: _sql(self.which, as_json=self.as_json), as_json=self.as_json)
 
 
 async def _sql(which: str | None, *, as_json: bool) -> AsyncGenerator[Event, None]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import DONE, finish
 from vagus_tui.commands.session import opened, patiently
-from vagus_tui.control import Control
 from vagus_tui.events import Event, NoteEvent, ResultEvent, StatusEvent
 from vagus_tui.format import ago, clock_time
 
@@ -27,10 +26,10 @@ class StatusCommand(Command):
 
     def cli_cmd(self) -> None:
         """Run the command."""
-        finish(_status, as_json=self.as_json)
+        finish(lambda _: _status(), as_json=self.as_json)
 
 
-async def _status(control: Control) -> AsyncGenerator[Event, None]:
+async def _status() -> AsyncGenerator[Event, None]:
     from vagus_tui.migration.gates import signing_note
 
     async with opened("status") as context:
