@@ -30,7 +30,7 @@ IMPORTED = (
     "vagus_tui.cli",
     "vagus_tui.backup",
     "vagus_tui.checks.registry",
-    "vagus_tui.commands.output",
+    "vagus_tui.commands.human",
     "vagus_tui.journal.store",
     "vagus_tui.migration.runner",
     "vagus_tui.report",

@@ -51,9 +51,7 @@ def finish(
     Raises:
         Finished: always.
     """
-    from vagus_tui.commands.output import HumanOutput, JsonOutput
-
-    output: Output = JsonOutput() if as_json else HumanOutput()
+    output = _output(as_json)
     try:
         status = asyncio.run(_drive(job, output, graceful, graceful or changing, stopping))
     except KeyboardInterrupt:
@@ -64,6 +62,17 @@ def finish(
         # Of what only looks, the output is the result.
         status = NEEDS_OPERATOR
     raise Finished(status)
+
+
+def _output(as_json: bool) -> Output:
+    """The form that was asked for; what only the other one needs is not imported."""
+    if as_json:
+        from vagus_tui.commands.output import JsonOutput
+
+        return JsonOutput()
+    from vagus_tui.commands.human import HumanOutput
+
+    return HumanOutput()
 
 
 def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -176,9 +185,7 @@ def say(error: VagusError, *, as_json: bool) -> NoReturn:
     Raises:
         Finished: always.
     """
-    from vagus_tui.commands.output import HumanOutput, JsonOutput
-
-    output: Output = JsonOutput() if as_json else HumanOutput()
+    output = _output(as_json)
     output.show(explained(error))
     output.close()
     sys.stdout.flush()
