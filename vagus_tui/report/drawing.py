@@ -29,10 +29,10 @@ def draw_timeline(timeline: RunTimeline) -> str:
     forecast = {item.id: item.forecast for item in timeline.comparisons}
     # Of a phase that was done again only the first bar has its forecast beside it.
     lengths = [
-        (span, 0.0 if span.phase == "hold" else span.seconds, forecast.pop(span.phase, 0.0)) for span in timeline.spans
+        (one, 0.0 if one.phase == "hold" else one.seconds, forecast.pop(one.phase, 0.0)) for one in timeline.spans
     ]
     names: set[str] = set()
-    holds = sum(span.phase == "hold" for span in timeline.spans)
+    holds = sum(one.phase == "hold" for one in timeline.spans)
     hold_share = min(HOLD_SHARE, HOLDS_SHARE / max(1, holds))
     whole = sum(max(seconds, expected) for _, seconds, expected in lengths) or 1.0
     room = 1.0 - hold_share * holds

@@ -1,8 +1,8 @@
 """What the wizard knows and does, in one place that outlives every screen.
 
-The session holds the database, reads its state again every two seconds so that what happens elsewhere shows,
-keeps the outcomes of checks, and owns the long-running job. It knows no user interface: it says what has changed
-through one callback, and the app passes that on to its screens.
+The session holds the database, reads its state again and again so that what happens elsewhere shows, keeps the
+outcomes of checks, and owns the long-running job. It knows no user interface: it says what has changed through one
+callback, and the app passes that on to its screens.
 """
 
 from __future__ import annotations
