@@ -1,6 +1,18 @@
-"""Lets `python -m vagus_tui` do what the `vagus-tui` command does."""
+"""What runs when `vagus-tui` or `python -m vagus_tui` is typed."""
 
-from vagus_tui.cli import main
+import sys
+
+from vagus_tui.commands.broken_off import broken_off
+
+
+def main() -> None:
+    """Run the command line. Whoever presses Ctrl-C while it is still being read in sees none of Python's insides."""
+    try:
+        from vagus_tui.cli import main as command_line
+    except KeyboardInterrupt:
+        sys.exit(broken_off(sys.argv[1:]))
+    command_line()
+
 
 if __name__ == "__main__":
     main()

@@ -10,11 +10,13 @@ import argparse
 import contextlib
 import inspect
 import io
+import itertools
 import json
 import os
+import re
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
@@ -30,6 +32,7 @@ from pydantic_settings import (
 )
 
 from vagus_tui import __version__
+from vagus_tui.commands.broken_off import broken_off
 from vagus_tui.commands.check import CheckCommand
 from vagus_tui.commands.cleanup import CleanupCommand
 from vagus_tui.commands.complaints import complaint
@@ -37,7 +40,7 @@ from vagus_tui.commands.fix import FixCommand
 from vagus_tui.commands.keep import NEWEST, BackupCommand
 from vagus_tui.commands.maintain import AbandonCommand, MaintenanceCommand
 from vagus_tui.commands.move import MigrateCommand, RollbackCommand
-from vagus_tui.commands.outcome import UNDONE, USAGE, Finished
+from vagus_tui.commands.outcome import USAGE, Finished
 from vagus_tui.commands.play import DemoCommand, SandboxCommand, wizard
 from vagus_tui.commands.record import ReportCommand
 from vagus_tui.commands.rehearse import RehearseCommand
@@ -144,16 +147,44 @@ _METAVARS = {
 }
 
 
+WIDEST = 110
+"""Longer lines of help are hard to read, however wide the terminal is."""
+_ROW = re.compile(r" +(?:\S+ {2,})?")
+"""How a line of a list begins: indented, mostly with a name and the gap behind it."""
+
+
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Help whose text keeps its line breaks and loses the indentation of the source."""
+    """Help that fits its terminal: text is filled, what a list says stays in its column."""
+
+    def _metavar_formatter(self, action: argparse.Action, default_metavar: str) -> Callable[[int], tuple[str, ...]]:
+        """One word for the command: all of their names in braces are longer than a line."""
+        if isinstance(action, argparse._SubParsersAction):
+            return lambda size: ("COMMAND",) * size
+        return super()._metavar_formatter(action, default_metavar)
 
     def _split_lines(self, text: str, width: int) -> list[str]:
-        """Break lines at blanks only: a hyphen may be part of an option."""
-        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
+        return _wrapped(text, width)
 
-    def add_text(self, text: str | None) -> None:
-        """Add a paragraph of help."""
-        super().add_text(inspect.cleandoc(text) if text and text is not argparse.SUPPRESS else text)
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        width = min(width, WIDEST)
+        paragraphs = []
+        for paragraph in inspect.cleandoc(text).split("\n\n"):
+            lines: list[str] = []
+            for listed, together in itertools.groupby(paragraph.splitlines(), key=lambda line: line.startswith(" ")):
+                if listed:
+                    lines += [part for line in together for part in _wrapped(line, width, _ROW)]
+                else:
+                    lines += _wrapped(" ".join(together), width)
+            paragraphs.append("\n".join(indent + line for line in lines))
+        return "\n\n".join(paragraphs)
+
+
+def _wrapped(text: str, width: int, beginning: re.Pattern[str] | None = None) -> list[str]:
+    """Break lines at blanks only, since a hyphen may be part of an option; below its beginning stands nothing."""
+    found = beginning.match(text) if beginning is not None else None
+    start = found.group() if found is not None else ""
+    words = " ".join(text[len(start) :].split())
+    return textwrap.wrap(words, width, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False)
 
 
 def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
@@ -274,7 +305,7 @@ def run(arguments: Sequence[str]) -> int:
             problems.append(f"{where}: {words}." if where else f"{words}.")
         return _wrong_usage(problems, arguments, as_json=as_json)
     except KeyboardInterrupt:
-        return UNDONE
+        return broken_off(arguments)
     except Exception as error:
         return _defect(error, as_json=as_json)
     return 0
@@ -293,6 +324,6 @@ def _writable_streams() -> None:
 
 
 def main() -> None:
-    """The entry point of the `vagus-tui` command."""
+    """Run what was typed and leave with its exit status."""
     _writable_streams()
     sys.exit(run(sys.argv[1:]))

@@ -48,8 +48,9 @@ def test_there_are_commands_and_each_has_words() -> None:
 
 @pytest.mark.parametrize("command", sorted(commands()))
 async def test_the_help_of_a_command_has_every_option_in_its_words_and_no_other(command: str) -> None:
-    ran = await vagus(command, "--help")
+    ran = await vagus(command, "--help", COLUMNS="70")
     assert (ran.status, ran.err) == (0, "")
+    assert [line for line in ran.out.splitlines() if len(line) > 70] == []
     said = " ".join(ran.out.split())
     model = commands()[command]
     for option, words in options(model).items():
@@ -62,7 +63,10 @@ async def test_the_help_of_a_command_has_every_option_in_its_words_and_no_other(
 
 
 async def test_the_help_names_every_event_that_a_script_may_read() -> None:
-    said = (await vagus("--help")).out
+    said = (await vagus("--help", COLUMNS="70")).out
+    assert [line for line in said.splitlines() if len(line) > 70] == []
+    # What a list says stays in its column.
+    assert re.search(r"^  check      id, group, title, status .*\n {13}\S", said, re.MULTILINE)
     # Text for people and what a command of the app says are no lines of JSON.
     kinds = {one.kind for one in every(Event)} - {"event", "text", "output"}
     assert {"check", "result", "sign-off", "sandbox"} <= kinds

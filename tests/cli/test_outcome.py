@@ -7,11 +7,15 @@ import gc
 import json
 import os
 import signal
+import sys
 from collections.abc import AsyncGenerator
+from types import ModuleType
 
 import pytest
 
+from vagus_tui.__main__ import main as entry
 from vagus_tui.cli import run
+from vagus_tui.commands.broken_off import STATUS
 from vagus_tui.commands.outcome import DONE, NEEDS_OPERATOR, UNDONE, Finished, Job, finish
 from vagus_tui.commands.status import StatusCommand
 from vagus_tui.control import Control
@@ -47,6 +51,39 @@ def test_broken_off(capsys: pytest.CaptureFixture[str], changing: bool) -> None:
     assert status == UNDONE
     assert (result["state"] == "Nothing was changed.") is not changing
     assert ("next_step" in result) is changing
+
+
+def test_broken_off_before_anything_began(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is being read in, before it runs, before the job has its own answer: in words, and none of Python's."""
+
+    class Interrupted(ModuleType):
+        def __getattr__(self, name: str) -> None:
+            raise KeyboardInterrupt
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    async def job(control: Control) -> AsyncGenerator[Event, None]:
+        yield ResultEvent(ok=True, message="Never begun.")
+
+    def entered(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["vagus-tui", *arguments])
+        with pytest.raises(SystemExit) as end:
+            entry()
+        return int(str(end.value.code))
+
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "vagus_tui.cli", Interrupted("vagus_tui.cli"))
+        assert entered("status", "--json") == UNDONE == STATUS
+        assert json.loads(capsys.readouterr().out)["exit_status"] == UNDONE
+        assert entered("status") == UNDONE
+        assert capsys.readouterr().err == "Broken off by the operator. Nothing was changed.\n"
+    monkeypatch.setattr(StatusCommand, "cli_cmd", interrupted)
+    assert run(["status", "--json"]) == UNDONE
+    assert json.loads(capsys.readouterr().out)["exit_status"] == UNDONE
+    monkeypatch.setattr("vagus_tui.commands.outcome._drive", interrupted)
+    status, result, _ = _end(job, capsys, changing=True)
+    assert (status, result["exit_status"], result["state"]) == (UNDONE, UNDONE, "Nothing was changed.")
 
 
 def test_a_defect_ends_a_command_without_its_own_text(

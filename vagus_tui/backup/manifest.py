@@ -248,6 +248,10 @@ def read_manifest(folder: Path) -> Manifest:
             raise DamagedBackupError(f"{path} is too large to be a manifest.")
         data = path.read_bytes()
     except FileNotFoundError:
+        if not folder.exists():
+            raise DamagedBackupError(
+                f"There is no {folder}.", next_step="vagus-tui backup --list names them."
+            ) from None
         raise DamagedBackupError(
             f"{folder} holds no {MANIFEST}: it is no finished backup.", next_step="Use another backup."
         ) from None

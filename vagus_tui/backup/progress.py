@@ -36,7 +36,7 @@ class Progress:
         self._told = now
         # The total may be an estimate: what is not over is not complete.
         most = self.total * 99 // 100
-        return self._event(StepState.PROGRESS, min(self.done, most) if self.total else None, self.total or None)
+        return self._event(StepState.PROGRESS, min(self.done, most), self.total)
 
     def add(self, more: int) -> StepEvent | None:
         """So many more bytes are done."""
@@ -57,14 +57,16 @@ class Progress:
         return time.perf_counter() - self._begun
 
     def _event(self, state: StepState, done: int | None, total: int | None, message: str | None = None) -> StepEvent:
+        # What is about no bytes has no amount, which is not the same as none of them.
+        measured = bool(done or total)
         return StepEvent(
             id=self.id,
             phase=self.phase,
             title=self.title,
             state=state,
             seconds=round(self.seconds, 3),
-            rows=done,
-            total=total,
+            rows=done if measured else None,
+            total=total if measured else None,
             unit="bytes",
             message=message,
         )

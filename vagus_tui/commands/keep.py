@@ -115,8 +115,9 @@ async def _make(asked: BackupCommand, control: Control) -> AsyncGenerator[Event,
     )
     database = Database(settings)
     async for event in kept(database, settings, make_backup(database, settings, options, control)):
-        if isinstance(event, ResultEvent) and event.ok and event.next_step:
-            event = dataclasses.replace(event, next_step=f"{event.next_step} {RESTORE_TEST}")
+        if isinstance(event, ResultEvent) and event.ok and event.figures is not None:
+            where = f"{event.message.removesuffix('.')}, in {event.figures['path']}."
+            event = dataclasses.replace(event, message=where, next_step=f"{event.next_step} {RESTORE_TEST}")
         yield event
 
 

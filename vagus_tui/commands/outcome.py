@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
+from vagus_tui.commands.broken_off import MESSAGE, STATE
 from vagus_tui.control import Control
 from vagus_tui.errors import RIGHTS_ELSEWHERE, VagusError, account, server_words
 from vagus_tui.events import Event, NoteEvent, ResultEvent
@@ -52,12 +53,16 @@ def finish(
         Finished: always.
     """
     output = _output(as_json)
+    ended: list[ResultEvent] = []
     try:
-        status = asyncio.run(_drive(job, output, graceful, graceful or changing, stopping))
+        asyncio.run(_drive(job, output, ended, graceful, graceful or changing, stopping))
     except KeyboardInterrupt:
-        status = UNDONE
+        # From the first of its signals on the job has its own answer to it; this one came before, or after the last.
+        if not ended:
+            ended.append(_told(output, _broken_off(changing=False)))
     finally:
         output.close()
+    status = _status(ended[-1])
     if output.lost and not graceful and status == DONE:
         # Of what only looks, the output is the result.
         status = NEEDS_OPERATOR
@@ -86,8 +91,10 @@ def _report(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         loop.default_exception_handler(context)
 
 
-async def _drive(job: Job, output: Output, graceful: bool, changing: bool, stopping: str) -> int:
-    """Consume the job's events; returns the exit status."""
+async def _drive(
+    job: Job, output: Output, ended: list[ResultEvent], graceful: bool, changing: bool, stopping: str
+) -> None:
+    """Consume the job's events; its result goes to `ended` once it was told."""
     control = Control()
     TELL.set(output.show)
     work = asyncio.ensure_future(_consume(job, control, output))
@@ -107,16 +114,24 @@ async def _drive(job: Job, output: Output, graceful: bool, changing: bool, stopp
     try:
         result = await work
     except asyncio.CancelledError:
-        result = ResultEvent(
-            ok=False,
-            message="Broken off by the operator.",
-            state="The server undoes what was under way." if changing else "Nothing was changed.",
-            next_step="vagus-tui status reads where things stand." if changing else None,
-            exit_status=UNDONE,
-        )
-    status = _status(result)
-    output.show(dataclasses.replace(result, exit_status=status))
-    return status
+        result = _broken_off(changing=changing)
+    ended.append(_told(output, result))
+
+
+def _told(output: Output, result: ResultEvent) -> ResultEvent:
+    """Tell the result, with its exit status."""
+    output.show(result := dataclasses.replace(result, exit_status=_status(result)))
+    return result
+
+
+def _broken_off(*, changing: bool) -> ResultEvent:
+    return ResultEvent(
+        ok=False,
+        message=MESSAGE,
+        state="The server undoes what was under way." if changing else STATE,
+        next_step="vagus-tui status reads where things stand." if changing else None,
+        exit_status=UNDONE,
+    )
 
 
 async def _consume(job: Job, control: Control, output: Output) -> ResultEvent:
