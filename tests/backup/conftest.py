@@ -1,15 +1,23 @@
-"""A settings object per test database, and a backup of it made once per test."""
+"""A settings object per test database, and a backup of it: a copy of one that was made once, or one of its own."""
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.backup.helpers import Made, make, settings_for
-from tests.databases import TestDatabase
+from tests.conftest import SMALL
+from tests.databases import Databases, TestDatabase, outside_loop
 from vagus_tui.backup import BackupOptions, Kind
+from vagus_tui.backup.manifest import read_manifest
+from vagus_tui.journal import backup_records
+from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.settings import Settings
+
+TABLES_AND_CSV = BackupOptions(kinds=frozenset({Kind.TABLES, Kind.CSV}))
 
 
 @pytest.fixture
@@ -18,7 +26,35 @@ def settings(clean_database: TestDatabase, tmp_path: Path) -> Settings:
     return settings_for(clean_database, tmp_path)
 
 
+@pytest.fixture(scope="session")
+def made_once(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """One backup of a database with the rows of every `clean_database`."""
+
+    async def once() -> Made:
+        database = await databases.clone(SandboxOptions(plans=SMALL, clean=True))
+        made = await make(settings_for(database, tmp_path_factory.mktemp("once")), TABLES_AND_CSV)
+        await databases.drop(database)
+        return made
+
+    return outside_loop(once())
+
+
 @pytest.fixture
-async def made(settings: Settings) -> Made:
-    """A backup of `clean_database`: the workout tables and CSV."""
-    return await make(settings, BackupOptions(kinds=frozenset({Kind.TABLES, Kind.CSV})))
+async def made(made_once: Made, settings: Settings, clean_database: TestDatabase) -> Made:
+    """A backup with the rows of `clean_database`, which its journal knows of: the workout tables and CSV.
+
+    It is a copy, and names another database as the one that it is of. Where that matters, take `made_here`.
+    """
+    path = settings.backup_dir.joinpath(*made_once.path.parts[-2:])
+    shutil.copytree(made_once.path, path)
+    manifest = read_manifest(path).model_dump(mode="json")
+    async with clean_database.connect() as conn:
+        await backup_records.record_backup(conn, str(path), manifest, operator="tester", verified=True)
+    result = dataclasses.replace(made_once.result, figures={**(made_once.result.figures or {}), "path": str(path)})
+    return Made([*made_once.events[:-1], result])
+
+
+@pytest.fixture
+async def made_here(settings: Settings) -> Made:
+    """The same, of `clean_database` itself."""
+    return await make(settings, TABLES_AND_CSV)

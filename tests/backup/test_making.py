@@ -192,12 +192,12 @@ async def test_without_workout_tables_it_refuses(make_database: MakeDatabase, tm
     assert not settings.backup_dir.exists()
 
 
-async def test_the_journal_knows_the_backup(made: Made, clean_database: TestDatabase) -> None:
+async def test_the_journal_knows_the_backup(made_here: Made, clean_database: TestDatabase) -> None:
     async with clean_database.connect() as conn:
         records = await backup_records.backups(conn)
-    assert [record.path for record in records] == [str(made.path)]
+    assert [record.path for record in records] == [str(made_here.path)]
     assert records[0].verified_at is not None and records[0].operator == "tester"
-    assert Manifest.model_validate(records[0].manifest).id == read_manifest(made.path).id
+    assert Manifest.model_validate(records[0].manifest).id == read_manifest(made_here.path).id
 
 
 async def test_progress_counts_bytes_and_never_passes_its_total(settings: Settings) -> None:

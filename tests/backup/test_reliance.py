@@ -136,18 +136,18 @@ async def test_without_a_backup_the_gate_fails(settings: Settings, judge: Judge)
 
 
 async def test_a_fresh_backup_warns_until_it_was_restored_and_then_passes(
-    settings: Settings, made: Made, judge: Judge
+    settings: Settings, made_here: Made, judge: Judge
 ) -> None:
     outcome = await judge(settings)
     assert outcome.status is Status.WARN and "not restored as a test" in outcome.message
-    assert (await collect(restore_test(made.path, settings, Control()))).result.ok
+    assert (await collect(restore_test(made_here.path, settings, Control()))).result.ok
     outcome = await judge(settings)
     assert outcome.status is Status.PASS
     assert outcome.measured == "0 min old, verified, restored"
 
 
 async def test_a_backup_of_another_database_does_not_count(
-    made: Made,
+    made_here: Made,
     settings: Settings,
     make_database: MakeDatabase,
     clean_database: TestDatabase,
@@ -172,9 +172,9 @@ async def test_a_backup_of_another_database_does_not_count(
 
 
 async def test_an_old_backup_fails_once_something_was_written(
-    made: Made, settings: Settings, clean_database: TestDatabase, judge: Judge
+    made_here: Made, settings: Settings, clean_database: TestDatabase, judge: Judge
 ) -> None:
-    age(made.path, timedelta(hours=25))
+    age(made_here.path, timedelta(hours=25))
     outcome = await judge(settings)
     assert outcome.status is Status.WARN and "older than a day" in outcome.message
     async with clean_database.connect() as conn:
@@ -190,8 +190,8 @@ async def test_an_old_backup_fails_once_something_was_written(
     assert "3 row changes since" in outcome.message and "Make a new one" in outcome.message
 
 
-async def test_a_damaged_backup_does_not_count(made: Made, settings: Settings, judge: Judge) -> None:
-    (made.path / "csv" / "exercises.csv").unlink()
+async def test_a_damaged_backup_does_not_count(made_here: Made, settings: Settings, judge: Judge) -> None:
+    (made_here.path / "csv" / "exercises.csv").unlink()
     outcome = await judge(settings)
     assert outcome.status is Status.FAIL and "csv/exercises.csv is missing" in outcome.message
 
@@ -203,9 +203,9 @@ async def test_csv_alone_warns(settings: Settings, judge: Judge) -> None:
 
 
 async def test_a_backup_on_another_machine_is_known_from_the_journal(
-    made: Made, settings: Settings, clean_database: TestDatabase, judge: Judge
+    made_here: Made, settings: Settings, clean_database: TestDatabase, judge: Judge
 ) -> None:
-    shutil.rmtree(made.path)
+    shutil.rmtree(made_here.path)
     outcome = await judge(settings)
     assert outcome.status is Status.WARN and "not on this machine" in outcome.message
     # As little as one that lies here does it count when it is old, was never read back, or is of another database.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.backup.helpers import Made, collect, make, settings_for
 from tests.backup.test_verification import largest, reseal
-from tests.conftest import MakeDatabase
+from tests.conftest import SMALL, MakeDatabase
 from tests.databases import TestDatabase
 from vagus_tui.backup import ArchiveFormat, BackupOptions, Kind, list_backups, make_backup, restore_test, verify_backup
 from vagus_tui.backup import gauge as gauges
@@ -95,12 +96,11 @@ async def busily_made(database: TestDatabase, settings: Settings) -> Made:
 @pytest.mark.parametrize(
     "options",
     [
-        SandboxOptions(plans=15),
-        SandboxOptions(plans=5, clean=True, renamed=True),
+        SandboxOptions(plans=15, renamed=True),
         SandboxOptions(plans=5, clean=True, bigint_ids=True, notification_preferences="jsonb"),
         SandboxOptions(empty=True, default_privileges=False),
     ],
-    ids=["faulty", "renamed", "bigint", "empty"],
+    ids=["faulty-renamed", "bigint", "empty"],
 )
 async def test_every_kind_of_v1_comes_back(
     make_database: MakeDatabase, tmp_path: Path, options: SandboxOptions
@@ -124,10 +124,13 @@ async def test_every_kind_of_v1_comes_back(
 @pytest.mark.parametrize("bigint", [False, True], ids=["uuid", "bigint"])
 async def test_a_migrated_database_comes_back(make_database: MakeDatabase, tmp_path: Path, bigint: bool) -> None:
     """v2's policies call functions that are bound to its tables, and both generations are in one backup."""
-    database = await make_database(SandboxOptions(plans=5, clean=True, bigint_ids=bigint))
+    database = await make_database(
+        SandboxOptions(plans=5 if bigint else SMALL, clean=True, bigint_ids=bigint), moved=not bigint
+    )
     settings = settings_for(database, tmp_path)
-    migrated = await collect(migrate(Database(settings), settings, Control(), hold=False))
-    assert migrated.result.ok
+    if bigint:
+        migrated = await collect(migrate(Database(settings), settings, Control(), hold=False))
+        assert migrated.result.ok
     made = await make(settings)
     assert made.path.name.split("-")[1] == "migrated"
     done = await restore(made.path, settings)
@@ -164,7 +167,7 @@ async def test_a_row_that_differs_turns_its_table_red(made: Made, settings: Sett
 async def test_a_changed_value_in_a_csv_turns_it_red(made: Made, settings: Settings) -> None:
     path = made.path / "csv" / "exercises.csv"
     lines = path.read_bytes().split(b"\n")
-    lines[1] = lines[1].replace(b'"3"', b'"4"', 1) if b'"3"' in lines[1] else lines[1].replace(b'"4"', b'"3"', 1)
+    lines[1] = re.sub(rb'"(\d)"', lambda found: b'"%d"' % (int(found[1]) ^ 1), lines[1], count=1)
     path.write_bytes(b"\n".join(lines))
     reseal(made.path)
     done = await restore(made.path, settings)
@@ -172,26 +175,24 @@ async def test_a_changed_value_in_a_csv_turns_it_red(made: Made, settings: Setti
     assert done.checks["restore-tables-public.exercises"].status is Status.PASS
 
 
-@pytest.mark.parametrize(
-    ("kind", "name"),
-    [
-        ("policies", "Users manage own plans"),
-        ("keys", "workout_plans_pkey"),
-        ("grants", "authenticated"),
-        ("row security", "flags"),
-    ],
-)
-async def test_what_hangs_on_a_table_counts_too(made: Made, settings: Settings, kind: str, name: str) -> None:
+async def test_what_hangs_on_a_table_counts_too(made: Made, settings: Settings) -> None:
+    hanging = {
+        "policies": "Users manage own plans",
+        "keys": "workout_plans_pkey",
+        "grants": "authenticated",
+        "row security": "flags",
+    }
     manifest = json.loads((made.path / "manifest.json").read_text())
-    known = manifest["inventory"]["public.workout_plans"][kind]
-    assert name in known
-    known[name + " of old"] = known.pop(name)
+    for kind, name in hanging.items():
+        known = manifest["inventory"]["public.workout_plans"][kind]
+        known[name + " of old"] = known.pop(name)
     reseal(made.path, inventory=manifest["inventory"])
     done = await restore(made.path, settings)
     failed = done.checks["restore-tables-public.workout_plans"]
     assert failed.status is Status.FAIL
-    assert f"{kind}: {name} of old is missing" in (failed.message or "")
-    assert f"{kind}: {name} was not there before" in (failed.message or "")
+    for kind, name in hanging.items():
+        assert f"{kind}: {name} of old is missing" in (failed.message or "")
+        assert f"{kind}: {name} was not there before" in (failed.message or "")
 
 
 async def test_a_broken_archive_is_red_and_the_rest_is_still_compared(made: Made, settings: Settings) -> None:

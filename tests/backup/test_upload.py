@@ -21,7 +21,7 @@ from vagus_tui.backup.manifest import DamagedBackupError, read_manifest
 from vagus_tui.backup.remote import UploadFailedError, open_remote, unusable
 from vagus_tui.backup.remote_listing import list_remote
 from vagus_tui.backup.s3_bucket import S3Bucket, aws_profile
-from vagus_tui.backup.upload import PART, upload_backup
+from vagus_tui.backup.upload import upload_backup
 from vagus_tui.control import Control
 from vagus_tui.errors import CancelledByOperatorError, ConfigurationError, RefusedError, VagusError
 from vagus_tui.events import NoteEvent, ResultEvent, StepEvent, StepState
@@ -35,6 +35,15 @@ pytestmark = pytest.mark.usefixtures("cloud_credentials")
 
 
 Store = ObjectStore | GoogleStore
+
+PART = 5 << 20
+"""As small as S3 allows, so that a few parts are soon sent."""
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("upload", "s3_bucket"):
+        monkeypatch.setattr(f"vagus_tui.backup.{module}.PART", PART)
 
 
 @pytest.fixture
