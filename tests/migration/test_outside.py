@@ -1,4 +1,4 @@
-"""What acts on the database from outside its tables: event triggers, and jobs that run by the clock."""
+"""What acts on the database from outside its tables: event triggers, jobs that run by the clock, subscriptions."""
 
 from __future__ import annotations
 
@@ -110,15 +110,24 @@ async def test_event_triggers(make_database: MakeDatabase, connect: Connect) -> 
         assert (await gates_of(database, conn))["event-triggers"].status is Status.PASS
 
 
-async def test_jobs_that_name_v1(make_database: MakeDatabase, connect: Connect) -> None:
+SUBSCRIBED = """
+create subscription "A feed" connection 'dbname=elsewhere' publication p with (connect = false, slot_name = none);
+insert into pg_subscription_rel (srsubid, srrelid, srsubstate)
+select s.oid, c.oid, 'r' from pg_subscription s, pg_class c
+where s.subname = 'A feed' and c.oid in ('public.exercise_logs'::regclass, 'auth.users'::regclass);
+"""
+
+
+async def test_jobs_and_subscriptions(make_database: MakeDatabase, connect: Connect) -> None:
     database = await make_database(SandboxOptions(plans=12, clean=True))
     conn = await connect(database.url)
-    assert (await gates_of(database, conn))["scheduled-jobs"].measured == "none"
+    gates = await gates_of(database, conn)
+    assert gates["scheduled-jobs"].measured == gates["subscriptions"].measured == "none"
     async with database.as_admin() as admin:
         await admin.execute(CRON)
         context = await context_of(database, conn)
         await conn.execute("set role authenticated")
-        hidden = [event async for event in run_checks(OUTSIDE_GATES[1:], context)][-1]
+        hidden = [event async for event in run_checks(OUTSIDE_GATES[1:2], context)][-1]
         assert (hidden.id, hidden.status) == ("scheduled-jobs", Status.WARN)
         await conn.execute("reset role")
         gate = (await gates_of(database, conn))["scheduled-jobs"]
@@ -133,4 +142,17 @@ async def test_jobs_that_name_v1(make_database: MakeDatabase, connect: Connect) 
         assert said[5].startswith("job 3 (0 5 * * *, as postgres): finds v2's tables by name")
         assert said[6].startswith("job 4 asleep (0 6 * * *, as postgres): not active") and len(said) == 7
         await admin.execute("update cron.job set active = false where jobid = 1")
-        assert (await gates_of(database, conn))["scheduled-jobs"].status is Status.PASS
+        await admin.execute("set client_min_messages = error")
+        await admin.execute(SUBSCRIBED)
+        try:
+            gates = await gates_of(database, conn)
+        finally:
+            await admin.execute('drop subscription "A feed"')
+        assert gates["scheduled-jobs"].status is Status.PASS
+        gate = gates["subscriptions"]
+        assert (gate.status, gate.measured, gate.overridable) == (Status.FAIL, "1 subscription", True)
+        said = (gate.message or "").splitlines()
+        assert said[1:3] == [
+            "A feed of supabase_admin, disabled writes to exercise_logs. Once it has caught up:",
+            '    alter subscription "A feed" disable;',
+        ]

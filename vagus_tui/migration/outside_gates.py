@@ -1,4 +1,4 @@
-"""Gates about what acts on a database from outside its tables: event triggers, and jobs that run by the clock."""
+"""Gates about what acts on a database from outside its tables: event triggers, jobs by the clock, subscriptions."""
 
 from __future__ import annotations
 
@@ -33,6 +33,14 @@ from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = 
 _JOBS = """
 select jobid::text as id, coalesce(jobname, '') as name, schedule, command, username, active
 from cron.job where database = current_database() order by jobid
+"""
+
+_SUBSCRIPTIONS = """
+select s.subname::text as name, s.subenabled as enabled, pg_get_userbyid(s.subowner)::text as owner,
+  array_agg(c.relname::text order by c.relname) as tables
+from pg_subscription_rel r join pg_subscription s on s.oid = r.srsubid join pg_class c on c.oid = r.srrelid
+join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = any($2::text[])
+group by 1, 2, 3 order by 1
 """
 
 _UPKEEP = re.compile(r"\s*(?:(?:vacuum|analyze|reindex|cluster)\b[^;]*;?\s*)+", re.IGNORECASE)
@@ -166,6 +174,32 @@ async def _jobs(context: Context) -> Outcome:
     )
 
 
+async def _subscriptions(context: Context) -> Outcome:
+    shape = context.shape
+    names = [table.name for table in shape.tables.values()]
+    rows = await context.connection.fetch(_SUBSCRIPTIONS, shape.schema, names)
+    if not rows:
+        return Outcome(Status.PASS, "none")
+    detail = []
+    for row in rows:
+        state = "" if row["enabled"] else ", disabled"
+        detail += [
+            f"{row['name']} of {row['owner']}{state} writes to {', '.join(row['tables'])}. Once it has caught up:",
+            f"    alter subscription {quote(row['name'])} disable;",
+            f"    alter subscription {quote(row['name'])} set (slot_name = none);",
+            f"    drop subscription {quote(row['name'])};",
+        ]
+    detail.append("Then, on the server that publishes, its replication slot has to go as well.")
+    return Outcome(
+        Status.FAIL,
+        plural(len(rows), "subscription"),
+        "What they bring is noted and comes over until the cut-over. After it they find v2's tables by v1's names: "
+        "they stop with an error, or pass over every row without a word.",
+        rows=len(rows),
+        detail=tuple(detail),
+    )
+
+
 OUTSIDE_GATES: tuple[Check, ...] = (
     Check(
         id="event-triggers",
@@ -187,5 +221,16 @@ OUTSIDE_GATES: tuple[Check, ...] = (
         probe=_jobs,
         needs_v1=True,
     ),
+    Check(
+        id="subscriptions",
+        group=Group.PREREQUISITES,
+        title="Nothing is replicated into v1's tables",
+        why="A subscription writes to tables by their names, which v2's have after the cut-over. What another server "
+        "sends for v1 then comes nowhere, and it is told that it arrived.",
+        expected="none",
+        probe=_subscriptions,
+        needs_v1=True,
+        sql=lambda _: _SUBSCRIPTIONS.strip(),
+    ),
 )
-"""The gates about event triggers and jobs."""
+"""The gates about event triggers, jobs and subscriptions."""
