@@ -104,9 +104,9 @@ async def rolled_back(database: TestDatabase, **values: Any) -> Ran:
     return ran
 
 
-async def do_abandon(database: TestDatabase) -> Ran:
+async def do_abandon(database: TestDatabase, **values: Any) -> Ran:
     """Clean up an interrupted run."""
-    settings = settings_for(database)
+    settings = settings_for(database, **values)
     return await collected(abandon(Database(settings), settings), Control())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from types import ModuleType
 from typing import Any
@@ -13,17 +14,18 @@ import pytest
 
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase, outside_loop
-from tests.migration.support import do_migrate, migrated, rolled_back, state_of
+from tests.migration.support import do_abandon, do_migrate, migrated, rolled_back, state_of
 from tests.migration.test_stop_anywhere import attempted
 from tests.oracle import catalog_fingerprint, changes, v2_differences
 from vagus_tui.control import Control
+from vagus_tui.database.connection import Connection
 from vagus_tui.events import Event, NoteEvent, StepEvent, StepState
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration import catch_up
 from vagus_tui.migration.drift import signature
 from vagus_tui.migration.phases import catch_up as catch_up_phase
-from vagus_tui.migration.phases import cut_over
-from vagus_tui.migration.phases.hold import REFUSED
+from vagus_tui.migration.phases import cut_over, hold
+from vagus_tui.migration.phases.hold import IN_THE_WAY, REFUSED
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.report.story import tell
@@ -617,20 +619,149 @@ async def test_stopped_between_two_attempts(make_database: MakeDatabase, connect
     assert not await conn.fetchval("select exists(select from system_maintenance where enabled)")
 
 
-async def test_a_column_that_goes_during_the_hold_is_named(make_database: MakeDatabase, connect: Connect) -> None:
-    """Catching up cannot go on without it: all is undone, and it is said what was done to v1."""
+async def _written_again(conn: Connection) -> None:
+    """Without the notes every write fails; it comes through again before anybody does anything about it."""
+    for _ in range(200):
+        with contextlib.suppress(asyncpg.UndefinedTableError):
+            assert await conn.execute("update exercises set sets = 11") != "UPDATE 0"
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("writes fail yet")
+
+
+NOT_NOW = (
+    "create function not_now() returns event_trigger language plpgsql as $$ begin raise exception 'not now'; end $$;"
+    "create event trigger not_now on ddl_command_start when tag in ('DROP SCHEMA') execute function not_now()",
+    "drop event trigger not_now; drop function not_now",
+)
+"""Something that makes the cut-over fail near its end, and nothing before it."""
+
+IN_SPITE = {
+    "The server refused a statement of the cut-over: not now.": NOT_NOW,
+    "The server refused a statement of the cut-over: column e.tempo does not exist. v1 has changed since the plan was "
+    "made: exercises has a new column pace; exercises has no column tempo any more.": (
+        "alter table exercises rename tempo to pace; update exercises set sets = 9",
+        "alter table exercises rename pace to tempo",
+    ),
+    'The server refused a statement of the cut-over: relation "public.exercise_logs" does not exist. v1 has changed '
+    "since the plan was made: The table exercise_logs is missing.": (
+        "update exercise_logs set reps = reps + 1; alter table exercise_logs rename to logs",
+        "alter table logs rename to exercise_logs",
+    ),
+    "altered by hand: indexes of workout_v2.exercises.": (
+        "drop index workout_v2.idx_exercises_name",
+        "create index idx_exercises_name on workout_v2.exercises (name)",
+    ),
+    "altered by hand: policies of workout_v2.workout_days.": (
+        "create policy all_may on workout_v2.workout_days using (true)",
+        "drop policy all_may on workout_v2.workout_days",
+    ),
+    "altered by hand: triggers of workout_v2.exercise_logs.": (
+        "alter table workout_v2.exercise_logs enable trigger vagus_capture",
+        "alter table workout_v2.exercise_logs enable always trigger vagus_capture",
+    ),
+    "altered by hand: workout_v2.looks is new; keys and checks of workout_v2.workout_weeks.": (
+        "create table workout_v2.looks (); "
+        "alter table workout_v2.workout_weeks add constraint few check (week_number < 99)",
+        "drop table workout_v2.looks; alter table workout_v2.workout_weeks drop constraint few",
+    ),
+}
+"""What somebody does during the hold that the cut-over cannot go on with, and how they take it back."""
+
+NO_MATTER = "vacuum full workout_v2.exercises", "reindex table concurrently workout_v2.exercise_logs"
+"""What changes nothing about what was built."""
+
+
+async def test_what_was_built_outlives_what_the_server_refuses(
+    make_database: MakeDatabase, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is cut over and nothing thrown away: it holds, says why, and goes on once that has been mended."""
     database = await make_database(SMALL)
     conn = await connect(database.url)
+    monkeypatch.setattr(hold, "INTERVAL_SECONDS", 0.05)
+    left, done, said = dict(IN_SPITE), False, []
+
+    async def act(event: Event, control: Control) -> None:
+        nonlocal done
+        if isinstance(event, NoteEvent) and "Holding again" in event.message:
+            said.append(event.message)
+            await _as_admin(database, left.pop(next(iter(left)))[1])
+            done = False
+            if not left:
+                for sql in NO_MATTER:
+                    await _as_admin(database, sql)
+                await _as_admin(database, "drop table vagus_migration.change_log")
+                with pytest.raises(asyncpg.UndefinedTableError):
+                    await conn.execute("update exercises set sets = 10")
+        elif isinstance(event, StepEvent) and event.id == "hold" and event.state is StepState.PROGRESS:
+            if left and not done:
+                done = True
+                await _as_admin(database, left[next(iter(left))][0])
+            if left and "update " in left[next(iter(left))][0] and (event.message or "").startswith(IN_THE_WAY):
+                # The hold notices by itself.
+                return
+            if not left:
+                await _written_again(conn)
+            control.go()
+
+    ran = await do_migrate(database, hold=True, on_event=act)
+    assert ran.result.ok, ran.result
+    for message, expected in zip(said, IN_SPITE, strict=True):
+        assert expected in message and "v1 is in place and in use" in message
+    words = [note.message for note in ran.notes]
+    assert any("cannot be brought over: column e.tempo does not exist. It is noted, " in text for text in words)
+    assert await conn.fetchval("select bool_and(sets = 11) from exercises")
+    assert await v2_differences(conn) == []
+    assert not await conn.fetchval("select exists(select from system_maintenance where enabled)")
+
+
+async def test_what_was_built_is_compared_under_the_locks_and_by_the_next_run(
+    make_database: MakeDatabase, connect: Connect
+) -> None:
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+    name = "idx_exercises_name"
 
     def change(event: Event) -> None:
-        if isinstance(event, StepEvent) and event.id == "prove-exercises" and event.state is StepState.DONE:
-            outside_loop(_in(database, "alter table exercises drop column tempo; update exercises set sets = 9"))
+        if isinstance(event, StepEvent) and event.id == "lock" and event.state is StepState.STARTED:
+            outside_loop(_in(database, f"drop index if exists workout_v2.{name}"))
 
     result = await attempted(database, change)
-    assert not result.ok and result.exit_status == 3, result
-    assert "exercises has no column tempo any more" in result.message
-    assert (await state_of(database)).state is State.V1
-    assert await conn.fetchval("select to_regnamespace('workout_v2')") is None
+    assert not result.ok and result.exit_status == 4 and result.state == State.READY.value, result
+    assert "altered by hand: indexes of workout_v2.exercises. " in result.message
+    ran = await do_migrate(database)
+    assert ran.result.ok, ran.result
+    again = "What was built beside v1 has been altered by hand: indexes of workout_v2.exercises. Starting over."
+    assert again in [note.message for note in ran.notes]
+    assert await conn.fetchval("select to_regclass($1) is not null", f"public.{name}")
+    assert await v2_differences(conn) == []
+
+
+async def test_nobody_is_waited_for_without_a_word(make_database: MakeDatabase, connect: Connect) -> None:
+    """Somebody has a table of v1 for themselves: the hold, the stop and the clean-up all name them."""
+    database = await make_database(SMALL)
+    conn, other = await connect(database.url), await connect(database.url)
+    catalog = await catalog_fingerprint(conn)
+    holding = other.transaction()
+
+    async def act(event: Event, control: Control) -> None:
+        if not isinstance(event, StepEvent) or event.id != "hold":
+            return
+        if event.state is StepState.STARTED:
+            await conn.execute("update exercises set sets = 9")
+            await holding.start()
+            await other.execute("lock table exercises in access exclusive mode")
+        elif f"PID {other.get_server_pid()} " in (event.message or ""):
+            control.cancel()
+
+    ran = await do_migrate(database, hold=True, on_event=act, lock_timeout_ms=20, lock_attempts=1)
+    assert ran.result.exit_status == 4 and "Undoing it did not succeed" in ran.result.message, ran.result
+    assert f"PID {other.get_server_pid()} " in ran.result.message
+    cleaned = await do_abandon(database, lock_timeout_ms=20, lock_attempts=1)
+    assert not cleaned.result.ok and f"PID {other.get_server_pid()} " in cleaned.result.message, cleaned.result
+    await holding.rollback()
+    assert (await do_abandon(database)).result.ok
+    assert changes(catalog, await catalog_fingerprint(conn)) == []
 
 
 async def test_what_users_choose_to_be_notified_of(make_database: MakeDatabase, connect: Connect) -> None:

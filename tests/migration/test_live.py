@@ -20,8 +20,9 @@ from tests.migration.test_stop_anywhere import attempted
 from tests.oracle import catalog_fingerprint, changes, v2_differences
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
-from vagus_tui.events import Event, StepEvent, StepState
+from vagus_tui.events import Event, NoteEvent, StepEvent, StepState
 from vagus_tui.journal.state import State
+from vagus_tui.migration import watch
 from vagus_tui.migration.runner import migrate
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.sandbox.traffic import Traffic
@@ -334,3 +335,30 @@ async def test_a_short_hold_up_is_waited_out(how: str, make_database: MakeDataba
         ran = await do_migrate(database, on_event=leave)
     assert ran.result.ok, ran.result
     assert await v2_differences(conn) == []
+
+
+async def test_whoever_holds_up_the_build_is_named(
+    make_database: MakeDatabase, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits as long as they have the table for themselves, as a VACUUM FULL has; not without a word."""
+    monkeypatch.setattr(watch, "WAITED_SECONDS", 0.2)
+    monkeypatch.setattr(watch, "INTERVAL_SECONDS", 0.1)
+    database = await make_database(SandboxOptions(plans=12, clean=True))
+    other = await connect(database.url)
+    holding = other.transaction()
+    said = []
+
+    async def hold(event: Event, control: Control) -> None:
+        if isinstance(event, StepEvent) and event.id == "prepare-capture-exercise_logs" and event.seconds is not None:
+            await holding.start()
+            await other.execute("lock table exercises in access exclusive mode")
+        elif isinstance(event, NoteEvent):
+            said.append(event.message)
+            if event.message.startswith("Waiting for "):
+                await holding.rollback()
+
+    ran = await do_migrate(database, on_event=hold)
+    assert ran.result.ok, ran.result
+    waited = next(message for message in said if message.startswith("Waiting for "))
+    assert f"PID {other.get_server_pid()} (" in waited
+    assert "It goes on: nobody is waited for any more." in said

@@ -112,6 +112,8 @@ async def test_undone_whatever_somebody_did_meanwhile(sql: str, make_database: M
     found = await state_of(database)
     assert found.state is State.V1 and found.run is not None and found.run.status == "failed"
     assert found.run.error and "my secret" not in result.message + found.run.error
+    # What the server says names no remedy; the check that objects does.
+    assert ("The check logs-set-number says: " in result.message) == ("set_number" in sql), result.message
 
 
 async def test_what_fails_after_the_commit_is_not_undone(make_database: MakeDatabase, connect: Connect) -> None:

@@ -13,7 +13,7 @@ from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
 from vagus_tui.journal.state import OPEN, STAGING, DatabaseState, State, read_state
 from vagus_tui.migration import capture, maintenance
-from vagus_tui.migration.work import open_session, with_short_locks
+from vagus_tui.migration.work import open_session, read_state_shortly, with_short_locks
 from vagus_tui.rollback.finish import take_up
 from vagus_tui.schema.helpers import dropped
 from vagus_tui.schema.identifiers import qualified
@@ -117,7 +117,9 @@ def abandon(database: Database, settings: Settings) -> AsyncIterator[Event]:
             if said := await take_up(connection, emit, settings.operator):
                 after = await read_state(connection)
                 return ResultEvent(ok=True, message=f"{said} {after.summary}", state=after.state.value, exit_status=0)
-            state = await read_state(connection)
+            state = await read_state_shortly(
+                connection, settings, emit=emit, state="v1 is in use; what a run left is still there."
+            )
             if not await anything_left(connection, state):
                 return nothing_left(state)
             assert state.shape is not None

@@ -87,6 +87,18 @@ async def sessions(connection: Connection, pids: Collection[int]) -> list[Blocke
     return [Blocker(**dict(row)) for row in await connection.fetch(query, list(pids))]
 
 
+_WAITED_FOR = """
+select distinct unnest(pg_blocking_pids(a.pid)) as pid from pg_stat_activity a
+where a.pid = any($1::integer[]) and a.wait_event_type = 'Lock'
+"""
+
+
+async def waited_for(connection: Connection, own: Collection[int]) -> list[Blocker]:
+    """Whose locks our sessions wait for now, other than each other's; prepared transactions are nobody's session."""
+    pids = {row["pid"] for row in await connection.fetch(_WAITED_FOR, list(own))} - {*own}
+    return await sessions(connection, pids) if pids else []
+
+
 def describe(found: list[Blocker]) -> str:
     """The first few in one line: PID or name, who, since when."""
     if not found:

@@ -64,6 +64,7 @@ class MigrationRun:
         proved: `time.perf_counter()` when every row was last proved; None before.
         rows: how many rows that proof compared, by table of v2.
         noted: the mark of change capture from right before that proof: see `vigil`.
+        staged: what was built beside v1, as the build left it: see `staged`; empty until it has.
         courtesy: how much of the server is left to the app.
     """
 
@@ -81,6 +82,7 @@ class MigrationRun:
     proved: float | None = None
     rows: dict[str, int] = field(default_factory=dict)
     noted: str | None = None
+    staged: dict[str, str] = field(default_factory=dict)
     working: dict[str, int] = field(default_factory=dict)
     courtesy: Courtesy = field(init=False)
 

@@ -60,7 +60,16 @@ async def run_migration(
         opened = await begin(main, settings, state, emit)
         lanes = Lanes(database, settings.parallel_connections)
         run = MigrationRun(
-            database, settings, control, emit, main, lanes, made=opened.made, id=opened.id, done=opened.done
+            database,
+            settings,
+            control,
+            emit,
+            main,
+            lanes,
+            made=opened.made,
+            id=opened.id,
+            done=opened.done,
+            staged=opened.staged,
         )
         try:
             async with watched(run, hold=hold):

@@ -7,6 +7,7 @@ is emptied or written anew at a stroke (ALTER … TYPE … USING). A proof of ev
 from __future__ import annotations
 
 from vagus_tui.database.connection import Connection
+from vagus_tui.journal.state import STAGING
 from vagus_tui.migration.capture import CAPTURE_TRIGGER, CHANGE_LOG, captured, install_functions, install_triggers
 from vagus_tui.migration.steps import latest_run
 from vagus_tui.schema.identifiers import literal, qualified
@@ -32,11 +33,15 @@ def _noted_tables(shape: V1Shape) -> str:
 def mark_sql(shape: V1Shape) -> str:
     """A query for one word that stays the same as long as every change is noted; NULL where it is not now.
 
-    The files of v1's tables and of the notes, the triggers and their functions, each in the version that it has.
+    The files of v1's tables, of staging and of the notes, the triggers and their functions, each in the version that
+    it has.
     """
     return (
         "select case when there.whole then md5(pg_catalog.concat_ws(' ', there.files,\n"
         f"  pg_relation_filenode(to_regclass({literal(CHANGE_LOG).strip()})), there.triggers,\n"
+        "  (select string_agg(pg_catalog.concat_ws(' ', c.oid, pg_relation_filenode(c.oid), t.oid, t.xmin), ' '\n"
+        "   order by t.oid) from pg_trigger t join pg_class c on c.oid = t.tgrelid\n"
+        f"   where t.tgname in {_TRIGGERS} and c.relnamespace = to_regnamespace({literal(STAGING).strip()})),\n"
         "  (select string_agg(pg_catalog.concat_ws(' ', p.oid, p.xmin), ' ' order by p.oid) from pg_proc p\n"
         "   where p.pronamespace = to_regnamespace('vagus_migration') and p.proname like 'capture%'))) end\n"
         "from (\n"
@@ -72,10 +77,16 @@ async def mark(connection: Connection, shape: V1Shape) -> str | None:
 
 
 async def not_noted(connection: Connection, shape: V1Shape) -> list[str]:
-    """The v1 tables (base names) whose changes nobody notes."""
-    rows = await connection.fetch(f"select c.relname::text as name from {_noted_tables(shape)} and {_ON.strip()}")
-    noted = {row["name"] for row in rows}
-    return [base for base, name in captured(shape).items() if name not in noted]
+    """The v1 tables (base names) whose changes nobody notes. One that is not there, or not by its name, is not among
+    them; without the table of notes every write to any of them fails.
+    """
+    rows = await connection.fetch(
+        f"select c.relname::text as name, {_ON.strip()} and to_regclass($1) is not null as noted\n"
+        f"from {_noted_tables(shape)}",
+        CHANGE_LOG,
+    )
+    noted = {row["name"]: row["noted"] for row in rows}
+    return [base for base, name in captured(shape).items() if not noted.get(name, True)]
 
 
 def noted_again(shape: V1Shape, bases: list[str]) -> list[str]:

@@ -18,6 +18,7 @@ from vagus_tui.errors import VagusError
 from vagus_tui.events import Event, NoteEvent, Phase, StepEvent, StepState
 from vagus_tui.jobs import Emit
 from vagus_tui.journal.state import STAGING
+from vagus_tui.migration.blockers import describe, waited_for
 from vagus_tui.migration.gauge import UNTIL_HOLD, WITHOUT_HOLD, Gauge, by_size
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.steps import PlanStep
@@ -25,6 +26,9 @@ from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import qualified
 
 INTERVAL_SECONDS = 0.5
+WAITED_SECONDS = 2.0
+"""Whoever is waited for longer than this is named: nobody needs to know of an instant."""
+
 LEAST_INTERVAL_SECONDS = 0.1
 
 MADE_BYTES: Mapping[str, int] = {v2.WEEKS: 112, v2.DAYS: 160, v2.PREFERENCES: 190}
@@ -81,6 +85,8 @@ class _Watcher:
         self.emit = emit
         self.bytes_per_row: dict[str, float] = {}
         self.told_share = 0.0
+        self.waiting_since: float | None = None
+        self.named: tuple[str, ...] = ()
 
     async def watch(self) -> None:
         """Measure and tell, until cancelled."""
@@ -96,13 +102,15 @@ class _Watcher:
                         self._tell_all()
                     continue
                 shares: dict[str, float] = {}
-                if self.gauge.phase in (Phase.BUILD, Phase.PROVE):
+                if self.gauge.phase in (Phase.BUILD, Phase.CATCH_UP, Phase.PROVE):
                     try:
                         if connection is None or connection.is_closed():
                             connection = await self.run.database.connect(
                                 "watch", lock_timeout="100", statement_timeout="2000"
                             )
-                        await self._look_after_the_app(connection)
+                        await self._name_who_is_waited_for(connection)
+                        if self.gauge.phase is not Phase.CATCH_UP:
+                            await self._look_after_the_app(connection)
                         if self.gauge.phase is Phase.BUILD:
                             shares = await self._measure(connection)
                     except (asyncpg.PostgresError, asyncpg.InterfaceError, VagusError, OSError, TimeoutError):
@@ -123,6 +131,27 @@ class _Watcher:
         else:
             words = f"The app is quiet: {len(run.lanes)} connections work side by side again."
         self.emit(NoteEvent(message=words))
+
+    async def _name_who_is_waited_for(self, connection: Connection) -> None:
+        """Say so once where a lock of somebody's holds the run up, and when it goes on."""
+        found = await waited_for(connection, self.run.database.own_pids)
+        if not found:
+            if self.named:
+                self.emit(NoteEvent(message="It goes on: nobody is waited for any more."))
+            self.waiting_since, self.named = None, ()
+            return
+        now = time.monotonic()
+        self.waiting_since = self.waiting_since or now
+        keys = tuple(sorted(blocker.key for blocker in found))
+        if now - self.waiting_since >= WAITED_SECONDS and keys != self.named:
+            self.named = keys
+            self.emit(
+                NoteEvent(
+                    level="warning",
+                    message=f"Waiting for {describe(found)}, who has what the next step reads for themselves.",
+                    detail={"blockers": [blocker.to_dict() for blocker in found]},
+                )
+            )
 
     def _tell(self, shares: Mapping[str, float], worked: float) -> None:
         for name, share in shares.items():

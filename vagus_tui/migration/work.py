@@ -47,7 +47,7 @@ from (select pg_size_bytes(current_setting('effective_cache_size')) / 1048576 / 
 
 @asynccontextmanager
 async def open_session(database: Database, purpose: str, **also: str) -> AsyncIterator[Connection]:
-    """A connection fit for our SQL: no statement timeout, UTC, and memory for big joins and sorts.
+    """A connection fit for our SQL: no timeouts but its own, UTC, and memory for big joins and sorts.
 
     The memory is a share of what the server says it can count on (`effective_cache_size`, which Supabase sets by the
     size of the machine): a small server must not be driven out of memory.
@@ -62,6 +62,7 @@ async def open_session(database: Database, purpose: str, **also: str) -> AsyncIt
     async with database.connection(
         purpose,
         statement_timeout="0",
+        lock_timeout="0",
         idle_in_transaction_session_timeout="0",
         timezone="UTC",
         search_path="public, pg_temp",
@@ -170,6 +171,18 @@ async def with_retries(
     raise AssertionError("there is always a last attempt")
 
 
+@asynccontextmanager
+async def impatient(connection: Connection, settings: Settings) -> AsyncIterator[None]:
+    """As long as the block lasts, wait for no lock longer than for one of the cut-over's."""
+    await connection.execute(f"set lock_timeout = {settings.lock_timeout_ms}")
+    try:
+        yield
+    finally:
+        # In a transaction that has failed, its end takes the setting back.
+        if not connection.is_closed() and not connection.is_in_transaction():
+            await connection.execute("set lock_timeout = 0")
+
+
 async def with_short_looks(
     connection: Connection,
     settings: Settings,
@@ -190,12 +203,8 @@ async def with_short_looks(
     """
 
     async def attempt() -> T:
-        await connection.execute(f"set lock_timeout = {settings.lock_timeout_ms}")
-        try:
+        async with impatient(connection, settings):
             return await look()
-        finally:
-            if not connection.is_closed():
-                await connection.execute("reset lock_timeout")
 
     return await with_retries(
         attempt,

@@ -251,12 +251,15 @@ class MigrationScreen(MigrationActs):
                 waits = job.running and Phase.CUT_OVER in begun and Phase.SETTLE not in begun
                 words.append("cutting over: writes wait" if waits else "users: no wait")
             else:
-                changed, refused = (facts.changed, facts.refused) if facts is not None else ("", "")
                 words.append(
                     "holding: v1 has changed"
-                    if changed
+                    if facts is not None and facts.changed
+                    else "holding: what was built has been altered"
+                    if facts is not None and facts.altered
                     else "holding: v2 refuses a row"
-                    if refused
+                    if facts is not None and facts.refused
+                    else "holding: changes cannot be brought over"
+                    if facts is not None and facts.hindered
                     else "holding: c cuts over"
                 )
             self.say(" · ".join(words))

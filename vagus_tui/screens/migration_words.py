@@ -14,7 +14,7 @@ from vagus_tui.format import ago, duration, moment, number, plural
 from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.journal.store import Run, run_words
 from vagus_tui.migration.gates import gate_checks
-from vagus_tui.migration.phases.hold import CHANGED, IN_THE_WAY, REFUSED
+from vagus_tui.migration.phases.hold import ALTERED, CHANGED, HINDERED, IN_THE_WAY, REFUSED
 from vagus_tui.migration.proof import PROOF_KEYS
 from vagus_tui.screens import let_pass
 from vagus_tui.screens.cut_off import cut_off, cut_off_text
@@ -122,6 +122,8 @@ def hold_facts(session: Session, job: Job, forecast: Forecast | None = None) -> 
         in_the_way=said.removeprefix(IN_THE_WAY) if said.startswith(IN_THE_WAY) else "",
         changed=said.removeprefix(CHANGED) if said.startswith(CHANGED) else "",
         refused=said.removeprefix(REFUSED) if said.startswith(REFUSED) else "",
+        altered=said.removeprefix(ALTERED) if said.startswith(ALTERED) else "",
+        hindered=said.removeprefix(HINDERED) if said.startswith(HINDERED) else "",
         backup=words,
         cost=hold_cost(forecast),
         back=hold_back(forecast),

@@ -29,6 +29,8 @@ class HoldFacts:
         let_pass: the gates that were let pass by name, each with its age; empty where none was.
         changed: what is otherwise about v1 than the plan was made for; then there is no cut-over. Empty if nothing is.
         refused: what v2 says of a row that somebody has written; then there is none either.
+        altered: what somebody has done to what was built; then there is none either.
+        hindered: why the server takes no changes over; then there is none either.
     """
 
     proof: str
@@ -40,6 +42,8 @@ class HoldFacts:
     changed: str = ""
     let_pass: str = ""
     refused: str = ""
+    altered: str = ""
+    hindered: str = ""
 
 
 class HoldPanel(Vertical):
@@ -66,13 +70,26 @@ class HoldPanel(Vertical):
         ready = Content.styled("Ready to cut over", "bold $accent")
         another = Content.styled("Not ready: v2 was built for another v1", "bold $warning")
         unfit = Content.styled("Not ready: v1 has a row that v2 refuses", "bold $warning")
-        title = another if facts.changed else unfit if facts.refused else ready
+        spoilt = Content.styled("Not ready: what was built has been altered", "bold $warning")
+        stuck = Content.styled("Not ready: changes cannot be brought over", "bold $warning")
+        title = ready
+        for said, instead in (
+            (facts.hindered, stuck),
+            (facts.refused, unfit),
+            (facts.altered, spoilt),
+            (facts.changed, another),
+        ):
+            title = instead if said else title
         self.query_one("#hold-title", Static).update(title)
         lines = [_line("proof", facts.proof)]
         if facts.caught_up:
             lines.append(_line("caught up", facts.caught_up))
         if facts.changed:
             words, style = f"{facts.changed}. Take that back, or stop and migrate again.", "$warning"
+        elif facts.altered:
+            words, style = f"{facts.altered}. Take that back, or stop and migrate again.", "$warning"
+        elif facts.hindered:
+            words, style = f"{facts.hindered}. Mend that, or stop.", "$warning"
         elif facts.refused:
             words, style = f"{facts.refused}. Mend that row, or stop, fix it, and migrate again.", "$warning"
         else:

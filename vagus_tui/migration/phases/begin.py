@@ -16,7 +16,7 @@ from vagus_tui.jobs import Emit
 from vagus_tui.journal import store
 from vagus_tui.journal.progress import mend_progress
 from vagus_tui.journal.state import STAGING, DatabaseState, State
-from vagus_tui.migration import maintenance
+from vagus_tui.migration import maintenance, staged
 from vagus_tui.migration.abandon import take_back
 from vagus_tui.migration.plan import MigrationPlan, compose, make_plan
 from vagus_tui.migration.taken_over import added, without
@@ -31,11 +31,12 @@ RESUMED = "resumed"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Opened:
-    """A run to be worked on: its id, its plan, and the ids of the steps that are done already."""
+    """A run to be worked on: its id, its plan, the ids of the steps that are done already, and what they left."""
 
     id: UUID
     made: MigrationPlan
     done: set[str]
+    staged: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 def fingerprint(plain: MigrationPlan) -> str:
@@ -64,7 +65,6 @@ async def begin(main: Connection, settings: Settings, state: DatabaseState, emit
     if old is not None and state.state in (State.BUILDING, State.READY) and old.kind == "migrate":
         if (taken := await _take_up(main, settings, old, made, emit)) is not None:
             return taken
-        emit(NoteEvent(level="warning", message="v1, the settings or this program changed since: starting over."))
         assert state.shape is not None
         await take_back(main, state.shape, settings, emit)
         await store.update_run(main, old.id, status="abandoned", finished=True)
@@ -87,7 +87,7 @@ async def begin(main: Connection, settings: Settings, state: DatabaseState, emit
 async def _take_up(
     main: Connection, settings: Settings, old: store.Run, made: MigrationPlan, emit: Emit
 ) -> Opened | None:
-    """The interrupted run, or None where its plan would be another one today."""
+    """The interrupted run; None, with a word on why, where it cannot go on: its plan or what it built is another."""
     survey = dataclasses.replace(
         made.survey,
         log_blocks=int(old.options.get("log_blocks", 0)),
@@ -95,6 +95,11 @@ async def _take_up(
     )
     resumed, plain = compose(survey, settings), compose(without(survey), settings)
     if old.options.get("fingerprint") != fingerprint(plain):
+        emit(NoteEvent(level="warning", message="v1, the settings or this program changed since: starting over."))
+        return None
+    known = staged.kept(old.catalog) or {}
+    if known and (changes := await staged.altered(main, known)):
+        emit(NoteEvent(level="warning", message=f"{staged.altered_by_hand(changes)} Starting over."))
         return None
     if await maintenance.lower_flag_of_run(main):
         emit(NoteEvent(message="The maintenance flag, left on by the interrupted cut-over, is off again."))
@@ -104,12 +109,15 @@ async def _take_up(
     # Settings may have changed meanwhile. To set one again does no harm.
     for statement in added(resumed.plan, plain.plan, done):
         await main.execute(statement)
+    if known:
+        known = await staged.words(main)
+        await store.update_run(main, old.id, catalog={staged.KEPT_AS: known})
     titles = {step.id: step.title for step in resumed.plan.steps}
     await say_taken_up(main, settings, old, {name: titles.get(name, name) for name in done})
     there = plural(len(done), "step is", "steps are")
     words = f"Resuming the run of {old.started_at:%Y-%m-%d %H:%M} UTC: {there} done already."
     emit(NoteEvent(message=words))
-    return Opened(old.id, resumed, done)
+    return Opened(old.id, resumed, done, known if done >= {step.id for step in resumed.plan.of(Phase.BUILD)} else {})
 
 
 async def say_taken_up(main: Connection, settings: Settings, run: store.Run, done: Mapping[str, str]) -> None:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 
 from vagus_tui.events import Phase
+from vagus_tui.journal import store
+from vagus_tui.migration import staged
 from vagus_tui.migration.link import ALIGN, ALIGN_USERS
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.scheduler import run_graph
@@ -40,7 +42,7 @@ async def prepare(run: MigrationRun) -> None:
 
 
 async def build(run: MigrationRun) -> None:
-    """Every step of the build that is not done: first those that read v1 in one snapshot, then the rest."""
+    """Every step of the build that is not done, first those that read v1 in one snapshot; what came of it is kept."""
     await run.enter(Phase.BUILD)
     steps = run.made.plan.of(Phase.BUILD)
     if any(step.id not in run.done for step in steps):
@@ -53,6 +55,9 @@ async def build(run: MigrationRun) -> None:
             snapshot = await holder.fetchval("select pg_export_snapshot()")
             await _graph(run, [step for step in steps if not _after_align(step)], snapshot)
     await _graph(run, steps, None)
+    if not run.staged:
+        run.staged = await staged.words(run.main)
+        await store.update_run(run.main, run.id, catalog={staged.KEPT_AS: run.staged})
 
 
 def _after_align(step: PlanStep) -> bool:

@@ -6,9 +6,7 @@ import asyncio
 import random
 import time
 
-import asyncpg
-
-from vagus_tui.errors import UndoneError, server_words
+from vagus_tui.errors import UndoneError
 from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
 from vagus_tui.format import plural
 from vagus_tui.journal import store
@@ -22,14 +20,6 @@ SMALL_BACKLOG = 200
 
 ROUND_ATTEMPTS = 5
 MOST_ROUNDS = 50
-
-MEND = "mend that row of v1, which vagus-tui check data-quality names, or stop, fix it, and migrate again."
-"""What to do about a row that v2 refuses, while everything is built and proved."""
-
-
-def in_short(error: asyncpg.PostgresError) -> str:
-    """What the server refused, without the row itself: that is somebody's."""
-    return server_words(error).removesuffix(".")
 
 
 async def backlog(run: MigrationRun) -> int:

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 
 import asyncpg
 
-from vagus_tui.errors import VagusError
+from vagus_tui.errors import VagusError, sentences
 from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
 from vagus_tui.journal import store
-from vagus_tui.migration import maintenance, vigil
+from vagus_tui.migration import maintenance, staged, vigil
 from vagus_tui.migration.announcement import maintenance_page
 from vagus_tui.migration.cut_over import watched_relations
 from vagus_tui.migration.drift import drift, in_words, signature
-from vagus_tui.migration.phases.catch_up import MEND, bring_over, in_short, prove_delta
+from vagus_tui.migration.phases.catch_up import bring_over, prove_delta
+from vagus_tui.migration.phases.in_spite import MEND, cause, holds_in_spite, in_full, in_short
 from vagus_tui.migration.phases.prove import note_again, prove_everything
 from vagus_tui.migration.plan import compose
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.taken_over import added
 from vagus_tui.migration.undo import undo_record
-from vagus_tui.migration.work import BUSY, UNFIT, ChangedError, with_retries
+from vagus_tui.migration.work import BUSY, UNFIT, ChangedError, impatient, with_retries
 
 PROOF_GOOD_FOR_SECONDS = 10.0
 """A proof older than this is made again right before the swap: staging can have been changed by hand since."""
@@ -40,8 +41,13 @@ TAKEN_OVER = "taken-over"
 """The step that the journal holds where settings of v1 were taken over that had changed since the plan was made."""
 
 
+AGAIN = (*BUSY, ChangedError, TimeoutError, asyncpg.QueryCanceledError)
+"""After these a cut-over is tried again by itself."""
+
+
 class NotCutOverError(VagusError):
-    """Everything is built and proved, but the locks were not to be had, or v1 is not what it was planned for."""
+    """Everything is built and proved, but the locks were not to be had, v1 is not what it was planned for, or the
+    server refused a statement."""
 
     exit_status = 4
 
@@ -50,51 +56,81 @@ async def cut_over(run: MigrationRun) -> None:
     """Swap v1 for v2.
 
     Raises:
-        NotCutOverError: somebody stayed in the way, v1 is another one than it was, or a row was written that v2
-            refuses; v1 is in use and v2 still caught up with.
+        NotCutOverError: somebody stayed in the way, v1 or what was built is another one than it was, a row was
+            written that v2 refuses, or the server refused something else; v1 is in use and v2 still caught up with.
         UndoneError: the proof that was made again found rows that differ.
     """
     await run.enter(Phase.CUT_OVER)
     await run.lanes.close()
     await store.update_run(run.main, run.id, catalog=undo_record(run.made.survey))
 
-    async def attempt() -> None:
+    async def attempt() -> tuple[list[StepEvent], float]:
         if run.control.paused:
             # An earlier attempt has told users to wait: not for as long as the operator thinks it over.
             await maintenance.lower_flag_of_run(run.main)
         await run.control.checkpoint()
-        await note_again(run)
-        with _fitting():
-            await bring_over(run)
-            if run.proof_age > PROOF_GOOD_FOR_SECONDS or not await _all_noted(run):
-                # Outside of every lock, and without keeping the app in maintenance meanwhile.
-                await maintenance.lower_flag_of_run(run.main)
-                await prove_everything(run)
-                await run.lanes.close()
-                await bring_over(run)
-        known = await signature(run.main, run.made.survey.shape)
-        await _compare(run)
-        await _swap(run, known)
+        async with _holding_on(run):
+            return await _attempt(run)
 
     try:
-        await with_retries(
-            attempt,
-            run.main,
-            watched_relations(run.made.survey, run.made.ddl),
-            attempts=run.settings.lock_attempts,
-            control=None,
-            emit=run.emit,
-            doing="The cut-over",
-            state="v1 is in place and in use; v2 is built, proved and kept caught up.",
-            next_step="Wait for them or cancel them, then run migrate again: it goes on from here.",
-            again_after=(*BUSY, ChangedError, TimeoutError, asyncpg.QueryCanceledError),
-            failing=NotCutOverError,
-        )
+        async with impatient(run.main, run.settings):
+            done, seconds = await with_retries(
+                attempt,
+                run.main,
+                watched_relations(run.made.survey, run.made.ddl),
+                attempts=run.settings.lock_attempts,
+                control=None,
+                emit=run.emit,
+                doing="The cut-over",
+                state="v1 is in place and in use; v2 is built, proved and kept caught up.",
+                next_step="Wait for them or cancel them, then run migrate again: it goes on from here.",
+                again_after=AGAIN,
+                failing=NotCutOverError,
+            )
     except NotCutOverError as error:
         await maintenance.lower_flag_of_run(run.main)
         # Taken back as a whole, it left no step behind; that it was tried belongs to the story all the same.
         await store.record_step(run.main, run.id, _tried(error))
         raise
+    run.figures["writes_waited_seconds"] = round(seconds, 3)
+    for event in done:
+        run.emit(event)
+    await store.update_run(run.main, run.id, figures=run.figures)
+
+
+async def _attempt(run: MigrationRun) -> tuple[list[StepEvent], float]:
+    """One attempt, from what users have written since to the commit: the steps done, and how long writes waited."""
+    await note_again(run)
+    with _fitting():
+        await bring_over(run)
+        if run.proof_age > PROOF_GOOD_FOR_SECONDS or not await _all_noted(run):
+            # Outside of every lock, and without keeping the app in maintenance meanwhile.
+            await maintenance.lower_flag_of_run(run.main)
+            await prove_everything(run)
+            await run.lanes.close()
+            await bring_over(run)
+    known = await signature(run.main, run.made.survey.shape)
+    await _compare(run)
+    return await _swap(run, known)
+
+
+@asynccontextmanager
+async def _holding_on(run: MigrationRun) -> AsyncIterator[None]:
+    """Keep what was built in spite of what the server refuses: it can be tried again once that is mended.
+
+    Raises:
+        NotCutOverError: the server refused something that another attempt does not mend by itself.
+    """
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        if isinstance(error, AGAIN) or not holds_in_spite(run, error):
+            raise
+        raise NotCutOverError(
+            sentences(f"The server refused a statement of the cut-over: {in_full(error)}", await cause(run)),
+            state="All of it was taken back: v1 is in place and in use; v2 is built, proved and kept caught up.",
+            next_step="Mend what it names, then run migrate again: it goes on from here. Or clean up.",
+        ) from error
 
 
 @contextmanager
@@ -131,7 +167,7 @@ async def _compare(run: MigrationRun, *, locked: bool = False) -> None:
         locked: everybody waits; what there is to take over is left for another attempt.
 
     Raises:
-        NotCutOverError: a table, what points at one, or rights on one are no longer what they were.
+        NotCutOverError: a table, what points at one, or rights on one are no longer what they were; or what was built.
         ChangedError: there is something to take over.
     """
     found = await drift(run.main, run.made.survey, run.made.ddl)
@@ -141,6 +177,7 @@ async def _compare(run: MigrationRun, *, locked: bool = False) -> None:
             state="v1 is in place and in use; v2 is built, but not for this v1.",
             next_step="Take that back, or stop and run migrate again: it plans and builds anew, with what is new.",
         )
+    await _compare_staged(run)
     if found.survey is None:
         return
     if locked:
@@ -150,14 +187,31 @@ async def _compare(run: MigrationRun, *, locked: bool = False) -> None:
     async with run.main.transaction():
         for statement in statements:
             await run.main.execute(statement)
-        await store.update_run(run.main, run.id, catalog=undo_record(found.survey))
+        now = await staged.words(run.main)
+        await store.update_run(run.main, run.id, catalog={**undo_record(found.survey), staged.KEPT_AS: now})
         await store.record_step(run.main, run.id, _as_now(found.harmless))
-    run.made = made
+    run.made, run.staged = made, now
     run.emit(NoteEvent(message=found.harmless, detail={"sql": statements}))
 
 
-async def _swap(run: MigrationRun, known: str) -> None:
+async def _compare_staged(run: MigrationRun) -> None:
+    """Compare what was built beside v1 with what the build left.
+
+    Raises:
+        NotCutOverError: somebody has altered it; what would go into v2 is not what the plan says.
+    """
+    if changes := await staged.altered(run.main, run.staged):
+        raise NotCutOverError(
+            staged.altered_by_hand(changes),
+            state="v1 is in place and in use; nothing of it was cut over.",
+            next_step=f"To go on, {staged.TAKE_BACK}",
+        )
+
+
+async def _swap(run: MigrationRun, known: str) -> tuple[list[StepEvent], float]:
     """The one transaction. From its first lock on writers may be waiting for it.
+
+    Returns its steps, and for how many seconds writes waited.
 
     Args:
         known: v1's signature when it was last compared with the plan.
@@ -180,6 +234,8 @@ async def _swap(run: MigrationRun, known: str) -> None:
                         raise ChangedError("not every change of v1 was noted since the proof, so it is made again")
                     if step.id == "lock" and known != await signature(run.main, run.made.survey.shape):
                         await _compare(run, locked=True)
+                    elif step.id == "lock":
+                        await _compare_staged(run)
             except BaseException:
                 run.emit(step.event(StepState.FAILED, message="taken back as a whole"))
                 raise
@@ -187,10 +243,7 @@ async def _swap(run: MigrationRun, known: str) -> None:
         for done in events:
             await store.record_step(run.main, run.id, done)
         await store.update_run(run.main, run.id, phase=Phase.SETTLE.value, status="running")
-    run.figures["writes_waited_seconds"] = round(time.perf_counter() - locking, 3)
-    for done in events:
-        run.emit(done)
-    await store.update_run(run.main, run.id, figures=run.figures)
+    return events, time.perf_counter() - locking
 
 
 async def _all_noted(run: MigrationRun) -> bool:

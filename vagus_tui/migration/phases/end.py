@@ -14,15 +14,15 @@ from vagus_tui.errors import (
     VagusError,
     account,
     sentences,
-    server_words,
 )
 from vagus_tui.journal import store
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.abandon import TAKES_AWAY, take_back
-from vagus_tui.migration.drift import changes_since, in_words
+from vagus_tui.migration.phases.in_spite import cause, in_full
+from vagus_tui.migration.phases.objections import objections
 from vagus_tui.migration.run import MigrationRun
-from vagus_tui.migration.work import UNFIT, open_session
+from vagus_tui.migration.work import UNFIT, open_session, read_state_shortly
 
 LOOK_SECONDS = 10.0
 
@@ -60,7 +60,7 @@ async def give_up(run: MigrationRun, status: str, error: VagusError | None) -> N
 async def _undo(run: MigrationRun, status: str, message: str | None) -> None:
     await run.lanes.close()
     async with open_session(run.database, "undo", **TAKES_AWAY) as connection:
-        state = await read_state(connection)
+        state = await read_state_shortly(connection, run.settings, emit=run.emit, state="v1 is untouched and in use.")
         # Where somebody took a table of v1 away no state is known; what the run did itself is on record.
         astray = state.state is State.UNKNOWN and "swap" not in await store.steps_done(connection, run.id)
         if state.state not in NOT_SWAPPED and not astray:
@@ -81,7 +81,7 @@ async def failed(run: MigrationRun, error: Exception) -> VagusError:
             next_step="Run migrate again to finish what is owed, or roll back.",
         )
     if not isinstance(error, VagusError):
-        message = sentences(message, await _cause(run))
+        message = sentences(message, await cause(run), await objections(run) if isinstance(error, UNFIT) else "")
     await give_up(run, "failed", VagusError(message))
     state = "Everything was undone; v1 is untouched."
     if isinstance(error, RefusedError):
@@ -111,20 +111,7 @@ def _next_step(error: Exception) -> str:
 
 
 def _words(error: Exception) -> str:
-    """The server's words, without the row that it refused: what users wrote has no place in journal and report."""
-    detail = getattr(error, "detail", None) or ""
-    if not isinstance(error, asyncpg.PostgresError) or not detail.startswith("Failing row contains"):
-        return str(error)
-    return server_words(error)
-
-
-async def _cause(run: MigrationRun) -> str:
-    """What somebody did to v1 meanwhile, where that may be why the server refused a statement."""
-    try:
-        changes = await changes_since(run.main, run.made.survey, run.made.ddl)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-        return ""
-    return f"v1 has changed since the plan was made: {in_words(changes)}." if changes else ""
+    return in_full(error) if isinstance(error, asyncpg.PostgresError) else str(error)
 
 
 async def _lost(run: MigrationRun) -> ConnectionLostError:

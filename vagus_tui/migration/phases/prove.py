@@ -9,8 +9,10 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import asyncpg
+
 from vagus_tui.database.connection import Connection
-from vagus_tui.errors import UndoneError
+from vagus_tui.errors import UndoneError, server_words
 from vagus_tui.events import NoteEvent, Phase, StepState
 from vagus_tui.format import plural
 from vagus_tui.journal import store
@@ -86,7 +88,13 @@ async def prove_everything(run: MigrationRun, *, resting: bool = False) -> None:
         if step.table:
             proofs.append(await _prove_step(run, run.lanes[lane], step))
         else:
-            await run_step(run.lanes[lane], step, run.id, run.emit)
+            try:
+                await run_step(run.lanes[lane], step, run.id, run.emit)
+            except asyncpg.RaiseError as error:
+                # Preferences have no rows of their own to compare: their proof counts, and stops by itself.
+                raise UndoneError(
+                    f"The proof found: {server_words(error)}.", next_step="Keep the report; do not migrate with it."
+                ) from error
         if resting:
             await run.rest(time.perf_counter() - started)
 
