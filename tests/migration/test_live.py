@@ -340,25 +340,49 @@ async def test_a_short_hold_up_is_waited_out(how: str, make_database: MakeDataba
 async def test_whoever_holds_up_the_build_is_named(
     make_database: MakeDatabase, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It waits as long as they have the table for themselves, as a VACUUM FULL has; not without a word."""
+    """It waits as long as they have the table for themselves, as a VACUUM FULL has; not without a word.
+
+    Who cancels what waits for them has stopped the run for now, and thrown nothing away.
+    """
     monkeypatch.setattr(watch, "WAITED_SECONDS", 0.2)
     monkeypatch.setattr(watch, "INTERVAL_SECONDS", 0.1)
     database = await make_database(SandboxOptions(plans=12, clean=True))
-    other = await connect(database.url)
+    conn, other = await connect(database.url), await connect(database.url)
     holding = other.transaction()
-    said = []
+    said: list[str] = []
+    resumed = held = False
 
     async def hold(event: Event, control: Control) -> None:
-        if isinstance(event, StepEvent) and event.id == "prepare-capture-exercise_logs" and event.seconds is not None:
+        nonlocal held
+        staged = "workout_days" if resumed else "staging"
+        if isinstance(event, StepEvent) and event.id.endswith(f"-{staged}") and event.seconds is not None and not held:
+            held = True
             await holding.start()
             await other.execute("lock table exercises in access exclusive mode")
         elif isinstance(event, NoteEvent):
             said.append(event.message)
-            if event.message.startswith("Waiting for "):
+            if not event.message.startswith("Waiting for "):
+                return
+            if resumed:
                 await holding.rollback()
+            else:
+                await conn.execute(
+                    "select pg_cancel_backend(pid) from pg_stat_activity where wait_event_type = 'Lock' "
+                    "and datname = current_database() and application_name like 'vagus-tui build%'"
+                )
 
     ran = await do_migrate(database, on_event=hold)
+    await holding.rollback()
+    assert not ran.result.ok and ran.result.exit_status == 4, ran.result
+    assert ran.result.message.startswith("The server said: canceling statement due to user request. v1 is in place")
+    assert "what was built so far stays" in ran.result.message
+    assert (await state_of(database)).interrupted
+    resumed, held, holding = True, False, other.transaction()
+    said.clear()
+    ran = await do_migrate(database, on_event=hold)
     assert ran.result.ok, ran.result
+    assert said[0].startswith("Resuming the run of ")
     waited = next(message for message in said if message.startswith("Waiting for "))
     assert f"PID {other.get_server_pid()} (" in waited
     assert "It goes on: nobody is waited for any more." in said
+    assert await v2_differences(conn) == []

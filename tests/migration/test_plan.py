@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,8 @@ async def test_planning_changes_nothing_and_says_the_same_twice(clean_database: 
     assert not await conn.fetchval("select to_regnamespace('vagus_migration') is not null")
     assert any("cover_color (text)" in note for note in first.notes)
     assert any(note.startswith("view active_plans") for note in first.notes)
+    # What pg_safeupdate, which a project may have switched on, would refuse.
+    assert re.findall(r"(?i)\bdelete from \S+(?: \w+)?\s*(?:;|\)|returning|$)", first.sql_text()) == []
 
 
 async def test_nothing_runs_that_the_plan_does_not_show(clean_database: TestDatabase, connect: Connect) -> None:

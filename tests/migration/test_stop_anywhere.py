@@ -25,9 +25,10 @@ from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.errors import VagusError
-from vagus_tui.events import Event, Phase, ResultEvent, StepEvent, StepState
+from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
 from vagus_tui.jobs import failure
 from vagus_tui.journal.state import State
+from vagus_tui.migration.phases import cut_over
 from vagus_tui.migration.runner import run_migration
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.sandbox.server import EmbeddedServer
@@ -274,6 +275,38 @@ async def test_the_flag_left_on_is_told_and_cleared(make_database: MakeDatabase,
     result = await attempted(database, lambda event: said.append(getattr(event, "message", None) or ""))
     assert result.ok and any("maintenance flag, left on" in line for line in said)
     assert not (await maintenance.read_maintenance(conn)).flag
+
+
+async def test_no_connection_is_left(
+    make_database: MakeDatabase, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The app has taken every one of them, before the build and before the last proof: nothing is thrown away."""
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+    moments = ["prepare-staging", "hold"]
+    said: list[str] = []
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, StepEvent) and moments and event.id == moments[0] and event.seconds is not None:
+            moments.pop(0)
+            outside_loop(_connections(database, 0))
+        elif isinstance(event, NoteEvent):
+            said.append(event.message)
+            if "Holding again" in event.message:
+                outside_loop(_connections(database, -1))
+
+    monkeypatch.setattr(cut_over, "PROOF_GOOD_FOR_SECONDS", 0.0)
+    result = await attempted(database, on_event, hold=True)
+    await _connections(database, -1)
+    assert not result.ok and result.exit_status == 4, result
+    assert "has no connection left to give" in result.message and "what was built so far stays" in result.message
+    assert "Close other clients" in (result.next_step or "")
+    assert (await state_of(database)).interrupted
+    result = await attempted(database, on_event, hold=True)
+    assert result.ok and not moments, result
+    assert said[0].startswith("Resuming the run of ")
+    assert any("has no connection left to give" in message and "Holding again" in message for message in said)
+    assert await v2_differences(conn) == []
 
 
 async def _connections(database: TestDatabase, limit: int) -> None:

@@ -115,7 +115,9 @@ async def switch_fence(connection: Connection, *, raised: bool, operator: str) -
     """Raise or lower the fence. One row is written; no lock on the workout tables is needed."""
     await ensure_fence(connection)
     await connection.execute(
-        "update vagus_migration.fence set raised = $1, operator = $2, at = clock_timestamp()", raised, operator
+        "update vagus_migration.fence set raised = $1, operator = $2, at = clock_timestamp() where one",
+        raised,
+        operator,
     )
 
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext
 
 import asyncpg
 
-from vagus_tui.errors import VagusError, sentences
+from vagus_tui.errors import ConnectionFailedError, VagusError, sentences
 from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
 from vagus_tui.journal import store
 from vagus_tui.migration import maintenance, staged, vigil
@@ -17,7 +17,7 @@ from vagus_tui.migration.announcement import maintenance_page
 from vagus_tui.migration.cut_over import watched_relations
 from vagus_tui.migration.drift import drift, in_words, signature
 from vagus_tui.migration.phases.catch_up import bring_over, prove_delta
-from vagus_tui.migration.phases.in_spite import MEND, cause, holds_in_spite, in_full, in_short
+from vagus_tui.migration.phases.in_spite import MEND, cause, holds_in_spite, in_full, in_short, mending
 from vagus_tui.migration.phases.prove import note_again, prove_everything
 from vagus_tui.migration.plan import compose
 from vagus_tui.migration.run import MigrationRun
@@ -130,6 +130,12 @@ async def _holding_on(run: MigrationRun) -> AsyncIterator[None]:
             sentences(f"The server refused a statement of the cut-over: {in_full(error)}", await cause(run)),
             state="All of it was taken back: v1 is in place and in use; v2 is built, proved and kept caught up.",
             next_step="Mend what it names, then run migrate again: it goes on from here. Or clean up.",
+        ) from error
+    except ConnectionFailedError as error:
+        raise NotCutOverError(
+            f"The proof before the cut-over could not be made: {error.happened}",
+            state="v1 is in place and in use; v2 is built, proved and kept caught up.",
+            next_step=f"{mending(error)} It goes on from here. Or clean up.",
         ) from error
 
 

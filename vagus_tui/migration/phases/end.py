@@ -19,7 +19,7 @@ from vagus_tui.journal import store
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.abandon import TAKES_AWAY, take_back
-from vagus_tui.migration.phases.in_spite import cause, in_full
+from vagus_tui.migration.phases.in_spite import cause, in_full, mending, passes
 from vagus_tui.migration.phases.objections import objections
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.work import UNFIT, open_session, read_state_shortly
@@ -80,6 +80,8 @@ async def failed(run: MigrationRun, error: Exception) -> VagusError:
             state="v2 is in place; a step after the cut-over failed.",
             next_step="Run migrate again to finish what is owed, or roll back.",
         )
+    if passes(error) and "prepare-staging" in run.done:
+        return await _left(run, message, mending(error))
     if not isinstance(error, VagusError):
         message = sentences(message, await cause(run), await objections(run) if isinstance(error, UNFIT) else "")
     await give_up(run, "failed", VagusError(message))
@@ -88,6 +90,18 @@ async def failed(run: MigrationRun, error: Exception) -> VagusError:
         return RefusedError(message, state=state, next_step=error.next_step)
     next_step = error.next_step if isinstance(error, VagusError) else _next_step(error)
     return UndoneError(message, state=state, next_step=next_step)
+
+
+async def _left(run: MigrationRun, message: str, next_step: str) -> VagusError:
+    """Leave a run to be taken up: what it has built stays, and what users write goes on being noted."""
+    await run.lanes.close()
+    await maintenance.lower_flag_of_run(run.main)
+    await store.update_run(run.main, run.id, error=message)
+    return VagusError(
+        message,
+        state="v1 is in place and in use; what was built so far stays beside it, and changes are noted.",
+        next_step=f"{next_step} It goes on from where it stood. Or clean up.",
+    )
 
 
 async def _swapped(run: MigrationRun) -> bool:

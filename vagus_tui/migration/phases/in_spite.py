@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 
 from vagus_tui.database.connection import is_lost
-from vagus_tui.errors import server_words
+from vagus_tui.errors import ConnectionFailedError, server_words
 from vagus_tui.migration.drift import changes_since, in_words
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.work import UNFIT, impatient
@@ -15,6 +15,28 @@ MEND = "mend that row of v1, which vagus-tui check data-quality names, or stop, 
 
 MAKING_ROOM = (asyncpg.DiskFullError, asyncpg.ReadOnlySQLTransactionError)
 """Where the server's disk is full, what was built beside v1 has to go: the app comes first."""
+
+
+def passes(error: BaseException) -> bool:
+    """Whether an error is about the server's means or somebody's wish, not about what was to be done.
+
+    A statement that somebody cancelled, memory or temporary files beyond a limit, no connection left: all that is
+    mended beside the run, which goes on from where it stood.
+    """
+    if isinstance(error, asyncpg.InsufficientResourcesError):
+        return not isinstance(error, MAKING_ROOM)
+    return isinstance(error, asyncpg.QueryCanceledError | ConnectionFailedError)
+
+
+def mending(error: BaseException) -> str:
+    """What to do about such an error."""
+    if isinstance(error, asyncpg.ConfigurationLimitExceededError):
+        return "Raise that limit for this role, or set VAGUS_PARALLEL_CONNECTIONS to 1; then run migrate again."
+    if isinstance(error, asyncpg.OutOfMemoryError):
+        return "Set VAGUS_PARALLEL_CONNECTIONS to 1, or give the server more memory; then run migrate again."
+    if isinstance(error, ConnectionFailedError) and error.next_step:
+        return f"{error.next_step} Then run migrate again."
+    return "Run migrate again."
 
 
 def holds_in_spite(run: MigrationRun, error: asyncpg.PostgresError) -> bool:
