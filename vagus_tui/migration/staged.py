@@ -53,7 +53,7 @@ from there t
 union all
 select pg_catalog.format('%s.%s(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)),
   array[(p.proowner, p.prosrc, p.prosecdef, p.provolatile, p.proisstrict, p.proconfig, p.proacl, p.prorettype,
-         to_jsonb(p) -> 'prosqlbody')::text]
+         pg_catalog.to_jsonb(p) -> 'prosqlbody')::text]
 from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = any($1::text[])
 """
 
