@@ -279,11 +279,28 @@ async def test_a_toast_covers_nothing(size: tuple[int, int]) -> None:
             app.clear_notifications()
 
 
-async def test_no_color_keeps_marks_and_words(database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_color_keeps_marks_words_and_where_the_keys_go(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     async with walking(settings_for(database.url, environment="production")) as pilot:
         assert pilot.app.no_color
-        await until_text(pilot, "PRODUCTION", "✓ v1 is in place", "▸✓ Overview")
+        await until_text(pilot, "PRODUCTION", "✓ v1 is in place", "▸✓ Overview", "▸Next: ")
+        await pilot.press("3")
+        await until_text(pilot, "▸· Send the announcement")
+        await pilot.press("down")
+        await until_text(pilot, "▸· Show the in-app banner", "  · Send the announcement")
+        await pilot.press("t", "tab")
+        await until_text(pilot, "▸Cancel", "  Set T−0")
+        await pilot.press("tab")
+        await until_text(pilot, " Cancel", "▸Set T−0")
+        # Where the keys would go on stays in sight while something else has them.
+        await pilot.press("escape", "i")
+        await until_text(pilot, "▹ ")
+        await pilot.press("enter", "escape", "4")
+        await until_text(pilot, "▸Back up now", " [✓] CSV")
+        await pilot.press("tab", "tab")
+        await until_text(pilot, "▸[✓] tables", " Back up now")
 
 
 async def test_the_demo_starts_its_database_and_stops_it() -> None:

@@ -15,6 +15,7 @@ from textual.widgets import Button, Input, Static
 
 from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.hanging import Hanging
+from vagus_tui.widgets.pointer import ActButton
 from vagus_tui.widgets.text import safe, safe_block
 
 Result = TypeVar("Result")
@@ -109,7 +110,7 @@ class Dialog(ModalScreen[Result], Generic[Result]):
 
 def button(label: str, id: str, *, danger: bool = False, disabled: bool = False) -> Button:
     """A flat button whose words are safe."""
-    widget = Button(safe(label), id=id, compact=True, disabled=disabled)
+    widget = ActButton(safe(label), id=id, compact=True, disabled=disabled)
     if danger:
         widget.add_class("-danger")
     return widget

@@ -54,7 +54,7 @@ class GuideList(SectionList[GuideLine]):
         place = 16 if width >= 46 else 0
         title = fitted(item.title, max(8, width - words - place - 4))
         return Content.assemble(
-            "▸" if here else " ",
+            " ",
             (MARKS[item.entry.status], STYLES[item.entry.status]),
             " ",
             title,

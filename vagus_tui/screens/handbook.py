@@ -97,9 +97,7 @@ class LeafList(SectionList[Leaf]):
         """Title, and a few words at the right."""
         right = min(len(item.words), 26) if width >= 60 else 0
         title = fitted(item.title, width - right - 3)
-        return Content.assemble(
-            "▸ " if here else "  ", title, " ", (fitted(item.words, right, right=True), "$text-muted")
-        )
+        return Content.assemble("  ", title, " ", (fitted(item.words, right, right=True), "$text-muted"))
 
 
 class HandbookScreen(WizardScreen):

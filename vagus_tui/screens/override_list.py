@@ -53,7 +53,7 @@ class OverrideList(SectionList[Override]):
 
     def row(self, item: Override, width: int, *, here: bool, focused: bool) -> Content:
         """What, for how long, by whom."""
-        return Content(self._columns(width, "▸" if here else " ", title_of(item), ago(item.at), item.operator))
+        return Content(self._columns(width, " ", title_of(item), ago(item.at), item.operator))
 
 
 class OverridesScreen(WizardScreen):

@@ -13,10 +13,11 @@ from textual.widgets import Button, OptionList
 from textual.widgets.option_list import Option
 
 from vagus_tui.screens.dialogs import Dialog, button
+from vagus_tui.widgets.pointer import PointedList
 from vagus_tui.widgets.text import safe
 
 
-class _Choices(OptionList):
+class _Choices(PointedList):
     """Its Enter is told at the bottom."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "pick")]

@@ -96,7 +96,7 @@ class FaultList(SectionList[FaultEvent]):
     def row(self, item: FaultEvent, width: int, *, here: bool, focused: bool) -> Content:
         """`✓ a weight is another   seen   260`."""
         return Content.assemble(
-            "▸" if here else " ",
+            " ",
             (MARKS[item.status], "" if here and focused else STYLES[item.status]),
             " ",
             fitted(item.fault, width - 22),
@@ -137,7 +137,7 @@ class SelfTestScreen(WizardScreen):
     def on_mount(self) -> None:
         """Every fault is there from the start."""
         self._fill(None)
-        self.attempt(self._read)
+        self.read(self._read)
 
     @property
     def running(self) -> bool:

@@ -144,7 +144,7 @@ class AccessGrid(SectionList[Person]):
         short = label if item.user_id is None or not item.label else f"{label} · {item.id[:8]}"
         if len(short) >= name:
             short = label
-        parts: list[Content | str | tuple[str, str]] = ["▸ " if here else "  ", fitted(safe_str(short), name - 1), " "]
+        parts: list[Content | str | tuple[str, str]] = ["  ", fitted(safe_str(short), name - 1), " "]
         for place, table in enumerate(v2.TABLES):
             for step, command in enumerate(COMMANDS):
                 mark, style = mark_of(self.cell_of(item, table, command))

@@ -168,7 +168,7 @@ class CheckTable(SectionList[CheckEvent]):
     def row(self, item: CheckEvent, width: int, *, here: bool, focused: bool) -> Content:
         """`✗ Orphaned exercises   12 rows  0   31`."""
         status = display_status(item)
-        start = Content.assemble("▸" if here else " ", (MARKS[status], "" if here and focused else STYLES[status]), " ")
+        start = Content.assemble(" ", (MARKS[status], "" if here and focused else STYLES[status]), " ")
         return self._columns(
             self._widths(width),
             start,

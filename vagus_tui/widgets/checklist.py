@@ -16,6 +16,7 @@ from textual.widgets.option_list import Option
 from vagus_tui.events import Status
 from vagus_tui.runbook.model import Group, Item
 from vagus_tui.widgets.marks import MARKS, STYLES
+from vagus_tui.widgets.pointer import PointedList
 from vagus_tui.widgets.text import fitted, safe_str
 
 RIGHT_WIDTH = 26
@@ -30,7 +31,7 @@ class Entry:
     words: str = ""
 
 
-class Checklist(OptionList):
+class Checklist(PointedList):
     """Items with marks. Space or Enter on one asks for it to be ticked or unticked."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -133,6 +134,7 @@ class Checklist(OptionList):
         words = entry.words if right >= min(LEAST_RIGHT, Content(safe_str(entry.words)).cell_length) else ""
         right = max(0, right) if words else 0
         parts: list[Content | str | tuple[str, str]] = [
+            " ",
             (MARKS[entry.status], STYLES[entry.status]),
             " ",
             fitted(item.title, width - right - 2),

@@ -86,7 +86,7 @@ class Gantt(SectionList[GanttRow]):
         when, what, who, room = self._widths(width)
         axis = Axis(self.span.start, self.span.end, room)
         return Content.assemble(
-            "▸" if here else " ",
+            " ",
             (MARKS[item.status], STYLES[item.status]),
             " ",
             (fitted(item.when, when), "$text-muted"),

@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.widgets import Button, Static
 
 from vagus_tui.widgets.hanging import Hanging
+from vagus_tui.widgets.pointer import ActButton
 from vagus_tui.widgets.text import safe
 
 
@@ -61,9 +62,9 @@ class HoldPanel(Vertical):
         yield Static(id="hold-title")
         yield Static(id="hold-facts")
         with Horizontal(id="hold-buttons"):
-            yield Button(Content("Keep holding"), id="hold-keep", compact=True)
-            yield Button(Content("Cut over now"), id="hold-go", compact=True, classes="-primary")
-            yield Button(Content("Stop, v1 untouched"), id="hold-stop", compact=True, classes="-danger")
+            yield ActButton(Content("Keep holding"), id="hold-keep", compact=True)
+            yield ActButton(Content("Cut over now"), id="hold-go", compact=True, classes="-primary")
+            yield ActButton(Content("Stop, v1 untouched"), id="hold-stop", compact=True, classes="-danger")
 
     def show(self, facts: HoldFacts) -> None:
         """Bring the facts up to date."""

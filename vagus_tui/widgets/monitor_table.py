@@ -78,7 +78,7 @@ class MonitorTable(SectionList[Watched]):
         mark_style = "" if here and focused else STYLES[status]
         style = "bold" if item.alarm else "$text-muted" if status is Status.PENDING and not here else ""
         return Content.assemble(
-            "▸" if here else " ",
+            " ",
             (MARKS[status], mark_style),
             " ",
             (fitted(item.event.title, title), style),

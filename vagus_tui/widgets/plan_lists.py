@@ -53,9 +53,7 @@ class PlanList(SectionList[PlanHit]):
         """Name, owner, sizes."""
         name = item.name if item.name.strip() else "(no name)"
         owner = item.email or item.user_id or "nobody"
-        return Content(
-            self._columns(width, "▸ " if here else "  ", name, owner, f"{item.exercises:,}", f"{item.sessions:,}")
-        )
+        return Content(self._columns(width, "  ", name, owner, f"{item.exercises:,}", f"{item.sessions:,}"))
 
 
 class V1List(SectionList[V1Exercise]):
@@ -98,7 +96,7 @@ class V1List(SectionList[V1Exercise]):
         return Content(
             self._columns(
                 width,
-                "▸ " if here else "  ",
+                "  ",
                 item.name or "(no name)",
                 item.muscle_group or "–",
                 repetitions(item.sets, item.reps_min, item.reps_max),
@@ -132,7 +130,7 @@ class TreeList(SectionList[TreeLine]):
 
     def row(self, item: TreeLine, width: int, *, here: bool, focused: bool) -> Content:
         """One line, indented by its depth."""
-        start = "▸ " if here else "  "
+        start = "  "
         if item.kind is Kind.WEEK:
             dates = f"{item.starts} … {(item.ends or '')[5:]}" if item.starts else "no dates"
             right = f"{dates}, {plural(item.exercises, 'exercise')}, {plural(item.sessions, 'session')}"

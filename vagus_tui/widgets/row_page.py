@@ -6,10 +6,12 @@ import re
 
 from rich.text import Text
 from textual.content import Content
+from textual.strip import Strip
 from textual.widgets import DataTable
 
 from vagus_tui.checks.base import RowPage
 from vagus_tui.widgets.long_lines import STEP
+from vagus_tui.widgets.rows import cursor_marked
 from vagus_tui.widgets.text import fitted, safe_str
 
 CELL_WIDTH = 40
@@ -21,6 +23,10 @@ class PageTable(DataTable[object]):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, cursor_type="row", zebra_stripes=False)
+
+    def render_line(self, y: int) -> Strip:
+        """The line, marked where the cursor is."""
+        return cursor_marked(self, y, super().render_line(y))
 
     def action_cursor_right(self) -> None:
         """What stands further right."""

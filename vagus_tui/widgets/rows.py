@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
+from textual.strip import Strip
 from textual.widgets import DataTable
 
 from vagus_tui.format import number
+from vagus_tui.widgets.pointer import pointed
 from vagus_tui.widgets.text import fitted
 
 PADDING = 1
@@ -40,6 +42,13 @@ class Row:
     key: str
     cells: tuple[object, ...]
     style: str = ""
+
+
+def cursor_marked(table: DataTable[Any], y: int, line: Strip) -> Strip:
+    """A line of a table whose rows are one line each, with the mark in its first cell where the cursor is."""
+    row = y - table.header_height + table.scroll_offset.y
+    here = y >= table.header_height and row == table.cursor_row and row < table.row_count
+    return pointed(line, focused=table.has_focus) if here else line
 
 
 class Rows(DataTable[Text]):
@@ -88,6 +97,10 @@ class Rows(DataTable[Text]):
         else:
             self._wanted = key
         return True
+
+    def render_line(self, y: int) -> Strip:
+        """The line, marked where the cursor is."""
+        return cursor_marked(self, y, super().render_line(y))
 
     def on_resize(self) -> None:
         """Lay the columns out again."""

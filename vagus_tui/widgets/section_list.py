@@ -19,6 +19,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.visual import Visual
 
+from vagus_tui.widgets.pointer import pointed
 from vagus_tui.widgets.text import fitted
 
 Item = TypeVar("Item")
@@ -79,7 +80,7 @@ class SectionList(ScrollView, Generic[Item], can_focus=True):
         return Content("")
 
     def row(self, item: Item, width: int, *, here: bool, focused: bool) -> Content:
-        """One row; `here` when the cursor is on it."""
+        """One row; `here` when the cursor is on it. Its first cell stays blank: that is where the mark goes."""
         raise NotImplementedError
 
     def rows_changed(self) -> None:
@@ -172,7 +173,8 @@ class SectionList(ScrollView, Generic[Item], can_focus=True):
                 if self.has_focus
                 else "on $block-cursor-blurred-background"
             )
-        return self._strip(content, width, style)
+        strip = self._strip(content, width, style)
+        return pointed(strip, focused=self.has_focus) if here else strip
 
     def _strip(self, content: Content, width: int, style: str) -> Strip:
         content = content.pad_right(max(0, width - content.cell_length))

@@ -1,9 +1,11 @@
-"""A box to tick whose state can be read without colour: `[✓]` or `[ ]`."""
+"""A box to tick whose state can be read without colour: `[✓]` or `[ ]`, and `▸` before the one that has the focus."""
 
 from __future__ import annotations
 
 from textual.content import Content
 from textual.widgets import Checkbox
+
+from vagus_tui.widgets.pointer import HERE
 
 
 class Tick(Checkbox):
@@ -12,5 +14,8 @@ class Tick(Checkbox):
     def render(self) -> Content:
         """The box, then its words."""
         return Content.assemble(
-            ("[✓]" if self.value else "[ ]", "bold $accent" if self.value else "$text-muted"), " ", self._label
+            HERE if self.has_focus else " ",
+            ("[✓]" if self.value else "[ ]", "bold $accent" if self.value else "$text-muted"),
+            " ",
+            self._label,
         )
