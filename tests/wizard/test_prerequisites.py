@@ -116,6 +116,14 @@ async def test_enter_shows_the_rows_and_escape_leads_back_to_the_same_row(
     monkeypatch.setattr(check_detail, "PAGE_ROWS", 2)
     async with walking(settings_for(database.url)) as pilot:
         await enter(pilot)
+        # What does something now comes before what does not; what finds no room is counted, and help has it.
+        await select(pilot, "plans-null-owner")
+        await until_text(pilot, "f fix  F fix all safe  o override  r run again", "? 5 more  ^p")
+        await select(pilot, "server-version")
+        await until_text(pilot, "F fix all safe  r run again  n next  s SQL", "? 3 more  ^p")
+        await pilot.click("KeyFooter", offset=(screen_text(pilot).splitlines()[-1].index("3 more"), 0))
+        await until_text(pilot, "M  ", "monitor: run again by itself")
+        await pilot.press("escape")
         await select(pilot, "plans-null-owner")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, CheckDetail))

@@ -27,7 +27,7 @@ class PrerequisitesScreen(CheckScreen):
 
     STEP = Step.PREREQUISITES
     RUN = PREREQUISITES
-    FOOTER_FIRST: ClassVar[tuple[str, ...]] = ("open", "fix", "fix_all")
+    FOOTER_FIRST: ClassVar[tuple[str, ...]] = ("open", "fix", "fix_all", "override", "run")
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "fix", "fix", tooltip="guided fixes for the selected check"),

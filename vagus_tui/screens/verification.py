@@ -54,7 +54,17 @@ class VerificationScreen(AcceptanceView, CheckScreen):
     STEP = Step.VERIFICATION
     RUN = VERIFICATION
     WORDS: ClassVar[dict[Status, str]] = {Status.PASS: "proved", Status.WARN: "warn", Status.FAIL: "fail"}
-    FOOTER_FIRST: ClassVar[tuple[str, ...]] = ("select", "run", "step_failed", "tick_with_note", "measure")
+    FOOTER_FIRST: ClassVar[tuple[str, ...]] = (
+        "select",
+        "open",
+        "run",
+        "step_failed",
+        "tick_with_note",
+        "measure",
+        "next_view",
+        "matrix",
+        "self_test",
+    )
     VIEWS = (("automatic", "Automatic"), ("manual", "By hand"), ("acceptance", "Acceptance test"))
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "matrix", "access matrix", tooltip="who reaches what by which command, v1 against v2"),
@@ -104,7 +114,7 @@ class VerificationScreen(AcceptanceView, CheckScreen):
         """Say when the checks themselves were last tested."""
         super().entered()
         if self.v2_in_place:
-            self.attempt(self._read_last_test, group="last-tested", exclusive=True)
+            self.read(self._read_last_test, group="last-tested")
 
     def _run_on_entry(self) -> None:
         if self.v2_in_place:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from textual import events
 from textual.content import Content
@@ -44,11 +44,27 @@ def key_name(key: str) -> str:
     return key
 
 
+class _Key(NamedTuple):
+    """One key: how it is written, what it does, the action and whose, and whether it does anything now."""
+
+    shown: str
+    words: str
+    action: str
+    enabled: bool
+    node: DOMNode
+
+    @property
+    def width(self) -> int:
+        """Cells, with the two that keep it apart from the next."""
+        return Content(self.shown).cell_length + bool(self.words) + Content(self.words).cell_length + 2
+
+
 class KeyFooter(Painted):
     """The keys of the current screen and focus, most important first; help and palette always at the right end.
 
-    A key that does not fit is left out here; `?` and the palette have them all. A screen's `FOOTER_FIRST` names the
-    actions that come first where there is little room; its `enter_in_field` says what Enter does in a text field.
+    A key that does not fit is left out, first those that do nothing now, then those of every screen. `? 4 more` says so
+    in place of `? help`: help has them all, and so has the palette. A screen's `FOOTER_FIRST` names the actions that
+    come first where there is little room; its `enter_in_field` says what Enter does in a text field.
     """
 
     def __init__(self) -> None:
@@ -62,55 +78,78 @@ class KeyFooter(Painted):
     def _changed(self, _screen: Screen[Any]) -> None:
         self.follow()
 
-    def _keys(self) -> tuple[list[tuple[str, str, str, bool, DOMNode]], list[tuple[str, str, str, bool, DOMNode]]]:
-        main: list[tuple[str, str, str, bool, DOMNode]] = []
-        last: list[tuple[str, str, str, bool, DOMNode]] = []
+    def _keys(self) -> tuple[list[_Key], list[_Key]]:
+        main: list[_Key] = []
+        last: list[_Key] = []
         seen: set[str] = set()
         for key, (node, binding, enabled, _tooltip) in self.screen.active_bindings.items():
             if not binding.show or not binding.description or binding.action in seen:
                 continue
             seen.add(binding.action)
             shown = binding.key_display or key_name(key)
-            entry = (shown, safe_str(binding.description), binding.action, enabled, node)
+            entry = _Key(shown, safe_str(binding.description), binding.action, enabled, node)
             (last if key in ALWAYS else main).append(entry)
         # Enter presses the button that has the focus: what that does stands on it. From a field it may do the same.
         focused = self.screen.focused
         if isinstance(focused, Button):
-            main.insert(0, ("enter", safe_str(str(focused.label)).partition(":")[0], "press", True, focused))
+            main.insert(0, _Key("enter", safe_str(str(focused.label)).partition(":")[0], "press", True, focused))
         elif isinstance(focused, Input) and (words := getattr(self.screen, "enter_in_field", "")):
-            main.insert(0, ("enter", safe_str(words), "submit", True, focused))
+            main.insert(0, _Key("enter", safe_str(words), "submit", True, focused))
         first: tuple[str, ...] = getattr(self.screen, "FOOTER_FIRST", ())
-        main.sort(key=lambda entry: first.index(entry[2]) if entry[2] in first else len(first))
+        main.sort(key=lambda key: first.index(key.action) if key.action in first else len(first))
         return main, last
+
+    def _fitting(self, main: list[_Key], last: list[_Key]) -> tuple[list[_Key], list[_Key]]:
+        """The keys that there is room for, and what stands at the right end."""
+
+        def chosen(end: list[_Key]) -> list[_Key]:
+            # One cell at the left end; the last key needs no gap after it.
+            room = self.size.width + 1 - sum(key.width for key in end)
+            found: list[_Key] = []
+            # What works on every screen is left out before what works here alone.
+            for key in sorted(main, key=lambda key: (not key.enabled, key.action.startswith("app."))):
+                if key.width <= room:
+                    found.append(key)
+                    room -= key.width
+            return [key for key in main if key in found]
+
+        # Where one does not fit, the palette's name gives way, and what says how many are left out takes its room.
+        end, shown, count = last, chosen(last), 0
+        while (left_out := sum(key.enabled for key in main if key not in shown)) > count:
+            count = left_out
+            end = [self._short(key, count) for key in last]
+            shown = chosen(end)
+        return shown, end
+
+    @staticmethod
+    def _short(key: _Key, left_out: int) -> _Key:
+        if key.action == "help":
+            return key._replace(words=f"{left_out} more")
+        return key._replace(words="")
 
     def text(self) -> Content:
         """As many keys as there is room for."""
-        main, last = self._keys()
-        width = self.size.width
-        reserved = sum(len(entry[0]) + len(entry[1]) + 3 for entry in last)
+        shown, end = self._fitting(*self._keys())
         line = Content(" ")
         self._spans = []
 
-        def add(entry: tuple[str, str, str, bool, DOMNode]) -> None:
+        def add(key: _Key) -> None:
             nonlocal line
-            shown, description, action, enabled, node = entry
             start = line.cell_length
             line = Content.assemble(
                 line,
-                (shown, "bold $accent" if enabled else "$text-disabled"),
-                " ",
-                (description, "" if enabled else "$text-disabled"),
+                (key.shown, "bold $accent" if key.enabled else "$text-disabled"),
+                " " if key.words else "",
+                (key.words, "" if key.enabled else "$text-disabled"),
             )
-            self._spans.append((start, line.cell_length, action, node))
+            self._spans.append((start, line.cell_length, key.action, key.node))
             line = line + "  "
 
-        for entry in main:
-            if line.cell_length + len(entry[0]) + len(entry[1]) + 1 + reserved > width:
-                continue
-            add(entry)
-        line = line + " " * max(0, width - line.cell_length - reserved + 1)
-        for entry in last:
-            add(entry)
+        for key in shown:
+            add(key)
+        line = line + " " * max(0, self.size.width - line.cell_length - sum(key.width for key in end) + 1)
+        for key in end:
+            add(key)
         return line
 
     async def on_click(self, event: events.Click) -> None:
