@@ -82,6 +82,10 @@ class ConnectionFailedError(VagusError):
     exit_status = 2
 
 
+LOST_WORDS = "The connection to the database was lost."
+"""What happened, wherever a connection broke; what tells of a job's end begins with it."""
+
+
 class ConnectionLostError(VagusError):
     """The connection broke during work. What was under way is not repeated; the state is read again."""
 

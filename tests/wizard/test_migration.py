@@ -319,7 +319,8 @@ async def test_an_interrupted_run_goes_on(clean_database: TestDatabase, clean_co
                 await pilot.press("5")
             finally:
                 await admin.execute(f"alter database {name} connection limit -1")
-        await until_text(pilot, "goes on from where it stood", "lock: free")
+        await until_text(pilot, "goes on from where it stood", "lock: free", "and the state was read again.")
+        assert "vagus-tui status" not in screen_text(pilot)
         assert screen_text(pilot).count("A run was interrupted") == 1
 
 

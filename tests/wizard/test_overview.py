@@ -11,6 +11,7 @@ from tests.cli.program import vagus
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
 from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
+from vagus_tui.app import VagusApp
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import quote
 from vagus_tui.events import Status
@@ -152,7 +153,11 @@ async def test_what_happens_elsewhere_shows_within_seconds(clean_database: TestD
         await until(pilot, lambda: "v1 renamed" in screen_text(pilot), patience=4)
 
 
-async def test_a_lost_connection_is_said_and_comes_back_by_itself(database: TestDatabase) -> None:
+async def test_a_lost_connection_is_said_and_comes_back_by_itself(
+    database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(VagusApp, "notify", lambda _app, message, **_how: told.append(message))
     async with walking(settings_for(database.url)) as pilot:
         await until_text(pilot, "v1 is in place")
         async with database.as_admin() as admin:
@@ -167,8 +172,17 @@ async def test_a_lost_connection_is_said_and_comes_back_by_itself(database: Test
                 await until_text(pilot, "no connection")
                 await pilot.press("2", "r")
                 await until_text(pilot, "not measured")
+                await pilot.press("P")
+                await until_text(pilot, "That did not work", "Nothing was changed.")
+                await pilot.press("escape")
+                await until_text(pilot, "/ search")
+                assert "by name" not in screen_text(pilot)
             finally:
                 await admin.execute(f"alter database {name} connection limit -1")
+        # What could not be read for want of a connection is, once there is one.
+        await until_text(pilot, "by name")
+        assert [words for words in told if words.startswith("The connection is back after ")]
+        await pilot.press("escape")
         # What could not be measured for want of a connection is, once there is one.
         await until(pilot, lambda: "not measured" not in screen_text(pilot))
         await pilot.press("1")

@@ -205,5 +205,10 @@ async def test_the_clean_up_is_guarded(moved_database: TestDatabase, moved_conn:
     )
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("rollout")
+        # Weeks later it still says what should have been over.
+        await until_text(pilot, "day 16 since the cut-over: phase 1 is not over")
+        await moved_conn.execute("update vagus_migration.runs set finished_at = finished_at + interval '13 days'")
+        await until_text(pilot, "day 3, for phase 2: phase 1 is not over")
+        await moved_conn.execute("update vagus_migration.runs set finished_at = finished_at - interval '13 days'")
         await pilot.press("v", "v")
         await until_text(pilot, "Clean-up 2 of 5")

@@ -14,7 +14,7 @@ import asyncpg
 from vagus_tui.database.addresses import NEEDED, right_address
 from vagus_tui.database.refusals import CONNECT_TIMEOUT_SECONDS, explained
 from vagus_tui.database.target import for_driver, target_of
-from vagus_tui.errors import ConfigurationError, ConnectionLostError
+from vagus_tui.errors import LOST_WORDS, ConfigurationError, ConnectionLostError
 from vagus_tui.schema.identifiers import literal
 from vagus_tui.settings import Settings
 
@@ -101,7 +101,7 @@ def lost_connections_explained(host: str = "") -> Iterator[None]:
         if not is_lost(error):
             raise
         raise ConnectionLostError(
-            "The connection to the database was lost.",
+            LOST_WORDS,
             state="What was under way in it was undone by the server; nothing was repeated.",
             next_step="Connect again: the state is read from the database.",
         ) from error

@@ -18,7 +18,15 @@ import asyncpg
 
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database, is_lost
-from vagus_tui.errors import ConnectionLostError, RefusedError, UndoneError, VagusError, account, server_words
+from vagus_tui.errors import (
+    LOST_WORDS,
+    ConnectionLostError,
+    RefusedError,
+    UndoneError,
+    VagusError,
+    account,
+    server_words,
+)
 from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepState
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
@@ -152,7 +160,6 @@ async def clear_away(
         await store.update_run(connection, run.id, finished=True, status=status, error=error, figures=figures or {})
 
 
-LOST_WORDS = "The connection to the database was lost."
 _CONFUSED = (asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 FAILURES = (asyncpg.PostgresError, *_CONFUSED, VagusError, OSError, TimeoutError)

@@ -96,7 +96,7 @@ class AcceptanceView(ViewedScreen):
         if state is not None and state.state is not self._asked_for:
             self._asked_for = state.state
             self._views.clear()
-            self.attempt(self._load_testers, group="testers", exclusive=True)
+            self.read(self._load_testers, group="testers")
 
     async def _load_testers(self) -> None:
         # Who has begun stays in the list, whatever has become of the figures that they were chosen by.

@@ -94,7 +94,7 @@ class AccessCell(WizardScreen):
     def on_mount(self) -> None:
         """Read the policies and the rows."""
         self.query_one("#rows").display = False
-        self.attempt(self._load)
+        self.read(self._load)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """There may be no ids to copy."""

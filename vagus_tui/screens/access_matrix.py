@@ -90,7 +90,7 @@ class AccessMatrixScreen(WizardScreen):
     def on_mount(self) -> None:
         """Show the latest measurement."""
         self._show()
-        self.attempt(self._read)
+        self.read(self._read)
 
     @property
     def running(self) -> bool:

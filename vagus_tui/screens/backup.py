@@ -36,6 +36,7 @@ from vagus_tui.session.standings import BACKUP_JOBS, stand_by_state
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.job_view import JobView, PhaseLine
 from vagus_tui.widgets.outcome import job_outcome
+from vagus_tui.widgets.pointer import ActButton
 from vagus_tui.widgets.rows import Column, Row, Rows
 from vagus_tui.widgets.text import safe_str
 from vagus_tui.widgets.tick import Tick
@@ -100,7 +101,7 @@ class BackupScreen(JobActs, StepScreen):
                     for kind, words, told in KINDS:
                         yield Tick(Content(words), value=True, id=f"kind-{kind.value}", compact=True, tooltip=told)
                     yield Tick(Content("one file"), value=False, id="one-file", compact=True, tooltip=ONE_FILE)
-                    yield Button(Content("Back up now"), id="back-up", compact=True)
+                    yield ActButton(Content("Back up now"), id="back-up", compact=True)
                 with Vertical(classes="split"):
                     yield Rows(COLUMNS, id="backups")
                     yield DetailPanel(id="backup-detail")
@@ -198,7 +199,7 @@ class BackupScreen(JobActs, StepScreen):
 
     def action_reload(self) -> None:
         """Read the backup folder."""
-        self.attempt(self._load, group="list", exclusive=True)
+        self.read(self._load, group="list")
 
     async def _load(self) -> None:
         found = await asyncio.to_thread(list_backups, self.session.settings)

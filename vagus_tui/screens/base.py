@@ -10,7 +10,8 @@
 4. Keys are `Binding("b", "back_up", "back up")` on the class and `action_back_up`; the description goes into footer,
    `?` and palette. `check_action` hides (False) or dims (None) them; call `self.refresh_bindings()` after a change.
 5. What awaits the database goes through `self.attempt(self._do_it())`: a worker of this screen whose errors become a
-   dialog. Inside it dialogs are asked with `await self.ask(ConfirmDialog(…))`, destructive ones in production with
+   dialog; what only reads, through `self.read(self._load)`: once a lost connection is back, it is read again. Inside,
+   dialogs are asked with `await self.ask(ConfirmDialog(…))`, destructive ones in production with
    `await self.confirm_destructive(…)`.
 6. What takes long is a job of the session: `self.session.start_job("backup", lambda control: make_backup(…, control),
    title="Backup", on_quit="The unfinished backup is deleted.")`. Then read `self.session.job` (steps, notes, result,
@@ -38,12 +39,12 @@ from textual.content import Content
 from textual.screen import ModalScreen, Screen
 from textual.worker import Worker
 
-from vagus_tui.errors import RIGHTS_ELSEWHERE, VagusError, account
+from vagus_tui.errors import RIGHTS_ELSEWHERE, ConnectionFailedError, ConnectionLostError, VagusError, account
 from vagus_tui.events import Event
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.dialogs import ConfirmDialog, MessageDialog, TypedConfirmDialog
 from vagus_tui.screens.messages import SessionChanged
-from vagus_tui.session.session import Session, Topic
+from vagus_tui.session.session import Link, Session, Topic
 from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.lock_panel import LockPanel
@@ -83,6 +84,10 @@ class WizardScreen(Screen[None]):
     HELP: ClassVar[str] = ""
     """What `?` says about a view that is not one of the ten steps."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._unread: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
+
     @property
     def wizard(self) -> VagusApp:
         """The app, as what it is."""
@@ -102,6 +107,9 @@ class WizardScreen(Screen[None]):
         if message.topics & {Topic.WATCH, Topic.LINK, Topic.STATE}:
             for header in self.query(HeaderLine):
                 header.follow()
+        if Topic.LINK in message.topics and self.session.link is Link.UP:
+            for group, work in tuple(self._unread.items()):
+                self.read(work, group=group)
         if Topic.WAITING in message.topics:
             for line in self.query(WaitLine):
                 line.follow()
@@ -125,6 +133,21 @@ class WizardScreen(Screen[None]):
             await (work() if callable(work) else work)
         except Exception as error:
             self.wizard.show_error(error)
+
+    def read(self, work: Callable[[], Coroutine[Any, Any, None]], *, group: str = "read") -> Worker[None]:
+        """As `attempt`, for what only reads: the latest of its group counts.
+
+        What found no connection is read once it is back, so that no window stays empty for that.
+        """
+        self._unread.pop(group, None)
+        return self.attempt(partial(self._reading, work, group), group=group, exclusive=True)
+
+    async def _reading(self, work: Callable[[], Coroutine[Any, Any, None]], group: str) -> None:
+        try:
+            await work()
+        except (ConnectionFailedError, ConnectionLostError):
+            self._unread[group] = work
+            raise
 
     async def ask(self, dialog: ModalScreen[Answer]) -> Answer:
         """Show a dialog and wait for its answer; only inside `attempt`.

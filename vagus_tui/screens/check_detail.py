@@ -83,7 +83,7 @@ class CheckDetail(WizardScreen):
         self.query_one("#account-scroll").display = False
         if self.check.account is not None:
             self.query_one("#rows-note", Static).update(Content.styled("Asking the server for its plans …", "$accent"))
-        self.attempt(self._load(0))
+        self.read(lambda: self._load(0), group="rows")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that have nothing to work on are left out."""
@@ -148,7 +148,8 @@ class CheckDetail(WizardScreen):
 
     def action_page(self, direction: int) -> None:
         """The next or previous page of rows."""
-        self.attempt(self._load(max(0, self.page.offset + direction * PAGE_ROWS)), group="rows", exclusive=True)
+        offset = max(0, self.page.offset + direction * PAGE_ROWS)
+        self.read(lambda: self._load(offset), group="rows")
 
     def action_cursor(self, direction: int) -> None:
         """One row up or down."""

@@ -19,6 +19,7 @@ from vagus_tui.events import CheckEvent, Phase, Status
 from vagus_tui.format import clock, plural, size
 from vagus_tui.journal.state import State
 from vagus_tui.screens.acts import override_check
+from vagus_tui.screens.cut_off import read_again
 from vagus_tui.screens.dialogs import TypedConfirmDialog
 from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.let_pass import told
@@ -191,7 +192,7 @@ class CleanUpScreen(JobActs):
     def _text(self, job: Job | None) -> Content:
         state = self.session.state
         if job is not None and not job.running:
-            return job_outcome(job, only=("removed", "bytes", "way_back"))
+            return job_outcome(job, only=("removed", "bytes", "way_back"), read_again=read_again(self.session, job))
         if not self.possible:
             return safe_block(state.summary if state is not None else "")
         lines = [Content(IRREVERSIBLE)]
@@ -228,7 +229,7 @@ class CleanUpScreen(JobActs):
 
     def action_measure(self) -> None:
         """Measure every gate."""
-        self.attempt(self._measure, group="measure", exclusive=True)
+        self.read(self._measure, group="measure")
 
     def action_next_problem(self) -> None:
         """To the next gate that holds it up, round again after the last."""

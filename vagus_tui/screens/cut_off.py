@@ -1,9 +1,10 @@
-"""What is said of the database while there is no connection to it: what was read last, and that it may hold no more."""
+"""What is said of the database while there is no connection to it, and what came of a job once it is back."""
 
 from __future__ import annotations
 
 from textual.content import Content
 
+from vagus_tui.session.job import Job
 from vagus_tui.session.knowledge import Knowledge, Link
 from vagus_tui.widgets.text import safe_block
 
@@ -21,3 +22,18 @@ def cut_off_text(session: Knowledge) -> Content:
         f"{last}What has become of it since cannot be read now. It is tried again by itself every few "
         "seconds; then this says how things stand and what is possible."
     )
+
+
+def read_again(session: Knowledge, job: Job | None) -> str:
+    """What became of a job that a lost connection cut off, as the database says now; empty unless it was asked since.
+
+    The job itself could at best guess: the server that would have known was gone.
+    """
+    if job is None or job.ended is None or not job.lost:
+        return ""
+    if session.state is None or session.link is not Link.UP or session.read_at < job.ended:
+        return ""
+    now = session.now.maintenance
+    switched = "The write fence is up" if now.fence else "The maintenance flag is on" if now.on else ""
+    left = f" {switched}: key 5, then f, switches it off." if switched else ""
+    return f"The connection is back, and the state was read again. {session.state.summary}{left}"

@@ -77,7 +77,7 @@ class FixList(SectionList[Offer]):
         words = f"{'safe  ' if item.remedy.safe else ''}{rows_and_below(item.preview)}"
         right = max(COUNT_WIDTH, len(words))
         return Content.assemble(
-            "▸ " if here else "  ",
+            "  ",
             fitted(item.remedy.title, max(4, width - right - 2)),
             fitted(words, right, right=True),
         )
@@ -113,7 +113,7 @@ class FixScreen(WizardScreen):
     def on_mount(self) -> None:
         """Preview every fix."""
         self.query_one("#rows").display = False
-        self.attempt(self._load())
+        self.read(self._load)
 
     async def _load(self) -> None:
         choices: list[Offer] = []

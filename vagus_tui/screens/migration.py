@@ -168,7 +168,7 @@ class MigrationScreen(MigrationActs):
         run = None if state.run is None else (state.run.id, state.run.status)
         if state.state is State.MIGRATED and self._forecast_read_for != run:
             self._forecast_read_for = run
-            self.attempt(self._load_forecast, group="forecast", exclusive=True)
+            self.read(self._load_forecast, group="forecast")
 
     async def _load_forecast(self) -> None:
         async with self.session.looking("forecast") as context:
@@ -281,7 +281,7 @@ class MigrationScreen(MigrationActs):
         made_from = (state.state, state.shape, self.session.settings, tuple(self.session.now.evidence.items()))
         if made_from != self._planned_for:
             self._planned_for = made_from
-            self.attempt(self._make_plan, group="plan", exclusive=True)
+            self.read(self._make_plan, group="plan")
         elif self.plan is not None:
             self._say_plan(self.plan)
 

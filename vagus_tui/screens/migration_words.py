@@ -17,7 +17,7 @@ from vagus_tui.migration.gates import gate_checks
 from vagus_tui.migration.phases.hold import ALTERED, CHANGED, HINDERED, IN_THE_WAY, REFUSED
 from vagus_tui.migration.proof import PROOF_KEYS
 from vagus_tui.screens import let_pass
-from vagus_tui.screens.cut_off import cut_off, cut_off_text
+from vagus_tui.screens.cut_off import cut_off, cut_off_text, read_again
 from vagus_tui.screens.migration_forecast import hold_back, hold_cost
 from vagus_tui.session.job import Job
 from vagus_tui.session.session import Session
@@ -72,7 +72,7 @@ def standing_text(session: Session, state: DatabaseState, job: Job | None) -> Co
     """Where things stand when there is neither a plan to show nor a run to watch, and what is possible."""
     parts: list[Content] = []
     if job is not None and not job.running:
-        parts.append(job_outcome(job))
+        parts.append(job_outcome(job, read_again=read_again(session, job)))
     if cut_off(session):
         return Content("\n\n").join((*parts, cut_off_text(session)))
     # A failure says for itself what state it left.

@@ -30,6 +30,7 @@ from vagus_tui.session.session import Link, Topic
 from vagus_tui.session.standings import overview_standing
 from vagus_tui.session.way_on import next_screen, next_words
 from vagus_tui.widgets.marks import STYLES
+from vagus_tui.widgets.pointer import ActButton
 
 AGE_SECONDS = 30.0
 
@@ -78,8 +79,8 @@ class OverviewScreen(StepScreen):
         with Vertical(id="overview-top"):
             yield Static(id="where")
             with Horizontal(id="next"):
-                yield Button("", id="go", compact=True)
-                yield Button("", id="other", compact=True)
+                yield ActButton("", id="go", compact=True)
+                yield ActButton("", id="other", compact=True)
         with VerticalScroll(id="overview-scroll", can_focus=False), Horizontal(id="columns"):
             with Vertical(id="left"):
                 yield Static(id="server", classes="section")
@@ -114,7 +115,7 @@ class OverviewScreen(StepScreen):
                 "estimate": text.estimate(session, self.forecast),
             }
         if topics & {Topic.BACKUPS, Topic.LINK} and session.state is not None:
-            self.attempt(self._read_forecast, group="forecast", exclusive=True)
+            self.read(self._read_forecast, group="forecast")
         if topics & {Topic.PLANNED, Topic.SIGN_OFFS, Topic.LINK}:
             parts["timeline"] = text.timeline(session)
         for name, content in parts.items():

@@ -93,7 +93,7 @@ class PlanPreviewScreen(WizardScreen):
 
     def action_reload(self) -> None:
         """Read everything again."""
-        self.attempt(lambda: self._load(self.before.offset, self.after.offset), group="plan", exclusive=True)
+        self.read(lambda: self._load(self.before.offset, self.after.offset), group="plan")
 
     async def _load(self, before: int, after: int) -> None:
         async with self.session.looking("plan") as context:
@@ -229,7 +229,7 @@ class PlanPreviewScreen(WizardScreen):
             after = max(0, after + direction * PAGE)
         else:
             before = max(0, before + direction * PAGE)
-        self.attempt(lambda: self._load(before, after), group="plan", exclusive=True)
+        self.read(lambda: self._load(before, after), group="plan")
 
     def action_user(self) -> None:
         """What the owner sees."""

@@ -84,7 +84,7 @@ class PlansScreen(WizardScreen):
         return True
 
     def _load(self) -> None:
-        self.attempt(self._found, group="plans", exclusive=True)
+        self.read(self._found, group="plans")
 
     async def _found(self) -> None:
         async with self.session.looking("plans") as context:

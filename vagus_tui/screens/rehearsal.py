@@ -147,7 +147,7 @@ class RehearsalScreen(JobActs):
     def on_mount(self) -> None:
         """Read what was measured before, and count the time while one runs."""
         self.set_interval(0.5, self._tick)
-        self.attempt(self._load, group="load", exclusive=True)
+        self.read(self._load, group="load")
         self._show()
 
     # What is the case

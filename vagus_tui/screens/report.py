@@ -30,6 +30,7 @@ from vagus_tui.session.session import Topic
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.hanging import Hanging
 from vagus_tui.widgets.marks import STYLES
+from vagus_tui.widgets.pointer import PointedList
 from vagus_tui.widgets.rows import Column, Row, Rows
 from vagus_tui.widgets.text import safe, safe_block, safe_str
 
@@ -123,7 +124,7 @@ class ReportScreen(StepScreen):
 
     def compose_body(self) -> ComposeResult:
         """The sections and the rows of one."""
-        yield OptionList(id="sections", markup=False)
+        yield PointedList(id="sections", markup=False)
         with Vertical(id="report", classes="split"):
             yield Rows(COLUMNS["story"][1], id="entries")
             yield DetailPanel(id="entry-detail")
@@ -137,7 +138,7 @@ class ReportScreen(StepScreen):
 
     def action_reload(self) -> None:
         """Read the journal."""
-        self.attempt(self._load, group="report", exclusive=True)
+        self.read(self._load, group="report")
 
     async def _load(self) -> None:
         session = self.session

@@ -22,7 +22,7 @@ from vagus_tui.runbook import aftermath
 from vagus_tui.runbook.model import Item
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.rollback_advice import CRITERIA
-from vagus_tui.screens.cut_off import cut_off, cut_off_text
+from vagus_tui.screens.cut_off import cut_off, cut_off_text, read_again
 from vagus_tui.screens.item_facts import item_text
 from vagus_tui.screens.rollback_acts import RollbackActs
 from vagus_tui.screens.rollback_backup import JOB as RESTORE
@@ -69,6 +69,7 @@ class RollbackScreen(RollbackActs):
 
     STEP = Step.ROLLBACK
     VIEWS = (("advice", "Whether to go back"), ("quick", "Quick rollback"), ("after", "Afterwards"))
+    FOOTER_FIRST: ClassVar[tuple[str, ...]] = ("select", "next_view", "roll_back", "deletions", "compare")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "yes"),
         Binding("o", "answer(False)", "no"),
@@ -267,13 +268,17 @@ class RollbackScreen(RollbackActs):
                 self.say(f"done in {duration(job.elapsed)} · v: what follows")
             elif cut_off(self.session):
                 self.say(self.session.down_words)
+            elif self.possible:
+                self.say("not done, v2 is in use · b tries again")
             else:
-                self.say("not done, v2 is in use · b tries again" if self.possible else "not done")
+                # It was committed, and cut off before it could say so.
+                back = self.session.state is not None and self.session.state.state is State.ROLLED_BACK
+                self.say("v1 is in use again · v: what follows" if back else "not done")
         if cut_off(self.session):
             ended = [job_outcome(job)] if job is not None and not job.running else []
             text.update(Content("\n\n").join([*ended, cut_off_text(self.session)]))
         elif job is not None and not self.possible:
-            text.update(job_outcome(job))
+            text.update(job_outcome(job, read_again=read_again(self.session, job)))
             if not job.running and job is not self._told:
                 # Wherever one had scrolled to: how it ended stands at the top.
                 self._told = job
@@ -292,8 +297,9 @@ class RollbackScreen(RollbackActs):
             # Looking holds locks of its own: never while a rollback waits for them.
             if state is not None and not self.session.busy and self._asked_for != (state.state, state.run, job):
                 self._asked_for = (state.state, state.run, job)
-                self.attempt(self.look, group="preview", exclusive=True)
-            ended = [job_outcome(job)] if job is not None and not job.running else []
+                self.read(self.look, group="preview")
+            read = read_again(self.session, job)
+            ended = [job_outcome(job, read_again=read)] if job is not None and not job.running else []
             choosing = not self.running
             happens = what_happens(
                 self.found, self.cost, deletions=self.deletions, choosing=choosing, comparing=self.comparing
@@ -315,7 +321,7 @@ class RollbackScreen(RollbackActs):
         if view == "advice":
             self._show_advice()
         if view == "quick" and self.possible and not self.session.busy:
-            self.attempt(self.look, group="preview", exclusive=True)
+            self.read(self.look, group="preview")
 
     # Acting
 

@@ -17,6 +17,7 @@ from vagus_tui.format import clock, duration, plural
 from vagus_tui.rollback.backup_plan import plan_from_backup
 from vagus_tui.rollback.candidates import Candidate, candidates
 from vagus_tui.rollback.from_backup import roll_back_from
+from vagus_tui.screens.cut_off import read_again
 from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.messages import SessionChanged
 from vagus_tui.screens.rollback_words import candidate_row, candidate_text, from_backup_happens
@@ -87,7 +88,7 @@ class FromBackupScreen(JobActs):
         """Look for backups, and count the time while it runs."""
         self.set_interval(1, self._tick)
         self._show()
-        self.attempt(self._load, group="load", exclusive=True)
+        self.read(self._load, group="load")
 
     # What is the case
 
@@ -125,7 +126,7 @@ class FromBackupScreen(JobActs):
         job = self.job
         if job is not None and not job.running and self._asked_after is not job:
             self._asked_after = job
-            self.attempt(self._load, group="load", exclusive=True)
+            self.read(self._load, group="load")
 
     def _tick(self) -> None:
         if self.running and self.is_current:
@@ -140,7 +141,7 @@ class FromBackupScreen(JobActs):
         self.query_one("#quick-text-scroll").display = job is not None and not job.running
         if job is not None:
             view.show(job)
-            text.update(job_outcome(job, only=FIGURES))
+            text.update(job_outcome(job, only=FIGURES, read_again=read_again(self.session, job)))
         self.query_one("#backups", Rows).set_rows([candidate_row(one) for one in self.found or ()])
         self.query_one(TitleLine).set_summary(self._summary())
         self._explain()
@@ -172,7 +173,7 @@ class FromBackupScreen(JobActs):
 
     def action_reload(self) -> None:
         """Look again: backups come and go, and rows are written."""
-        self.attempt(self._load, group="load", exclusive=True)
+        self.read(self._load, group="load")
 
     def action_sql(self) -> None:
         """The plan, as far as it is known before the backup was restored."""

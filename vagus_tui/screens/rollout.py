@@ -140,16 +140,18 @@ class RolloutScreen(ViewedScreen):
             self.session.set_standing(self.STEP, Status.PENDING, "")
 
     def _phase(self) -> str:
-        """Which phase today belongs to, counted from the cut-over."""
+        """Which phase today belongs to, counted from the cut-over, and which should be over by now and is not."""
         since = since_cut_over(self.session)
         if since is None:
             return ""
-        day = since.days + 1
-        for phase in self.session.settings.book.phases:
-            if phase.first_day <= day <= phase.last_day:
-                share = f"{phase.percent} %" if phase.percent else "the team"
-                return f"day {day}: phase {phase.number}, {phase.title.lower()}, {share}"
-        return f"day {day} since the cut-over"
+        day, phases = since.days + 1, self.session.settings.book.phases
+        today = next((one for one in phases if one.first_day <= day <= one.last_day), None)
+        late = next((one for one in phases if not holds(item_entry(self.session, one.over))), None)
+        if today is not None and (late is None or late.number >= today.number):
+            share = f"{today.percent} %" if today.percent else "the team"
+            return f"day {day}: phase {today.number}, {today.title.lower()}, {share}"
+        planned = f"day {day}, for phase {today.number}" if today is not None else f"day {day} since the cut-over"
+        return f"{planned}: {'every phase is over' if late is None else f'phase {late.number} is not over'}"
 
     # The app's update
 

@@ -102,7 +102,7 @@ class TimelineScreen(WizardScreen):
         self.draw()
         if self.at:
             self._reveal(self.at)
-        self.attempt(self._read_forecast, group="forecast", exclusive=True)
+        self.read(self._read_forecast, group="forecast")
         self.set_interval(TICK_SECONDS, self.draw)
 
     async def _read_forecast(self) -> None:

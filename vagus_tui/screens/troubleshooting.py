@@ -40,6 +40,7 @@ from vagus_tui.session.session import Topic
 from vagus_tui.session.standings import worst
 from vagus_tui.widgets.hanging import Hanging
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
+from vagus_tui.widgets.pointer import PointedList
 from vagus_tui.widgets.text import safe, safe_str
 
 STOPPED = "issue.stopped-midway"
@@ -71,7 +72,7 @@ class TroubleshootingScreen(StepScreen):
 
     def compose_body(self) -> ComposeResult:
         """The list and the text."""
-        yield OptionList(*(Option(Content(issue.title), id=issue.id) for issue in ISSUES), id="issues", markup=False)
+        yield PointedList(*(Option(Content(issue.title), id=issue.id) for issue in ISSUES), id="issues", markup=False)
         with VerticalScroll(id="issue-scroll", can_focus=True):
             yield Static(id="issue")
 
@@ -230,7 +231,7 @@ class TroubleshootingScreen(StepScreen):
         """Look for all five: the checks that tell, what repairs would do, who is in the way."""
         ids = dict.fromkeys(check for issue in ISSUES for check in issue.checks)
         self.session.start_checks("troubleshooting", [check_by_id(check) for check in ids])
-        self.attempt(self._look, group="look", exclusive=True)
+        self.read(self._look, group="look")
 
     async def _look(self) -> None:
         async with self.session.connection("who is in the way") as connection:

@@ -76,7 +76,7 @@ class BatchList(SectionList[Batch]):
         # The year stands below, with all the rest that a narrow row has no room for.
         when = moment(item.at, self.timezone)[5:]
         stands = "put back" if item.restored_at else "in place"
-        text = self._columns(width, "▸" if here else " ", when, fix_name(item), f"{item.rows:,}", item.operator, stands)
+        text = self._columns(width, " ", when, fix_name(item), f"{item.rows:,}", item.operator, stands)
         return Content.styled(text, "$text-muted" if item.restored_at and not here else "")
 
 
@@ -122,7 +122,7 @@ class UndoScreen(WizardScreen):
 
     def on_mount(self) -> None:
         """Read the list."""
-        self.attempt(self._load())
+        self.read(self._load)
 
     async def _load(self) -> None:
         async with self.session.connection("fixes") as connection:

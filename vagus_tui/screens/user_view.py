@@ -68,7 +68,7 @@ class UserViewScreen(WizardScreen):
 
     def action_reload(self) -> None:
         """Look again."""
-        self.attempt(self._look, group="look", exclusive=True)
+        self.read(self._look, group="look")
 
     async def _look(self) -> None:
         async with self.session.looking("user's view") as context:

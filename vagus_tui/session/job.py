@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import asyncpg
 
 from vagus_tui.control import Control
-from vagus_tui.errors import ConnectionLostError, VagusError, account, server_words
+from vagus_tui.errors import LOST_WORDS, ConnectionLostError, VagusError, account, server_words
 from vagus_tui.events import Event, NoteEvent, Phase, ProgressEvent, ResultEvent, StepEvent, StepState
 from vagus_tui.journal.progress import StepTimes
 from vagus_tui.journal.store import Run
@@ -71,6 +71,12 @@ class Job:
     def ok(self) -> bool:
         """Whether it ended well."""
         return self.result is not None and self.result.ok
+
+    @property
+    def lost(self) -> bool:
+        """Whether it ended because its connection did, so that what became of it is known only by reading the state."""
+        said = self.result.message if self.result is not None and not self.result.ok else ""
+        return isinstance(self.error, ConnectionLostError) or said.startswith(LOST_WORDS)
 
     @property
     def current(self) -> StepEvent | None:

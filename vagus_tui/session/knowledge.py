@@ -156,6 +156,9 @@ class Knowledge:
         self._gating: asyncio.Task[None] | None = None
         self._gate_again = False
         self._was_up = False
+        self._down_at: float | None = None
+        self.read_at = 0.0
+        """When the state was last read, by the monotonic clock."""
         self._activity: int | None = None
         self._events: list[Event] = []
         self._topics: set[Topic] = set()

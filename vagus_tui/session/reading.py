@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 
 import asyncpg
 
@@ -11,6 +12,7 @@ from vagus_tui.backup.evidence import backup_evidence
 from vagus_tui.database import facts
 from vagus_tui.database.connection import Connection, Database, close, lost_connections_explained
 from vagus_tui.errors import LACKS_A_RIGHT, ConnectionLostError, VagusError, server_words
+from vagus_tui.format import duration
 from vagus_tui.journal import acceptance, backup_records, decisions, lock, store
 from vagus_tui.journal.local_copy import local_copy
 from vagus_tui.journal.measured import latest_measured
@@ -60,6 +62,8 @@ class Reading(Knowledge):
         self._wake.set()
 
     def _down(self, error: VagusError) -> None:
+        if self._down_at is None:
+            self._down_at = time.monotonic()
         self.link, self.error = Link.DOWN, error
         self.changed(Topic.LINK)
 
@@ -168,8 +172,15 @@ class Reading(Knowledge):
         self._watch()
         if self.local_copy is not None:
             await self.local_copy.sync(connection)
+        if self.job is not None and self.job.ended is not None and self.read_at < self.job.ended:
+            # What became of it is known now, though it may be as it was before.
+            topics.add(Topic.JOB)
+        self.read_at = time.monotonic()
         if self.link is not Link.UP:
-            self.link, self.error, self._was_up = Link.UP, None, True
+            if self._was_up and self._down_at is not None:
+                gone = duration(self.read_at - self._down_at)
+                self.say_to_all(f"The connection is back after {gone}, and the state was read again.")
+            self.link, self.error, self._was_up, self._down_at = Link.UP, None, True, None
             topics.add(Topic.LINK)
         if await self._count(connection, moved=Topic.STATE in topics):
             topics.add(Topic.COUNTS)

@@ -8,6 +8,7 @@ from typing import Any
 
 from textual.content import Content
 
+from vagus_tui.errors import LOST_WORDS
 from vagus_tui.events import Status, StepState
 from vagus_tui.format import duration, moment, number, size
 from vagus_tui.session.job import Job
@@ -80,8 +81,13 @@ def figures(values: Mapping[str, Any] | None, indent: str = "  ", *, nested: boo
     return Content("\n").join(lines)
 
 
-def job_outcome(job: Job, *, only: Collection[str] | None = None) -> Content:
-    """The end of a job; empty while it runs. `only` names the figures worth showing, where not all are."""
+def job_outcome(job: Job, *, only: Collection[str] | None = None, read_again: str = "") -> Content:
+    """The end of a job; empty while it runs.
+
+    Args:
+        only: the figures worth showing, where not all are.
+        read_again: what the database says since, in place of what could only be guessed when the job was cut off.
+    """
     if job.running:
         return Content("")
     parts: list[Content] = []
@@ -95,20 +101,22 @@ def job_outcome(job: Job, *, only: Collection[str] | None = None) -> Content:
                 safe_block(job.error.happened),
             )
         )
-        parts.extend(safe_block(words) for words in (job.error.state, job.error.next_step) if words)
+        told = (read_again,) if read_again else (job.error.state, job.error.next_step)
+        parts.extend(safe_block(words) for words in told if words)
     elif job.result is not None:
         status = Status.PASS if job.result.ok else Status.FAIL
         parts.append(
             Content.assemble(
                 (f"{MARKS[status]} ", STYLES[status]),
-                safe_block(job.result.message, "bold"),
+                safe_block(LOST_WORDS if read_again else job.result.message, "bold"),
                 (f"  {duration(job.elapsed)}", "$text-muted"),
             )
         )
-        parts.extend(safe_block(words) for words in (None if job.result.ok else job.result.state,) if words)
+        if not job.result.ok and (state := read_again or job.result.state):
+            parts.append(safe_block(state))
         shown = {name: value for name, value in (job.result.figures or {}).items() if only is None or name in only}
         if shown:
             parts.append(figures(shown))
-        if job.result.next_step:
+        if job.result.next_step and not read_again:
             parts.append(safe_block(job.result.next_step))
     return Content("\n\n").join(parts)

@@ -8,6 +8,7 @@ import asyncpg
 
 from vagus_tui.database.connection import is_lost
 from vagus_tui.errors import (
+    LOST_WORDS,
     ConnectionLostError,
     RefusedError,
     UndoneError,
@@ -141,7 +142,7 @@ async def _lost(run: MigrationRun) -> ConnectionLostError:
     except (VagusError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
         state += " The maintenance flag may still be on; vagus-tui status says so, vagus-tui maintenance off ends it."
     return ConnectionLostError(
-        "The connection to the database was lost.",
+        LOST_WORDS,
         state=state,
         next_step="Start again: the run resumes where it stood, or can be cleaned up.",
     )
