@@ -26,7 +26,7 @@ from vagus_tui.session.knowledge import Link
 @pytest.mark.parametrize("size", [SMALL, LARGE])
 async def test_v1_is_shown_with_its_counts_and_the_next_step(database: TestDatabase, size: tuple[int, int]) -> None:
     async with walking(settings_for(database.url), size=size) as pilot:
-        await until_text(pilot, "v1 is in place", "40 plans", "Next: Prerequisites", "? help")
+        await until_text(pilot, "v1 is in place", "40 plans", "Next: Prerequisites", "  ^p")
         text = screen_text(pilot)
         assert "development" in text
         assert "check · backup · migrate" in text

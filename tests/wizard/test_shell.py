@@ -36,7 +36,7 @@ async def test_number_keys_reach_all_ten_screens(clean_database: TestDatabase, s
         for number, step in enumerate(STEPS, start=1):
             await pilot.press(str(number % 10))
             await until(pilot, lambda step=step: pilot.app.current_mode == step.value)  # type: ignore[misc]
-            await until_text(pilot, step.label, "? help", "^p palette")
+            await until_text(pilot, step.label, "? ", "  ^p")
 
 
 async def test_a_new_screen_reads_no_stylesheet_anew_and_every_screen_has_the_theme_of_now(
@@ -51,7 +51,7 @@ async def test_a_new_screen_reads_no_stylesheet_anew_and_every_screen_has_the_th
         refresh(app, animate)
 
     async with walking(settings_for(clean_database.url)) as pilot:
-        await until_text(pilot, "? help")
+        await until_text(pilot, "  ^p")
         monkeypatch.setattr(VagusApp, "refresh_css", counted)
         await pilot.press("3")
         await until_text(pilot, "Send the announcement")
@@ -63,7 +63,7 @@ async def test_a_new_screen_reads_no_stylesheet_anew_and_every_screen_has_the_th
         # One that was there before, one that is new.
         for key, step in (("1", Step.OVERVIEW), ("4", Step.BACKUP)):
             await pilot.press(key)
-            await until_text(pilot, step.label, "? help")
+            await until_text(pilot, step.label, "  ^p")
             assert pilot.app.screen.styles.background == light
 
 

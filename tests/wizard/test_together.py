@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from tests.databases import TestDatabase
-from tests.wizard.walk import LARGE, screen_text, settings_for, until, until_text, walking, wizard
+from tests.wizard.walk import LARGE, Walk, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.control import Control
 from vagus_tui.events import Phase, StepState
+from vagus_tui.journal.lock import take_lock
 from vagus_tui.journal.state import State
 from vagus_tui.migration.dependent_gates import DEPENDENT_GATES
 from vagus_tui.migration.runner import migrate
@@ -79,8 +80,7 @@ async def test_the_second_watches_the_first_run_and_cannot_start_one(clean_datab
         async with clean_database.connect() as conn:
             assert not await conn.fetchval("select to_regnamespace('workout_v2_trial') is not null")
         # Neither key nor command starts a second one, nor takes this one away.
-        keys = {binding.action for _, binding, enabled, _ in marie.app.screen.active_bindings.values() if enabled}
-        assert not keys & {"migrate", "resume", "abandon", "cut_over", "stop"}
+        assert not _keys(marie) & {"migrate", "resume", "abandon", "cut_over", "stop"}
         theirs = [event async for event in migrate(database, other.settings, Control(), hold=False)]
         assert not getattr(theirs[-1], "ok", True)
         assert "Another operator is at work" in str(getattr(theirs[-1], "message", ""))
@@ -90,3 +90,14 @@ async def test_the_second_watches_the_first_run_and_cannot_start_one(clean_datab
         assert job.ok
         await until(marie, lambda: other.watched is None and other.state is not None, patience=30)
         await until(marie, lambda: other.state is not None and other.state.state is State.MIGRATED)
+        # The same goes for the way back.
+        await marie.press("8", "v")
+        await until(marie, lambda: {"roll_back", "compare"} <= _keys(marie))
+        async with clean_database.connect() as conn:
+            await take_lock(conn)
+            await until(marie, lambda: not {"roll_back", "compare"} & _keys(marie))
+
+
+def _keys(pilot: Walk) -> set[str]:
+    """The actions that keys do now."""
+    return {binding.action for _, binding, enabled, _ in pilot.app.screen.active_bindings.values() if enabled}

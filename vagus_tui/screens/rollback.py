@@ -130,7 +130,8 @@ class RollbackScreen(RollbackActs):
         """Keys of the open view, as far as they do something now."""
         if not self.is_mounted:
             return True
-        busy = self.session.busy
+        # Whoever holds the operator's lock is the one who is at work.
+        busy = self.session.busy or self.session.now.lock is not None
         state = self.session.state
         over = state is not None and state.state in (State.ROLLED_BACK, State.CLEANED)
         if action in ("answer", "measure"):
