@@ -98,6 +98,16 @@ class TestDatabase:
         async with connected(self.url) as conn:
             yield conn
 
+    async def execute(self, sql: str) -> None:
+        """Run something as `postgres`, on a connection of its own."""
+        async with self.connect() as conn:
+            await conn.execute(sql)
+
+    async def execute_as_admin(self, sql: str) -> None:
+        """Run something as the superuser, on a connection of its own."""
+        async with self.as_admin() as conn:
+            await conn.execute(sql)
+
     @asynccontextmanager
     async def as_admin(self) -> AsyncIterator[Connection]:
         """A connection as the superuser."""

@@ -26,6 +26,7 @@ from vagus_tui.checks.access.matrix import (
 from vagus_tui.checks.access.measure import measure, measured
 from vagus_tui.checks.base import Group, run_checks
 from vagus_tui.checks.registry import checks_for
+from vagus_tui.database.connection import Connection
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.schema import v2
@@ -55,15 +56,13 @@ async def on(database: TestDatabase, statements: str) -> TestDatabase:
 
 
 async def test_what_is_written_meanwhile_is_no_disagreement(
-    clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+    moved_database: TestDatabase, moved_conn: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A user's set that comes between what the policies say and what the server lets through, again and again."""
-    database = await migrated(clean_database)
     real, written = applied._try, list[str]()
 
     async def with_a_writer(connection: Any, person: Person, *rest: Any) -> int:
-        await on(
-            database,
+        await moved_conn.execute(
             "insert into exercise_logs (session_id, exercise_id, set_number, reps, weight) "
             "select session_id, exercise_id, 90 + (select count(*) from exercise_logs where set_number >= 90), 1, 1 "
             "from exercise_logs l join workout_sessions s on s.id = l.session_id "
@@ -73,7 +72,7 @@ async def test_what_is_written_meanwhile_is_no_disagreement(
         return await real(connection, person, *rest)
 
     monkeypatch.setattr(applied, "_try", with_a_writer)
-    outcomes, matrix = await access_of(database)
+    outcomes, matrix = await access_of(moved_database)
     # Looked at twice, as the first look saw the writer come between.
     assert len(written) == 2 * matrix.tried
     assert matrix.disagreements == () and "access-as-applied" not in failed(outcomes)
