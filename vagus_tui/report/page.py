@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from datetime import datetime
 
+from vagus_tui.format import plural
 from vagus_tui.report.contents import STORY, Report, Section, facts
 from vagus_tui.report.drawing import draw_access, draw_timeline
 from vagus_tui.report.words import CELL, clean, moment
@@ -112,5 +113,5 @@ def _table(section: Section) -> str:
     head = "".join(f"<th>{html.escape(name.replace('_', ' ').capitalize())}</th>" for name in section.columns)
     rows = "\n".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in section.rows[:MOST_ROWS])
     left = len(section.rows) - MOST_ROWS
-    more = f"<p>{left:,} more rows are in the report as JSON.</p>" if left > 0 else ""
+    more = f"<p>{plural(left, 'more row is', 'more rows are')} in the report as JSON.</p>" if left > 0 else ""
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table></div>{more}'
