@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from tests.checks.support import measured
 from tests.checks.tls_proxy import CA, OTHER_CA, TlsProxy
 from tests.cli.program import vagus
 from tests.databases import TestDatabase
+from tests.migration.support import settings_for
+from vagus_tui.database.connection import GONE_AFTER, Database
 from vagus_tui.database.pooling import ConnectionKind, conclude
 from vagus_tui.errors import ConfigurationError, ConnectionFailedError
 from vagus_tui.events import Status
@@ -35,6 +38,13 @@ def test_the_kind_is_concluded_from_who_served_whom(
 async def test_a_direct_connection(clean_database: TestDatabase) -> None:
     event = await measured("connection-kind", clean_database)
     assert (event.status, event.measured) == (Status.PASS, "direct")
+    # A way to the server that is gone, as behind a laptop that changes networks, is found out in half a minute.
+    async with Database(settings_for(clean_database)).connection() as connection:
+        used = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]
+        assert used.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        for name, value in GONE_AFTER.items():
+            if option := getattr(socket, name, None):
+                assert used.getsockopt(socket.IPPROTO_TCP, option) == value
 
 
 @pytest.mark.needs_pgbouncer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -50,6 +51,10 @@ _BASELINE = (
 """What somebody may have set for the role or the database, and what would change the meaning of our statements, the
 texts of values or the answers of access checks, or end a session that waits for the operator. Only what differs is set:
 behind a transaction pooler, which is refused but has to be looked at first, a session is the app's as well."""
+
+GONE_AFTER = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
+"""When a network that says nothing any more counts as gone: after half a minute. Where an answer is owed, and a system
+knows none of these, it would be waited for without end. In seconds, a number of tries, and milliseconds."""
 
 LOST = (
     asyncpg.ConnectionDoesNotExistError,
@@ -182,6 +187,7 @@ class Database:
             )
         except Exception as error:
             raise explained(error, self._target) from None
+        _notice_silence(connection)
         try:
             await _apply(connection, server_settings)
         except BaseException as error:
@@ -199,6 +205,19 @@ class Database:
                 yield connection
         finally:
             await close(connection)
+
+
+def _notice_silence(connection: Connection) -> None:
+    """Let the system find out by itself that the way to the server is gone, as the server does the other way round."""
+    transport: asyncio.BaseTransport | None = getattr(connection, "_transport", None)
+    used = None if transport is None else transport.get_extra_info("socket")
+    if used is None or used.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    with contextlib.suppress(OSError):
+        used.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in GONE_AFTER.items():
+            if (option := getattr(socket, name, None)) is not None:
+                used.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 async def _apply(connection: Connection, server_settings: Mapping[str, str]) -> None:
