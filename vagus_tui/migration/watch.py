@@ -53,12 +53,14 @@ async def watched(run: MigrationRun, *, hold: bool) -> AsyncIterator[None]:
     """Let a run say how far it is, as long as the block lasts: up to its hold, or to its end where it does not hold."""
     gauge = Gauge(run.made.plan.steps, run.done, UNTIL_HOLD if hold else WITHOUT_HOLD)
     inner = run.emit
+    watcher = _Watcher(run, gauge, inner)
     told_at = 0.0
 
     def told(event: Event) -> None:
         nonlocal told_at
         if isinstance(event, StepEvent):
             gauge.take(event)
+            watcher.settling = event.phase is Phase.SETTLE
         inner(event)
         if not isinstance(event, StepEvent) or event.state is not StepState.DONE or event.phase not in gauge.counted:
             return
@@ -69,7 +71,7 @@ async def watched(run: MigrationRun, *, hold: bool) -> AsyncIterator[None]:
             inner(gauge.event(now - run.started, yielding=run.courtesy.yielding))
 
     run.emit = told
-    task = asyncio.create_task(_Watcher(run, gauge, inner).watch(), name="watch the run")
+    task = asyncio.create_task(watcher.watch(), name="watch the run")
     try:
         yield
     finally:
@@ -87,6 +89,7 @@ class _Watcher:
         self.told_share = 0.0
         self.waiting_since: float | None = None
         self.named: tuple[str, ...] = ()
+        self.settling = False
 
     async def watch(self) -> None:
         """Measure and tell, until cancelled."""
@@ -96,26 +99,27 @@ class _Watcher:
             while True:
                 await asyncio.sleep(INTERVAL_SECONDS)
                 before, since = time.perf_counter(), time.perf_counter() - before
-                if not self.gauge.running:
+                if not self.gauge.running and not self.settling:
                     # Paused, or between two phases: what ended last has not been told perhaps.
                     if self.gauge.share != self.told_share:
                         self._tell_all()
                     continue
                 shares: dict[str, float] = {}
-                if self.gauge.phase in (Phase.BUILD, Phase.CATCH_UP, Phase.PROVE):
+                if self.settling or self.gauge.phase in (Phase.BUILD, Phase.CATCH_UP, Phase.PROVE):
                     try:
                         if connection is None or connection.is_closed():
                             connection = await self.run.database.connect(
                                 "watch", lock_timeout="100", statement_timeout="2000"
                             )
                         await self._name_who_is_waited_for(connection)
-                        if self.gauge.phase is not Phase.CATCH_UP:
+                        if self.gauge.phase is not Phase.CATCH_UP and not self.settling:
                             await self._look_after_the_app(connection)
-                        if self.gauge.phase is Phase.BUILD:
+                        if self.gauge.phase is Phase.BUILD and not self.settling:
                             shares = await self._measure(connection)
                     except (asyncpg.PostgresError, asyncpg.InterfaceError, VagusError, OSError, TimeoutError):
                         shares = {}
-                self._tell(shares, 0.0 if self.run.control.paused else since)
+                if not self.settling:
+                    self._tell(shares, 0.0 if self.run.control.paused else since)
         finally:
             if connection is not None:
                 await close(connection)
@@ -148,7 +152,7 @@ class _Watcher:
             self.emit(
                 NoteEvent(
                     level="warning",
-                    message=f"Waiting for {describe(found)}, who has what the next step reads for themselves.",
+                    message=f"Waiting for {describe(found)}: they have locked what the step under way needs.",
                     detail={"blockers": [blocker.to_dict() for blocker in found]},
                 )
             )
