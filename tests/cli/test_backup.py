@@ -36,14 +36,21 @@ async def test_made_listed_and_verified(clean_database: TestDatabase, tmp_path: 
     assert moment(datetime.fromisoformat(line["created"]), "Asia/Kolkata") in shown.out
 
 
-async def test_restored_as_a_test(clean_database: TestDatabase, tmp_path: Path) -> None:
+async def test_restored_as_a_test(clean_database: TestDatabase, empty_database: TestDatabase, tmp_path: Path) -> None:
     url, folder = clean_database.url, str(tmp_path)
-    await vagus("backup", "--kind", "csv", "--format", "custom", "--json", url=url, VAGUS_BACKUP_DIR=folder)
+    kind = ("backup", "--kind", "csv", "--format", "custom", "--json")
+    made = await vagus(*kind, url=url, VAGUS_BACKUP_DIR=folder)
+    # A newer one of another database, in the same folder, is not what is meant.
+    other = await vagus(*kind, url=empty_database.url, VAGUS_BACKUP_DIR=folder)
     done = await vagus("backup", "--restore-test", "--json", url=url, VAGUS_BACKUP_DIR=folder)
     assert done.status == 0
+    path = made.result["figures"]["path"]
+    assert done.result["figures"]["path"] == done.of("note")[0]["detail"]["path"] == path
     assert {check["status"] for check in done.of("check")} == {"pass"}
-    (line,) = (await vagus("backup", "--list", "--json", VAGUS_BACKUP_DIR=folder)).of("backup")
-    assert line["restored"] is not None
+    listed = {
+        line["path"]: line for line in (await vagus("backup", "--list", "--json", VAGUS_BACKUP_DIR=folder)).of("backup")
+    }
+    assert listed[path]["restored"] is not None and "restored" not in listed[other.result["figures"]["path"]]
 
 
 async def test_a_damaged_one(clean_database: TestDatabase, tmp_path: Path) -> None:
@@ -69,7 +76,7 @@ async def test_uploaded_and_listed(clean_database: TestDatabase, tmp_path: Path,
         "VAGUS_UPLOAD_ENDPOINT": cloud.endpoint,
     }
     nothing = await vagus("backup", "--upload", "--json", url=clean_database.url, **target)
-    assert nothing.status == 1
+    assert nothing.status == 1 and "no whole backup of this database" in nothing.result["message"]
     made = await vagus("backup", "--kind", "csv", "--json", url=clean_database.url, **target)
     done = await vagus("backup", "--upload", "--json", url=clean_database.url, **target)
     assert done.status == 0 and done.result["figures"]["path"] == made.result["figures"]["path"]

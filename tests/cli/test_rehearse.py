@@ -11,7 +11,7 @@ from tests.databases import TestDatabase
 async def test_on_the_newest_backup(clean_database: TestDatabase, tmp_path: Path) -> None:
     url, folder = clean_database.url, str(tmp_path)
     nothing = await vagus("rehearse", "--json", url=url, VAGUS_BACKUP_DIR=folder)
-    assert nothing.status == 1 and "no backup" in nothing.result["message"]
+    assert nothing.status == 1 and "no suitable backup" in nothing.result["message"]
     made = await vagus("backup", "--kind", "tables", "--json", url=url, VAGUS_BACKUP_DIR=folder)
     ran = await vagus("rehearse", "--json", url=url, VAGUS_BACKUP_DIR=folder)
     assert ran.status == 0

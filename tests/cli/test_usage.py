@@ -14,7 +14,7 @@ import pytest
 from tests.cli.program import SECRET, vagus, with_password
 from tests.databases import TestDatabase
 from vagus_tui import __version__, zones
-from vagus_tui.commands.keep import _chosen
+from vagus_tui.commands.keep import named
 from vagus_tui.commands.misspelt import misspelt
 from vagus_tui.settings import Settings
 
@@ -182,12 +182,12 @@ def test_utc_needs_no_time_zone_database(monkeypatch: pytest.MonkeyPatch) -> Non
         Settings(_env_file=None)  # type: ignore[call-arg]
 
 
-async def test_paths_are_whole_wherever_they_are_given_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_are_whole_wherever_they_are_given_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The journal knows backups by their paths."""
     monkeypatch.chdir(tmp_path)
     settings = Settings(_env_file=None, backup_dir=Path("kept"))  # type: ignore[call-arg]
     assert settings.backup_dir == tmp_path / "kept"
-    assert await _chosen("kept/one", settings) == tmp_path / "kept" / "one"
+    assert named("kept/one") == tmp_path / "kept" / "one"
 
 
 async def test_a_settings_file_that_is_no_text(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,10 +62,12 @@ def list_backups(settings: Settings) -> list[BackupInfo]:
     return sorted(found, key=lambda info: (info.created, info.path.name), reverse=True)
 
 
-def latest_backup(settings: Settings, fingerprint: Fingerprint | None = None) -> BackupInfo | None:
-    """The newest backup that can be relied on, of one database if its fingerprint is given."""
+def latest_backup(
+    settings: Settings, fingerprint: Fingerprint | None = None, fits: Callable[[Manifest], bool] = lambda _: True
+) -> BackupInfo | None:
+    """The newest backup that can be relied on and fits, of one database if its fingerprint is given."""
     for info in list_backups(settings):
-        if not info.usable or info.manifest is None:
+        if not info.usable or info.manifest is None or not fits(info.manifest):
             continue
         if fingerprint is None or info.manifest.fingerprint.same_database(fingerprint):
             return info

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,11 +14,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field, model_validator
 from pydantic_settings import CliToggleFlag
 
+from vagus_tui.commands.newest import newest
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import finish
 from vagus_tui.commands.session import kept, load_settings
 from vagus_tui.control import Control
-from vagus_tui.errors import RefusedError, VagusError
+from vagus_tui.errors import VagusError
 from vagus_tui.events import Event, NoteEvent, ResultEvent
 from vagus_tui.format import plural
 
@@ -121,46 +123,44 @@ async def _make(asked: BackupCommand, control: Control) -> AsyncGenerator[Event,
         yield event
 
 
-async def _upload(path: str, control: Control) -> AsyncGenerator[Event, None]:
+async def _upload(asked: str, control: Control) -> AsyncGenerator[Event, None]:
     from vagus_tui.backup.upload import upload_backup
 
-    settings = load_settings()
-    async for event in upload_backup(await _chosen(path, settings), settings, control):
+    async for event in _with(asked, "upload", lambda path, settings: upload_backup(path, settings, control)):
         yield event
 
 
-async def _restore_test(path: str, control: Control) -> AsyncGenerator[Event, None]:
+async def _restore_test(asked: str, control: Control) -> AsyncGenerator[Event, None]:
     from vagus_tui.backup.restore import restore_test
 
-    settings = load_settings()
-    async for event in restore_test(await _chosen(path, settings), settings, control):
+    async for event in _with(asked, "restore test", lambda path, settings: restore_test(path, settings, control)):
         yield event
 
 
-async def _chosen(path: str, settings: Settings) -> Path:
-    """The backup that was named, or the newest that is whole.
+def named(asked: str | Path) -> Path:
+    """A backup's folder as it was typed: the whole path, by which the journal knows it."""
+    return Path(asked).expanduser().absolute()
 
-    Raises:
-        RefusedError: there is none.
-    """
-    from vagus_tui.backup.listing import list_backups
 
-    if path != NEWEST:
-        # The journal knows backups by their whole path.
-        return Path(path).expanduser().absolute()
-    found = await asyncio.to_thread(list_backups, settings)
-    newest = next((info for info in found if info.usable), None)
-    if newest is None:
-        raise RefusedError(
-            f"There is no whole backup in {settings.backup_dir}.", next_step="Make one with: vagus-tui backup"
-        )
-    return newest.path
+async def _with(
+    asked: str, purpose: str, job: Callable[[Path, Settings], AsyncGenerator[Event, None]]
+) -> AsyncGenerator[Event, None]:
+    """Do something with the backup that was named, or with the newest that is whole."""
+    settings = load_settings()
+    if asked == NEWEST:
+        path, chosen = await newest(settings, purpose)
+        yield chosen
+    else:
+        path = named(asked)
+    async with contextlib.aclosing(job(path, settings)) as events:
+        async for event in events:
+            yield event
 
 
 async def _verify(path: Path, control: Control) -> AsyncGenerator[Event, None]:
     from vagus_tui.backup.verify import verify_backup
 
-    async for event in verify_backup(path.expanduser().absolute(), control, load_settings()):
+    async for event in verify_backup(named(path), control, load_settings()):
         yield event
 
 

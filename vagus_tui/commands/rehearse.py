@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,15 +9,16 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
+from vagus_tui.commands.newest import newest
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import finish
 from vagus_tui.commands.session import load_settings
 from vagus_tui.control import Control
-from vagus_tui.errors import RefusedError, VagusError
+from vagus_tui.errors import RefusedError
 from vagus_tui.events import CheckEvent, Event, Phase, ResultEvent, Status, StepEvent, StepState
 
 if TYPE_CHECKING:
-    from vagus_tui.settings import Settings
+    from vagus_tui.backup.manifest import Manifest
 
 
 class RehearseCommand(Command):
@@ -46,7 +46,11 @@ async def _rehearse(backup: Path | None, control: Control, *, as_json: bool) -> 
     from vagus_tui.widgets.rehearsed import timeline_text
 
     settings = load_settings()
-    path = backup.expanduser() if backup is not None else await _newest(settings)
+    if backup is not None:
+        path = backup.expanduser()
+    else:
+        path, chosen = await newest(settings, "rehearse", _suitable, what="suitable")
+        yield chosen
     async for event in rehearse(path, settings, control):
         if isinstance(event, CheckEvent) and not as_json and event.status in (Status.PASS, Status.SKIP):
             continue
@@ -62,39 +66,11 @@ async def _rehearse(backup: Path | None, control: Control, *, as_json: bool) -> 
         yield event
 
 
-async def _newest(settings: Settings) -> Path:
-    """The newest backup that can be relied on and rehearsed on, of the settings' database if that can be asked.
-
-    Raises:
-        RefusedError: there is none.
-    """
-    import asyncpg
-
-    from vagus_tui.backup.identity import read_fingerprint
-    from vagus_tui.backup.listing import list_backups
+def _suitable(manifest: Manifest) -> bool:
     from vagus_tui.backup.rehearsal_stages import suitable_archive
-    from vagus_tui.database.connection import Database
 
-    fingerprint = None
-    if settings.database_url is not None:
-        try:
-            database = Database(settings)
-            async with database.connection("rehearse") as connection:
-                fingerprint = await read_fingerprint(connection, database.label)
-        except (VagusError, asyncpg.PostgresError):
-            # A backup can be rehearsed on without the database that it is of.
-            fingerprint = None
-    for info in await asyncio.to_thread(list_backups, settings):
-        if not info.usable or info.manifest is None:
-            continue
-        if fingerprint is not None and not info.manifest.fingerprint.same_database(fingerprint):
-            continue
-        try:
-            suitable_archive(info.manifest)
-        except RefusedError:
-            continue
-        return info.path
-    raise RefusedError(
-        f"There is no backup in {settings.backup_dir} that can be rehearsed on.",
-        next_step="Make one with: vagus-tui backup; or name one: vagus-tui rehearse PATH",
-    )
+    try:
+        suitable_archive(manifest)
+    except RefusedError:
+        return False
+    return True
