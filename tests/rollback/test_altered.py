@@ -225,12 +225,13 @@ async def test_what_cannot_be_put_back(moved: TestDatabase, connect: Connect) ->
     # Two rows that the dropped key would have kept apart: it cannot come back, which is said, and the rollback goes on.
     await by_hand(conn, "alter table exercise_logs_v1 drop constraint once")
     await conn.execute(
+        "alter table exercise_logs_v1 disable trigger user;"
         "insert into exercise_logs_v1 (session_id, exercise_id, set_number, reps, weight) "
         "select session_id, exercise_id, set_number, reps, weight from exercise_logs_v1 limit 1"
     )
     # What was done to v1's rows is seen: they are no longer what v2 was made of, and v1 keeps them if told to.
     ran = await do_roll_back(moved)
-    assert "878 of exercise_logs, 100 of exercises, 1 of workout_sessions" in ran.result.message, ran.result
+    assert "878 of exercise_logs, 1 of workout_sessions" in ran.result.message, ran.result
     await conn.execute("update vagus_migration.v2_unnoted set stays_in_v1 = true")
     ran = await rolled_back(moved)
     assert ran.result.figures is not None

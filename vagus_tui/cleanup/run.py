@@ -26,7 +26,7 @@ from vagus_tui.migration import capture, kept_v1
 from vagus_tui.migration.plan import SESSION_SETTINGS
 from vagus_tui.migration.steps import Plan, PlanStep
 from vagus_tui.migration.work import open_session, with_retries, with_short_looks
-from vagus_tui.rollback import finish
+from vagus_tui.rollback import finish, kept_rows
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.helpers import dropped, dropped_if_unused
 from vagus_tui.schema.identifiers import qualified, quote
@@ -84,7 +84,7 @@ def later_steps(remains: Remains, *, archives: bool) -> list[PlanStep]:
             "capture-notes",
             Phase.CLEAN_UP,
             "empty the notes of changes",
-            (capture.V2_LOG, f"truncate {capture.V2_CHANGES}", kept_v1.forget()),
+            (capture.V2_LOG, f"truncate {capture.V2_CHANGES}", kept_v1.forget(), kept_rows.forgotten()),
             undo="none needed",
         )
     )

@@ -15,7 +15,7 @@ from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import DONE, NEEDS_OPERATOR, USAGE, finish
 from vagus_tui.commands.session import opened
 from vagus_tui.errors import ConfigurationError, RefusedError, VagusError
-from vagus_tui.events import CheckEvent, Event, ResultEvent
+from vagus_tui.events import CheckEvent, Event, NoteEvent, ResultEvent
 from vagus_tui.format import plural
 
 if TYPE_CHECKING:
@@ -74,6 +74,9 @@ class FixCommand(Command):
         default=False, description="all by which no row leaves and no meaning is invented"
     )
     undo: str = Field(default="", description="put the rows of this fix back; last: of the newest one")
+    partly: CliToggleFlag[bool] = Field(
+        default=False, description="with --undo: leave rows that are not as the fix left them, put back the others"
+    )
     yes: CliToggleFlag[bool] = Field(default=False, description="do it; without this it is only shown")
     confirm: str = Field(
         default="", description="the project's name, typed out; asked for in production before rows are set aside"
@@ -84,6 +87,8 @@ class FixCommand(Command):
         """Fixes that are named, all safe ones, and taking one back are three acts."""
         if sum((bool(self.names), self.safe, bool(self.undo))) > 1:
             raise ValueError("names of fixes, --safe and --undo exclude each other")
+        if self.partly and not self.undo:
+            raise ValueError("--partly goes with --undo")
         if self.yes and not (self.names or self.safe or self.undo):
             raise ValueError("--yes needs to know what to do: name the fixes, or give --safe or --undo")
         return self
@@ -91,7 +96,7 @@ class FixCommand(Command):
     def cli_cmd(self) -> None:
         """Run the command."""
         finish(
-            lambda _: _undo(self.undo, yes=self.yes) if self.undo else _fix(self),
+            lambda _: _undo(self.undo, yes=self.yes, partly=self.partly) if self.undo else _fix(self),
             as_json=self.as_json,
             changing=self.yes,
         )
@@ -244,8 +249,8 @@ async def _apply(chosen: list[Remedy], context: Context) -> AsyncGenerator[Event
     )
 
 
-async def _undo(which: str, *, yes: bool) -> AsyncGenerator[Event, None]:
-    from vagus_tui.remedies import batches, undo
+async def _undo(which: str, *, yes: bool, partly: bool) -> AsyncGenerator[Event, None]:
+    from vagus_tui.remedies import ChangedSinceError, batches, undo
     from vagus_tui.remedies.locking import Patience
 
     async with opened("undo") as context:
@@ -265,10 +270,25 @@ async def _undo(which: str, *, yes: bool) -> AsyncGenerator[Event, None]:
                 exit_status=USAGE,
             )
             return
-        applied = await undo(context.connection, batch.id, context.settings.operator, Patience.of(context.settings))
+        patience = Patience.of(context.settings)
+        try:
+            applied = await undo(context.connection, batch.id, context.settings.operator, patience, partly=partly)
+        except ChangedSinceError as error:
+            if partly:
+                raise
+            raise RefusedError(
+                error.happened,
+                state=error.state,
+                next_step=f"{error.next_step} vagus-tui fix --undo {batch.id} --partly --yes puts the others back.",
+            ) from error
+    for words in applied.left:
+        yield NoteEvent(level="warning", message=f"Left as it is: {words}.")
     yield ResultEvent(
         ok=True,
         message=f"Put back: {plural(applied.rows, 'row')} of {batch.remedy}, as they were.",
-        figures={"rows": applied.rows, "batch": str(batch.id)},
+        state=f"{plural(len(applied.left), 'row')} left as they are; their originals stay in the journal."
+        if applied.left
+        else None,
+        figures={"rows": applied.rows, "left": len(applied.left), "batch": str(batch.id)},
         exit_status=DONE,
     )

@@ -120,7 +120,7 @@ def install_v2_functions() -> list[str]:
     ]
 
 
-def _always(relation: str, *triggers: str) -> str:
+def always(relation: str, *triggers: str) -> str:
     """Let triggers fire for imports and replication too, which switch the ordinary ones off for their session."""
     return f"alter table {relation} " + ", ".join(f"enable always trigger {name}" for name in triggers)
 
@@ -133,7 +133,7 @@ def install_triggers(shape: V1Shape, base: str) -> list[str]:
         f"for each row execute function vagus_migration.capture_{base}()",
         f"create or replace trigger {CAPTURE_TRIGGER}_truncate before truncate on {relation} "
         "for each statement execute function vagus_migration.capture_truncate()",
-        _always(relation, CAPTURE_TRIGGER, f"{CAPTURE_TRIGGER}_truncate"),
+        always(relation, CAPTURE_TRIGGER, f"{CAPTURE_TRIGGER}_truncate"),
     ]
 
 
@@ -152,7 +152,7 @@ def v2_triggers(relation: str) -> list[str]:
         "for each row execute function vagus_migration.capture_v2()",
         f"create or replace trigger {CAPTURE_TRIGGER}_truncate before truncate on {relation} "
         "for each statement execute function vagus_migration.capture_v2_truncate()",
-        _always(relation, CAPTURE_TRIGGER, f"{CAPTURE_TRIGGER}_truncate"),
+        always(relation, CAPTURE_TRIGGER, f"{CAPTURE_TRIGGER}_truncate"),
     ]
 
 
@@ -200,7 +200,7 @@ def install_staged_triggers(schema: str) -> list[str]:
             f"when (current_setting('{OWN}', true) is distinct from 'on') execute function {function}",
             f"create trigger {CAPTURE_TRIGGER}_truncate before truncate on {relation} "
             "for each statement execute function vagus_migration.capture_truncate()",
-            _always(relation, CAPTURE_TRIGGER, f"{CAPTURE_TRIGGER}_truncate"),
+            always(relation, CAPTURE_TRIGGER, f"{CAPTURE_TRIGGER}_truncate"),
         ]
     return statements
 
@@ -214,7 +214,7 @@ def install_preferences_trigger(schema: str, *, patiently: bool = False) -> str:
     """
     relation = qualified(schema, v2.PREFERENCES)
     name = literal(v2.PREFERENCES).strip()
-    always = _always(relation, CAPTURE_TRIGGER)
+    firing = always(relation, CAPTURE_TRIGGER)
     wait = "  perform set_config('lock_timeout', '2s', true);\n" if patiently else ""
     reasons = "lock_not_available or deadlock_detected or insufficient_privilege or wrong_object_type"
     give_up = f"exception when {reasons} then null;\n" if patiently else ""
@@ -231,7 +231,7 @@ def install_preferences_trigger(schema: str, *, patiently: bool = False) -> str:
         f"{wait}"
         f"  create or replace trigger {CAPTURE_TRIGGER} after insert or update or delete on {relation}\n"
         "    for each row execute function vagus_migration.capture_preferences();\n"
-        f"  {always};\n"
+        f"  {firing};\n"
         f"{give_up}"
         "end $vagus$"
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from vagus_tui.events import Phase
 from vagus_tui.journal.state import STAGING
-from vagus_tui.migration import capture, catch_up, maintenance, matviews, surroundings, vigil
+from vagus_tui.migration import capture, catch_up, maintenance, matviews, noting_kept, surroundings, vigil
 from vagus_tui.migration.carried import apart, unvalidated_checks
 from vagus_tui.migration.drift import script_guard, script_settings
 from vagus_tui.migration.kept_v1 import new_name, note_step
@@ -82,10 +82,10 @@ def swap_statements(survey: Survey, ddl: V2Ddl) -> list[str]:
     """Names change hands: v1 to `*_v1` and read-only, v2 into place."""
     schema = survey.shape.schema
     # Functions first: one that is in v2's way has its name yet, and v2's tables take along what is bound to them.
-    statements = function_statements(survey, STAGING)
-    for table in survey.shape.tables.values():
+    statements = [*function_statements(survey, STAGING), *noting_kept.install_kept_notes()]
+    for base, table in survey.shape.tables.items():
         relation = qualified(schema, table.name)
-        statements.extend(capture.remove_triggers(relation))
+        statements.extend(noting_kept.kept_triggers(relation, base))
         statements.append(maintenance.fence_trigger(relation, always=True))
     if survey.preferences == "rows":
         statements.extend(capture.remove_triggers(qualified(schema, PREFERENCES)))

@@ -15,6 +15,7 @@ from vagus_tui.database.dependent_queries import SETTINGS
 from vagus_tui.database.settings_sql import INDEX_TARGETS
 from vagus_tui.events import Phase
 from vagus_tui.migration.capture import V2_UNNOTED
+from vagus_tui.migration.noting_kept import KEPT_CHANGES
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.survey import PREFERENCES, Survey
 from vagus_tui.schema import v1
@@ -105,7 +106,7 @@ def note_step(survey: Survey) -> PlanStep:
 
 def forget() -> str:
     """The statement that removes the notes: before a migration they are about an earlier one."""
-    return f"drop table if exists {AS_KEPT}, {AS_MOVED}, {V2_UNNOTED}"
+    return f"drop table if exists {AS_KEPT}, {AS_MOVED}, {V2_UNNOTED}, {KEPT_CHANGES}"
 
 
 async def read_settings(connection: Connection, schema: str, names: Sequence[str]) -> Inventory:

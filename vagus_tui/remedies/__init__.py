@@ -9,9 +9,20 @@ from __future__ import annotations
 from vagus_tui.remedies.batches import batches
 from vagus_tui.remedies.catalogue import REMEDIES
 from vagus_tui.remedies.model import Applied, Batch, Preview, Remedy
-from vagus_tui.remedies.undo import undo
+from vagus_tui.remedies.undo import ChangedSinceError, undo
 
-__all__ = ["REMEDIES", "Applied", "Batch", "Preview", "Remedy", "batches", "remedies_for", "remedy_by_id", "undo"]
+__all__ = [
+    "REMEDIES",
+    "Applied",
+    "Batch",
+    "ChangedSinceError",
+    "Preview",
+    "Remedy",
+    "batches",
+    "remedies_for",
+    "remedy_by_id",
+    "undo",
+]
 
 
 def remedies_for(check_id: str) -> tuple[Remedy, ...]:

@@ -25,8 +25,10 @@ EXACT_TEXT = (
 )
 """Within a transaction: values as text are spelled the same, whoever asks, and say all of themselves."""
 
-FIXABLE = (State.V1, State.V1_RENAMED, State.ROLLED_BACK)
-"""While v2 is being built or is in place, a change to v1's rows would not reach it or would come as a surprise."""
+CAPTURED = (State.BUILDING, State.READY)
+"""While v2 is built aside, and until the cut-over, every write to v1's rows is noted and brought over: a fix too."""
+FIXABLE = (State.V1, State.V1_RENAMED, State.ROLLED_BACK, *CAPTURED)
+"""Once v2 is in place, a change to the kept v1 would reach nobody."""
 
 _BLOCKERS = """
 with held as (
@@ -65,14 +67,17 @@ async def fixable_state(connection: Connection) -> DatabaseState:
     """The state, read anew, if rows of v1 may be changed in it.
 
     Raises:
-        RefusedError: a migration is under way or done, or another operator is at work.
+        RefusedError: a migration is done, or another operator is at work who is not migrating.
     """
     state = await read_state(connection)
     if state.state not in FIXABLE or state.shape is None:
         raise RefusedError(
             f"v1's rows cannot be changed now: {state.summary}",
-            next_step="Fixes belong before the build or after a rollback.",
+            next_step="Fixes belong before the cut-over or after a rollback.",
         )
+    if state.state in CAPTURED:
+        # Whoever migrates holds the lock, and is helped by it.
+        return state
     holder = await lock_holder(connection)
     if holder is not None and holder.pid != await connection.fetchval("select pg_backend_pid()"):
         raise RefusedError(
@@ -92,7 +97,7 @@ async def in_locked_transaction(
         work: runs inside; whatever it raises undoes everything.
 
     Raises:
-        RefusedError: the locks could not be had, naming who holds them; or a migration has begun while waiting.
+        RefusedError: the locks could not be had, naming who holds them; or v2 has taken v1's place while waiting.
         UndoneError: the server refused something in between; everything was undone.
     """
     for attempt in range(patience.attempts):
@@ -102,8 +107,7 @@ async def in_locked_transaction(
                     f"set local lock_timeout = {patience.timeout_ms}; set local work_mem = '96MB'; {EXACT_TEXT}"
                 )
                 await connection.execute(f"lock table {', '.join(tables)} in share row exclusive mode")
-                # Once more, now that nobody can begin: the triggers of a migration that has begun meanwhile must not
-                # be silenced, or what is done to the rows would not reach v2.
+                # Once more, now that nobody can cut over.
                 await fixable_state(connection)
                 return await work()
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
@@ -127,9 +131,12 @@ async def in_locked_transaction(
 
 _TRIGGERS = """
 select t.tgname::text as name, t.tgenabled = 'A' as always
-from pg_trigger t where t.tgrelid = $1::regclass and not t.tgisinternal and t.tgenabled in ('O', 'A')
+from pg_trigger t join pg_proc f on f.oid = t.tgfoid
+where t.tgrelid = $1::regclass and not t.tgisinternal and t.tgenabled in ('O', 'A')
+  and f.pronamespace is distinct from to_regnamespace('vagus_migration')
 order by t.tgname
 """
+"""Not those of a migration, or what is done to the rows would not reach v2."""
 
 
 @dataclass(frozen=True, slots=True)

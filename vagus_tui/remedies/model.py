@@ -37,11 +37,16 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a fix did: its batch, by which it can be undone, and how many rows."""
+    """What a fix did: its batch, by which it can be undone, and how many rows.
+
+    Args:
+        left: rows that an undo left as they are, each with the reason, in words; their originals stay in the journal.
+    """
 
     batch: UUID
     rows: int
     below: Mapping[str, int] = field(default_factory=dict)
+    left: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

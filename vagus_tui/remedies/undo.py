@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ from vagus_tui.remedies.originals import Relation, listed, read_relation
 from vagus_tui.schema import v1
 
 _BATCH = """
-select q.table_name, q.action, count(*) as rows from vagus_migration.quarantine q
+select q.table_name, q.action, array_agg(q.id order by q.id) as ids from vagus_migration.quarantine q
 where q.batch = $1 and q.restored_at is null group by 1, 2 order by q.action = 'changed', min(q.id)
 """
 # What went comes back first, parents before children: then what was loosened can hang on it again.
@@ -37,14 +37,26 @@ order by k.conname
 """Constraints that were made NOT VALID: older rows may break them, and exactly such rows are put back."""
 
 _SHOWN = 5
+
+
+class ChangedSinceError(RefusedError):
+    """Rows are not as the fix left them. What is can be put back without those."""
+
+
 _NOTHING = "There is no such fix, or it has been undone already."
 
 
-async def undo(connection: Connection, batch: UUID, operator: str, patience: Patience | None = None) -> Applied:
+async def undo(
+    connection: Connection, batch: UUID, operator: str, patience: Patience | None = None, *, partly: bool = False
+) -> Applied:
     """Undo one applied fix, in one transaction.
 
+    Args:
+        partly: put back the rows that are as the fix left them, and leave those that are not; they can be undone later.
+
     Raises:
-        RefusedError: there is nothing to undo, or rows have changed since; says which, and in what.
+        ChangedSinceError: rows have changed since; says which, and in what. Partly: none is as the fix left it.
+        RefusedError: there is nothing to undo, or this is not the time for it.
         UndoneError: the server refused; nothing was changed.
     """
     state = await fixable_state(connection)
@@ -60,7 +72,7 @@ async def undo(connection: Connection, batch: UUID, operator: str, patience: Pat
         if await connection.fetch(_BATCH, batch) != parts:
             # Somebody else has undone it while this waited for the locks.
             raise RefusedError(_NOTHING)
-        return await _put_back(connection, batch, operator, parts, relations)
+        return await _put_back(connection, batch, operator, parts, relations, partly=partly)
 
     return await in_locked_transaction(connection, tables, patience or Patience(), work)
 
@@ -84,31 +96,93 @@ async def _put_back(
     operator: str,
     parts: Sequence[Any],
     relations: dict[str, Relation],
+    *,
+    partly: bool,
 ) -> Applied:
+    waiting: list[tuple[Any, list[int]]] = []
+    left: list[str] = []
     for part in parts:
         label, relation = part["table_name"], relations[part["table_name"]]
         if part["action"] == "changed":
             relation = relations[label] = await _with_keys_looked_at(connection, batch, label, relation)
-            await _refuse_changed(connection, batch, label, relation)
+            moved = await _changed(connection, batch, label, relation)
+            if moved and not partly:
+                raise _refused(
+                    f"{plural(len(moved), 'row')} of {label} changed since the fix: {_listed(moved.values())}.",
+                    "Undo later fixes of the same rows first, or mend them by hand",
+                )
         else:
-            await _refuse_returned(connection, batch, label, relation)
+            moved = await _returned(connection, batch, label, relation)
+            if moved and not partly:
+                raise _refused(
+                    f"{len(moved):,} rows of {label} are there again under the same key: {_listed(moved.values())}."
+                )
+        left += [f"{label} {words}" for words in moved.values()]
+        waiting.append((part, [one for one in part["ids"] if one not in moved]))
     quiet = await quieten(connection, [relation.sql for relation in relations.values()])
     rows: dict[str, int] = defaultdict(int)
-    for part in parts:
+    done: list[int] = []
+    for part, ids in waiting:
         label, relation = part["table_name"], relations[part["table_name"]]
         statement = _update_sql(relation) if part["action"] == "changed" else _insert_sql(relation)
-        await _past_unproved(connection, relation, statement, batch, label)
-        await _prove(connection, batch, part, relation)
-        rows[label] += part["rows"]
+        back, not_back = await _as_far_as_possible(connection, relation, statement, batch, label, ids, partly=partly)
+        await _prove(connection, batch, part, relation, back)
+        rows[label] += len(back)
+        done += back
+        left += not_back
+    if not done:
+        raise _refused(f"None of these rows can be put back: {_listed(left)}.")
     await quiet.wake(connection)
     await connection.execute(
-        "update vagus_migration.quarantine set restored_at = clock_timestamp(), restored_by = $2 "
-        "where batch = $1 and restored_at is null",
-        batch,
+        "update vagus_migration.quarantine set restored_at = clock_timestamp(), restored_by = $2 where id = any($1)",
+        done,
         operator,
     )
     first = parts[0]["table_name"]
-    return Applied(batch, rows[first], {label: count for label, count in rows.items() if label != first})
+    below = {label: count for label, count in rows.items() if label != first}
+    return Applied(batch, rows[first], below, tuple(left))
+
+
+def _refused(happened: str, advice: str = "") -> ChangedSinceError:
+    kept = "Their originals stay in the journal."
+    return ChangedSinceError(happened, next_step=f"{kept} {advice}." if advice else kept)
+
+
+def _listed(words: Iterable[str]) -> str:
+    found = list(words)
+    return f"{'; '.join(found[:_SHOWN])}{' …' if len(found) > _SHOWN else ''}"
+
+
+async def _as_far_as_possible(
+    connection: Connection,
+    relation: Relation,
+    statement: str,
+    batch: UUID,
+    label: str,
+    ids: list[int],
+    *,
+    partly: bool,
+) -> tuple[list[int], list[str]]:
+    """Put rows back; where the server refuses some, all the others, if that is wanted. Which came, and why not."""
+    if not ids:
+        return [], []
+    try:
+        async with connection.transaction():
+            await _past_unproved(connection, relation, statement, batch, label, ids)
+        return ids, []
+    except ChangedSinceError as error:
+        if not partly:
+            raise
+        if len(ids) == 1:
+            row = await connection.fetchval("select row_id from vagus_migration.quarantine where id = $1", ids[0])
+            return [], [f"{label} {row}: {error.happened}"]
+    back: list[int] = []
+    left: list[str] = []
+    for half in (ids[: len(ids) // 2], ids[len(ids) // 2 :]):
+        came, stayed = await _as_far_as_possible(connection, relation, statement, batch, label, half, partly=partly)
+        back += came
+        left += stayed
+    return back, left
 
 
 def _mine(action: str) -> str:
@@ -127,53 +201,44 @@ async def _with_keys_looked_at(connection: Connection, batch: UUID, label: str, 
     return replace(relation, lasting=lasting)
 
 
-async def _refuse_changed(connection: Connection, batch: UUID, label: str, relation: Relation) -> None:
+async def _changed(connection: Connection, batch: UUID, label: str, relation: Relation) -> dict[int, str]:
+    """The rows that are not as the fix left them, and in what, by the number of their note."""
     # Nothing of a row that is gone, where its columns are put together one by one.
     now = f"case when t.ctid is not null then {relation.whole('t')} end"
     moved = await connection.fetch(
-        f"select q.row_id, q.result, {now} as now from vagus_migration.quarantine q "
+        f"select q.id, q.row_id, q.result, {now} as now from vagus_migration.quarantine q "
         f"left join {relation.sql} t on {_left_as(relation)} "
         f"where {_mine('changed')} and {now} is distinct from q.result order by q.id",
         batch,
         label,
     )
-    if not moved:
-        return
-    told = []
-    for row in moved[:_SHOWN]:
+    told = {}
+    for row in moved:
         if row["now"] is None:
-            told.append(f"{row['row_id']} is gone")
+            told[row["id"]] = f"{row['row_id']} is gone"
         else:
             left, now = json.loads(row["result"] or "{}"), json.loads(row["now"])
             names = sorted(name for name in {*left, *now} if left.get(name) != now.get(name))
-            told.append(f"{row['row_id']} has another {', '.join(names)}")
-    raise RefusedError(
-        f"{plural(len(moved), 'row')} of {label} changed since the fix: {'; '.join(told)}"
-        f"{' …' if len(moved) > _SHOWN else ''}.",
-        next_step="Their originals stay in the journal. Undo later fixes of the same rows first, or mend them by hand.",
-    )
+            told[row["id"]] = f"{row['row_id']} has another {', '.join(names)}"
+    return told
 
 
-async def _refuse_returned(connection: Connection, batch: UUID, label: str, relation: Relation) -> None:
+async def _returned(connection: Connection, batch: UUID, label: str, relation: Relation) -> dict[int, str]:
+    """The rows that are there again under the same key, by the number of their note."""
     # Rows that were set aside because their id was there twice come back beside the other one.
     if not relation.key or await connection.fetchval(
         f"select bool_or(q.remedy ~ '-ids-set-aside$') from vagus_migration.quarantine q where {_mine('set-aside')}",
         batch,
         label,
     ):
-        return
+        return {}
     back = await connection.fetch(
-        f"select q.row_id from vagus_migration.quarantine q join {relation.sql} t "
+        f"select q.id, q.row_id from vagus_migration.quarantine q join {relation.sql} t "
         f"on {relation.is_row('t', 'q.row_id')} where {_mine('set-aside')} order by q.id",
         batch,
         label,
     )
-    if back:
-        raise RefusedError(
-            f"{len(back):,} rows of {label} are there again under the same key: "
-            f"{', '.join(row['row_id'] for row in back[:_SHOWN])}{' …' if len(back) > _SHOWN else ''}.",
-            next_step="Their originals stay in the journal.",
-        )
+    return {row["id"]: f"{row['row_id']} is there again" for row in back}
 
 
 def _left_as(relation: Relation) -> str:
@@ -186,7 +251,7 @@ def _insert_sql(relation: Relation) -> str:
     overriding = "overriding system value " if relation.identity else ""
     return (
         f"insert into {relation.sql} ({listed(values)}) {overriding}select {', '.join(values.values())} "
-        f"from vagus_migration.quarantine q where {_mine('set-aside')} order by q.id"
+        f"from vagus_migration.quarantine q where {_mine('set-aside')} and q.id = any($3) order by q.id"
     )
 
 
@@ -199,15 +264,17 @@ def _update_sql(relation: Relation) -> str:
     sets = ", ".join(f"{quote(name)} = {value}" for name, value in values.items())
     return (
         f"update {relation.sql} t set {sets} from vagus_migration.quarantine q "
-        f"where {_mine('changed')} and {_left_as(relation)}"
+        f"where {_mine('changed')} and q.id = any($3) and {_left_as(relation)}"
     )
 
 
-async def _past_unproved(connection: Connection, relation: Relation, statement: str, batch: UUID, label: str) -> None:
+async def _past_unproved(
+    connection: Connection, relation: Relation, statement: str, batch: UUID, label: str, ids: list[int]
+) -> None:
     """Run it; where rows break a NOT VALID constraint, as they did before, take that away for a moment."""
     try:
         async with connection.transaction():
-            await connection.execute(statement, batch, label)
+            await connection.execute(statement, batch, label, ids)
         return
     except asyncpg.IntegrityConstraintViolationError as error:
         unproved = await connection.fetch(_UNPROVED, relation.sql)
@@ -217,7 +284,7 @@ async def _past_unproved(connection: Connection, relation: Relation, statement: 
         await connection.execute(f"alter table {relation.sql} drop constraint {quote(constraint['name'])}")
     try:
         async with connection.transaction():
-            await connection.execute(statement, batch, label)
+            await connection.execute(statement, batch, label, ids)
     except asyncpg.IntegrityConstraintViolationError as error:
         raise _impossible(label, error) from error
     await connection.execute("set constraints all immediate")
@@ -229,26 +296,27 @@ async def _past_unproved(connection: Connection, relation: Relation, statement: 
             await connection.execute(f"comment on constraint {name} on {relation.sql} is {note}")
 
 
-def _impossible(label: str, error: asyncpg.PostgresError) -> RefusedError:
+def _impossible(label: str, error: asyncpg.PostgresError) -> ChangedSinceError:
     constraint = getattr(error, "constraint_name", None) or "a constraint"
-    return RefusedError(
+    return ChangedSinceError(
         f"Rows of {label} cannot come back: {constraint} refuses them, so what they belong to has changed since.",
         state="Nothing was changed; their originals stay in the journal.",
         next_step="Undo later fixes first, or mend the rows they belong to.",
     )
 
 
-async def _prove(connection: Connection, batch: UUID, part: Any, relation: Relation) -> None:
+async def _prove(connection: Connection, batch: UUID, part: Any, relation: Relation, ids: list[int]) -> None:
     """Compare every row that was put back with its original, byte for byte."""
     exact = await connection.fetchval(
         f"select count(*) from vagus_migration.quarantine q join {relation.sql} t "
         f"on {relation.is_row('t', 'q.row_id')} "
-        f"where {_mine(part['action'])} and not ({relation.differs('t', 'q.original')})",
+        f"where {_mine(part['action'])} and q.id = any($3) and not ({relation.differs('t', 'q.original')})",
         batch,
         part["table_name"],
+        ids,
     )
-    if exact < part["rows"]:
+    if exact < len(ids):
         raise VagusError(
-            f"{plural(part['rows'] - exact, 'row')} of {part['table_name']} did not come back as they were.",
+            f"{plural(len(ids) - exact, 'row')} of {part['table_name']} did not come back as they were.",
             state="Everything was undone: the fix is still in force.",
         )

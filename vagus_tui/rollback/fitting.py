@@ -12,13 +12,6 @@ from vagus_tui.rollback.touched import Touched
 from vagus_tui.schema import v1
 from vagus_tui.schema.identifiers import literal, quote
 
-_PARENTS = (
-    (v1.EXERCISES, "plan_id", v1.PLANS),
-    (v1.SESSIONS, "plan_id", v1.PLANS),
-    (v1.LOGS, "session_id", v1.SESSIONS),
-    (v1.LOGS, "exercise_id", v1.EXERCISES),
-)
-
 
 class Fitting:
     """The SQL that marks what v1 cannot hold, in the rows that `Touched.collect()` has found."""
@@ -83,13 +76,7 @@ class Fitting:
 
     def _references(self) -> list[KeptReference]:
         """What v1's rows refer to, by a reference of v1's or by what they are."""
-        found = list(self.rows.kept.references)
-        known = {(one.base, one.columns) for one in found}
-        found += [
-            KeptReference(base, (column,), self.rows.of_v1(parent), parent, ("id",))
-            for base, column, parent in _PARENTS
-            if (base, (column,)) not in known
-        ]
+        found = self.rows.kept.all_references(self.rows.of_v1)
         return [one for one in found if self._comes(one)]
 
     def _comes(self, one: KeptReference) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ which must keep still.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,6 +69,7 @@ class KeptReference:
 
     Args:
         target: the quoted name of the table; `to_base` is its v1 name if it is one of v1's four.
+        clears: when what it refers to goes, the row stays and refers to nothing.
         late, back: statements that put off its look at the rows, and take that back.
     """
 
@@ -77,8 +78,17 @@ class KeptReference:
     target: str
     to_base: str
     to_columns: tuple[str, ...]
+    clears: bool = False
     late: tuple[str, ...] = ()
     back: tuple[str, ...] = ()
+
+
+_PARENTS = (
+    (v1.EXERCISES, "plan_id", v1.PLANS),
+    (v1.SESSIONS, "plan_id", v1.PLANS),
+    (v1.LOGS, "session_id", v1.SESSIONS),
+    (v1.LOGS, "exercise_id", v1.EXERCISES),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,18 @@ class Kept:
     references: tuple[KeptReference, ...]
     triggers: tuple[QuietTrigger, ...]
     defaults: Mapping[tuple[str, str], str]
+
+    def all_references(self, of_v1: Callable[[str], str]) -> list[KeptReference]:
+        """What v1's rows refer to, by a reference of v1's or by what they are; `of_v1` gives a table's quoted name."""
+        known = {(one.base, one.columns) for one in self.references}
+        return [
+            *self.references,
+            *(
+                KeptReference(base, (column,), of_v1(parent), parent, ("id",))
+                for base, column, parent in _PARENTS
+                if (base, (column,)) not in known
+            ),
+        ]
 
 
 _CHECKS = f"""
@@ -126,7 +148,7 @@ select c.relname, pg_catalog.format('%I.%I', rn.nspname, r.relname) as target,
         join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.number order by u.place) as columns,
   array(select a.attname::text from unnest(k.confkey) with ordinality u(number, place)
         join pg_attribute a on a.attrelid = k.confrelid and a.attnum = u.number order by u.place) as to_columns,
-  k.condeferrable as deferrable, k.condeferred as deferred,
+  k.confdeltype in ('n', 'd') as clears, k.condeferrable as deferrable, k.condeferred as deferred,
   pg_catalog.format('alter table %I.%I alter constraint %I', n.nspname, c.relname, k.conname) as altered
 from pg_constraint k join pg_class c on c.oid = k.conrelid join pg_namespace n on n.oid = c.relnamespace
 join pg_class r on r.oid = k.confrelid join pg_namespace rn on rn.oid = r.relnamespace
@@ -190,6 +212,7 @@ async def read_kept(connection: Connection, survey: Survey) -> Kept:
                 row["target"],
                 names.get(row["to_name"], ""),
                 tuple(row["to_columns"]),
+                row["clears"],
                 *_put_off(dict(row), within=row["to_name"] in names),
             )
             for row in references

@@ -29,7 +29,7 @@ from vagus_tui.migration.kept_v1 import new_name
 from vagus_tui.migration.noting import read_noting
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.work import open_session, run_step, with_retries, with_short_looks
-from vagus_tui.rollback import finish, guarded
+from vagus_tui.rollback import finish, guarded, kept_rows
 from vagus_tui.rollback.archive import archive_name, bound_note, bound_to
 from vagus_tui.rollback.around import Around
 from vagus_tui.rollback.carry_back import CarryBack
@@ -152,9 +152,11 @@ class _Rollback:
         mends, missed = way.altered.mends, not way.noting.intact
         if missed:
             emit(NoteEvent(level="warning", message=f"{way.noting.words} {COMPARED}"))
-        before = way.before()
+        before = way.before(await read_kept(connection, way.survey))
         comparing = [step for step in before if step.id in COMPARING]
-        for step in before:
+        waiting, in_vain = list(before), list[PlanStep]()
+        while waiting:
+            step = waiting.pop(0)
             if step.id in COMPARING:
                 if step is comparing[0]:
                     names = [*v2.TABLES, *(new_name(way.survey, base) for base in v1.TABLES)]
@@ -162,6 +164,10 @@ class _Rollback:
                     await compare(self.database, connection, comparing, read, run_id, self.control, emit)
                 continue
             try:
+                if step.id == kept_rows.STEP:
+                    # What was just made again of them is theirs too.
+                    rows = kept_rows.KeptRows(way.survey, await read_kept(connection, way.survey))
+                    step = rows.step(step.id, step.phase)
                 if step.id == DECIDED:
                     (await read_unnoted(connection, UNDECIDED)).refuse()
                 await with_retries(
@@ -178,6 +184,12 @@ class _Rollback:
                 if is_lost(error) or step.id in NEEDED:
                     raise
                 emit(step.event(StepState.FAILED, message=str(error)))
+                in_vain.append(step)
+            if step.id == kept_rows.STEP:
+                # What rows were in the way of may come back by now.
+                waiting[:0], in_vain = in_vain, []
+                for words in kept_rows.put_back_words(await kept_rows.read_put_back(connection)):
+                    emit(NoteEvent(level="warning", message=words))
         unnoted = await read_unnoted(connection, V2_UNNOTED)
         if unnoted.total:
             figures["not_noted"] = unnoted.rows
@@ -250,8 +262,10 @@ class _Rollback:
                 emit(step.event(StepState.STARTED))
                 if step.id == "carry-back":
                     found = await counts(connection, around.survey, carry)
-                    figures = await self._figures(connection, found, carry)
+                    figures |= await self._figures(connection, found, carry)
                 await self._do(connection, step, carry)
+                if step.id == kept_rows.AGAIN:
+                    figures["kept_rows"] = [one.words for one in await kept_rows.read_put_back(connection)]
                 if step.id == "lock":
                     locked = time.perf_counter()
                 done = step.event(StepState.DONE, since=started)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+import asyncpg
+
 from vagus_tui.database.connection import Connection
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Phase
@@ -17,7 +19,7 @@ from vagus_tui.migration.plan import SESSION_SETTINGS
 from vagus_tui.migration.steps import Plan, PlanStep, stop_unless_zero
 from vagus_tui.migration.survey import Survey
 from vagus_tui.migration.undo import last_record
-from vagus_tui.rollback import guarded
+from vagus_tui.rollback import guarded, kept_rows
 from vagus_tui.rollback.altered import Altered, read_altered
 from vagus_tui.rollback.archive import archive_name, will_be_bound, will_be_bound_words
 from vagus_tui.rollback.around import Around
@@ -38,6 +40,8 @@ from vagus_tui.schema.identifiers import qualified
 from vagus_tui.schema.rules import MappingOptions
 from vagus_tui.settings import Settings
 
+SHORT_MS = 500
+"""How long a preview waits for a lock."""
 SHOWN = 5
 """So many rows are named where there may be many."""
 
@@ -142,7 +146,7 @@ class WayBack:
         noting = [f"{self.noting.words} {COMPARED}"] if self.noting.words else []
         return [*noting, *self.altered.told(), *self.around.told(), *added_words(self.added)]
 
-    def before(self) -> list[PlanStep]:
+    def before(self, kept: Kept) -> list[PlanStep]:
         """The steps before the one transaction: what was changed by hand is put back, then every row compared."""
         again = []
         if not self.noting.intact:
@@ -159,7 +163,8 @@ class WayBack:
             )
         # First that all is noted from now on, then the look for what was not: so nothing falls between the two.
         comparison = Comparison(self.survey, self.options)
-        return [*again, *self.altered.steps(), *comparison.steps(carried=not self.noting.intact)]
+        rows = kept_rows.KeptRows(self.survey, kept).step(kept_rows.STEP, Phase.PREPARE)
+        return [*again, *self.altered.steps(), rows, *comparison.steps(carried=not self.noting.intact)]
 
 
 def mapping_options(run: store.Run) -> MappingOptions:
@@ -217,6 +222,8 @@ def quick_steps(
 
     steps = [
         step("lock", "lock v2 and v1", [lock_statement(around)], (lock_statement(around), noted)),
+        # From the comparison up to here too.
+        kept_rows.KeptRows(survey, kept).step(kept_rows.AGAIN, Phase.ROLLBACK),
         step("collect", "find what was written since the cut-over", carry.collect(deletions=deletions)),
         step("carry-back", "carry it back into v1", carry.apply(deletions=deletions)),
         step("prove", "prove v1 against v2", list(proofs.values()), stops),
@@ -261,7 +268,7 @@ async def plan_rollback(connection: Connection, settings: Settings, state: Datab
     kept = await read_kept(connection, way.survey)
     steps, _ = quick_steps(way.around, way.run, archive_name(datetime.now(UTC)), kept, deletions=False)
     return Plan(
-        (*way.before(), *steps, *settle_steps(way.around)),
+        (*way.before(kept), *steps, *settle_steps(way.around)),
         (
             "Rows deleted in v2 after the cut-over are kept in v1 unless you choose otherwise.",
             *way.told(),
@@ -292,6 +299,7 @@ async def preview(connection: Connection, state: DatabaseState, *, compare: bool
     transaction = connection.transaction(isolation="repeatable_read")
     await transaction.start()
     try:
+        put_back = await _as_kept(connection, kept_rows.KeptRows(way.survey, kept))
         if compare:
             for statement in Comparison(way.survey, way.options).temporary(noted=not noting.gone):
                 await connection.execute(statement)
@@ -304,9 +312,23 @@ async def preview(connection: Connection, state: DatabaseState, *, compare: bool
             await connection.execute(statement)
         found = await counts(connection, way.survey, carry)
         bound = await will_be_bound(connection, way.survey)
-        return replace(found, by_hand=tuple(way.told()), bound=tuple(bound), compared=tuple(compared), whole=compare)
+        return replace(
+            found, by_hand=(*way.told(), *put_back), bound=tuple(bound), compared=tuple(compared), whole=compare
+        )
     finally:
         await transaction.rollback()
+
+
+async def _as_kept(connection: Connection, rows: kept_rows.KeptRows) -> list[str]:
+    """Within a transaction that is taken back: put back rows of the kept v1, and say which; nobody waits long."""
+    try:
+        async with connection.transaction():
+            await connection.execute(f"set local lock_timeout = {SHORT_MS}")
+            for statement in rows.statements():
+                await connection.execute(statement)
+    except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
+        return ["Somebody is leaving just now: rows of the kept v1 that they take along are not counted in here."]
+    return kept_rows.put_back_words(await kept_rows.read_put_back(connection))
 
 
 COMPARED = "The rollback sees to that first, and compares every row of v2 with v1 as it was kept."

@@ -19,6 +19,7 @@ from vagus_tui.migration.cut_over import rename_statement
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.survey import PREFERENCES, Rename, Survey
 from vagus_tui.migration.tuning import statistics_archived
+from vagus_tui.rollback import kept_rows
 from vagus_tui.rollback.blueprint import Blueprints
 from vagus_tui.rollback.in_place import SCHEMA, FromCopy, InPlace
 from vagus_tui.rollback.names_back import names_to_take_back, own_not_nulls
@@ -256,6 +257,7 @@ class Replacement:
             f"create table {qualified(self.archive, 'changes_after_cut_over')} as table {capture.V2_CHANGES}",
             f"truncate {capture.V2_CHANGES}",
             f"drop table if exists {capture.V2_UNNOTED}",
+            *kept_rows.archived(self.archive),
             no_rows(self.archive),
         ]
         return statements

@@ -7,6 +7,7 @@ from vagus_tui.migration import capture, maintenance, matviews, repoint, tuning
 from vagus_tui.migration.cut_over import rename_statement
 from vagus_tui.migration.kept_v1 import new_name
 from vagus_tui.migration.survey import PREFERENCES, Survey
+from vagus_tui.rollback import kept_rows
 from vagus_tui.rollback.around import Around
 from vagus_tui.rollback.bound_back import bound_back, loosened, made_empty
 from vagus_tui.rollback.touched import Touched
@@ -62,6 +63,7 @@ def archive_statements(around: Around, archive: str) -> list[str]:
     statements.append(f"create table {qualified(archive, 'changes_after_cut_over')} as table {capture.V2_CHANGES}")
     statements.append(f"truncate {capture.V2_CHANGES}")
     statements.append(archived(archive))
+    statements.extend(kept_rows.archived(archive))
     return statements
 
 
@@ -69,7 +71,9 @@ def restore_statements(around: Around, archive: str) -> list[str]:
     """v1's names, and everything that pointed at it, exactly as the cut-over found them."""
     survey = around.survey
     schema = survey.shape.schema
-    statements = [maintenance.remove_fence(qualified(schema, new_name(survey, base))) for base in v1.TABLES]
+    kept = [qualified(schema, new_name(survey, base)) for base in v1.TABLES]
+    statements = [statement for relation in kept for statement in capture.remove_triggers(relation)]
+    statements.extend(maintenance.remove_fence(relation) for relation in kept)
     statements.extend(rename_statement(schema, rename, back=True) for rename in reversed(survey.renames))
     if survey.preferences == "rows":
         statements.append(maintenance.remove_fence(qualified(schema, PREFERENCES)))

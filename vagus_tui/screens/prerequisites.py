@@ -10,8 +10,8 @@ from textual.binding import Binding, BindingType
 from vagus_tui.checks.base import Check, Group
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.events import CheckEvent, Status
-from vagus_tui.journal.state import State
 from vagus_tui.remedies import remedies_for
+from vagus_tui.remedies.locking import FIXABLE
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.check_screen import CheckScreen
 from vagus_tui.screens.fixes import FixScreen, fix_all_safe
@@ -19,7 +19,6 @@ from vagus_tui.screens.undo_list import UndoScreen
 from vagus_tui.session.standings import PREREQUISITES
 
 FOUND = (Status.FAIL, Status.WARN)
-FIXABLE = (State.V1, State.V1_RENAMED, State.ROLLED_BACK)
 
 
 class PrerequisitesScreen(CheckScreen):

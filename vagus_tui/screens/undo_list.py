@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from vagus_tui.format import moment, plural
-from vagus_tui.remedies import Batch, batches, remedy_by_id, undo
+from vagus_tui.remedies import Batch, ChangedSinceError, batches, remedy_by_id, undo
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.widgets.footer import KeyFooter
@@ -149,16 +149,29 @@ class UndoScreen(WizardScreen):
     async def _undo(self, batch: Batch) -> None:
         body = (
             f"Every row becomes what it was before the fix: {_changed(batch)}. "
-            "It is refused where a row has changed since. The check that objected will object again."
+            "Where a row has changed since, you are asked about the others. The check that objected will object again."
         )
         if not await self.ask(ConfirmDialog(fix_name(batch), body, yes=f"Put back {plural(batch.rows, 'row')}")):
             return
-        async with self.session.connection("undo") as connection:
-            applied = await undo(connection, batch.id, self.session.settings.operator)
-        back = applied.rows + sum(applied.below.values())
-        self.notify(f"{plural(back, 'row')} put back.", markup=False)
+        try:
+            await self._put_back(batch)
+        except ChangedSinceError as error:
+            body = (
+                f"{error.happened} The others can be put back without those, which stay as they are. Their originals "
+                "stay in the journal, so they can be put back later."
+            )
+            if not await self.ask(ConfirmDialog(fix_name(batch), body, yes="Put back the others")):
+                return
+            await self._put_back(batch, partly=True)
         self.undone()
         await self._load()
+
+    async def _put_back(self, batch: Batch, *, partly: bool = False) -> None:
+        async with self.session.connection("undo") as connection:
+            applied = await undo(connection, batch.id, self.session.settings.operator, partly=partly)
+        back = applied.rows + sum(applied.below.values())
+        left = f", {len(applied.left):,} left as they are" if applied.left else ""
+        self.notify(f"{plural(back, 'row')} put back{left}.", markup=False)
 
     def action_back(self) -> None:
         """Back to the checks."""

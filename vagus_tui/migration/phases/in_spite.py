@@ -10,7 +10,7 @@ from vagus_tui.migration.drift import changes_since, in_words
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.work import UNFIT, impatient
 
-MEND = "mend that row of v1, which vagus-tui check data-quality names, or stop, fix it, and migrate again."
+MEND = "mend that row of v1: f on the prerequisites, or vagus-tui fix; nothing has to stop for it."
 """What to do about a row that v2 refuses, while everything is built and proved."""
 
 MAKING_ROOM = (asyncpg.DiskFullError, asyncpg.ReadOnlySQLTransactionError)
