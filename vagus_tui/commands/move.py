@@ -214,7 +214,7 @@ async def _rollback(asked: RollbackCommand, control: Control) -> AsyncGenerator[
             if found.replaced and not asked.apply_deletions:
                 yield NoteEvent(
                     level="warning",
-                    message=f"{replaced_words(found.replaced)} --apply-deletions deletes them there too.",
+                    message=f"{replaced_words(found.replaced)} --apply-deletions deletes them for good.",
                 )
             for words in found.compared:
                 yield NoteEvent(level="warning", message=words)

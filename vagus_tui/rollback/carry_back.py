@@ -17,6 +17,9 @@ from vagus_tui.schema.identifiers import literal, qualified, quote
 from vagus_tui.schema.preferences import chosen
 from vagus_tui.schema.rules import MappingOptions
 
+REPLACED = "sets-replaced-in-v2"
+"""What the journal calls the setting aside of sets that were deleted in v2 and have others in their place."""
+
 
 class CarryBack:
     """The SQL that carries writes back. `collect()` first; then count, apply and prove what it found."""
@@ -60,12 +63,11 @@ class CarryBack:
         )
 
     def replaced(self) -> str:
-        """The number of sets that were deleted in v2 and have another in their place: saved anew, say, all of them."""
-        place = ", ".join(f"{{0}}.{quote(name)}::text" for name in ("session_id", "exercise_id", "set_number"))
-        return (
-            f"select count(*) from {self.rows.deleted(v1.LOGS)}\n"
-            f"and ({place.format('o')}) in (select {place.format('n')} from {self.rows.now(v1.LOGS)} n)"
-        )
+        """The number of sets that were deleted in v2 and have another in their place: saved anew, say, all of them.
+
+        They go from v1, to the journal, where the others of what was deleted stay.
+        """
+        return f"select count(*) from {self.fitting.going(v1.LOGS)}"
 
     def withheld(self) -> str:
         """The number of rows that were deleted in v2 and stay in v1 all the same, though what was deleted goes."""
@@ -136,11 +138,12 @@ class CarryBack:
             statements += [self._changes(base), self._additions(base)]
         if self.survey.preferences == "rows":
             statements.extend(self._preferences())
-        if deletions:
-            statements.extend(
-                f"delete from {self.rows.of_v1(base)} o where o.id in (select id from {self.fitting.going(base)})"
-                for base in reversed(v1.TABLES)
-            )
+        if not deletions:
+            statements.append(self._set_aside())
+        statements.extend(
+            f"delete from {self.rows.of_v1(base)} o where o.id in (select id from {self.fitting.going(base)})"
+            for base in (reversed(v1.TABLES) if deletions else (v1.LOGS,))
+        )
         # No table can be altered while it owes a look at its rows.
         statements.append("set constraints all immediate")
         statements.extend(self._numbering("always"))
@@ -187,6 +190,19 @@ class CarryBack:
             f"from {self.rows.new(base)} and ({self.rows.expressible(base)})"
         )
 
+    def _set_aside(self) -> str:
+        """Keep sets that were replaced in the journal, as a fix does: they can be put back beside the others."""
+        logs = self.rows.kept.logs
+        running = "kind = 'rollback' and finished_at is null"
+        operator = f"(select r.operator from vagus_migration.runs r where {running} order by started_at desc limit 1)"
+        return (
+            "insert into vagus_migration.quarantine (batch, remedy, action, table_name, row_id, original, operator)\n"
+            f"select b.batch, {literal(REPLACED).strip()}, 'set-aside', {literal(v1.LOGS).strip()}, {logs.row_id('t')}, "
+            f"{logs.original('t')},\n  coalesce({operator}, session_user)\n"
+            f"from {logs.sql} t cross join (select gen_random_uuid() as batch) b\n"
+            f"where t.id in (select id from {self.fitting.going(v1.LOGS)}) order by t.id"
+        )
+
     def _numbering(self, how: str) -> list[str]:
         """Columns whose numbers v1 insists on giving itself: for once they take those that come back."""
         return [
@@ -217,17 +233,16 @@ class CarryBack:
             "  where o.user_id = c.user_id and o.category = c.category)",
         ]
 
-    def proof(self, base: str, *, deletions: bool) -> str:
+    def proof(self, base: str) -> str:
         """Counts touched rows of which v1 now says something else than v2 does; it must be none.
 
         A column that did not change since the cut-over may differ: v1 keeps its own spelling of it. No row that v1 had
-        may be gone, but for those that were chosen to go, and these must be.
+        may be gone, but for those that are to go, and these must be.
         """
-        gone = f"select count(*) from {self.rows.had(base)} h left join {self.rows.of_v1(base)} o on o.id = h.id\n"
-        if deletions:
-            gone += f"left join {self.fitting.going(base)} g on g.id = h.id where (o.id is null) <> (g.id is not null)"
-        else:
-            gone += "where o.id is null"
+        gone = (
+            f"select count(*) from {self.rows.had(base)} h left join {self.rows.of_v1(base)} o on o.id = h.id\n"
+            f"left join {self.fitting.going(base)} g on g.id = h.id where (o.id is null) <> (g.id is not null)"
+        )
         disagree = " or ".join(
             f"({self.rows.differs(column, 'n', 'o')} and (b.id is null or {self.rows.written(column)}))"
             for column in self.rows.values(base)

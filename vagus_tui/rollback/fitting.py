@@ -28,7 +28,10 @@ class Fitting:
 
     @staticmethod
     def going(base: str) -> str:
-        """The temporary table with the ids of rows that v1 loses, where what was deleted in v2 is to go."""
+        """The temporary table with the ids of rows that v1 loses: what was deleted in v2, where that is to go.
+
+        Where it is not, sets that have another in their place all the same: a session has each of its sets once.
+        """
         return f"pg_temp.{quote(f'vagus_going_{base}')}"
 
     def settled(self, *, deletions: bool) -> str:
@@ -40,7 +43,7 @@ class Fitting:
         """
         marks = [
             *((check.base, self._against(check)) for check in self.rows.kept.checks if not check.met),
-            *((one.base, self._taken(one, deletions=deletions)) for one in self.rows.kept.apart),
+            *((one.base, self._taken(one)) for one in self.rows.kept.apart),
             *((reference.base, self._without_parent(reference)) for reference in self._references()),
         ]
         # What the rows will be is put down once, and again only where something was marked.
@@ -55,24 +58,44 @@ class Fitting:
             f"insert into {self.final(base)} select f.* from {self._final(base)};\nend if;\n"
             for base, mark in marks
         )
-        if deletions:
-            made += "".join(
-                f"create temporary table {quote(f'vagus_going_{base}')} on commit drop as\n"
-                f"select o.id from {self.rows.deleted(base)};\nanalyze {self.going(base)};\n"
-                for base in v1.TABLES
-            )
-            passes += "".join(
-                f"{self._stays(one)};\nget diagnostics vagus_marked = row_count;\n"
-                "vagus_more := vagus_more + vagus_marked;\n"
-                for one in self._references()
-                if one.to_base
-            )
+        made += "".join(
+            f"create temporary table {quote(f'vagus_going_{base}')} on commit drop as\n"
+            f"select o.id from {self.rows.deleted(base)}{self._goes(base, deletions=deletions)};\n"
+            f"analyze {self.going(base)};\n"
+            for base in v1.TABLES
+        )
+        kept = [self._stays(one) for one in self._references() if one.to_base]
+        if not deletions:
+            kept.append(self._not_replaced())
+        passes += "".join(
+            f"{mark};\nget diagnostics vagus_marked = row_count;\nvagus_more := vagus_more + vagus_marked;\n"
+            for mark in kept
+        )
         body = (
             # Conditions of v1's name its columns, whatever these are called.
             "#variable_conflict use_column\ndeclare vagus_marked bigint; vagus_more bigint;\nbegin\n"
             f"{made}loop\nvagus_more := 0;\n{passes}exit when vagus_more = 0;\nend loop;\nend"
         )
         return f"do {literal(body)}"
+
+    def _in_place_of(self, row: str) -> str:
+        """Whether another set comes back in the place of one, by the alias of its row."""
+        mark = ("session_id", "exercise_id", "set_number")
+        theirs, ours = (", ".join(f"{alias}.{name}::text" for name in mark) for alias in ("f", row))
+        return f"({ours}) in (select {theirs} from {self.final(v1.LOGS)} f)"
+
+    def _goes(self, base: str, *, deletions: bool) -> str:
+        """The further condition on rows (o) that were deleted in v2, for those that v1 loses."""
+        if deletions:
+            return ""
+        return f"\nand {self._in_place_of('o')}" if base == v1.LOGS else "\nand false"
+
+    def _not_replaced(self) -> str:
+        """Keep sets in whose place v1 cannot hold the others after all."""
+        return (
+            f"delete from {self.going(v1.LOGS)} g where not exists (\n"
+            f"select from {self.rows.of_v1(v1.LOGS)} o where o.id = g.id and {self._in_place_of('o')})"
+        )
 
     def _references(self) -> list[KeptReference]:
         """What v1's rows refer to, by a reference of v1's or by what they are."""
@@ -131,7 +154,7 @@ class Fitting:
         )
         return self._mark(check.base, check.columns, found)
 
-    def _taken(self, one: KeptApart, *, deletions: bool) -> str:
+    def _taken(self, one: KeptApart) -> str:
         """Mark what another row of v1 has, or gets before: v1 takes it only once.
 
         A row that cannot have another value keeps the one it had, and whoever wanted that is marked with it: however
@@ -141,7 +164,7 @@ class Fitting:
         moved = f"{self._moved('f', one.columns)} as moved, {self._is_new} as is_new, "
         final = self.final(one.base)
         rows = keyed_rows(unique, self.rows.of_v1(one.base))
-        going = f"\nand not exists (select from {self.going(one.base)} g where g.id = z.id)" if deletions else ""
+        going = f"\nand not exists (select from {self.going(one.base)} g where g.id = z.id)"
         return self._mark(
             one.base,
             one.columns,

@@ -15,6 +15,7 @@ from vagus_tui.migration.carried import ASKS, read_demands
 from vagus_tui.migration.kept_v1 import new_name
 from vagus_tui.migration.survey import Survey
 from vagus_tui.migration.unique import Apart, uniqueness
+from vagus_tui.remedies.originals import Relation, read_relation
 from vagus_tui.schema import v1
 from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.schema.v1 import V1Table
@@ -97,6 +98,7 @@ class Kept:
 
     Args:
         defaults: of columns, by v1 table and column, as they are now: a sequence that one draws from has another name.
+        logs: v1's logged sets, as the journal keeps rows of theirs.
     """
 
     checks: tuple[RowCheck, ...]
@@ -104,6 +106,7 @@ class Kept:
     references: tuple[KeptReference, ...]
     triggers: tuple[QuietTrigger, ...]
     defaults: Mapping[tuple[str, str], str]
+    logs: Relation
 
     def all_references(self, of_v1: Callable[[str], str]) -> list[KeptReference]:
         """What v1's rows refer to, by a reference of v1's or by what they are; `of_v1` gives a table's quoted name."""
@@ -225,6 +228,7 @@ async def read_kept(connection: Connection, survey: Survey) -> Kept:
             for row in triggers
         ),
         {(names[row["relname"]], row["attname"]): row["expression"] for row in defaults},
+        await read_relation(connection, survey.shape.schema, new_name(survey, v1.LOGS), key=("id",)),
     )
 
 

@@ -318,14 +318,14 @@ class _Rollback:
             "only_in_archive": found.only_in_v2,
         }
         if found.replaced and not self.deletions:
-            figures["replaced_sets_kept"] = found.replaced
+            figures["replaced_sets_aside"] = found.replaced
         if self.deletions:
             figures["deletions_withheld"] = await connection.fetchval(carry.withheld())
         return figures
 
     async def _prove(self, connection: Connection, carry: CarryBack) -> None:
         for base in v1.TABLES:
-            wrong = await connection.fetchval(carry.proof(base, deletions=self.deletions))
+            wrong = await connection.fetchval(carry.proof(base))
             if wrong:
                 raise UndoneError(
                     f"{plural(wrong, 'row')} of {base} did not arrive in v1 as v2 has them.",
@@ -347,7 +347,7 @@ def _left(figures: dict[str, Any], found: Preview | None) -> Iterator[NoteEvent]
             message=f"{figures['kept_values']:,} changed values do not fit v1's columns or checks: v1 keeps its own, "
             "the new ones are in the archive.",
         )
-    if replaced := figures.get("replaced_sets_kept"):
+    if replaced := figures.get("replaced_sets_aside"):
         yield NoteEvent(level="warning", message=replaced_words(replaced))
     if withheld := figures.get("deletions_withheld"):
         yield NoteEvent(

@@ -24,7 +24,7 @@ from vagus_tui.rollback.altered import Altered, read_altered
 from vagus_tui.rollback.archive import archive_name, will_be_bound, will_be_bound_words
 from vagus_tui.rollback.around import Around
 from vagus_tui.rollback.around_reader import read_around
-from vagus_tui.rollback.carry_back import CarryBack
+from vagus_tui.rollback.carry_back import REPLACED, CarryBack
 from vagus_tui.rollback.findings import Prevents
 from vagus_tui.rollback.kept import Kept, read_kept
 from vagus_tui.rollback.swap_back import (
@@ -69,7 +69,7 @@ class Preview:
         bound: what others have made on v2 since, which will hang on the archive.
         compared: what comparing every row has shown, where that was done and showed something.
         whole: every row was compared.
-        replaced: sets that were deleted and have another in their place.
+        replaced: sets that were deleted and have another in their place; those are set aside, unless all is to go.
     """
 
     carried: tuple[Carried, ...]
@@ -93,7 +93,7 @@ class Preview:
 
     @property
     def deletions(self) -> int:
-        """Rows deleted since the cut-over, which come back unless chosen otherwise."""
+        """Rows deleted since the cut-over, which stay in v1 unless chosen otherwise, but for replaced sets."""
         return sum(item.deleted for item in self.carried)
 
 
@@ -215,7 +215,7 @@ def quick_steps(
     def step(name: str, title: str, statements: list[str], printed: tuple[str, ...] = ()) -> PlanStep:
         return PlanStep(name, Phase.ROLLBACK, title, tuple(statements), lock=held, undo=undo, printed=printed)
 
-    proofs = {base: carry.proof(base, deletions=deletions) for base in v1.TABLES}
+    proofs = {base: carry.proof(base) for base in v1.TABLES}
     restored = restore_statements(around, archive)
     stops = tuple(stop_unless_zero(query, f"rows of {base} did not arrive in v1") for base, query in proofs.items())
     noted = stop_unless_zero(still_noted(survey.shape.schema), "triggers that note what is written were changed")
@@ -359,10 +359,10 @@ async def counts(connection: Connection, survey: Survey, carry: CarryBack) -> Pr
 
 
 def replaced_words(sets: int) -> str:
-    """What keeping deleted sets means where others are in their place, in a sentence or two."""
+    """What becomes of deleted sets where others are in their place, in a sentence or two."""
     are = plural(sets, "of the deleted sets has", "of the deleted sets have")
     return (
-        f"{are} another in their place in v2, with the same session, exercise and number. Kept in v1, they stand "
-        "beside those, which the next migration refuses until they are mended; or, where v1's keys allow no second, in "
-        "place of them."
+        f"{are} another in their place in v2, with the same session, exercise and number. Those come back into v1, and "
+        "the deleted ones go whole into the journal: vagus-tui fix lists them as "
+        f"{REPLACED}, and puts them back beside the others if that is wanted."
     )

@@ -129,7 +129,8 @@ def what_happens(
     if found.deletions:
         stay = "stay in v1 (d: delete them there too)" if choosing else "stay in v1"
         fate = "will be deleted in v1 too" if deletions else stay
-        lines.append(Content(f"{plural(found.deletions, 'row')} deleted since {fate}."))
+        if rows := found.deletions - (0 if deletions else found.replaced):
+            lines.append(Content(f"{plural(rows, 'row')} deleted since {fate}."))
         if found.replaced and not deletions:
             lines.append(Content(replaced_words(found.replaced)))
     left = sum(item.not_expressible for item in found.carried)
