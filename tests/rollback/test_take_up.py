@@ -8,9 +8,10 @@ import pytest
 
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
-from tests.migration.support import as_user, migrated, rolled_back
+from tests.migration.support import as_user, migrated, rolled_back, settings_for, state_of
 from vagus_tui.database.connection import Connection
 from vagus_tui.journal import store
+from vagus_tui.migration.plan import plan_migration
 from vagus_tui.sandbox.options import SandboxOptions
 
 
@@ -73,6 +74,25 @@ V2_ONLY = {
 }
 
 
+ADDED = """
+alter table exercises add column cue json, add column side text not null default 'both';
+alter table exercise_groups add column colour text default 'none';
+alter table workout_days add column place text, add column mood integer not null default (2 + 3),
+  add column twice integer generated always as (mood * 2) stored;
+create index mooded on workout_days (mood);
+"""
+
+
+async def added_values(conn: Connection) -> dict[str, set[str]]:
+    """What the app's own columns hold, beside the ids."""
+    queries = (
+        "select row(id, cue::text, side)::text from exercises",
+        "select row(id, colour)::text from exercise_groups",
+        "select row(id, place, mood, twice)::text from workout_days",
+    )
+    return {query: {row[0] for row in await conn.fetch(query)} for query in queries}
+
+
 async def v2_only(conn: Connection) -> dict[str, set[tuple[Any, ...]]]:
     """Everything of v2 that a rollback cannot carry back, row by row."""
     return {table: {tuple(row) for row in await conn.fetch(query)} for table, query in V2_ONLY.items()}
@@ -86,10 +106,20 @@ async def test_v2_is_as_it_was(options: SandboxOptions, make_database: MakeDatab
     database = await make_database(options, moved=True)
     conn = await connect(database.url)
     who = await _athlete(conn)
-    await _write(database, who)
-    before = await v2_only(conn)
+    # The app's next version gives v2 columns of its own.
+    await conn.execute(ADDED)
+    made = await _write(database, who)
+    await conn.execute("update exercises set cue = '{\"a\":  1}', side = 'left' where id = $1", who["exercise"])
+    await conn.execute("update exercise_groups set colour = 'red' where id = $1", made["group"])
+    await conn.execute("update workout_days set place = 'gym', mood = 9 where id = $1", who["day"])
+    before, added = await v2_only(conn), await added_values(conn)
     await rolled_back(database)
+    told = " ".join((await plan_migration(conn, settings_for(database), await state_of(database))).notes)
+    assert "workout_days.mood: added to v2 before the last rollback" in told
+    assert "create index mooded on public.workout_days" in told.lower(), told
     ran = await migrated(database)
+    assert await added_values(conn) == added
+    assert "columns added to v2: cue, side" in " ".join(note.message for note in ran.notes)
     after = await v2_only(conn)
     for table in V2_ONLY:
         assert after[table] == before[table], table
@@ -100,7 +130,7 @@ async def test_v2_is_as_it_was(options: SandboxOptions, make_database: MakeDatab
     # Once more: what was taken up is v2-only data of this time round.
     await rolled_back(database)
     await migrated(database)
-    assert await v2_only(conn) == before
+    assert await v2_only(conn) == before and await added_values(conn) == added
 
 
 async def test_what_v1_has_deleted_or_changed_since_stays_so(make_database: MakeDatabase, connect: Connect) -> None:

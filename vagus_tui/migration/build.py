@@ -67,6 +67,7 @@ def prepare_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
     statements = made(STAGING)
     for table in ddl.tables:
         statements.append(ddl.create_table(table))
+        statements.extend(column.made(STAGING) for column in survey.later if column.table == table)
         # Until the cut-over: its locks would wait for a vacuum, and a vacuum in the middle of the build helps nobody.
         statements.append(f"alter table {ddl.relation(table)} set (autovacuum_enabled = false)")
         source = v2.V1_BASES.get(table)

@@ -172,7 +172,7 @@ def settle_steps(survey: Survey, ddl: V2Ddl) -> list[PlanStep]:
         *_checked_references(survey),
         *_filled_views(survey),
         *_settled_preferences(survey),
-        *([take_up_step(survey.shape, survey.archive)] if survey.archive else []),
+        *([take_up_step(survey.shape, survey.archive, survey.later)] if survey.archive else []),
         # References of partitioned tables are whole only now.
         *surroundings.note_steps(survey),
         PlanStep("settle-analyze", Phase.SETTLE, "statistics", analyze, undo="none needed"),

@@ -24,6 +24,7 @@ from vagus_tui.migration.steps import Plan, PlanStep, ScriptJournal, in_one_line
 from vagus_tui.migration.survey import PREFERENCES, Survey, survey
 from vagus_tui.migration.undo import undo_record
 from vagus_tui.migration.unique import Apart
+from vagus_tui.rollback.later_columns import later_notes
 from vagus_tui.schema import v2
 from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.identifiers import literal
@@ -181,7 +182,7 @@ def proof_steps(found: Survey, mapping: WorkoutMapping) -> list[PlanStep]:
 
 def notes(found: Survey) -> tuple[str, ...]:
     """What is worth knowing before the run: carried-over columns, and what happens to everything that points at v1."""
-    lines = [*carried_notes(found.shape, found.bound), *grant_notes(found), *found.otherwise]
+    lines = [*carried_notes(found.shape, found.bound), *grant_notes(found), *found.otherwise, *later_notes(found.later)]
     lines.extend(
         f"{base}: v1 publishes whole old rows (REPLICA IDENTITY FULL); v2's table has generated columns, so its key"
         for base in sorted(found.whole_rows - set(whole_row_tables(found)))

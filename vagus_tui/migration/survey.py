@@ -19,6 +19,7 @@ from vagus_tui.migration.fates import decide
 from vagus_tui.migration.otherwise import otherwise
 from vagus_tui.migration.plain_tables import ODDITIES_NEXT, no_room, table_oddities
 from vagus_tui.migration.tuning import Places
+from vagus_tui.rollback.later_columns import LaterColumn, read_later_columns
 from vagus_tui.rollback.take_up import archive_to_take_up
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import V2Ddl
@@ -53,6 +54,7 @@ class Survey:
         repeat_exercises: the mapping makes several rows of v2 of one exercise of v1.
         otherwise: what v2 does otherwise than v1, one line each.
         archive: the archive of the rollback that was done last, whose v2-only data is taken up again; "" for none.
+        later: columns that v2's tables had been given before that rollback.
     """
 
     shape: V1Shape
@@ -72,6 +74,7 @@ class Survey:
     bound: tuple[Bound, ...] = ()
     repeat_exercises: bool = False
     otherwise: tuple[str, ...] = ()
+    later: tuple[LaterColumn, ...] = ()
 
     def places(self, ddl: V2Ddl) -> Places:
         """Where v2, made by this DDL, has a place for what was set on v1's tables."""
@@ -198,6 +201,7 @@ async def survey(
             next_step="Rename it or move it to another schema, then start again.",
         )
     dependents = await read_dependents(connection, shape)
+    archive = await archive_to_take_up(connection)
     return Survey(
         shape=shape,
         rows=await count_rows(connection, shape) if like is None else like.rows,
@@ -215,7 +219,8 @@ async def survey(
         functions_in_the_way=await _functions_in_the_way(connection, shape),
         server_version=connection.get_server_version().major,
         whole_rows=await _whole_rows(connection, shape),
-        archive=await archive_to_take_up(connection),
+        archive=archive,
+        later=await read_later_columns(connection, shape, archive),
         bound=await read_bound(connection, shape, repeat_exercises=repeat_exercises),
         repeat_exercises=repeat_exercises,
         otherwise=await otherwise(connection, shape),

@@ -10,6 +10,7 @@ from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependents import Dependent
 from vagus_tui.journal import store
 from vagus_tui.migration.survey import Rename, Survey
+from vagus_tui.rollback.later_columns import LaterColumn
 from vagus_tui.schema.v1 import Column, V1Shape, V1Table
 
 
@@ -37,6 +38,7 @@ def undo_record(survey: Survey) -> dict[str, Any]:
             "me": survey.me,
             "server_version": survey.server_version,
             "archive": survey.archive,
+            "later": [asdict(column) for column in survey.later],
         }
     }
 
@@ -84,4 +86,5 @@ def read_record(catalog: Mapping[str, Any]) -> Survey:
         functions_in_the_way=tuple(Rename(**item) for item in data["functions_in_the_way"]),
         server_version=data["server_version"],
         archive=data.get("archive", ""),
+        later=tuple(LaterColumn(**{**item, "rests": tuple(item["rests"])}) for item in data.get("later", ())),
     )

@@ -197,8 +197,8 @@ class CarryBack:
         operator = f"(select r.operator from vagus_migration.runs r where {running} order by started_at desc limit 1)"
         return (
             "insert into vagus_migration.quarantine (batch, remedy, action, table_name, row_id, original, operator)\n"
-            f"select b.batch, {literal(REPLACED).strip()}, 'set-aside', {literal(v1.LOGS).strip()}, {logs.row_id('t')}, "
-            f"{logs.original('t')},\n  coalesce({operator}, session_user)\n"
+            f"select b.batch, {literal(REPLACED).strip()}, 'set-aside', {literal(v1.LOGS).strip()}, "
+            f"{logs.row_id('t')}, {logs.original('t')},\n  coalesce({operator}, session_user)\n"
             f"from {logs.sql} t cross join (select gen_random_uuid() as batch) b\n"
             f"where t.id in (select id from {self.fitting.going(v1.LOGS)}) order by t.id"
         )

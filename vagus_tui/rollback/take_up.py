@@ -15,6 +15,7 @@ from vagus_tui.database.connection import Connection
 from vagus_tui.events import Phase
 from vagus_tui.journal import store
 from vagus_tui.migration.steps import PlanStep
+from vagus_tui.rollback.later_columns import LaterColumn
 from vagus_tui.schema import v2
 from vagus_tui.schema.ddl import KEEP_UPDATED_AT
 from vagus_tui.schema.identifiers import literal, qualified, quote
@@ -87,7 +88,9 @@ async def read_taken_up(connection: Connection, archive: str) -> list[TakenUp]:
 class TakeUp:
     """The SQL that takes an archive up into v2's tables in place."""
 
-    def __init__(self, shape: V1Shape, archive: str) -> None:
+    def __init__(self, shape: V1Shape, archive: str, later: Sequence[LaterColumn] = ()) -> None:
+        """`later` are columns that v2 was given before the rollback, and is made with again."""
+        self.later = [column for column in later if not column.generated]
         self.shape = shape
         self.schema = shape.schema
         self.archive = archive
@@ -122,6 +125,7 @@ class TakeUp:
     def _insert(self, table: str, source: str, where: str, given: Mapping[str, str] | None = None) -> str:
         """Rows of the archive (`o`) with all their columns, some of them given otherwise."""
         values = {c.name: f"o.{quote(c.name)}" for c in v2.MODEL[table].columns if "generated always" not in c.rest}
+        values |= {column.name: f"o.{quote(column.name)}" for column in self.later if column.table == table}
         values |= given or {}
         if table in v2.V1_BASES:
             # By name, since v1 may have other columns to carry over by now than the archive has.
@@ -150,6 +154,19 @@ class TakeUp:
         )
         any_of = "\n  or ".join(f"({condition})" for _, condition in sets.values())
         return f"update {self._here(table)} n set {listed}\nfrom {pairs}\n  and ({any_of})\nreturning 1"
+
+    def _added(self, table: str, pairs: str) -> list[str]:
+        """Fill the columns that v2 was given before the rollback; `pairs` as for `_fill`."""
+        sets = {column.name: column.filled for column in self.later if column.table == table}
+        if not sets:
+            return []
+        listed = ", ".join(
+            f"{quote(name)} = case when {condition} then {value} else n.{quote(name)} end"
+            for name, (value, condition) in sets.items()
+        )
+        any_of = "\n  or ".join(f"({condition})" for _, condition in sets.values())
+        body = f"update {self._here(table)} n set {listed}\nfrom {pairs}\n  and ({any_of})\nreturning 1"
+        return [self._said(table, f"columns added to v2: {', '.join(sets)}", body)]
 
     def _maps(self, which: str) -> str:
         """Weeks are the same by plan and number, days by week and label (or id)."""
@@ -201,6 +218,7 @@ class TakeUp:
                 v2.PLANS, "had no place in v1", self._insert(v2.PLANS, "", f"{self._left(v2.PLANS, 'o')} and {user}")
             ),
             self._said(v2.PLANS, "current week, archived status", fill),
+            *self._added(v2.PLANS, f"{self._there(v2.PLANS)} o where o.id = n.id"),
             self._said(v2.PLANS, "their user has left", lost, taken=False),
         ]
 
@@ -208,9 +226,12 @@ class TakeUp:
         plan = f"exists (select from {self._here(v2.PLANS)} p where p.id = o.plan_id)"
         mapped = "exists (select from pg_temp.vagus_week_map m where m.old = o.id)"
         touched = self._touched(v2.WEEKS, "o")
+        weeks = (
+            f"pg_temp.vagus_week_map m join {self._there(v2.WEEKS)} o on o.id = m.old where m.new = n.id and {touched}"
+        )
         fill = self._fill(
             v2.WEEKS,
-            f"pg_temp.vagus_week_map m join {self._there(v2.WEEKS)} o on o.id = m.old where m.new = n.id and {touched}",
+            weeks,
             {"deload": ("true", "o.deload and n.deload is not true")},
         )
         return [
@@ -224,6 +245,7 @@ class TakeUp:
             f"where not {mapped} and exists (select from {self._here(v2.WEEKS)} n where n.id = o.id)",
             "analyze pg_temp.vagus_week_map",
             self._said(v2.WEEKS, "notes, deload, attachments", fill),
+            *self._added(v2.WEEKS, weeks),
             self._said(
                 v2.WEEKS,
                 "their plan is no longer in v1",
@@ -249,6 +271,7 @@ class TakeUp:
             f"where not {mapped} and exists (select from {self._here(v2.DAYS)} n where n.id = o.id)",
             "analyze pg_temp.vagus_day_map",
             self._said(v2.DAYS, "dates, notes, comments, durations", self._fill(v2.DAYS, days)),
+            *self._added(v2.DAYS, days),
             self._said(
                 v2.DAYS,
                 "their week is not there",
@@ -300,6 +323,7 @@ class TakeUp:
                 ),
             ),
             self._said(v2.EXERCISES, "groups, RPE targets, comments, attachments", fill),
+            *self._added(v2.EXERCISES, f"{there} o where o.id = n.id"),
             self._said(v2.EXERCISES, "the week they were in", self._moved(v2.EXERCISES, touched, same_label=True)),
             self._said(
                 v2.EXERCISES,
@@ -343,6 +367,7 @@ class TakeUp:
                 ),
             ),
             self._said(v2.SESSIONS, "energy, RPE", self._fill(v2.SESSIONS, f"{sessions} o where o.id = n.id")),
+            *self._added(v2.SESSIONS, f"{sessions} o where o.id = n.id"),
             self._said(
                 v2.SESSIONS,
                 "the day they were of",
@@ -352,6 +377,7 @@ class TakeUp:
                 v2.LOGS, "had no place in v1", self._insert(v2.LOGS, "", f"{self._left(v2.LOGS, 'o')} and {both}")
             ),
             self._said(v2.LOGS, "RPE, form, tempo, rest", self._fill(v2.LOGS, f"{logs} o where o.id = n.id")),
+            *self._added(v2.LOGS, f"{logs} o where o.id = n.id"),
             *self._logged_not(),
         ]
 
@@ -373,13 +399,13 @@ class TakeUp:
         ]
 
 
-def take_up_step(shape: V1Shape, archive: str) -> PlanStep:
+def take_up_step(shape: V1Shape, archive: str, later: Sequence[LaterColumn]) -> PlanStep:
     """The step after the cut-over that takes up what the archive of the last rollback alone has kept."""
     return PlanStep(
         STEP,
         Phase.SETTLE,
         f"take up from {archive} what only v2 can hold",
-        tuple(TakeUp(shape, archive).statements()),
+        tuple(TakeUp(shape, archive, later).statements()),
         lock="rows only",
         undo="quick rollback: the archive is not changed",
     )

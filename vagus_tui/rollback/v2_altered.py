@@ -43,27 +43,22 @@ async def read_v2_altered(connection: Connection, survey: Survey) -> list[Preven
     return found + await not_ours(connection, schema, brought, signatures(ddl))
 
 
-def _known(survey: Survey, table: str) -> list[str]:
-    """The columns that a table of v2 has by the migration."""
-    known = [column.name for column in v2.MODEL[table].columns]
-    if table in v2.V1_BASES:
-        known += v2.carried_columns(table, survey.shape.tables[v2.V1_BASES[table]]).values()
-    return known
-
-
 async def added_columns(connection: Connection, survey: Survey) -> list[str]:
     """Columns that somebody gave v2's tables since the cut-over: v1 has no place for what they hold."""
     there = await read_columns(connection, survey.shape.schema)
     return [
-        f"{table}.{name}" for table in v2.TABLES for name in there.get(table, {}) if name not in _known(survey, table)
+        f"{table}.{name}"
+        for table in v2.TABLES
+        for name in there.get(table, {})
+        if name not in v2.known_columns(survey.shape, table)
     ]
 
 
 def added_words(columns: Sequence[str]) -> list[str]:
     """What is told about them: a sentence or two, or none."""
     return [
-        f"Added to v2 since the cut-over: {some(list(columns))}. v1 has no place for what they hold: it stays in "
-        "the archive, also when v2 comes again: that is made without them."
+        f"Columns that v2 has beyond the migration's: {some(list(columns))}. v1 has no place for what they hold: it "
+        "stays in the archive, and when v2 comes again, it is made with them and takes that up."
     ] * (len(columns) > 0)
 
 
@@ -97,7 +92,7 @@ async def _retyped(connection: Connection, survey: Survey, there: Mapping[str, M
 
 def _columns(survey: Survey, table: str, there: Mapping[str, Column]) -> Iterator[Prevents]:
     """Columns that the way back reads and that are not there: dropped, or called otherwise."""
-    known = _known(survey, table)
+    known = v2.known_columns(survey.shape, table)
     new = [name for name in there if name not in known]
     relation = qualified(survey.shape.schema, table)
     for name in known if there else ():

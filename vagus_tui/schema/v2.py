@@ -331,3 +331,11 @@ def carried_columns(table: str, source: V1Table) -> dict[str, str]:
         taken.add(name)
         names[column.name] = name
     return names
+
+
+def known_columns(shape: V1Shape, table: str) -> list[str]:
+    """The columns that a table of v2 has by the migration."""
+    known = [column.name for column in MODEL[table].columns]
+    if table in V1_BASES:
+        known += carried_columns(table, shape.tables[V1_BASES[table]]).values()
+    return known
