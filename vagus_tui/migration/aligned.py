@@ -31,24 +31,60 @@ def aligned_count_sql(mapping: WorkoutMapping, schema: str) -> str:
     differences are among them.
     """
     logs = qualified(schema, v2.LOGS)
-    of_strip = mapping.select(v2.LOGS, where="l.ctid >= strip.v1_from and l.ctid < strip.v1_to")
-    copies = f"(select t.* from {logs} t where t.ctid >= strip.v2_from and t.ctid < strip.v2_to)"
     ids = "array(select unnest(ids) from looked)"
     few = counted(mapping, v2.LOGS, *only(mapping, schema, ids))
     every = counted(mapping, v2.LOGS, mapping.select(v2.LOGS), logs)
-    # OFFSET keeps a strip in one piece: only so does each read no more than its own blocks. The second side of the join
-    # is kept in memory: v1's rows can be as they are, all their columns being wanted, which v2's could not.
     return (
-        f"with {_strips(mapping.source(v1.LOGS), logs)},\n"
-        "looked as materialized (\n"
-        "select met.compared, met.ids, coalesce(cardinality(met.ids), 0) as apart\n"
-        "from strips strip cross join lateral (\n"
-        f"select count(*) as compared, array_agg(coalesce(x.id, t.id)) filter (where {odd(mapping, v2.LOGS)}) as ids\n"
-        f"from {copies} t full join (\n{of_strip}\n) x on x.id = t.id offset 0) met),\n"
+        f"with {_looked(mapping, logs, odd(mapping, v2.LOGS))},\n"
         "tally as materialized (select sum(compared - apart)::bigint as alike, sum(apart) as apart from looked)\n"
         f"select (select alike from tally) + few.compared as compared, few.differences, {ids}::text[] as apart\n"
         f"from ({few} offset 0) few where (select apart from tally) <= {MOST_APART}\n"
         f"union all\nselect every.*, null from ({every} offset 0) every where (select apart from tally) > {MOST_APART}"
+    )
+
+
+def aligned_ids_sql(mapping: WorkoutMapping, schema: str, more: str, noted: str = "") -> str:
+    """The query for the ids of all logs that are otherwise than v1 says, as `id`, of its own type.
+
+    Args:
+        more: a further condition on v2's row (t) by which it counts as such; "" for none.
+        noted: the condition on a row's id (i.id) that it is known to be otherwise, and not looked for; "" for none.
+    """
+    logs = qualified(schema, v2.LOGS)
+    differing = f"({odd(mapping, v2.LOGS)}{f' or {more}' if more else ''})"
+
+    def found(wanted: str, there: str) -> str:
+        return (
+            f"select coalesce(x.id, t.id) as id from (\n{wanted}\n) x full join {there} t on t.id = x.id\n"
+            f"where {differing}"
+        )
+
+    few = found(*only(mapping, schema, "array(select id from unknown)"))
+    every = found(mapping.select(v2.LOGS), logs)
+    many = f"(select count(*) from unknown) > {MOST_APART}"
+    return (
+        f"with {_looked(mapping, logs, differing)},\n"
+        "unknown as materialized (\n"
+        "select i.id from looked cross join lateral unnest(looked.ids) i (id)"
+        f"{f' where not {noted}' if noted else ''})\n"
+        f"select few.id from ({few} offset 0) few where not {many}\n"
+        f"union all\nselect every.id from ({every} offset 0) every where {many}"
+    )
+
+
+def _looked(mapping: WorkoutMapping, logs: str, differing: str) -> str:
+    """CTE `looked`: by strip, how many rows met, and which found no equal partner there."""
+    of_strip = mapping.select(v2.LOGS, where="l.ctid >= strip.v1_from and l.ctid < strip.v1_to")
+    copies = f"(select t.* from {logs} t where t.ctid >= strip.v2_from and t.ctid < strip.v2_to)"
+    # OFFSET keeps a strip in one piece: only so does each read no more than its own blocks. The second side of the join
+    # is kept in memory: v1's rows can be as they are, all their columns being wanted, which v2's could not.
+    return (
+        f"{_strips(mapping.source(v1.LOGS), logs)},\n"
+        "looked as materialized (\n"
+        "select met.compared, met.ids, coalesce(cardinality(met.ids), 0) as apart\n"
+        "from strips strip cross join lateral (\n"
+        f"select count(*) as compared, array_agg(coalesce(x.id, t.id)) filter (where {differing}) as ids\n"
+        f"from {copies} t full join (\n{of_strip}\n) x on x.id = t.id offset 0) met)"
     )
 
 

@@ -14,6 +14,7 @@ from vagus_tui.database.connection import Connection
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Phase
 from vagus_tui.format import plural
+from vagus_tui.migration.aligned import aligned_ids_sql
 from vagus_tui.migration.build import prepare_statements
 from vagus_tui.migration.capture import V2_CHANGES, V2_UNNOTED
 from vagus_tui.migration.catch_up import MAPPED, odd
@@ -64,12 +65,17 @@ class Comparison:
             parts.append(f"t.{quote(column.name)} is distinct from {default[1] if default else 'null'}")
         return " or ".join(parts)
 
-    def _differing(self, table: str, prepared: Prepared) -> str:
+    def _differing(self, table: str, prepared: Prepared, *, noted: bool) -> str:
         relation = qualified(self.shape.schema, table)
         if table not in MAPPED:
             # No migration fills it: whatever it holds was written since.
             return f"select t.id::text as id from {relation} t"
         beyond = self._beyond(table)
+        if table == v2.LOGS:
+            # Both lie in the order in which they were copied, but for what was written since.
+            known = f"exists (select from {V2_CHANGES} c where c.table_name = '{table}' and c.row_id = i.id::text)"
+            found = aligned_ids_sql(self.mapping, self.shape.schema, beyond, known if noted else "")
+            return f"select f.id::text as id from (\n{found}\n) f"
         more = f" or {beyond}" if beyond else ""
         wanted = dataclasses.replace(self.mapping, prepared=prepared).select(table)
         return (
@@ -93,7 +99,7 @@ class Comparison:
         but = f"\nwhere not exists (select from {V2_CHANGES} c where c.table_name = {name} and c.row_id = d.id)"
         return (
             f"select {name} as table_name, d.id as row_id, {in_v1} as in_v1\n"
-            f"from (\n{self._differing(table, prepared)}\n) d{but if noted else ''}"
+            f"from (\n{self._differing(table, prepared, noted=noted)}\n) d{but if noted else ''}"
         )
 
     def steps(self, *, carried: bool) -> list[PlanStep]:
