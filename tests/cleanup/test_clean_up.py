@@ -121,6 +121,7 @@ async def test_v1_goes_and_the_backup_leads_back(moved: TestDatabase, connect: C
         ran = await do_clean_up(moved, tmp_path)
     # Written after the last look at the backup: it is looked at once more when nobody can write.
     assert not ran.result.ok and "no longer holds v1: public.exercises_v1 has other rows" in ran.result.message
+    assert "by hand. Find out who" in (ran.result.next_step or "")
     assert (await state_of(moved)).state is State.MIGRATED
     await conn.execute("delete from exercises_v1 where name = 'late'")
     await conn.execute("alter table exercises_v1 add column late text")

@@ -229,6 +229,8 @@ async def test_what_cannot_be_put_back(moved: TestDatabase, connect: Connect) ->
         "insert into exercise_logs_v1 (session_id, exercise_id, set_number, reps, weight) "
         "select session_id, exercise_id, set_number, reps, weight from exercise_logs_v1 limit 1"
     )
+    told = (await preview(conn, await read_state(conn))).told
+    assert any("the kept v1 since the cut-over was not noted" in words for words in told), told
     # What was done to v1's rows is seen: they are no longer what v2 was made of, and v1 keeps them if told to.
     ran = await do_roll_back(moved)
     assert "878 of exercise_logs, 1 of workout_sessions" in ran.result.message, ran.result

@@ -22,7 +22,7 @@ from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
 from vagus_tui.journal.progress import published
 from vagus_tui.journal.state import DatabaseState, State, read_state
-from vagus_tui.migration import capture, kept_v1
+from vagus_tui.migration import capture, kept_v1, noting_kept
 from vagus_tui.migration.plan import SESSION_SETTINGS
 from vagus_tui.migration.steps import Plan, PlanStep
 from vagus_tui.migration.work import open_session, with_retries, with_short_looks
@@ -244,7 +244,7 @@ class _CleanUp:
                     raise RefusedError(
                         f"{backup.path.name} no longer holds v1: {'; '.join(wrong[:4])}.",
                         state=_UNTOUCHED,
-                        next_step=f"Somebody writes to v1's kept tables. Find out who. {AGAIN}",
+                        next_step=f"{await noting_kept.why_changed(connection)} {AGAIN}",
                     )
                 for statement in drops:
                     await connection.execute(statement)

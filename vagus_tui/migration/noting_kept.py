@@ -7,6 +7,9 @@ what was handed over in v2 meanwhile. And somebody may write there by hand. A ro
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from vagus_tui.database.connection import Connection
 from vagus_tui.migration.capture import CAPTURE_TRIGGER, always
 from vagus_tui.schema.identifiers import literal, qualified
 
@@ -72,8 +75,30 @@ def kept_triggers(relation: str, base: str) -> list[str]:
     ]
 
 
-def kept_noted(schema: str, names: list[str]) -> str:
-    """The condition that every row of these tables is noted: a migration of an earlier version noted none of them."""
+async def kept_noted(connection: Connection, schema: str, names: Iterable[str]) -> bool:
+    """Whether every row of these tables is noted: a migration of an earlier version noted none of them."""
+    found: bool = await connection.fetchval(f"select {_noted(schema, list(names))}")
+    return found
+
+
+async def anything_noted(connection: Connection, *, by_hand: bool = False) -> bool:
+    """Whether any row of the kept tables has gone or changed since, or with `by_hand`, so far as that did it."""
+    if not await connection.fetchval("select to_regclass($1) is not null", KEPT_CHANGES):
+        return False
+    found: bool = await connection.fetchval(
+        f"select exists(select from {KEPT_CHANGES} where by_hand or not $1)", by_hand
+    )
+    return found
+
+
+async def why_changed(connection: Connection) -> str:
+    """Why rows of the kept tables are not as the cut-over left them, as far as that was noted; a sentence or two."""
+    if await anything_noted(connection) and not await anything_noted(connection, by_hand=True):
+        return "Users have left, who take their rows along; nobody wrote there by hand."
+    return "Somebody writes to v1's kept tables by hand. Find out who."
+
+
+def _noted(schema: str, names: list[str]) -> str:
     tables = ", ".join(f"to_regclass({literal(qualified(schema, name)).strip()})" for name in names)
     return (
         f"to_regclass({literal(KEPT_CHANGES)}) is not null and {2 * len(names)} = (\n"

@@ -207,6 +207,10 @@ def _carried(kind: str, figures: Mapping[str, Any]) -> str:
     said = f"; {', '.join(parts)}" if parts else "; nothing had been written in v2"
     if unnoted := sum(int(rows) for rows in (figures.get("not_noted") or {}).values()):
         said += f"; {plural(unnoted, 'row')} of which no write was noted found by comparing"
+    if kept := figures.get("kept_rows"):
+        said += f"; {'; '.join(map(str, kept))}"
+    if replaced := int(figures.get("replaced_sets_aside") or 0):
+        said += f"; {plural(replaced, 'set')} saved anew in v2 set aside in the journal as it was before"
     if by_hand := [*(figures.get("put_back") or ()), *(figures.get("changed_by_hand") or ())]:
         said += f"; changed by hand since the cut-over: {', '.join(map(str, by_hand))}"
     if not_bound := figures.get("not_bound_back"):

@@ -27,6 +27,7 @@ from vagus_tui.migration import maintenance
 from vagus_tui.migration.capture import V2_UNNOTED
 from vagus_tui.migration.kept_v1 import new_name
 from vagus_tui.migration.noting import read_noting
+from vagus_tui.migration.noting_kept import anything_noted
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.work import open_session, run_step, with_retries, with_short_looks
 from vagus_tui.rollback import finish, guarded, kept_rows
@@ -54,6 +55,9 @@ from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
 
 T = TypeVar("T")
+
+ROUNDS = 3
+"""So often every row is compared, where users leave meanwhile who have handed something over."""
 
 LIMIT_SECONDS = 60.0
 """How long the transaction may hold its locks before it is taken back."""
@@ -154,7 +158,7 @@ class _Rollback:
             emit(NoteEvent(level="warning", message=f"{way.noting.words} {COMPARED}"))
         before = way.before(await read_kept(connection, way.survey))
         comparing = [step for step in before if step.id in COMPARING]
-        waiting, in_vain = list(before), list[PlanStep]()
+        waiting, in_vain, rounds = list(before), list[PlanStep](), ROUNDS
         while waiting:
             step = waiting.pop(0)
             if step.id in COMPARING:
@@ -168,8 +172,13 @@ class _Rollback:
                     # What was just made again of them is theirs too.
                     rows = kept_rows.KeptRows(way.survey, await read_kept(connection, way.survey))
                     step = rows.step(step.id, step.phase)
-                if step.id == DECIDED:
-                    (await read_unnoted(connection, UNDECIDED)).refuse()
+                if step.id == DECIDED and (undecided := await read_unnoted(connection, UNDECIDED)).total:
+                    rounds -= 1
+                    if rounds and await anything_noted(connection):
+                        # Somebody left while rows were compared.
+                        waiting[:0] = before[[one.id for one in before].index(kept_rows.STEP) :]
+                        continue
+                    undecided.refuse()
                 await with_retries(
                     partial(run_step, connection, step, run_id, emit, lock_timeout_ms=self.settings.lock_timeout_ms),
                     connection,

@@ -14,7 +14,9 @@ from vagus_tui.format import plural
 from vagus_tui.journal import store
 from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.migration.capture import V2_CHANGES, V2_UNNOTED
+from vagus_tui.migration.kept_v1 import new_name
 from vagus_tui.migration.noting import Noting, read_noting, still_noted
+from vagus_tui.migration.noting_kept import kept_noted
 from vagus_tui.migration.plan import SESSION_SETTINGS
 from vagus_tui.migration.steps import Plan, PlanStep, stop_unless_zero
 from vagus_tui.migration.survey import Survey
@@ -127,6 +129,7 @@ class WayBack:
         altered, around: what was changed by hand since, about the kept v1 tables and about what points at v2.
         noting: how the noting of what is written to v2 stands.
         added: columns that v2's tables have been given since.
+        kept_noted: what happened to rows of the kept v1 was noted.
     """
 
     run: store.Run
@@ -135,6 +138,7 @@ class WayBack:
     around: Around
     noting: Noting
     added: tuple[str, ...] = ()
+    kept_noted: bool = True
 
     @property
     def options(self) -> MappingOptions:
@@ -144,7 +148,8 @@ class WayBack:
     def told(self) -> list[str]:
         """What is worth knowing beforehand, a sentence each."""
         noting = [f"{self.noting.words} {COMPARED}"] if self.noting.words else []
-        return [*noting, *self.altered.told(), *self.around.told(), *added_words(self.added)]
+        kept = [] if self.kept_noted else [NOT_NOTED]
+        return [*noting, *kept, *self.altered.told(), *self.around.told(), *added_words(self.added)]
 
     def before(self, kept: Kept) -> list[PlanStep]:
         """The steps before the one transaction: what was changed by hand is put back, then every row compared."""
@@ -190,7 +195,9 @@ async def way_back(connection: Connection, state: DatabaseState, *, mended: bool
     around = replace(around, prevents=(*await _about_v2(connection, survey, noting), *around.prevents))
     around.refuse()
     added = await added_columns(connection, survey)
-    return WayBack(run, around.survey, altered, around, noting, tuple(added))
+    names = [new_name(survey, base) for base in v1.TABLES]
+    kept = await kept_noted(connection, survey.shape.schema, names)
+    return WayBack(run, around.survey, altered, around, noting, tuple(added), kept)
 
 
 async def _about_v2(connection: Connection, survey: Survey, noting: Noting) -> list[Prevents]:
@@ -331,6 +338,11 @@ async def _as_kept(connection: Connection, rows: kept_rows.KeptRows) -> list[str
     return kept_rows.put_back_words(await kept_rows.read_put_back(connection))
 
 
+NOT_NOTED = (
+    "What happened to rows of the kept v1 since the cut-over was not noted, or not of all of them (an earlier version "
+    "migrated, or somebody took the triggers off): where such a row differs from v2, the rollback asks what to do."
+)
+"""What is told where rows of the kept v1 cannot be put back by themselves."""
 COMPARED = "The rollback sees to that first, and compares every row of v2 with v1 as it was kept."
 """What is done about writes that were not noted."""
 
