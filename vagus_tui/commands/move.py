@@ -216,7 +216,7 @@ async def _rollback(asked: RollbackCommand, control: Control) -> AsyncGenerator[
                     level="warning",
                     message=f"{replaced_words(found.replaced)} --apply-deletions deletes them for good.",
                 )
-            for words in found.compared:
+            for words in (*found.put_back, *found.compared):
                 yield NoteEvent(level="warning", message=words)
             cost = await cost_of(context.connection, context.settings, found)
             yield NoteEvent(message=f"{cost.time} {UNDO}")

@@ -69,6 +69,7 @@ class Preview:
         by_hand: what was changed about the kept v1 tables and what points at v2 since the cut-over, and what becomes
             of it.
         bound: what others have made on v2 since, which will hang on the archive.
+        put_back: what becomes of rows of the kept v1 that went or were changed since.
         compared: what comparing every row has shown, where that was done and showed something.
         whole: every row was compared.
         replaced: sets that were deleted and have another in their place; those are set aside, unless all is to go.
@@ -79,6 +80,7 @@ class Preview:
     kept_out: tuple[str, ...] = ()
     by_hand: tuple[str, ...] = ()
     bound: tuple[str, ...] = ()
+    put_back: tuple[str, ...] = ()
     compared: tuple[str, ...] = ()
     whole: bool = False
     replaced: int = 0
@@ -86,7 +88,7 @@ class Preview:
     @property
     def told(self) -> list[str]:
         """All that is otherwise than the cut-over left it, and what becomes of it: a sentence each."""
-        return [*self.by_hand, *self.compared, *will_be_bound_words(self.bound)]
+        return [*self.by_hand, *self.put_back, *self.compared, *will_be_bound_words(self.bound)]
 
     @property
     def total(self) -> int:
@@ -320,7 +322,12 @@ async def preview(connection: Connection, state: DatabaseState, *, compare: bool
         found = await counts(connection, way.survey, carry)
         bound = await will_be_bound(connection, way.survey)
         return replace(
-            found, by_hand=(*way.told(), *put_back), bound=tuple(bound), compared=tuple(compared), whole=compare
+            found,
+            by_hand=tuple(way.told()),
+            bound=tuple(bound),
+            put_back=tuple(put_back),
+            compared=tuple(compared),
+            whole=compare,
         )
     finally:
         await transaction.rollback()
