@@ -35,7 +35,7 @@ end """
 _BODY_TRUNCATE = f"""
 begin
   if to_regclass({literal(KEPT_CHANGES)}) is null then return null; end if;
-  execute format('insert into {KEPT_CHANGES} (table_name, row_id, was, by_hand) '
+  execute pg_catalog.format('insert into {KEPT_CHANGES} (table_name, row_id, was, by_hand) '
     'select %L, t.id::text, to_json(t.*), true from %s t', tg_argv[0], tg_relid::regclass);
   return null;
 end """
