@@ -99,11 +99,12 @@ class _Watcher:
             while True:
                 await asyncio.sleep(INTERVAL_SECONDS)
                 before, since = time.perf_counter(), time.perf_counter() - before
-                if not self.gauge.running and not self.settling:
+                if not self.gauge.running:
                     # Paused, or between two phases: what ended last has not been told perhaps.
                     if self.gauge.share != self.told_share:
                         self._tell_all()
-                    continue
+                    if not self.settling:
+                        continue
                 shares: dict[str, float] = {}
                 if self.settling or self.gauge.phase in (Phase.BUILD, Phase.CATCH_UP, Phase.PROVE):
                     try:
@@ -118,7 +119,7 @@ class _Watcher:
                             shares = await self._measure(connection)
                     except (asyncpg.PostgresError, asyncpg.InterfaceError, VagusError, OSError, TimeoutError):
                         shares = {}
-                if not self.settling:
+                if self.gauge.running:
                     self._tell(shares, 0.0 if self.run.control.paused else since)
         finally:
             if connection is not None:
