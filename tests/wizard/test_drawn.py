@@ -278,6 +278,8 @@ async def test_a_job_is_drawn_as_it_stands() -> None:
         assert more[2:4] == ["caught up 1 change", "in the way looking"] and "let pass TLS" in more
         assert said(replace(facts, changed="x has gone"))[0] == "Not ready: v2 was built for another v1"
         assert said(replace(facts, refused="no"))[0] == "Not ready: v1 has a row that v2 refuses"
+        assert said(replace(facts, altered="x is gone"))[0] == "Not ready: what was built has been altered"
+        assert "in the way no room. Mend that, or stop." in said(replace(facts, hindered="no room"))
 
 
 def test_a_bar_is_full_only_at_the_end() -> None:

@@ -251,17 +251,8 @@ class MigrationScreen(MigrationActs):
                 waits = job.running and Phase.CUT_OVER in begun and Phase.SETTLE not in begun
                 words.append("cutting over: writes wait" if waits else "users: no wait")
             else:
-                words.append(
-                    "holding: v1 has changed"
-                    if facts is not None and facts.changed
-                    else "holding: what was built has been altered"
-                    if facts is not None and facts.altered
-                    else "holding: v2 refuses a row"
-                    if facts is not None and facts.refused
-                    else "holding: changes cannot be brought over"
-                    if facts is not None and facts.hindered
-                    else "holding: c cuts over"
-                )
+                why = facts.why_not if facts is not None else None
+                words.append(f"holding: {why.short if why else 'c cuts over'}")
             self.say(" · ".join(words))
 
     def _show_watched(self, job: Job) -> None:

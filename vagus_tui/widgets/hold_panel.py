@@ -17,6 +17,35 @@ from vagus_tui.widgets.text import safe
 
 
 @dataclass(frozen=True, slots=True)
+class WhyNot:
+    """One reason why there can be no cut-over: the fact that says it, in how few words, as a title, and what to do."""
+
+    fact: str
+    short: str
+    title: str
+    remedy: str
+
+
+WHY_NOT = (
+    WhyNot("changed", "v1 has changed", "v2 was built for another v1", "Take that back, or stop and migrate again."),
+    WhyNot(
+        "altered",
+        "what was built was altered",
+        "what was built has been altered",
+        "Take that back, or stop and migrate again.",
+    ),
+    WhyNot(
+        "refused",
+        "v2 refuses a row",
+        "v1 has a row that v2 refuses",
+        "Mend that row, or stop, fix it, and migrate again.",
+    ),
+    WhyNot("hindered", "changes do not come over", "changes cannot be brought over", "Mend that, or stop."),
+)
+"""In this order: the first that there is counts."""
+
+
+@dataclass(frozen=True, slots=True)
 class HoldFacts:
     """What the operator decides on.
 
@@ -46,6 +75,14 @@ class HoldFacts:
     altered: str = ""
     hindered: str = ""
 
+    @property
+    def why_not(self) -> WhyNot | None:
+        """Why there can be no cut-over as things are; None where there can."""
+        return next((why for why in WHY_NOT if getattr(self, why.fact)), None)
+
+
+READY = Content.styled("Ready to cut over", "bold $accent")
+
 
 class HoldPanel(Vertical):
     """Shown only while the migration holds."""
@@ -68,31 +105,14 @@ class HoldPanel(Vertical):
 
     def show(self, facts: HoldFacts) -> None:
         """Bring the facts up to date."""
-        ready = Content.styled("Ready to cut over", "bold $accent")
-        another = Content.styled("Not ready: v2 was built for another v1", "bold $warning")
-        unfit = Content.styled("Not ready: v1 has a row that v2 refuses", "bold $warning")
-        spoilt = Content.styled("Not ready: what was built has been altered", "bold $warning")
-        stuck = Content.styled("Not ready: changes cannot be brought over", "bold $warning")
-        title = ready
-        for said, instead in (
-            (facts.hindered, stuck),
-            (facts.refused, unfit),
-            (facts.altered, spoilt),
-            (facts.changed, another),
-        ):
-            title = instead if said else title
+        why = facts.why_not
+        title = Content.styled(f"Not ready: {why.title}", "bold $warning") if why else READY
         self.query_one("#hold-title", Static).update(title)
         lines = [_line("proof", facts.proof)]
         if facts.caught_up:
             lines.append(_line("caught up", facts.caught_up))
-        if facts.changed:
-            words, style = f"{facts.changed}. Take that back, or stop and migrate again.", "$warning"
-        elif facts.altered:
-            words, style = f"{facts.altered}. Take that back, or stop and migrate again.", "$warning"
-        elif facts.hindered:
-            words, style = f"{facts.hindered}. Mend that, or stop.", "$warning"
-        elif facts.refused:
-            words, style = f"{facts.refused}. Mend that row, or stop, fix it, and migrate again.", "$warning"
+        if why:
+            words, style = f"{getattr(facts, why.fact)}. {why.remedy}", "$warning"
         else:
             words = facts.in_the_way or "looking"
             style = "" if words.startswith("nobody") else "$warning"
