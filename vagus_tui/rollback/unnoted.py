@@ -191,7 +191,7 @@ UNDECIDED = (
 TAKEN = (
     f"insert into {V2_CHANGES} (table_name, row_id) select table_name, row_id from {V2_UNNOTED} where not stays_in_v1"
 )
-STAYING = f"update {V2_UNNOTED} set stays_in_v1 = true where true"
+STAYING = f"update {V2_UNNOTED} set stays_in_v1 = true"
 """The statements by which they are said to be written since, or to stay in v1 as they are."""
 
 
