@@ -148,7 +148,7 @@ async def test_notes_that_were_deleted_are_asked_about(moved_database: TestDatab
     advice = ran.result.next_step or ""
     taken, staying = (part.rpartition(": ")[2].rpartition(". ")[2] for part in advice.split(";")[:2])
     assert taken.startswith("insert into") and staying.strip().startswith("update"), advice
-    await conn.execute(f"{staying} and table_name = 'exercise_logs'")
+    await conn.execute(f"{staying} where table_name = 'exercise_logs'")
     await conn.execute(taken)
     before: Any = await conn.fetchrow("select * from exercise_logs_v1 order by id limit 1")
 
