@@ -13,7 +13,7 @@ import pytest
 @pytest.fixture
 def temp_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A temp folder for this test and its children alone, open to the users a server runs as; empty at first."""
-    folder = Path(tempfile.mkdtemp(prefix="vagus-temp-", dir="/var/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="vagus-temp-"))
     folder.chmod(0o711)
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr(tempfile, "tempdir", str(folder))

@@ -133,8 +133,8 @@ async def test_keep_leaves_the_files_and_no_process() -> None:
         shutil.rmtree(server.socket_dir)
 
 
-async def test_data_goes_where_it_is_told() -> None:
-    place = Path("/var/tmp") / f"vagus-test-{os.getpid()}"
+async def test_data_goes_where_it_is_told(temp_folder: Path) -> None:
+    place = temp_folder / "told"
     server = await EmbeddedServer.start(place)
     try:
         assert (place / "PG_VERSION").exists()
@@ -222,7 +222,7 @@ async def test_files_are_closed_to_others() -> None:
 async def test_programs_under_a_closed_home_are_copied_and_nothing_is_opened_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    home = Path("/var/tmp") / f"vagus-closed-{os.getpid()}"
+    home = Path(tempfile.mkdtemp(prefix="vagus-closed-"))
     site = home / "venv" / "site-packages"
     site.mkdir(parents=True)
     try:
@@ -284,12 +284,12 @@ asyncio.run(main())
         shutil.rmtree(home)
 
 
-async def test_many_first_starts_at_once_share_one_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(template, "cache_dir", lambda: tmp_path / "cache")
+async def test_many_first_starts_at_once_share_one_cluster(temp_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(template, "cache_dir", lambda: temp_folder / "cache")
     servers = await asyncio.gather(*(EmbeddedServer.start() for _ in range(3)))
     try:
         assert len({server.port for server in servers}) == 3
-        assert [path.name for path in (tmp_path / "cache").iterdir()] == [template.cache_key()]
+        assert [path.name for path in (temp_folder / "cache").iterdir()] == [template.cache_key()]
     finally:
         for server in servers:
             await server.stop()
