@@ -78,6 +78,20 @@ async def test_everything_comes_back(
         assert (await backup_records.backups(conn))[0].restored_at is not None
 
 
+async def test_what_only_a_newer_server_knows_is_no_damage(settings: Settings, clean_database: TestDatabase) -> None:
+    # As servers since November 2026 mark their columns, dumped by a program that takes it for an option of people's.
+    await clean_database.execute_as_admin(
+        "update pg_attribute set attoptions = '{pg_attver=22388520}' where attname = 'name' and attrelid in "
+        "('workout_plans'::regclass, 'exercises'::regclass)"
+    )
+    made = await make(settings, BackupOptions(kinds=frozenset({Kind.TABLES, Kind.FULL})))
+    done = await restore(made.path, settings)
+    assert not done.result.ok and "says nothing about the backup" in done.result.message
+    assert "A pg_dump of the server's own release" in done.result.message
+    assert {done.checks[f"restore-{content}"].status for content in ("tables", "full")} == {Status.ERROR}
+    assert list_backups(settings)[0].usable
+
+
 async def busily_made(database: TestDatabase, settings: Settings) -> Made:
     """A backup during which users go on: ids are given out between its parts."""
     events = []

@@ -157,6 +157,23 @@ async def test_pg_dump(tls_url: str, clean_database: TestDatabase, monkeypatch: 
     assert "without TLS" in (event.message or "") and "Install postgresql" in (event.message or "")
 
 
+async def test_a_pg_dump_before_the_servers_release(
+    clean_database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with clean_database.connect() as conn:
+        version = conn.get_server_version()
+    for name in ("pg_dump", "pg_restore"):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\necho '{name} (PostgreSQL) {version.major}.0'\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    event = await measured("pg-dump", clean_database)
+    assert (event.status, event.measured) == (Status.WARN, f"{version.major}.0")
+    # The driver has a third number for the release of today's two.
+    release = f"{version.major}.{version.micro}"
+    assert f"The server is {release}" in (event.message or "") and event.expected == f"{release} or later"
+
+
 async def test_supabase_cli(clean_database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert (await measured("supabase-cli", clean_database)).measured == "not found"

@@ -43,8 +43,9 @@ _VIEW = re.compile(rb"\d+; \d+ \d+ (?:MATERIALIZED )?VIEW (\S+) (\S+) ")
 # A dump of tables leaves their publications out.
 _PUBLISHED = re.compile(rb"\d+; \d+ \d+ PUBLICATION( TABLE)? ")
 
+_UNKNOWN = "unrecognized parameter"
 # What pg_restore passes on when the machine, or the PostgreSQL that comes along, is at its end: the backup is not.
-_NOT_HERE = ("No space left on device", "Disk quota exceeded", "out of memory", "unsupported XML feature")
+_NOT_HERE = ("No space left on device", "Disk quota exceeded", "out of memory", "unsupported XML feature", _UNKNOWN)
 
 
 class NotHereError(RefusedError):
@@ -266,11 +267,7 @@ class RestoredCopy:
                 if status < 0 or (status != 0 and (strict or not errors)):
                     said = next((line for line in errors), f"exit status {status}")
                     if status < 0 or any(words in said for words in _NOT_HERE):
-                        raise NotHereError(
-                            f"{archive.name} cannot be restored on this machine: "
-                            f"{said.partition('error: ')[2] or 'pg_restore was ended from outside'}.",
-                            state="The backup is as it was, and so is what is known of it.",
-                        )
+                        raise _not_here(archive, said.partition("error: ")[2] or "pg_restore was ended from outside")
                     raise DamagedBackupError(
                         f"{archive.name} cannot be restored: {said.partition('error: ')[2] or said}.",
                         next_step="Make a new backup; do not rely on this one.",
@@ -288,6 +285,8 @@ class RestoredCopy:
                 if f"{entry.schema_name}.{entry.name}" in keys:
                     await _fill(admin, entry.as_key())
         except asyncpg.PostgresError as error:
+            if unknown := next((text for text in self.complaints if _UNKNOWN in text), None):
+                raise _not_here(archive, unknown) from None
             said = server_words(error)
             raise DamagedBackupError(
                 f"What the rows refer to outside the backup cannot be filled in: {said}.",
@@ -295,6 +294,17 @@ class RestoredCopy:
             ) from None
         finally:
             await admin.close()
+
+
+def _not_here(archive: ArchiveEntry, said: str) -> NotHereError:
+    """What to say when this machine or its PostgreSQL cannot restore an archive."""
+    # Servers write settings of their own beside people's since November 2026, which older programs dump as if they
+    # were people's, and older servers do not take.
+    newer = " A pg_dump of the server's own release leaves out what only it knows." if _UNKNOWN in said else ""
+    return NotHereError(
+        f"{archive.name} cannot be restored on this machine: {said}.{newer}",
+        state="The backup is as it was, and so is what is known of it.",
+    )
 
 
 async def _fill(admin: Connection, key: OutsideKey) -> None:

@@ -236,6 +236,8 @@ select relname as on, 'statistics targets' as name, attname::text as item, attst
 from of_columns where attstattarget >= 0
 union all select relname, 'numbers of distinct values', attname, o.option, ''
 from of_columns cross join lateral unnest(attoptions) o(option)
+-- Servers since November 2026 keep a mark of their own beside what people set.
+where starts_with(o.option, 'n_distinct')
 union all select relname, 'storage of columns', attname,
   case attstorage when 'p' then 'plain' when 'e' then 'external' when 'm' then 'main' else 'extended' end, ''
 from of_columns where attstorage <> typstorage

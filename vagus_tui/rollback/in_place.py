@@ -249,9 +249,11 @@ from mine m join pg_attribute a on a.attrelid = m.oid and a.attnum > 0 and not a
 where a.attstattarget >= 0
 union all
 select pg_catalog.format('alter table %I.%I alter column %I set (%s)', $3::text, m.relname, a.attname,
-              array_to_string(a.attoptions, ', '))
+              string_agg(o.option, ', '))
 from mine m join pg_attribute a on a.attrelid = m.oid and a.attnum > 0 and not a.attisdropped
-where a.attoptions is not null
+-- Servers since November 2026 keep a mark of their own beside what people set.
+cross join lateral unnest(a.attoptions) o(option) where starts_with(o.option, 'n_distinct')
+group by m.relname, a.attname
 union all
 select pg_catalog.format('alter table %I.%I alter column %I set compression %s', $3::text, m.relname, a.attname,
               case a.attcompression when 'l' then 'lz4' else 'pglz' end)

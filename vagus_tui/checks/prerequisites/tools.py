@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.database.tls import link_security
-from vagus_tui.database.tools import MissingTools, find_tools
+from vagus_tui.database.tools import MissingTools, find_tools, install_hint
 from vagus_tui.events import Status
 
 TECHNICAL = "Pre-Migration Checklist · Technical Prerequisites"
@@ -19,7 +19,8 @@ CLI_TIMEOUT_SECONDS = 20
 
 
 async def _pg_dump(context: Context) -> Outcome:
-    major = await context.connection.fetchval("select current_setting('server_version_num')::int / 10000")
+    number = int(await context.connection.fetchval("select current_setting('server_version_num')"))
+    server = major, _ = divmod(number, 10000)
     encrypted = link_security(context.connection).encrypted
     found = await asyncio.to_thread(find_tools, major, encrypted)
     if isinstance(found, MissingTools):
@@ -30,6 +31,16 @@ async def _pg_dump(context: Context) -> Outcome:
             expected=f"{major} or later",
         )
     detail = (str(found.pg_dump), str(found.pg_restore))
+    if found.major == major and found.version < server:
+        release = ".".join(map(str, server))
+        return Outcome(
+            Status.WARN,
+            found.version_text,
+            f"{found.reason} The server is {release}: what it keeps for itself may go into the dump, and "
+            f"earlier servers do not take that back. Update {install_hint(major)}.",
+            detail=detail,
+            expected=f"{release} or later",
+        )
     return Outcome(Status.PASS, found.version_text, found.reason, detail=detail, expected=f"{major} or later")
 
 
