@@ -126,7 +126,7 @@ async def test_a_lost_connection_of_pg_dump_is_said(
 async def test_a_lost_snapshot_is_said(settings: Settings, clean_database: TestDatabase, connect: Connect) -> None:
     admin = await connect(clean_database.admin_url)
     job = make_backup(Database(settings), settings, CSV, Control())
-    with pytest.raises(ConnectionLostError):
+    with pytest.raises(ConnectionLostError) as told:
         async for event in job:
             if isinstance(event, StepEvent) and event.id == "digest":
                 await admin.execute(
@@ -134,6 +134,7 @@ async def test_a_lost_snapshot_is_said(settings: Settings, clean_database: TestD
                     "where application_name = 'vagus-tui backup snapshot' and datname = current_database()"
                 )
     assert nothing_left(settings)
+    assert "removed" in told.value.state and "start the backup again" in told.value.next_step
 
 
 async def test_a_connection_that_is_lost_during_the_csv_is_said_of_its_step(
@@ -141,7 +142,7 @@ async def test_a_connection_that_is_lost_during_the_csv_is_said_of_its_step(
 ) -> None:
     admin = await connect(clean_database.admin_url)
     events: list[StepEvent] = []
-    with pytest.raises(ConnectionLostError):
+    with pytest.raises(ConnectionLostError) as told:
         async for event in make_backup(Database(settings), settings, CSV, Control()):
             if isinstance(event, StepEvent):
                 events.append(event)
@@ -152,6 +153,7 @@ async def test_a_connection_that_is_lost_during_the_csv_is_said_of_its_step(
                     )
     assert events[-1].state is StepState.FAILED and "connection to the database was lost" in (events[-1].message or "")
     assert nothing_left(settings)
+    assert "removed" in told.value.state and "start the backup again" in told.value.next_step
 
 
 async def test_somebody_who_holds_a_table_for_long_is_not_waited_for_forever(

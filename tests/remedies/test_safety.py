@@ -382,14 +382,18 @@ async def test_rows_that_have_changed_since_keep_no_others_back(clean_database: 
         before = await everything(conn)
         applied = await remedy_by_id("plans-weeks-clamp").apply(context)
         await spoil(clean_database, f"update workout_plans set duration_weeks = 12 where id = {ONE}")
-        with pytest.raises(ChangedSinceError, match="another duration_weeks"):
+        with pytest.raises(ChangedSinceError, match="another duration_weeks") as refused:
             await undo(conn, applied.batch, "undoer")
+        assert refused.value.others == 2
         part = await undo(conn, applied.batch, "undoer", partly=True)
         assert part.rows == 2 and len(part.left) == 1 and "another duration_weeks" in part.left[0], part
         with pytest.raises(ChangedSinceError, match="None of these rows"):
             await undo(conn, applied.batch, "undoer", partly=True)
         (batch,) = await batches(conn)
-        assert batch.restored_at is None and batch.rows == 1
+        assert (batch.restored_at, batch.rows, batch.back) == (None, 1, 2)
+        with pytest.raises(ChangedSinceError) as refused:
+            await undo(conn, applied.batch, "undoer")
+        assert refused.value.others == 0
         await spoil(clean_database, f"update workout_plans set duration_weeks = 52 where id = {ONE}")
         await undo(conn, applied.batch, "undoer")
         assert await everything(conn) == before

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import pytest
 
+from tests.checks.support import looking_at
 from tests.databases import TestDatabase
+from tests.remedies.test_safety import spoil
 from tests.wizard.walk import LARGE, SMALL, Walk, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.checks import waiting
 from vagus_tui.checks.base import Group
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.events import Status
+from vagus_tui.remedies import remedy_by_id
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens import check_detail
 from vagus_tui.screens.check_detail import CheckDetail
 from vagus_tui.screens.fixes import FixScreen
 from vagus_tui.screens.prerequisites import PrerequisitesScreen
+from vagus_tui.screens.undo_list import UndoScreen
 from vagus_tui.widgets.check_table import EXPECTED, CheckTable, expected_text, measured_text
 from vagus_tui.widgets.long_lines import STEP
 from vagus_tui.widgets.row_page import PageTable
@@ -209,6 +213,38 @@ async def test_all_safe_fixes_after_one_question(database: TestDatabase) -> None
         await until(pilot, lambda: wizard(pilot).session.checking("prerequisites"))
         await until_done(pilot)
         assert len(wizard(pilot).session.blocking(CHECKS)) < failing
+
+
+async def test_the_second_question_of_an_undo_says_how_many_others_there_are(clean_database: TestDatabase) -> None:
+    """And where there are none, nothing is asked; what was put back cannot be put back again."""
+    some = "select id from workout_plans order by id limit 3"
+    async with clean_database.connect() as conn:
+        await spoil(clean_database, f"update workout_plans set duration_weeks = 99 where id in ({some})")
+        async with looking_at(clean_database) as context:
+            await remedy_by_id("plans-weeks-clamp").apply(context)
+        await spoil(clean_database, f"update workout_plans set duration_weeks = 12 where id in ({some[:-1]}1)")
+        async with walking(settings_for(clean_database.url)) as pilot:
+            pilot.app.push_screen(UndoScreen(lambda: None))
+            await until_text(pilot, "1 of 1 in place", "enter put back")
+            await pilot.press("enter")
+            await until_text(pilot, "Put back 3 rows")
+            await pilot.press("right", "enter")
+            await until_text(pilot, "has another", "Undo later fixes", "Put back the other 2 rows")
+            await pilot.press("right", "enter")
+            await until_text(pilot, "1 in workout_plans", "2 more were put back before")
+            await pilot.press("enter")
+            await until_text(pilot, "Put back 1 row")
+            await pilot.press("right", "enter")
+            await until_text(pilot, "That did not work", "has another", "Nothing was changed", "esc close")
+            await pilot.press("escape")
+            await spoil(clean_database, f"update workout_plans set duration_weeks = 52 where id in ({some[:-1]}1)")
+            await pilot.press("enter")
+            await until_text(pilot, "Put back 1 row")
+            await pilot.press("right", "enter")
+            await until_text(pilot, "3 in workout_plans", "0 of 1 in place")
+            (entered,) = (one for one in pilot.app.screen.active_bindings.values() if one.binding.action == "open")
+            assert not entered.enabled
+        assert await conn.fetchval("select count(*) from workout_plans where duration_weeks = 99") == 3
 
 
 async def test_an_override_needs_a_reason_and_can_be_taken_back(database: TestDatabase) -> None:

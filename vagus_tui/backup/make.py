@@ -16,6 +16,7 @@ from vagus_tui.backup.address import database_address
 from vagus_tui.backup.describe import write_manifest
 from vagus_tui.backup.dump import TEXT_SHARE
 from vagus_tui.backup.folder import (
+    AGAIN,
     REMOVED,
     RESERVE_BYTES,
     STOPPED,
@@ -41,7 +42,15 @@ from vagus_tui.database.connection import Database
 from vagus_tui.database.encoding import refuse_unless_utf8
 from vagus_tui.database.tls import link_security
 from vagus_tui.database.tools import MissingTools, tools_for
-from vagus_tui.errors import CancelledByOperatorError, RefusedError, UndoneError, VagusError, account, server_words
+from vagus_tui.errors import (
+    CancelledByOperatorError,
+    ConnectionLostError,
+    RefusedError,
+    UndoneError,
+    VagusError,
+    account,
+    server_words,
+)
 from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
 from vagus_tui.format import plural, size
 from vagus_tui.journal import backup_records
@@ -172,6 +181,8 @@ def _failures_explained() -> Iterator[None]:
             state=REMOVED,
             next_step="Mend what it says, then make the backup again.",
         ) from None
+    except ConnectionLostError as error:
+        raise ConnectionLostError(error.happened, state=REMOVED, next_step=AGAIN) from None
     except CancelledByOperatorError:
         raise CancelledByOperatorError(STOPPED, state=REMOVED) from None
 

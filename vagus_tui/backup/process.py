@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from vagus_tui.backup.address import ToolAddress
-from vagus_tui.backup.folder import REMOVED, STOPPED
+from vagus_tui.backup.folder import AGAIN, REMOVED, STOPPED
 from vagus_tui.control import Control
 from vagus_tui.errors import CancelledByOperatorError, ConnectionLostError, UndoneError, VagusError
 
@@ -178,7 +178,7 @@ class ToolRun:
             return ConnectionLostError(
                 f"{self.name} lost its connection to the database.",
                 state=REMOVED,
-                next_step="Check the network, then start the backup again.",
+                next_step=AGAIN,
             )
         said = next((line for line in self.errors if "error:" in line), self.errors[-1] if self.errors else "")
         said = said.partition("error: ")[2] or said or f"exit status {status}"

@@ -274,7 +274,7 @@ async def _undo(which: str, *, yes: bool, partly: bool) -> AsyncGenerator[Event,
         try:
             applied = await undo(context.connection, batch.id, context.settings.operator, patience, partly=partly)
         except ChangedSinceError as error:
-            if partly:
+            if partly or error.others == 0:
                 raise
             raise RefusedError(
                 error.happened,

@@ -108,7 +108,7 @@ def lost_connections_explained(host: str = "") -> Iterator[None]:
         raise ConnectionLostError(
             LOST_WORDS,
             state="What was under way in it was undone by the server; nothing was repeated.",
-            next_step="Connect again: the state is read from the database.",
+            next_step="Once the server answers again, the state is read from it; then decide.",
         ) from error
 
 

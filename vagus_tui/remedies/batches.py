@@ -20,7 +20,8 @@ counted as (
 select batch as id, min(remedy) as remedy, min(operator) as operator, min(at) as at, sum(rows)::int as rows,
   json_object_agg(table_name, rows) filter (where rows > 0)::text as tables,
   case when not bool_or(stands) then max(restored_at) end as restored_at,
-  case when not bool_or(stands) then max(restored_by) end as restored_by
+  case when not bool_or(stands) then max(restored_by) end as restored_by,
+  case when bool_or(stands) then sum(every - standing)::int else 0 end as back
 from counted group by batch order by min(at) desc
 """
 

@@ -51,7 +51,10 @@ class Applied:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One applied fix as the journal has it. `restored_at` is when it was undone."""
+    """One applied fix as the journal has it. `restored_at` is when it was undone.
+
+    Of one that was undone in part `rows` are those that are left, and `back` those that were put back.
+    """
 
     id: UUID
     remedy: str
@@ -61,6 +64,7 @@ class Batch:
     tables: Mapping[str, int]
     restored_at: datetime | None
     restored_by: str | None
+    back: int = 0
 
 
 @dataclass(frozen=True, slots=True)

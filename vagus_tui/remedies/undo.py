@@ -37,10 +37,17 @@ order by k.conname
 """Constraints that were made NOT VALID: older rows may break them, and exactly such rows are put back."""
 
 _SHOWN = 5
+_ADVICE = "Undo later fixes of the same rows first, or mend them by hand"
 
 
 class ChangedSinceError(RefusedError):
-    """Rows are not as the fix left them. What is can be put back without those."""
+    """Rows are not as the fix left them. What is can be put back without those.
+
+    Attributes:
+        others: how many can be, as far as that is known; None where the server has to be asked row by row.
+    """
+
+    others: int | None = None
 
 
 _NOTHING = "There is no such fix, or it has been undone already."
@@ -100,25 +107,28 @@ async def _put_back(
     partly: bool,
 ) -> Applied:
     waiting: list[tuple[Any, list[int]]] = []
+    told: list[str] = []
     left: list[str] = []
+    advice = ""
     for part in parts:
         label, relation = part["table_name"], relations[part["table_name"]]
         if part["action"] == "changed":
             relation = relations[label] = await _with_keys_looked_at(connection, batch, label, relation)
             moved = await _changed(connection, batch, label, relation)
-            if moved and not partly:
-                raise _refused(
-                    f"{plural(len(moved), 'row')} of {label} changed since the fix: {_listed(moved.values())}.",
-                    "Undo later fixes of the same rows first, or mend them by hand",
-                )
+            said = f"{plural(len(moved), 'row')} of {label} changed since the fix"
         else:
             moved = await _returned(connection, batch, label, relation)
-            if moved and not partly:
-                raise _refused(
-                    f"{len(moved):,} rows of {label} are there again under the same key: {_listed(moved.values())}."
-                )
+            are = "is" if len(moved) == 1 else "are"
+            said = f"{plural(len(moved), 'row')} of {label} {are} there again under the same key"
+        if moved:
+            told.append(f"{said}: {_listed(moved.values())}.")
+            advice = _ADVICE if part["action"] == "changed" else advice
         left += [f"{label} {words}" for words in moved.values()]
         waiting.append((part, [one for one in part["ids"] if one not in moved]))
+    if told and not partly:
+        refused = _refused(" ".join(told), advice)
+        refused.others = sum(len(ids) for _, ids in waiting)
+        raise refused
     quiet = await quieten(connection, [relation.sql for relation in relations.values()])
     rows: dict[str, int] = defaultdict(int)
     done: list[int] = []

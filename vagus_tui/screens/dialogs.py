@@ -285,6 +285,8 @@ class ChoiceDialog(Dialog[str | None]):
 class MessageDialog(Dialog[None]):
     """Something to be read, such as an error: what happened, what state it left, what to do next."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "close", key_display="esc")]
+
     def __init__(self, title: str, body: Text, *, danger: bool = False, close: str = "Close") -> None:
         super().__init__(title, body, danger=danger)
         self.close = close

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -148,7 +149,7 @@ class FixScreen(WizardScreen):
     @on(FixList.Opened)
     def _opened(self) -> None:
         if (choice := self.choice) is not None:
-            self.attempt(self._apply(choice), group="apply", exclusive=True)
+            self.attempt(partial(self._apply, choice), group="apply", exclusive=True)
 
     async def _apply(self, choice: Offer) -> None:
         remedy, preview = choice.remedy, choice.preview
@@ -183,6 +184,8 @@ class FixScreen(WizardScreen):
 
 async def fix_all_safe(screen: WizardScreen, events: Sequence[CheckEvent], fixed: Callable[[], None]) -> None:
     """Apply every safe fix for what these checks found, after one question with the whole list."""
+    # Of many rows it takes a while, and the key has to answer.
+    screen.notify("Looking at what can be fixed safely.", timeout=2, markup=False)
     async with screen.session.looking("fixes", statement_timeout="60000") as context:
         safely = safe_ones((event.id for event in events), context)
         choices = [offer async for offer in offers(safely, context)]

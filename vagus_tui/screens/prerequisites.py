@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -84,7 +85,7 @@ class PrerequisitesScreen(CheckScreen):
     def action_fix_all(self) -> None:
         """Every safe fix."""
         found = [event for event in self.table.events if self._fixable(event)]
-        self.attempt(fix_all_safe(self, found, self._fixed), group="fix", exclusive=True)
+        self.attempt(partial(fix_all_safe, self, found, self._fixed), group="fix", exclusive=True)
 
     def action_undo(self) -> None:
         """What was fixed."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -23,7 +25,8 @@ from vagus_tui.widgets.text import fitted, safe, safe_str
 from vagus_tui.widgets.title import TitleLine
 from vagus_tui.widgets.wait_line import WaitLine
 
-WHEN, WHO, ROWS, STANDS = 11, 10, 10, 8
+WHEN, STANDS = 11, 8
+LONGEST_NAME = 10
 
 
 def fix_name(batch: Batch) -> str:
@@ -49,20 +52,33 @@ class BatchList(SectionList[Batch]):
     def __init__(self, timezone: str) -> None:
         super().__init__(id="batches")
         self.timezone = timezone
+        self._rows, self._who = len("Rows"), len("Who")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What was put back already cannot be again."""
+        if action == "open" and (batch := self.selected) is not None and batch.restored_at is not None:
+            return None
+        return True
+
+    def rows_changed(self) -> None:
+        """The fix gets the room that figures and names leave: some differ only at their end."""
+        self._rows = max([len("Rows"), *(len(f"{item.rows:,}") for item in self.items)])
+        names = max([len("Who"), *(cell_len(safe_str(item.operator)) for item in self.items)])
+        self._who = min(LONGEST_NAME, names)
 
     def key(self, item: Batch) -> str:
         """The batch's id."""
         return str(item.id)
 
     def _columns(self, width: int, start: str, when: str, what: str, rows: str, who: str, stands: str) -> str:
-        left = max(8, width - 2 - WHEN - ROWS - WHO - STANDS - 4)
+        left = max(8, width - 2 - WHEN - self._rows - self._who - STANDS - 4)
         return " ".join(
             (
                 start,
                 fitted(when, WHEN),
                 fitted(what, left),
-                fitted(rows, ROWS - 1, right=True),
-                fitted(who, WHO),
+                fitted(rows, self._rows, right=True),
+                fitted(who, self._who),
                 fitted(stands, STANDS),
             )
         )
@@ -83,6 +99,9 @@ class BatchList(SectionList[Batch]):
 def in_full(batch: Batch, timezone: str) -> Content:
     """What a narrow row cuts off: the fix, what it changed, and who put it back."""
     stands = "It is in place; enter puts it back."
+    if batch.back:
+        were = "was" if batch.back == 1 else "were"
+        stands = f"{batch.back:,} more {were} put back before; enter puts back what is left."
     if batch.restored_at is not None:
         stands = f"Put back {moment(batch.restored_at, timezone)} by {safe_str(batch.restored_by or 'somebody')}."
     return Content("\n").join(
@@ -137,6 +156,7 @@ class UndoScreen(WizardScreen):
     @on(BatchList.At)
     def _highlighted(self, message: BatchList.At) -> None:
         self.query_one("#explanation", Static).update(in_full(message.item, self.session.settings.timezone))
+        self.refresh_bindings()
 
     @on(BatchList.Opened)
     def _opened(self, message: BatchList.Opened) -> None:
@@ -144,7 +164,7 @@ class UndoScreen(WizardScreen):
         if batch.restored_at is not None:
             self.notify("It has been put back already.", markup=False)
             return
-        self.attempt(self._undo(batch), group="undo", exclusive=True)
+        self.attempt(partial(self._undo, batch), group="undo", exclusive=True)
 
     async def _undo(self, batch: Batch) -> None:
         body = (
@@ -156,11 +176,14 @@ class UndoScreen(WizardScreen):
         try:
             await self._put_back(batch)
         except ChangedSinceError as error:
+            if error.others == 0:
+                raise
+            others = "the others" if error.others is None else f"the other {plural(error.others, 'row')}"
             body = (
-                f"{error.happened} The others can be put back without those, which stay as they are. Their originals "
-                "stay in the journal, so they can be put back later."
+                f"{error.happened} What was not changed can be put back without that, which stays as it is until "
+                f"it is put back later.\n\n{error.next_step}"
             )
-            if not await self.ask(ConfirmDialog(fix_name(batch), body, yes="Put back the others")):
+            if not await self.ask(ConfirmDialog(fix_name(batch), body, yes=f"Put back {others}")):
                 return
             await self._put_back(batch, partly=True)
         self.undone()
@@ -170,7 +193,7 @@ class UndoScreen(WizardScreen):
         async with self.session.connection("undo") as connection:
             applied = await undo(connection, batch.id, self.session.settings.operator, partly=partly)
         back = applied.rows + sum(applied.below.values())
-        left = f", {len(applied.left):,} left as they are" if applied.left else ""
+        left = f", {plural(len(applied.left), 'row')} left" if applied.left else ""
         self.notify(f"{plural(back, 'row')} put back{left}.", markup=False)
 
     def action_back(self) -> None:
