@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+import asyncpg
 import pytest
+from pydantic import SecretStr
 
 from tests.checks.conftest import MakePooler
 from tests.checks.support import measured
@@ -15,9 +17,11 @@ from tests.databases import TestDatabase
 from tests.migration.support import settings_for
 from vagus_tui.database.connection import GONE_AFTER, Database
 from vagus_tui.database.pooling import ConnectionKind, conclude
+from vagus_tui.database.refusals import explained
+from vagus_tui.database.target import target_of
 from vagus_tui.errors import ConfigurationError, ConnectionFailedError
 from vagus_tui.events import Status
-from vagus_tui.settings import Environment
+from vagus_tui.settings import Environment, Settings
 
 
 @pytest.mark.parametrize(
@@ -51,6 +55,30 @@ async def test_a_direct_connection(clean_database: TestDatabase) -> None:
 async def test_a_session_pooler_passes(clean_database: TestDatabase, make_pooler: MakePooler) -> None:
     event = await measured("connection-kind", await make_pooler(clean_database, "session"))
     assert (event.status, event.measured) == (Status.PASS, "session pooler")
+
+
+@pytest.mark.needs_pgbouncer
+async def test_what_a_pooler_refuses_is_told_in_its_words(
+    clean_database: TestDatabase, make_pooler: MakePooler
+) -> None:
+    address = (await make_pooler(clean_database, "session")).replace(clean_database.name, "nowhere")
+    with pytest.raises(ConnectionFailedError, match=r"refused the connection: \w") as caught:
+        await Database(Settings(database_url=SecretStr(address))).connect()
+    assert "hung up" not in caught.value.happened and "the database" in (caught.value.next_step or "")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (asyncpg.InvalidAuthorizationSpecificationError, 'no pg_hba.conf entry for host "::1", no encryption'),
+        (asyncpg.InternalServerError, "Tenant or user not found"),
+    ],
+)
+def test_who_is_not_let_in_hears_why(error: type[asyncpg.PostgresError], said: str) -> None:
+    told = explained(error(said), target_of("postgresql://postgres:secret@db.example.org/postgres"))
+    assert isinstance(told, ConnectionFailedError) and said in told.happened
+    # The password was not even looked at.
+    assert "password" not in told.happened and "secret" not in str(told)
 
 
 @pytest.mark.needs_pgbouncer
@@ -117,6 +145,6 @@ async def test_a_certificate_for_another_host_is_refused(clean_database: TestDat
 
 async def test_a_file_that_is_no_certificate_is_named(clean_database: TestDatabase, tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("not a certificate")
-    for name in ("ca.pem", "missing.pem"):
-        with pytest.raises(ConfigurationError, match="VAGUS_SSL_ROOT_CERT"):
+    for name, reason in (("ca.pem", "it holds no certificate"), ("missing.pem", "No such file")):
+        with pytest.raises(ConfigurationError, match=f"VAGUS_SSL_ROOT_CERT names cannot be used: {reason}"):
             await measured("tls", clean_database, ssl_root_cert=tmp_path / name)

@@ -29,7 +29,8 @@ class CheckCommand(Command):
         Literal["prerequisites", "data-quality", "verification", "access", "performance", "rollout"] | None
     ] = Field(
         default=None,
-        description="one group; without it, what fits the database's state",
+        description="prerequisites, data-quality, verification, access, performance or rollout; without it "
+        "data-quality before a migration and verification after it",
     )
     everyone: CliToggleFlag[bool] = Field(
         default=False, description="with access: measure every user instead of a sample; takes minutes on large data"

@@ -157,10 +157,11 @@ class Database:
             return None
         try:
             return ssl.create_default_context(cafile=str(self.settings.ssl_root_cert))
-        except (OSError, ssl.SSLError) as error:
+        except OSError as error:
+            # OpenSSL's own words are for programmers.
+            said = "it holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
             raise ConfigurationError(
-                "The CA file that VAGUS_SSL_ROOT_CERT names cannot be used: "
-                f"{error.strerror or error.__class__.__name__}.",
+                f"The CA file that VAGUS_SSL_ROOT_CERT names cannot be used: {said or type(error).__name__}.",
                 next_step="Download the CA certificate from the project's database settings and name it here.",
             ) from error
 

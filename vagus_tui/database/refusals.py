@@ -1,6 +1,7 @@
 """Why a connection could not be made, in plain words, and what to do about it.
 
-The driver's own text may hold the address with its password: none of it is used.
+The driver's own text may hold the address with its password: none of it is used. What a server or a pooler said is
+passed on where it alone knows the reason: neither was told the password.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import asyncpg
 
 from vagus_tui.database.certificates import refusal_of
 from vagus_tui.database.target import FORM, Target
-from vagus_tui.errors import ConfigurationError, ConnectionFailedError, VagusError
+from vagus_tui.errors import ConfigurationError, ConnectionFailedError, VagusError, server_words
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 _NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL)
@@ -44,10 +45,17 @@ class _Case:
 
 _CASES = (
     _Case(
-        (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError),
+        (asyncpg.InvalidPasswordError,),
         "{where} refused the user “{user}”: wrong user or password.",
         "Check VAGUS_DATABASE_URL; the password is in the project's database settings. Through the session pooler the "
         "user is postgres.<project-ref>.",
+    ),
+    _Case(
+        # Said before any password is looked at: who may come, from where, and whether without TLS.
+        (asyncpg.InvalidAuthorizationSpecificationError,),
+        "{where} does not let the user “{user}” in: {said}.",
+        "Check the user and any sslmode in VAGUS_DATABASE_URL; on Supabase also the project's network restrictions and "
+        "whether it enforces SSL.",
     ),
     _Case(
         (asyncpg.InvalidCatalogNameError,),
@@ -76,6 +84,12 @@ _CASES = (
         "Name the primary in VAGUS_DATABASE_URL, or leave target_session_attrs out.",
     ),
     _Case(
+        # PgBouncer's code for whatever it refuses: the password, the database, a connection without TLS.
+        (asyncpg.ProtocolViolationError,),
+        "{where} refused the connection: {said}.",
+        "Check the user, the password, the database and any sslmode in VAGUS_DATABASE_URL.",
+    ),
+    _Case(
         (asyncpg.PostgresConnectionError,),
         "{where} hung up while the connection was made.",
         "Check the network and whether the server is being restarted, then try again.",
@@ -89,8 +103,9 @@ _CASES = (
     ),
     _Case(
         (asyncpg.PostgresError,),
-        "{where} refused the connection (SQLSTATE {code}).",
-        "Check VAGUS_DATABASE_URL.",
+        "{where} refused the connection (SQLSTATE {code}): {said}.",
+        "Check VAGUS_DATABASE_URL. Through a Supabase pooler the user is postgres.<project-ref>, and the host is "
+        "that of the project's region.",
     ),
 )
 """In this order: the first that fits counts."""
@@ -106,7 +121,7 @@ def explained(error: Exception, target: Target) -> Exception:
                 user=target.user,
                 name=target.name,
                 code=getattr(error, "sqlstate", ""),
-                said=error.args[0] if error.args else "",
+                said=server_words(error).rstrip(".") if isinstance(error, asyncpg.PostgresError) else "",
             )
             return case.told_as(happened, next_step=case.next_step)
     if isinstance(error, ssl.SSLError):
