@@ -113,7 +113,7 @@ def align_users_step(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> Pla
 
     Whoever leaves later takes their rows along through the references.
     """
-    statements = catch_up.whole_round(mapping, STAGING, apart(survey.bound, ddl))
+    statements = [*catch_up.whole_round(mapping, STAGING, apart(survey.bound, ddl)), catch_up.AS_USUAL]
     if survey.shape.plans.has("created_by"):
         statements.append(
             f"update {ddl.relation(v2.PLANS)} p set created_by = null where created_by is not null "

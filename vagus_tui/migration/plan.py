@@ -68,7 +68,11 @@ def compose(found: Survey, settings: Settings) -> MigrationPlan:
         ALIGN,
         Phase.BUILD,
         "first round of catching up",
-        (*catch_up.whole_round(mapping, STAGING, apart(found.bound, ddl)), catch_up.strays(STAGING)),
+        (
+            *catch_up.whole_round(mapping, STAGING, apart(found.bound, ddl)),
+            catch_up.AS_USUAL,
+            catch_up.strays(STAGING),
+        ),
         needs=tuple(step.id for step in build if step.id.startswith(("analyze-", DAY_KEYS))),
         tables=ddl.tables,
         one_moment=True,
@@ -77,7 +81,7 @@ def compose(found: Survey, settings: Settings) -> MigrationPlan:
         "catch-up",
         Phase.CATCH_UP,
         "rounds of catching up, until little is left",
-        tuple(catch_up.whole_round(mapping, STAGING, apart(found.bound, ddl))),
+        (*catch_up.whole_round(mapping, STAGING, apart(found.bound, ddl)), catch_up.AS_USUAL),
         one_moment=True,
     )
     steps = (
@@ -147,7 +151,7 @@ def proof_steps(found: Survey, mapping: WorkoutMapping) -> list[PlanStep]:
                 table=table,
                 one_moment=True,
                 printed=(
-                    *catch_up.peek(mapping, STAGING),
+                    *catch_up.peek(mapping, STAGING, table),
                     stop_unless_zero(
                         f"select case when ({differing}) = 0 then 0 else ({inexcusable}) end",
                         f"rows of {table} differ",

@@ -11,7 +11,7 @@ from typing import Any
 from vagus_tui.database.connection import Connection
 from vagus_tui.migration.aligned import aligned_count_sql, only
 from vagus_tui.migration.build import prepared_tables
-from vagus_tui.migration.catch_up import counted, differences, excused_ids, first_of
+from vagus_tui.migration.catch_up import EXCUSED, counted, differences, first_of
 from vagus_tui.migration.generated import GENERATED, generated_count_sql
 from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import qualified
@@ -67,19 +67,24 @@ def proof_sql(mapping: WorkoutMapping, schema: str, table: str, *, among: bool =
     return differences(mapping, table, mapping.select(table), f"select t.* from {qualified(schema, table)} t")
 
 
-def count_sql(mapping: WorkoutMapping, schema: str, table: str) -> str:
-    """The query that counts the rows compared and the differences among them, in one pass."""
+def count_sql(mapping: WorkoutMapping, schema: str, table: str, *, excusing: bool = False) -> str:
+    """The query that counts the rows compared and the differences among them, in one pass.
+
+    Args:
+        excusing: leave out differences that waiting changes explain, where that can be told in the same pass; needs
+            the relations that `catch_up.peek` makes.
+    """
     if table == v2.LOGS:
         return aligned_count_sql(mapping, schema)
     if table in GENERATED and mapping.prepared is not None:
         return generated_count_sql(mapping, schema, table)
-    return counted(mapping, table, mapping.select(table), qualified(schema, table))
+    return counted(mapping, table, mapping.select(table), qualified(schema, table), excusing=excusing)
 
 
 def unexcused_sql(mapping: WorkoutMapping, schema: str, table: str, *, among: bool = False) -> str:
     """The query for differences that waiting changes do not explain; needs the relations that `catch_up.peek` makes."""
-    excused, every = excused_ids(mapping, schema, table), proof_sql(mapping, schema, table, among=among)
-    return f"select * from (\n{every}\n) d where d.id not in ({excused})"
+    every = proof_sql(mapping, schema, table, among=among)
+    return f"select * from (\n{every}\n) d where d.id not in (select id from {EXCUSED})"
 
 
 def as_difference(table: str, row: Any) -> Difference:
@@ -93,9 +98,15 @@ def as_difference(table: str, row: Any) -> Difference:
     return Difference(table, row["id"], row["difference"], expected, found)
 
 
-async def compare(connection: Connection, mapping: WorkoutMapping, schema: str, table: str) -> TableProof:
-    """Compare one table, in the snapshot that the connection's transaction has, and only count what differs."""
-    row = await connection.fetchrow(count_sql(mapping, schema, table))
+async def compare(
+    connection: Connection, mapping: WorkoutMapping, schema: str, table: str, *, excusing: bool = False
+) -> TableProof:
+    """Compare one table, in the snapshot that the connection's transaction has, and only count what differs.
+
+    Args:
+        excusing: as for `count_sql`.
+    """
+    row = await connection.fetchrow(count_sql(mapping, schema, table, excusing=excusing))
     assert row is not None
     apart = row.get("apart")
     return TableProof(

@@ -247,7 +247,11 @@ class WorkoutMapping(MappingRules):
         logs, sessions = self.source(v1.LOGS), self.source(v1.SESSIONS)
         if self.prepared is not None and scope is None:
             return session_totals(logs, sessions, placed=self.prepared.placed)
-        only = f"l.session_id in (select id from {scope.sessions})" if scope else ""
+        only = ""
+        if scope:
+            in_scope = f"in (select id from {scope.sessions})"
+            # Not left to be found out from the logs, of which too many are expected: all sessions would be read.
+            only, sessions = f"l.session_id {in_scope}", f"(select * from {sessions} s where s.id {in_scope})"
         return f"{self._placed(scope)},\n{session_totals(logs, sessions, only)}"
 
     # ── per table ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -67,6 +67,7 @@ async def prove_delta(run: MigrationRun) -> None:
                 f"Changes brought over do not agree with v1: {table} {first['id']} {first['difference']}.",
                 next_step="This must not happen; keep the report and do not migrate.",
             )
+    await run.main.execute(catch_up.AS_USUAL)
 
 
 async def catch_up_until_little_is_left(run: MigrationRun) -> None:

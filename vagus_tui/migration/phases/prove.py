@@ -18,7 +18,7 @@ from vagus_tui.format import plural
 from vagus_tui.journal import store
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import catch_up, vigil
-from vagus_tui.migration.capture import captured
+from vagus_tui.migration.capture import CHANGE_LOG, captured
 from vagus_tui.migration.proof import TableProof, compare, proof_mapping, unexcused
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.scheduler import run_graph
@@ -112,11 +112,14 @@ async def _prove_step(run: MigrationRun, connection: Connection, step: PlanStep)
     run.emit(step.event(StepState.STARTED))
     async with connection.transaction(isolation="repeatable_read"):
         mapping = run.made.mapping
-        proof = await compare(connection, proof_mapping(mapping, step.table), STAGING, step.table)
+        # While the app writes, changes are waiting to be brought over, and explain what differs.
+        waiting = bool(await connection.fetchval(f"select exists(select from {CHANGE_LOG})"))
+        if waiting:
+            await _peek(run, connection, step.table)
+        proof = await compare(connection, proof_mapping(mapping, step.table), STAGING, step.table, excusing=waiting)
         if proof.differences:
-            # Those that are not explained by changes still waiting to be brought over.
-            for statement in catch_up.peek(mapping, STAGING):
-                await connection.execute(statement)
+            if not waiting:
+                await _peek(run, connection, step.table)
             proof = await unexcused(connection, mapping, STAGING, proof)
     done = step.event(
         StepState.FAILED if proof.differences else StepState.DONE,
@@ -128,6 +131,11 @@ async def _prove_step(run: MigrationRun, connection: Connection, step: PlanStep)
     await store.record_step(connection, run.id, done)
     run.emit(done)
     return proof
+
+
+async def _peek(run: MigrationRun, connection: Connection, table: str) -> None:
+    for statement in catch_up.peek(run.made.mapping, STAGING, table):
+        await connection.execute(statement)
 
 
 def _stop_on_differences(run: MigrationRun, proofs: Sequence[TableProof]) -> None:
