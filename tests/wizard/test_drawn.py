@@ -47,7 +47,7 @@ def check(status: Status, id: str = "c", **values: Any) -> CheckEvent:
     return CheckEvent(id=id, group="verification", title=id, status=status, **values)
 
 
-P, W, F, S, N = Status.PASS, Status.WARN, Status.FAIL, Status.SKIP, Status.PENDING
+P, W, F, S, N, E = Status.PASS, Status.WARN, Status.FAIL, Status.SKIP, Status.PENDING, Status.ERROR
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,9 @@ P, W, F, S, N = Status.PASS, Status.WARN, Status.FAIL, Status.SKIP, Status.PENDI
         ([W, W], "2 of 2 · none fails · 2 warnings"),
         ([W, N], "1 of 2 · 1 warning"),
         ([F, P], "2 of 2 · 1 fails"),
-        ([F, Status.ERROR, W], "3 of 3 · 2 fail · 1 warning"),
+        # What could not be measured is not said to be wrong.
+        ([E, E], "0 of 2 · 2 not measured"),
+        ([F, E, P, W], "3 of 4 · 1 fails · 1 not measured · 1 warn"),
     ],
 )
 def test_checks_are_summed_up(statuses: list[Status], said: str) -> None:

@@ -85,7 +85,7 @@ def standing_text(session: Session, state: DatabaseState, job: Job | None) -> Co
             parts.append(
                 Content("\n").join(
                     (
-                        _key("u", "goes on from where it stood, and holds before the cut-over"),
+                        _key("u", "goes on where it stood, and holds before the cut-over"),
                         _key("d", "drops what was built aside"),
                         Content("v1 is as it was, either way."),
                     )

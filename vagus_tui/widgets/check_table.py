@@ -53,26 +53,35 @@ def expected_text(event: CheckEvent) -> str:
 
 
 def summary(events: Iterable[CheckEvent], *, short: bool = False) -> Content:
-    """`9 of 14 · 1 fails`, or `14 of 14 · all pass`; `short` where something else has to stand beside it."""
+    """`9 of 14 · 1 fails`, `14 of 14 · all pass`, `12 of 14 · 2 not measured`.
+
+    Args:
+        short: something else has to stand beside it.
+    """
     found = list(events)
     if not found:
         return Content("")
     done = [event for event in found if event.status not in (Status.PENDING, Status.RUNNING)]
-    parts = [Content(f"{len(done)} of {len(found)}")]
-    fails = sum(event.status.blocks and not event.overridden for event in done)
+    # What could not be measured counts as failing, but nobody is to read from it that rows are wrong.
+    unknown = sum(event.status is Status.ERROR and not event.overridden for event in done)
+    parts = [Content(f"{len(done) - unknown} of {len(found)}")]
+    fails = sum(event.status.blocks and not event.overridden for event in done) - unknown
     overridden = sum(event.status.blocks and bool(event.overridden) for event in done)
     warns = sum(event.status is Status.WARN for event in done)
     if fails:
         parts.append(Content.styled(plural(fails, "fails", "fail"), STYLES[Status.FAIL]))
+    if unknown:
+        parts.append(Content.styled(f"{unknown} not measured", STYLES[Status.ERROR]))
     if overridden:
         parts.append(Content.styled(f"{overridden} overridden", STYLES[Status.WARN]))
-    if warns and len(done) == len(found) and not (fails or overridden):
+    if warns and len(done) == len(found) and not (fails or unknown or overridden):
         parts.append(Content.styled("none fails", STYLES[Status.PASS]))
     if warns:
         # With all of them to say there is no room for the long word.
-        word = "warn" if short or (fails and overridden) else "warning" if warns == 1 else "warnings"
-        parts.append(Content.styled(f"{warns} {word}", STYLES[Status.WARN]))
-    if len(done) == len(found) and not (fails or warns or overridden):
+        short = short or sum(map(bool, (fails, unknown, overridden))) > 1
+        words = f"{warns} warn" if short else plural(warns, "warning")
+        parts.append(Content.styled(words, STYLES[Status.WARN]))
+    if len(done) == len(found) and not (fails or unknown or warns or overridden):
         # What was left out has not passed.
         skipped = sum(event.status is Status.SKIP for event in done)
         word = f"{len(done) - skipped} pass" if skipped else "all pass"
