@@ -13,6 +13,19 @@ from vagus_tui.database.connection import Connection
 from vagus_tui.journal.schema import ensure_journal, journal_exists
 from vagus_tui.journal.store import note
 
+OF_AN_ATTEMPT = ("communications", "timeline", "rollback")
+"""How ids begin of items that are about one attempt, from its announcement to what follows its rollback."""
+
+_SIGN_OFFS = """
+with back as (
+  select max(r.finished_at) as at from vagus_migration.runs r
+  where r.kind in ('rollback', 'restore') and r.status = 'done' and exists (
+    select from vagus_migration.runs m where m.kind = 'migrate' and m.status = 'done' and m.started_at < r.started_at))
+select distinct on (item) item, ticked, operator, note, at from vagus_migration.sign_offs
+where coalesce(not (item like any($1::text[]) and at < (select at from back)), true)
+order by item, id desc
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class SignOff:
@@ -62,13 +75,13 @@ async def sign_in_spite(
 
 
 async def sign_offs(connection: Connection) -> dict[str, SignOff]:
-    """The latest word on every item that anybody ever ticked, by item."""
+    """The latest word on every item that anybody ever ticked, by item.
+
+    What was said of a migration that was rolled back since is over with it: users were told of another day.
+    """
     if not await journal_exists(connection):
         return {}
-    rows = await connection.fetch(
-        "select distinct on (item) item, ticked, operator, note, at "
-        "from vagus_migration.sign_offs order by item, id desc"
-    )
+    rows = await connection.fetch(_SIGN_OFFS, [f"{group}.%" for group in OF_AN_ATTEMPT])
     return {row["item"]: SignOff(**dict(row)) for row in rows}
 
 
