@@ -36,7 +36,6 @@ class Stretch:
     part: int
     begun: datetime
     ended: datetime
-    steps: int
     rows: int
     round: int = 0
 
@@ -76,7 +75,6 @@ def stretches(steps: Iterable[Any]) -> list[Stretch]:
             part,
             begun if before is None else min(begun, before.begun),
             step["at"] if before is None else max(step["at"], before.ended),
-            (before.steps if before is not None else 0) + 1,
             (before.rows if before is not None else 0) + _rows(step),
             key[3],
         )
