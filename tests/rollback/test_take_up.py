@@ -145,16 +145,21 @@ async def test_what_v1_has_deleted_or_changed_since_stays_so(make_database: Make
         "insert into exercise_groups (day_id, type, order_index) select id, 'triset', 1 from d",
         other,
     )
+    rated = await conn.fetchval(
+        "update workout_sessions set average_rpe = 7.5 where id = (select min(id::text)::uuid from workout_sessions "
+        "where id <> $1) returning id",
+        who["session"],
+    )
     await rolled_back(database)
     await conn.execute("delete from workout_plans where id = $1", other)
     await conn.execute("delete from exercises where id = $1", who["exercise"])
-    await conn.execute("delete from workout_sessions where id = $1", who["session"])
+    await conn.execute("delete from workout_sessions where id = any($1)", [who["session"], rated])
     ran = await migrated(database)
     assert who["exercise"] not in {row[0] for row in await conn.fetch("select id from exercises")}
     left = [note.message for note in ran.notes if note.message.startswith("Left in the archive")]
     assert len(left) == 1
     assert "1 exercises: their row or day is no longer there" in left[0]
-    assert "1 workout_sessions: their row is no longer there" in left[0]
+    assert "2 workout_sessions: their row is no longer there" in left[0]
     assert "1 workout_weeks: their plan is no longer in v1" in left[0]
     assert "1 workout_days: their week is not there" in left[0]
     # The group's day may be gone with its exercise or not: either way it is told, beside the one of the other plan.

@@ -99,6 +99,10 @@ class TakeUp:
         known = self.shape.tables[table].columns if table in self.shape.tables else {}
         return tuple(name for name in _FILLED.get(table, ()) if name not in known)
 
+    def _has(self, table: str) -> str:
+        """Whether the archive's row (`o`) holds any of what is filled in."""
+        return " or ".join(f"o.{name} is not null" for name in self._filled(table)) or "false"
+
     def _here(self, table: str) -> str:
         return qualified(self.schema, table)
 
@@ -146,27 +150,24 @@ class TakeUp:
         Args:
             more: further columns, as the value and the condition under which it is put in.
         """
-        sets = {name: (f"o.{name}", f"n.{name} is null and o.{name} is not null") for name in self._filled(table)}
-        sets |= more or {}
-        listed = ", ".join(
-            f"{quote(name)} = case when {condition} then {value} else n.{quote(name)} end"
-            for name, (value, condition) in sets.items()
-        )
-        any_of = "\n  or ".join(f"({condition})" for _, condition in sets.values())
-        return f"update {self._here(table)} n set {listed}\nfrom {pairs}\n  and ({any_of})\nreturning 1"
+        empty = {name: (f"o.{name}", f"n.{name} is null and o.{name} is not null") for name in self._filled(table)}
+        return self._update(table, pairs, {**empty, **(more or {})})
 
     def _added(self, table: str, pairs: str) -> list[str]:
         """Fill the columns that v2 was given before the rollback; `pairs` as for `_fill`."""
         sets = {column.name: column.filled for column in self.later if column.table == table}
         if not sets:
             return []
+        return [self._said(table, f"columns added to v2: {', '.join(sets)}", self._update(table, pairs, sets))]
+
+    def _update(self, table: str, pairs: str, sets: Mapping[str, tuple[str, str]]) -> str:
+        """Give columns a value each where its condition holds, in rows where one of them does."""
         listed = ", ".join(
             f"{quote(name)} = case when {condition} then {value} else n.{quote(name)} end"
             for name, (value, condition) in sets.items()
         )
         any_of = "\n  or ".join(f"({condition})" for _, condition in sets.values())
-        body = f"update {self._here(table)} n set {listed}\nfrom {pairs}\n  and ({any_of})\nreturning 1"
-        return [self._said(table, f"columns added to v2: {', '.join(sets)}", body)]
+        return f"update {self._here(table)} n set {listed}\nfrom {pairs}\n  and ({any_of})\nreturning 1"
 
     def _maps(self, which: str) -> str:
         """Weeks are the same by plan and number, days by week and label (or id)."""
@@ -328,8 +329,7 @@ class TakeUp:
             self._said(
                 v2.EXERCISES,
                 "their row or day is no longer there",
-                f"select 1 from {there} o where ({left} or o.group_id is not null or o.target_rpe_min is not null\n"
-                "  or o.target_rpe_max is not null or o.client_comment is not null or o.attachments is not null)\n"
+                f"select 1 from {there} o where ({left} or o.group_id is not null or {self._has(v2.EXERCISES)})\n"
                 f"  and not exists (select from {here} n where n.id = o.id)",
                 taken=False,
             ),
@@ -383,19 +383,15 @@ class TakeUp:
 
     def _logged_not(self) -> list[str]:
         """Sessions and logs that stay in the archive."""
-        kept: Sequence[tuple[str, str]] = (
-            (v2.SESSIONS, "o.energy_level is not null"),
-            (v2.LOGS, "o.form_rating is not null"),
-        )
         return [
             self._said(
                 table,
                 "their row is no longer there",
-                f"select 1 from {self._there(table)} o where ({self._left(table, 'o')} or {has})\n"
+                f"select 1 from {self._there(table)} o where ({self._left(table, 'o')} or {self._has(table)})\n"
                 f"  and not exists (select from {self._here(table)} n where n.id = o.id)",
                 taken=False,
             )
-            for table, has in kept
+            for table in (v2.SESSIONS, v2.LOGS)
         ]
 
 
