@@ -24,7 +24,11 @@ LOGGED = Scope(plans=DELTA.plans, sessions="pg_temp.vagus_delta_logged")
 FEW = 20
 """Where a round touches less than one in so many plans and sessions, it looks their rows up one by one."""
 
-AS_USUAL = "set local seq_page_cost to default; set local random_page_cost to default"
+LOOKED_UP = {"seq_page_cost": "20", "random_page_cost": "1", "cpu_index_tuple_cost": "1"}
+"""What the server reckons with then: a page of a table that is read whole is dear, and so is a whole index, entry by
+entry; a few rows by their index are not, even where it expects fifty times as many as there are."""
+
+AS_USUAL = "; ".join(f"set local {name} to default" for name in LOOKED_UP)
 """What follows a round, and its proof, in the same transaction is planned as usual again."""
 
 MAPPED = (v2.PLANS, v2.WEEKS, v2.DAYS, v2.EXERCISES, v2.SESSIONS, v2.LOGS)
@@ -70,13 +74,15 @@ def few_by_index(mapping: WorkoutMapping, schema: str) -> str:
         f"({literal(mapping.source(base)).strip()}::regclass, '{column}')" for base, column in parents.items()
     )
 
+    settings = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in LOOKED_UP.items())
+
     def few(touched: str, table: str) -> str:
         relation = literal(qualified(schema, table)).strip()
         rows = f"(select reltuples from pg_class where oid = {relation}::regclass)"
         return f"{FEW} * (select count(*) from {touched}) < {rows}"
 
     return (
-        "select set_config('seq_page_cost', '100', true), set_config('random_page_cost', '1', true)\n"
+        f"select {settings}\n"
         f"where {few(DELTA.plans, v2.PLANS)}\n"
         f"  and {few(DELTA.sessions, v2.SESSIONS)}\n"
         f"  and {len(parents)} = (select count(distinct i.indrelid)\n"

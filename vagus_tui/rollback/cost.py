@@ -14,6 +14,12 @@ from vagus_tui.settings import Settings
 UNDO = "Undo: until its commit by itself, as a whole; after it, migrate again, which takes the archive up."
 """What takes a quick rollback back."""
 
+TELLING = 2.0
+"""Seconds of waiting that are worth a word."""
+
+LOCKED_PER_LOOK = 1.6
+"""Finding what was written takes two thirds of the time under the locks, carrying it back and the proof the rest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -24,6 +30,7 @@ class Cost:
         deleted: rows deleted since, which stay in v1 unless chosen otherwise.
         seconds, blocked_seconds: as rehearsed, on this machine, or as it took the last time; None where neither was.
         rehearsed: it is the rehearsal's.
+        expected: how many seconds writes are likely to wait now, by how long it took to find what was written.
     """
 
     carried: int
@@ -32,15 +39,20 @@ class Cost:
     seconds: float | None = None
     blocked_seconds: float | None = None
     rehearsed: bool = True
+    expected: float = 0.0
 
     @property
     def time(self) -> str:
-        """How long it takes, as far as it was rehearsed, or done before."""
+        """How long it takes, as far as it was rehearsed, or done before, and by how much there is to carry back now."""
+        now = ""
+        if self.expected >= TELLING and self.expected > (self.blocked_seconds or 0):
+            now = f" By what was written until now, v2 is closed for about {span(self.expected)}."
         if self.seconds is None:
-            return "Not rehearsed, so nobody knows how long it takes: seconds, as a rule."
+            unknown = "Not rehearsed, so nobody knows how long it takes"
+            return f"{unknown}.{now}" if now else f"{unknown}: seconds, as a rule."
         waits = "" if self.blocked_seconds is None else f", writes wait {span(self.blocked_seconds)} of it"
         known = "Rehearsed: " if self.rehearsed else "The last one took "
-        return f"{known}{span(self.seconds)}{waits}; the v1 app's way to users comes on top."
+        return f"{known}{span(self.seconds)}{waits}; the v1 app's way to users comes on top.{now}"
 
     @property
     def short(self) -> str:
@@ -66,17 +78,19 @@ class Cost:
 async def cost_of(connection: Connection, settings: Settings, found: Preview) -> Cost:
     """The cost, from what was looked up, and from the newest rehearsal or else the last rollback."""
     left = sum(item.not_expressible for item in found.carried) + sum(found.only_in_v2.values())
+    expected = LOCKED_PER_LOOK * found.seconds
     forecast = await latest_forecast(connection, settings)
     last = await store.latest_run(connection, "rollback", done=True)
     # One that broke off and was finished later says nothing about how long it takes.
     waited = last.figures.get("writes_waited_seconds") if last is not None else None
     if (forecast is None or forecast.rollback_seconds is None) and last and last.finished_at and waited is not None:
         took = (last.finished_at - last.started_at).total_seconds()
-        return Cost(found.total, left, found.deletions, took, waited, rehearsed=False)
+        return Cost(found.total, left, found.deletions, took, waited, rehearsed=False, expected=expected)
     return Cost(
         found.total,
         left,
         found.deletions,
         seconds=forecast.rollback_seconds if forecast else None,
         blocked_seconds=forecast.rollback_blocked_seconds if forecast else None,
+        expected=expected,
     )

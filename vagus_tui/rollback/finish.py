@@ -214,7 +214,7 @@ async def _after_failure(
     # The server's details name the rows.
     text = f"The server said: {error}" if isinstance(error, asyncpg.PostgresError) else account(error)
     if isinstance(error, TimeoutError):
-        text = words.slow
+        text = str(error) or words.slow
     if lost:
         # Not what the driver says of itself: it goes into the journal and the report.
         text = LOST_WORDS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -24,7 +25,7 @@ from vagus_tui.journal.missing_v2 import SCHEMA
 from vagus_tui.journal.progress import published
 from vagus_tui.journal.state import DatabaseState, State, read_state
 from vagus_tui.migration import maintenance
-from vagus_tui.migration.capture import V2_UNNOTED
+from vagus_tui.migration.capture import V2_CHANGES, V2_UNNOTED
 from vagus_tui.migration.kept_v1 import new_name
 from vagus_tui.migration.noting import read_noting
 from vagus_tui.migration.noting_kept import anything_noted
@@ -60,12 +61,16 @@ ROUNDS = 3
 """So often every row is compared, where users leave meanwhile who have handed something over."""
 
 LIMIT_SECONDS = 60.0
-"""How long the transaction may hold its locks before it is taken back."""
+"""How long the transaction may hold its locks before it is taken back, with little to carry."""
+
+SECONDS_PER_CHANGE = 0.002
+"""So much longer for every change that is carried back: some ten times what a quick server takes. A limit that did not
+grow with them would make the way back impossible some hours after the cut-over."""
 
 WORDS = finish.Words(
     untouched="The rollback was undone as a whole: v2 is in place and in use.",
     refused="See the rows it names; they may hold something that v1's constraints refuse.",
-    slow=f"The rollback took longer than {LIMIT_SECONDS:.0f} s and was taken back: try again when fewer changes wait.",
+    slow="The rollback took too long and was taken back: try again when less goes on.",
 )
 
 MESSAGE = "Workout features are being restored. This takes a moment; your data is safe."
@@ -261,8 +266,10 @@ class _Rollback:
         events: list[StepEvent] = []
         found: Preview | None = None
         figures: dict[str, Any] = {}
+        changes = int(await connection.fetchval(f"select count(*) from {V2_CHANGES}"))
+        limit = LIMIT_SECONDS + SECONDS_PER_CHANGE * changes
         locked = time.perf_counter()
-        async with connection.transaction(), asyncio.timeout(LIMIT_SECONDS):
+        async with connection.transaction(), _within(limit, changes):
             await connection.execute(f"set local lock_timeout = {self.settings.lock_timeout_ms}")
             # Compiling takes longer than these queries, and writers wait for it.
             await connection.execute("set local jit = off")
@@ -341,6 +348,25 @@ class _Rollback:
                     state="The rollback was undone as a whole: v2 is in place and in use.",
                     next_step="Keep the report; roll back from a backup if you must.",
                 )
+
+
+@asynccontextmanager
+async def _within(limit: float, changes: int) -> AsyncIterator[None]:
+    """Take the transaction back after so many seconds.
+
+    Raises:
+        TimeoutError: with words about it.
+    """
+    try:
+        async with asyncio.timeout(limit) as timer:
+            yield
+    except TimeoutError as error:
+        if not timer.expired():
+            raise
+        raise TimeoutError(
+            f"The rollback took longer than {limit:.0f} s, with {plural(changes, 'change')} to carry back, and was "
+            "taken back: see what else keeps the server busy, and try again when less goes on."
+        ) from error
 
 
 def _left(figures: dict[str, Any], found: Preview | None) -> Iterator[NoteEvent]:

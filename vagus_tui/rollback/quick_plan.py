@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -73,6 +74,7 @@ class Preview:
         compared: what comparing every row has shown, where that was done and showed something.
         whole: every row was compared.
         replaced: sets that were deleted and have another in their place; those are set aside, unless all is to go.
+        seconds: how long it took to find out what was written: the larger part of what writes wait for.
     """
 
     carried: tuple[Carried, ...]
@@ -84,6 +86,7 @@ class Preview:
     compared: tuple[str, ...] = ()
     whole: bool = False
     replaced: int = 0
+    seconds: float = 0.0
 
     @property
     def told(self) -> list[str]:
@@ -317,9 +320,11 @@ async def preview(connection: Connection, state: DatabaseState, *, compare: bool
         elif await connection.fetchval("select to_regclass($1) is not null", V2_UNNOTED):
             # What an earlier attempt has found, and nobody has decided about yet.
             compared = (await read_unnoted(connection, UNDECIDED)).told()
+        began = time.perf_counter()
         for statement in carry.collect():
             await connection.execute(statement)
         found = await counts(connection, way.survey, carry)
+        seconds = time.perf_counter() - began
         bound = await will_be_bound(connection, way.survey)
         return replace(
             found,
@@ -328,6 +333,7 @@ async def preview(connection: Connection, state: DatabaseState, *, compare: bool
             put_back=tuple(put_back),
             compared=tuple(compared),
             whole=compare,
+            seconds=seconds,
         )
     finally:
         await transaction.rollback()

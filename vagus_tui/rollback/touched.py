@@ -96,13 +96,14 @@ class Touched:
     def _named(self) -> list[str]:
         """The ids of touched rows: by their own change, or by that of a week or day that v1 has within them."""
         days, weeks = self.of_v2(v2.DAYS), self.of_v2(v2.WEEKS)
-        changed = "(select id from pg_temp.vagus_changed where table_name = '{}')"
+        # Weeks and days have ids of v2's own, whatever v1's are; looked up as such, they need not all be read.
+        changed = "(select id::uuid from pg_temp.vagus_changed where table_name = '{}')"
         moved_days = (
-            f"(select d.id from {days} d where d.id::text in {changed.format(v2.DAYS)} "
-            f"or d.week_id::text in {changed.format(v2.WEEKS)})"
+            f"(select id from {days} where id in {changed.format(v2.DAYS)}\n"
+            f"  union select id from {days} where week_id in {changed.format(v2.WEEKS)})"
         )
         ids = {
-            v1.PLANS: f"select w.plan_id from {weeks} w where w.id::text in {changed.format(v2.WEEKS)}",
+            v1.PLANS: f"select w.plan_id from {weeks} w where w.id in {changed.format(v2.WEEKS)}",
             v1.EXERCISES: f"select e.id from {self.of_v2(v2.EXERCISES)} e where e.day_id in {moved_days}",
             v1.SESSIONS: f"select s.id from {self.of_v2(v2.SESSIONS)} s where s.day_id in {moved_days}",
             v1.LOGS: "",
