@@ -96,11 +96,13 @@ def moment(at: datetime | None, timezone: str = "UTC") -> str:
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(zone(timezone)).strftime("%Y-%m-%d %H:%M")
 
 
-def clock_time(at: datetime | None, timezone: str = "UTC") -> str:
-    """14:03:12, in the operator's time zone; a dash for nothing."""
+def clock_time(at: datetime | None, timezone: str = "UTC", now: datetime | None = None) -> str:
+    """14:03:12, in the operator's time zone; of another day 03-01 14:03; a dash for nothing."""
     if at is None:
         return "–"
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(zone(timezone)).strftime("%H:%M:%S")
+    here = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(zone(timezone))
+    today = (now or datetime.now(UTC)).astimezone(zone(timezone)).date()
+    return here.strftime("%H:%M:%S" if here.date() == today else "%m-%d %H:%M")
 
 
 def every(seconds: float) -> str:

@@ -25,6 +25,7 @@ from vagus_tui.events import (
     StepEvent,
     StepState,
 )
+from vagus_tui.format import clock_time
 from vagus_tui.journal.lock import LockHolder
 from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.migration.maintenance import Maintenance
@@ -68,6 +69,14 @@ P, W, F, S, N, E = Status.PASS, Status.WARN, Status.FAIL, Status.SKIP, Status.PE
 )
 def test_checks_are_summed_up(statuses: list[Status], said: str) -> None:
     assert summary(check(status) for status in statuses).plain == said
+
+
+def test_a_time_of_another_day_says_which() -> None:
+    at = datetime(2026, 3, 1, 23, 30, 5, tzinfo=UTC)
+    assert clock_time(at, "UTC", at + timedelta(minutes=20)) == "23:30:05"
+    assert clock_time(at, "UTC", at + timedelta(hours=2)) == "03-01 23:30"
+    # The operator's day counts, not the server's.
+    assert clock_time(at, "Europe/Berlin", at + timedelta(hours=2)) == "00:30:05"
 
 
 def test_what_was_let_pass_is_no_failure_and_still_told() -> None:

@@ -156,6 +156,10 @@ async def test_later_writes_are_shown_and_carried_back(moved_database: TestDatab
         await until(pilot, lambda: "workout_plans: 0 new, 1 changed" in wizard(pilot).clipboard)
         assert await moved_conn.fetchval("select count(*) from workout_plans where name = 'written later'") == 1
         assert await moved_conn.fetchval("select to_regclass('idx_exercises_plan_id') is not null")
+        # Whoever comes anew finds what follows at once.
+        async with walking(settings) as other:
+            wizard(other).action_go("rollback")
+            await until_text(other, "Send the rollback notice")
         # Once there is a v2 again, whether to go back from it, and nothing of how the last way back ended.
         wizard(pilot).action_go("overview")
         await migrated(settings)

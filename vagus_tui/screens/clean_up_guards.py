@@ -116,6 +116,9 @@ def _proved(session: Session) -> Entry:
     if any(event.overridden for event in checks) and not session.blocking(checks_for(CheckGroup.VERIFICATION)):
         return Entry(Status.WARN, "overridden")
     proved = worst([display_status(event) for event in checks])
+    missing = len(checks_for(CheckGroup.VERIFICATION)) - len(checks)
+    if missing and not proved.blocks:
+        return Entry(Status.PENDING, f"{missing} not measured")
     return Entry(Status.PASS if proved is Status.WARN else proved, "this session")
 
 

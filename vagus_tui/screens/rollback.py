@@ -107,8 +107,9 @@ class RollbackScreen(RollbackActs):
         yield from self.compose_checklist("after")
 
     def on_mount(self) -> None:
-        """Count the time while it runs."""
+        """Count the time while it runs; whoever comes here first after a rollback comes for what follows."""
         self.set_interval(1, self._clock)
+        self.entered()
 
     # What is the case
 

@@ -17,7 +17,7 @@ from vagus_tui.widgets.section_list import SectionList
 from vagus_tui.widgets.sparks import course
 from vagus_tui.widgets.text import fitted
 
-CHANGED_WIDTH = 8
+CHANGED_WIDTH = 11
 MEASURED_WIDTH = 16
 GAP = 2
 
