@@ -213,7 +213,8 @@ async def test_disk_space(clean_database: TestDatabase, tmp_path: Path, monkeypa
     assert (event.status, event.measured) == (Status.FAIL, "not writable")
     monkeypatch.setattr(space, "free_bytes", lambda _: 400_000_000)
     assert (await measured("disk-space", clean_database, backup_dir=tmp_path)).status is Status.WARN
-    monkeypatch.setattr(space, "free_bytes", lambda _: 1000)
+    # A few megabytes would hold it; the backup wants some to spare, and refuses.
+    monkeypatch.setattr(space, "free_bytes", lambda _: 60_000_000)
     assert (await measured("disk-space", clean_database, backup_dir=tmp_path)).status is Status.FAIL
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 

@@ -25,7 +25,8 @@ async def test_on_v1_there_is_nothing_to_roll_back(clean_database: TestDatabase)
 
 async def test_there_and_back(clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path) -> None:
     url = clean_database.url
-    assert (await vagus("migrate", "--yes", "--json", url=url, VAGUS_JOURNAL_DIR=str(tmp_path))).status == 0
+    moved = await vagus("migrate", "--yes", "--json", url=url, VAGUS_JOURNAL_DIR=str(tmp_path))
+    assert moved.status == 0 and "vagus-tui check" in moved.result["next_step"]
     # What was done is known on this machine too, should the database be lost the next moment.
     (copy,) = tmp_path.iterdir()
     runs = [entry["row"] for entry in map(json.loads, copy.read_text().splitlines()) if entry["table"] == "runs"]
@@ -39,7 +40,7 @@ async def test_there_and_back(clean_database: TestDatabase, clean_conn: Connecti
     assert shown.of("sql")
     assert await clean_conn.fetchval("select to_regclass('public.workout_weeks')") is not None
     ran = await vagus("rollback", "--yes", "--json", url=url)
-    assert ran.status == 0
+    assert ran.status == 0 and "Tell users" in ran.result["next_step"]
     assert {step["phase"] for step in ran.of("step")} <= {"prepare", "prove", "rollback", "settle"}
     # No name is asked for, as scripts depend on it: on what it is about to begin is said first, and kept.
     note = ran.of("note")[0]
@@ -100,6 +101,8 @@ async def test_from_a_backup(clean_database: TestDatabase, clean_conn: Connectio
     assert "rows in the backup" in told.out
     wrong = await vagus("rollback", "--from", path, "--apply-deletions", "--json", url=url)
     assert wrong.status == 2
+    unknown = await vagus("rollback", "--from", str(tmp_path / "none"), url=url)
+    assert "another database" not in unknown.out + unknown.err
     nothing = await vagus("rollback", "--from", str(tmp_path / "none"), "--yes", "--json", url=url)
     assert nothing.status == 1
     done = await vagus("rollback", "--finish", "--json", url=url)

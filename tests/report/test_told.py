@@ -152,6 +152,7 @@ async def test_what_was_kept_and_put_back(
     await put(
         conn, "backups", path="/b/two", manifest={}, operator="ada", at=at(1), verified_at=at(2), restored_at=at(3)
     )
+    beside = '"public"."plan_favourites"'
     for minutes, action, rows, restored in ((4, "changed", 1, None), (5, "set-aside", 2, at(6))):
         batch = uuid4()
         for row in range(rows):
@@ -161,7 +162,7 @@ async def test_what_was_kept_and_put_back(
                 batch=batch,
                 remedy="orphans",
                 action=action,
-                table_name="exercises",
+                table_name=beside if rows == 2 else "exercises",
                 row_id=str(row),
                 original={},
                 operator="ada",
@@ -177,8 +178,8 @@ async def test_what_was_kept_and_put_back(
         "2 good : Read every byte of the backup two back",
         "3 good : Restored the backup two as a test: equal",
         "4 - ada: Repaired 1 row of exercises (orphans)",
-        "5 - ada: Set aside 2 rows of exercises (orphans)",
-        "6 - grace: Put back 2 rows of exercises (orphans)",
+        "5 - ada: Set aside 2 rows of plan_favourites (orphans)",
+        "6 - grace: Put back 2 rows of plan_favourites (orphans)",
         "7 - ada: Took back: nobody's: seen",
         "8 - ada: Signed off: nobody's: seen",
     ]

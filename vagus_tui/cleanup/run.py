@@ -17,6 +17,7 @@ from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.dependent_reader import COMPAT, KEPT
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepState
+from vagus_tui.format import plural
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
@@ -116,7 +117,9 @@ def plan_clean_up(remains: Remains, *, archives: bool = False) -> Plan:
     """The plan, to be read before it is run."""
     notes = [IRREVERSIBLE]
     if remains.archives and not archives:
-        notes.append(f"{len(remains.archives)} archives of earlier rollbacks stay; they can be removed as well")
+        notes.append(
+            f"{plural(len(remains.archives), 'archive')} of earlier rollbacks left, which can be removed as well"
+        )
     if remains.survey is not None and remains.survey.functions_in_the_way:
         kept = ", ".join(rename.new for rename in remains.survey.functions_in_the_way)
         notes.append(f"v1's own functions stay, for you to drop: {kept}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -179,7 +179,7 @@ async def _migrate(asked: MigrateCommand, control: Control) -> AsyncGenerator[Ev
         yield about("Migration", context)
         database = context.database
     async for step in kept(database, settings, migrate(database, settings, control, hold=False)):
-        yield step
+        yield _leading_on(step, "vagus-tui check verifies it; vagus-tui rollback shows the way back.")
 
 
 def _way_back(asked: RollbackCommand, control: Control) -> AsyncGenerator[Event, None]:
@@ -228,7 +228,7 @@ async def _rollback(asked: RollbackCommand, control: Control) -> AsyncGenerator[
         database, settings = context.database, context.settings
     events = roll_back(database, settings, control, apply_deletions=asked.apply_deletions)
     async for event in kept(database, settings, events):
-        yield event
+        yield _leading_on(event, _AFTER_A_ROLLBACK)
 
 
 async def _rollback_from(asked: RollbackCommand, path: Path, control: Control) -> AsyncGenerator[Event, None]:
@@ -252,7 +252,7 @@ async def _rollback_from(asked: RollbackCommand, path: Path, control: Control) -
         yield about("Rollback from a backup", context)
     events = roll_back_from(database, settings, control, path, other_database=asked.other_database)
     async for event in kept(database, settings, events):
-        yield event
+        yield _leading_on(event, _AFTER_A_ROLLBACK)
 
 
 async def _finish() -> AsyncGenerator[Event, None]:
@@ -265,6 +265,18 @@ async def _finish() -> AsyncGenerator[Event, None]:
         database, settings = context.database, context.settings
     async for event in kept(database, settings, finish_rollback(database, settings)):
         yield event
+
+
+_AFTER_A_ROLLBACK = (
+    "Tell users and release the app for v1, as the wizard's Rollback has it; vagus-tui report tells what happened."
+)
+
+
+def _leading_on(event: Event, next_step: str) -> Event:
+    """The event; a result without a word on what comes next gets one, for whoever has no screen that shows it."""
+    if isinstance(event, ResultEvent) and event.ok and event.next_step is None:
+        return replace(event, next_step=next_step)
+    return event
 
 
 async def _preview(

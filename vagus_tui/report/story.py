@@ -328,10 +328,12 @@ async def _fixes(connection: Connection) -> list[Line]:
     lines = []
     for row in rows:
         did = "Set aside" if row["action"] == "set-aside" else "Repaired"
-        what = f"{plural(row['rows'], 'row')} of {row['table_name']}"
+        # Of tables beside v1's four the whole name is kept, in quotes.
+        table = str(row["table_name"]).removeprefix('"public".').strip('"')
+        what = f"{plural(row['rows'], 'row')} of {table}"
         lines.append(Line(row["at"], row["operator"], f"{did} {what} ({row['remedy']})"))
         if row["back"]:
-            back = f"Put back {plural(row['back'], 'row')} of {row['table_name']} ({row['remedy']})"
+            back = f"Put back {plural(row['back'], 'row')} of {table} ({row['remedy']})"
             lines.append(Line(row["back_at"], row["back_by"] or "", back))
     return lines
 

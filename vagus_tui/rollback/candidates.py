@@ -106,9 +106,10 @@ def _judged(info: BackupInfo, now: dict[str, int | None], identity: Identity) ->
                 cautions.append("CSV alone: keys, policies and rights are made from the manifest.")
     if info.verified is None:
         cautions.append("It was never read back; that is done first.")
-    if info.manifest is None or not info.manifest.fingerprint.same_database(identity.fingerprint):
+    # Without a manifest it is not known what it is of; why there is none is among the problems.
+    if info.manifest is not None and not info.manifest.fingerprint.same_database(identity.fingerprint):
         cautions.append("It is of another database.")
-    elif identity.of_a_copy(info.manifest):
+    elif info.manifest is not None and identity.of_a_copy(info.manifest):
         cautions.append(
             "This database's journal knows nothing of it: it may be of a server that is a copy of this one, or of "
             "which this one is a copy."

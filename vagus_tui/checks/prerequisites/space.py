@@ -9,6 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from vagus_tui.backup.folder import RESERVE_BYTES
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.events import Status
 from vagus_tui.format import size
@@ -97,12 +98,13 @@ def free_bytes(folder: Path) -> int:
 
 async def _disk_space(context: Context) -> Outcome:
     folder = context.settings.backup_dir
-    needed = (await read_sizes(context)).backup
+    backup = (await read_sizes(context)).backup
+    needed = backup + RESERVE_BYTES
     expected = f"≥ {size(needed)}"
     if reason := await asyncio.to_thread(unwritable, folder):
         return Outcome(Status.FAIL, "not writable", f"{reason} Set VAGUS_BACKUP_DIR.", expected=expected)
     free = await asyncio.to_thread(free_bytes, folder)
-    where = f"In {folder}, for dumps and CSV files of about {size(needed)} at most."
+    where = f"In {folder}, for dumps and CSV files of about {size(backup)} at most, and {size(RESERVE_BYTES)} to spare."
     if free < needed:
         return Outcome(
             Status.FAIL, size(free), f"{where} Make room, or set VAGUS_BACKUP_DIR to another disk.", expected=expected
