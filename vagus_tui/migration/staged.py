@@ -3,18 +3,26 @@
 The proof compares rows. A column, an index, a key, a trigger or a policy that somebody changes by hand in staging would
 come into v2 with them. So one word is kept for each table and function as the build left it, and compared before the
 cut-over and once more under its locks, when nobody can change any more. Settings and comments have no part in it.
+
+That the build left it as its own statements made it, its transactions tell: what stands in the catalog was written by
+one of them, and each has left its step in the journal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import md5
 from typing import Any
+from uuid import UUID
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependent_reader import COMPAT
+from vagus_tui.format import plural
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration.drift import in_words
+from vagus_tui.migration.steps import PlanStep
 
 KEPT_AS = "staged"
 """What it is kept as in a run's catalog."""
@@ -62,6 +70,70 @@ async def words(connection: Connection) -> dict[str, str]:
     """A word for each table, view, sequence and function of what was built; the same word, and it is the same."""
     rows = await connection.fetch(_WORDS, [STAGING, COMPAT])
     return {row["name"]: " ".join(md5((part or "").encode()).hexdigest()[:12] for part in row["parts"]) for row in rows}
+
+
+_BY_OTHERS = """
+with there as (
+  select c.oid, c.xmin, pg_catalog.format('%s.%s', n.nspname, c.relname) as name
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where n.nspname = any($1::text[]) and c.relkind not in ('i', 'I') and c.relname not like 'vagus\\_%'),
+written (what, name, xmin) as (
+  select 'kind and rights', t.name, t.xmin from there t
+  union all select 'columns', t.name, a.xmin from there t join pg_attribute a on a.attrelid = t.oid and a.attnum > 0
+  union all select 'columns', t.name, d.xmin from there t join pg_attrdef d on d.adrelid = t.oid
+  union all select 'keys and checks', t.name, k.xmin from there t join pg_constraint k on k.conrelid = t.oid
+  union all select 'indexes', t.name, i.xmin from there t join pg_index x on x.indrelid = t.oid
+    join pg_class i on i.oid = x.indexrelid
+  union all select 'indexes', t.name, x.xmin from there t join pg_index x on x.indrelid = t.oid
+  union all select 'triggers', t.name, g.xmin from there t join pg_trigger g on g.tgrelid = t.oid
+    where not g.tgisinternal
+  union all select 'policies', t.name, p.xmin from there t join pg_policy p on p.polrelid = t.oid
+  union all select 'rules', t.name, r.xmin from there t join pg_rewrite r on r.ev_class = t.oid
+  union all select 'children', t.name, h.xmin from there t join pg_inherits h on t.oid in (h.inhrelid, h.inhparent)
+  union all select 'body', pg_catalog.format('%s.%s', n.nspname, p.proname), p.xmin
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = any($1::text[]))
+select distinct w.what, w.name from written w
+where w.xmin::text not in (select s.xmin::text from vagus_migration.steps s where s.run_id = $2)
+order by w.name, w.what
+"""
+
+_THERE = """
+select 'index ' || c.relname as name from pg_class c
+where c.relnamespace = to_regnamespace($1) and c.relkind in ('i', 'I')
+union all select 'reference ' || k.conname from pg_constraint k
+where k.connamespace = to_regnamespace($1) and k.contype = 'f'
+union all select 'policy' from pg_policy p join pg_class c on c.oid = p.polrelid
+where c.relnamespace = to_regnamespace($1)
+union all select 'trigger' from pg_trigger g join pg_class c on c.oid = g.tgrelid
+where c.relnamespace = to_regnamespace($1) and not g.tgisinternal
+"""
+
+_MAKES = re.compile(r"create (policy|trigger) ")
+_SEVERAL = {"policy": "policies", "trigger": "triggers"}
+_NAMED = {"index-": "index", "validate-": "reference"}
+
+
+async def by_others(connection: Connection, run_id: UUID, steps: Iterable[PlanStep]) -> list[str]:
+    """What others have made, changed or dropped there during a build, each in a few words; empty where nobody did.
+
+    Args:
+        steps: those of the build.
+    """
+    rows = await connection.fetch(_BY_OTHERS, [STAGING, COMPAT], run_id)
+    there = Counter(row["name"] for row in await connection.fetch(_THERE, STAGING))
+    return [*(f"{row['what']} of {row['name']}" for row in rows), *_dropped(steps, there)]
+
+
+def _dropped(steps: Iterable[PlanStep], there: Mapping[str, int]) -> list[str]:
+    gone, made = [], Counter[str]()
+    for step in steps:
+        made.update(found[1] for text in step.statements if (found := _MAKES.match(text)))
+        for prefix, kind in _NAMED.items():
+            thing = f"{kind} {step.id.removeprefix(prefix)}"
+            if step.id.startswith(prefix) and not there.get(thing):
+                gone.append(f"{thing} is gone")
+    missing = {kind: made[kind] - there.get(kind, 0) for kind in made}
+    return [*gone, *(f"{plural(count, kind, _SEVERAL[kind])} gone" for kind, count in missing.items() if count > 0)]
 
 
 def kept(catalog: Mapping[str, Any]) -> dict[str, str] | None:

@@ -106,14 +106,16 @@ async def _take_up(
     done = await store.steps_done(main, old.id)
     done -= await _drop_half_built_logs(main, old.id, resumed, done)
     await store.update_run(main, old.id, status="running", error=None)
-    # Settings may have changed meanwhile. To set one again does no harm.
-    for statement in added(resumed.plan, plain.plan, done):
-        await main.execute(statement)
-    if known:
-        known = await staged.words(main)
-        await store.update_run(main, old.id, catalog={staged.KEPT_AS: known})
     titles = {step.id: step.title for step in resumed.plan.steps}
-    await say_taken_up(main, settings, old, {name: titles.get(name, name) for name in done})
+    # One transaction, which its step in the journal tells to be ours.
+    async with main.transaction():
+        # Settings may have changed meanwhile. To set one again does no harm.
+        for statement in added(resumed.plan, plain.plan, done):
+            await main.execute(statement)
+        if known:
+            known = await staged.words(main)
+            await store.update_run(main, old.id, catalog={staged.KEPT_AS: known})
+        await say_taken_up(main, settings, old, {name: titles.get(name, name) for name in done})
     there = plural(len(done), "step is", "steps are")
     words = f"Resuming the run of {old.started_at:%Y-%m-%d %H:%M} UTC: {there} done already."
     emit(NoteEvent(message=words))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from vagus_tui.errors import UndoneError
 from vagus_tui.events import Phase
 from vagus_tui.journal import store
 from vagus_tui.migration import staged
@@ -42,7 +43,11 @@ async def prepare(run: MigrationRun) -> None:
 
 
 async def build(run: MigrationRun) -> None:
-    """Every step of the build that is not done, first those that read v1 in one snapshot; what came of it is kept."""
+    """Every step of the build that is not done, first those that read v1 in one snapshot; what came of it is kept.
+
+    Raises:
+        UndoneError: somebody has altered it meanwhile.
+    """
     await run.enter(Phase.BUILD)
     steps = run.made.plan.of(Phase.BUILD)
     if any(step.id not in run.done for step in steps):
@@ -57,6 +62,12 @@ async def build(run: MigrationRun) -> None:
     await _graph(run, steps, None)
     if not run.staged:
         run.staged = await staged.words(run.main)
+        # After those words were taken: what is altered from here on is not in them.
+        if changes := await staged.by_others(run.main, run.id, steps):
+            raise UndoneError(
+                staged.altered_by_hand(changes),
+                next_step="See that nobody works on what a migration builds, then run migrate again.",
+            )
         await store.update_run(run.main, run.id, catalog={staged.KEPT_AS: run.staged})
 
 
