@@ -118,12 +118,15 @@ async def test_psql_takes_it_back(make_database: MakeDatabase, connect: Connect,
 
 
 async def test_values_without_end_are_not_counted_to_the_end(make_database: MakeDatabase, connect: Connect) -> None:
-    """A plan for a billion weeks takes no longer to plan with; what cannot be counted at all is said."""
+    """A plan for a billion weeks takes no longer to plan with, and to refuse; what cannot be counted at all is said."""
     database = await make_database(SandboxOptions(plans=6, clean=True))
     conn = await connect(database.url)
     await conn.execute("update workout_plans set duration_weeks = 1000000000")
     plan = await plan_migration(conn, settings_for(database), await read_state(conn))
     assert {step.id: step.rows for step in plan.steps}["build-workout_weeks"] == 6_000_000_000
+    ran = await do_migrate(database)
+    assert not ran.result.ok and "workout_plans_total_weeks_check" in (ran.result.message or "")
+    assert (await state_of(database)).state is State.V1
     await conn.execute("update exercises set order_index = case when order_index = 1 then 2147483647 end")
     with pytest.raises(RefusedError, match="v1 holds values that v2 has no place for"):
         await plan_migration(conn, settings_for(database), await read_state(conn))

@@ -17,6 +17,10 @@ from vagus_tui.schema.identifiers import quote
 from vagus_tui.schema.rules import DEFAULT_REST_SECONDS, DEFAULT_WEEKS, NO_GROUP_DAY, TEXT, MappingRules
 from vagus_tui.schema.session_totals import session_totals
 
+_LAST_WEEK = "least(plans.total_weeks, 53)"
+"""Where weeks are counted to. A plan of more than 52 is refused as it is, and by nothing before its weeks are there: a
+slip of the app's, such as a week number of two billion, must not fill the disk first."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -390,14 +394,14 @@ class WorkoutMapping(MappingRules):
             source = f"{self.source(v1.PLANS)} p join plans on plans.id = p.id"
             return f"with {self._plan_weeks(scope)}\n", source, f"p.id{in_plans}" if scope else ""
         if table == v2.WEEKS:
-            return f"with {self._plan_weeks(scope)}\n", "plans, generate_series(1, plans.total_weeks) n", ""
+            return f"with {self._plan_weeks(scope)}\n", f"plans, generate_series(1, {_LAST_WEEK}) n", ""
         if table == v2.DAYS:
             ctes = ", ".join((self._keyed(scope), self._plan_days(scope), self._plan_weeks(scope)))
             # What is a matter of the week is worked out once per week, not once per day of it.
             weeks = (
                 "weeks as materialized (select w.*, md5(w.week)::uuid as week_id from (\n"
                 f"  select plans.id as plan_id, n, {self.week_text('plans.id', 'n')} as week "
-                "from plans, generate_series(1, plans.total_weeks) n offset 0) w)"
+                f"from plans, generate_series(1, {_LAST_WEEK}) n offset 0) w)"
             )
             return f"with {ctes}, {weeks}\n", "plan_days d join weeks on weeks.plan_id = d.plan_id", ""
         if table == v2.EXERCISES:
@@ -406,7 +410,7 @@ class WorkoutMapping(MappingRules):
                 f"{self.source(v1.EXERCISES)} e join keyed k on k.id = e.id left join plans on plans.id = e.plan_id"
             )
             if self.options.repeat_exercises:
-                source += f" cross join lateral generate_series({self._clamped('k.week_number')}, plans.total_weeks) n"
+                source += f" cross join lateral generate_series({self._clamped('k.week_number')}, {_LAST_WEEK}) n"
             return f"with {ctes}\n", source, f"e.plan_id{in_plans}" if scope else ""
         if table == v2.SESSIONS:
             # Sessions in scope belong to plans that need not be in scope: their days are looked up among all
