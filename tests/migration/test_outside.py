@@ -57,6 +57,17 @@ end $$;
 create event trigger "no drop" on sql_drop execute function public.no_drop();
 """
 
+ADDING = """
+create function public.nothing() returns trigger language plpgsql as $$ begin return null; end $$;
+create function public.audited() returns event_trigger language plpgsql as $$
+declare made record; begin
+  for made in select * from pg_event_trigger_ddl_commands() where object_type = 'table' loop
+    execute format('alter table %s add column tenant int', made.object_identity);
+    execute format('create trigger audit after delete on %s execute function nothing()', made.object_identity);
+  end loop; end $$;
+create event trigger audited on ddl_command_end when tag in ('CREATE TABLE') execute function public.audited();
+"""
+
 CRON = """
 create schema cron;
 create table cron.job (jobid bigint generated always as identity primary key, schedule text not null,
@@ -108,6 +119,12 @@ async def test_event_triggers(make_database: MakeDatabase, connect: Connect) -> 
         assert changes(catalog, await catalog_fingerprint(conn)) == []
         await admin.execute('alter event trigger "no drop" disable')
         assert (await gates_of(database, conn))["event-triggers"].status is Status.PASS
+
+        await admin.execute(ADDING)
+        gate = (await gates_of(database, conn))["event-triggers"]
+        assert (gate.status, gate.overridable) == (Status.FAIL, False)
+        assert "got more than was asked for: column tenant and trigger audit" in (gate.message or "")
+        assert 'alter event trigger "audited" disable;' in (gate.message or "")
 
 
 SUBSCRIBED = """
