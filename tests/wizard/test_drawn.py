@@ -157,6 +157,11 @@ async def test_rail_and_header_say_who_is_at_work_and_what_users_meet() -> None:
         assert "Own rows" in (line := header.text().plain.splitlines()[1]) and " · 1 more" in line
         del session.alarms["a"]
         assert header.text().plain.splitlines()[1].startswith(" ! FAILED Later · ")
+        # What could not be asked is not said to be wrong; what it was before gives way to a long name.
+        session.alarms = {"c": Alarm(replace(change, id="c", now=E))}
+        assert header.text().plain.splitlines()[1].startswith(" ✗ NOT MEASURED Own rows [/b] · ")
+        session.alarms = {"c": Alarm(replace(change, id="c", title="Rows of others " * 8))}
+        assert "before" not in (line := header.text().plain.splitlines()[1]) and line.count("Rows of") > 4
         session.alarms.clear()
 
         # What a job that was cut off could not see any more is said once the state was read again, and not before.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
+from vagus_tui.events import Status
 from vagus_tui.format import clock_time, plural
 from vagus_tui.session.session import Link, Session
 from vagus_tui.session.watching import Alarm
@@ -49,17 +50,22 @@ class HeaderLine(Painted):
         """What failed and since when, in words; which keys show and acknowledge it stands at the right end."""
         first = alarms[0]
         since = clock_time(first.change.at, self.session.settings.timezone)
+        lost = first.change.now is Status.ERROR
         if first.over is None:
-            words, style = " ✗ FAILS ", "bold $production-text on $production"
-            told = f" · {since}, was {first.change.was.value} before"
+            words, style = f" ✗ {'NOT MEASURED' if lost else 'FAILS'} ", "bold $production-text on $production"
+            told = f", was {first.change.was.value} before"
         else:
-            words, style = " ! FAILED ", "bold $background on $warning"
-            told = f" · {since}, passes again"
-        tail = f"{told}{f' · {len(alarms) - 1} more' if len(alarms) > 1 else ''}"
+            words, style = f" ! {'WAS NOT MEASURED' if lost else 'FAILED'} ", "bold $background on $warning"
+            told = ", passes again"
+        more = f" · {len(alarms) - 1} more" if len(alarms) > 1 else ""
         keys = " W shows it  A seen "
         room = max(0, self.size.width - len(words) - len(keys))
-        # When and how many come before the whole of the name: it stands in full where W leads.
         title = safe_str(first.change.title)
+        if first.over is None and len(f"{title} · {since}{told}{more}") > room:
+            # What it was before gives way to what it is.
+            told = ""
+        tail = f" · {since}{told}{more}"
+        # When and how many come before the whole of the name: it stands in full where W leads.
         shown = fitted(title, min(len(title), max(8, room - len(tail))))
         return Content.styled(f"{words}{fitted(shown + tail, room)}{keys}", style)
 
