@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
 from tests.conftest import Connect
 from tests.databases import TestDatabase, tell_statistics
-from tests.wizard.walk import LARGE, settings_for, until, until_text, walking, wizard
+from tests.wizard.walk import LARGE, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.checks.base import Context
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.errors import RefusedError
@@ -17,6 +18,7 @@ from vagus_tui.journal import store
 from vagus_tui.journal.state import read_state
 from vagus_tui.remedies.repairs import REPAIRS, apply, look
 from vagus_tui.remedies.sessions import cancel, in_the_way
+from vagus_tui.runbook.troubleshooting import ISSUES
 from vagus_tui.screens.troubleshooting_words import results_text
 
 BY_ID = {repair.id: repair for repair in REPAIRS}
@@ -204,6 +206,9 @@ async def test_before_the_migration_the_screen_says_so(clean_database: TestDatab
         await pilot.press("down", "down", "r")
         await until_text(pilot, "for a migrated database")
         await until(pilot, lambda: "no trouble" in str(pilot.app.screen.query_one("TitleLine").render()))
+        # How each stands is on its own line.
+        await until(pilot, lambda: re.search(r"The migration stopped midway +pass$", screen_text(pilot), re.M))
+        assert pilot.app.screen.query_one("#issues").virtual_size.height == len(ISSUES)
 
 
 def test_counts_are_written_as_everywhere() -> None:

@@ -133,7 +133,8 @@ class TroubleshootingScreen(StepScreen):
         for issue in ISSUES:
             status = self._status(issue)
             statuses.append(status)
-            room = max(0, options.scrollable_content_region.width - 2 - len(issue.title))
+            # A cell at either side, the mark and what parts it from the title.
+            room = max(0, options.scrollable_content_region.width - 4 - len(issue.title))
             words = WORDS[status].rjust(room) if status is not Status.PENDING else ""
             options.replace_option_prompt(
                 issue.id,
