@@ -50,7 +50,8 @@ class Context:
     before every run, so nothing in it is older than the run.
 
     `focus` is the one table of v2 that a check is to look at, where it is shown a fault in that and time is short; a
-    check that looks at all tables at once, or cheaply, need not heed it.
+    check that looks at all tables at once, or cheaply, need not heed it. `noted` says, where faults are shown, that
+    what was written to v2 since the cut-over is on record.
     """
 
     database: Database
@@ -59,6 +60,7 @@ class Context:
     state: DatabaseState
     cache: dict[str, Any] = field(default_factory=dict)
     focus: str | None = None
+    noted: bool = False
 
     @property
     def tables(self) -> tuple[str, ...]:

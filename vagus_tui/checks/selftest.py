@@ -21,6 +21,7 @@ import asyncpg
 
 from vagus_tui.checks.base import Check, Context, Group, run_check, run_checks
 from vagus_tui.checks.fault import Fault
+from vagus_tui.checks.verification.base import captured
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import qualified
 from vagus_tui.errors import VagusError, server_words
@@ -157,7 +158,7 @@ async def self_test(
         live = context.settings.environment is not Environment.DEVELOPMENT
     found = SelfTest(operator=context.settings.operator)
     before = await connection.fetchval(_DEFINITIONS)
-    notes = bool(await connection.fetchval("select to_regclass($1) is not null", V2_CHANGES))
+    notes = await captured(context)
     transactions: list[str] = []
     shown = with_faults(checks)
     known = dict(healthy or {})
@@ -169,8 +170,9 @@ async def self_test(
         sound = known[check.id]
         takes = shared if check.group is Group.ACCESS else sound.seconds or 0.0
         for fault in check.faults[: 1 if short else None]:
-            looking = replace(context, focus=fault.table if short and fault.table in v2.TABLES else None)
-            event = await _try(looking, check, fault, sound, takes, transactions, live=live, notes=notes)
+            focus = fault.table if short and fault.table in v2.TABLES else None
+            looking = replace(context, focus=focus, noted=notes)
+            event = await _try(looking, check, fault, sound, takes, transactions, live=live)
             if event.status is Status.PASS:
                 found.seen[check.id] = found.seen.get(check.id, 0) + 1
             elif event.status is Status.SKIP:
@@ -198,7 +200,6 @@ async def _try(
     transactions: list[str],
     *,
     live: bool,
-    notes: bool,
 ) -> FaultEvent:
     """Show one fault to one check."""
 
@@ -220,7 +221,7 @@ async def _try(
     began = time.perf_counter()
     for attempt in range(ATTEMPTS):
         try:
-            seen = await _planted(context, check, fault, transactions, live=live, notes=notes)
+            seen = await _planted(context, check, fault, transactions, live=live)
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
             # Somebody is at work on the table: let them go first.
             await asyncio.sleep(0.1 * 2**attempt)
@@ -246,7 +247,7 @@ def _any_row(table: str) -> str:
 
 
 async def _planted(
-    context: Context, check: Check, fault: Fault, transactions: list[str], *, live: bool, notes: bool
+    context: Context, check: Check, fault: Fault, transactions: list[str], *, live: bool
 ) -> CheckEvent | None:
     """What a check says with a fault planted; None where there was no row to plant it in."""
     connection = context.connection
@@ -260,7 +261,7 @@ async def _planted(
             done = await connection.execute(fault.statements(context))
             if fault.rows and done.endswith(" 0"):
                 return None
-            if notes:
+            if context.noted:
                 await connection.execute(_FORGET)
             return await run_check(check, context)
     finally:

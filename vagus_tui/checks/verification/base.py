@@ -59,6 +59,20 @@ async def captured(context: Context) -> bool:
     return bool(await context.connection.fetchval("select to_regclass($1) is not null", V2_CHANGES))
 
 
+def first_untouched(context: Context, table: str, condition: str = "true") -> str:
+    """A query for the id of the first row, `t`, that nobody has written to since the cut-over.
+
+    A fault in a row that users have changed would pass for theirs, and be overlooked with right.
+    """
+    untouched = ""
+    if context.noted:
+        untouched = (
+            f" and not exists (select from {V2_CHANGES} c where c.table_name = {literal(table).strip()} "
+            "and c.row_id = t.id::text)"
+        )
+    return f"select t.id from {relation(table)} t where {condition}{untouched} order by t.id limit 1"
+
+
 async def later(context: Context, table: str, row_id: str) -> str:
     """A condition: the row of that id (an expression of text) was written to since the cut-over."""
     if not await captured(context):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.fault import Fault, changed_rows
 from vagus_tui.checks.nouns import NOUNS, counted
-from vagus_tui.checks.verification.base import against_v1, later, mapping, relation
+from vagus_tui.checks.verification.base import against_v1, first_untouched, later, mapping, relation
 from vagus_tui.database.identifiers import qualified
 from vagus_tui.events import Status
 from vagus_tui.format import plural
@@ -49,7 +49,7 @@ def _mismatches(context: Context, table: str) -> str:
 def _gone(table: str) -> Fault:
     return changed_rows(
         f"one of the {NOUNS[table][1]} is missing",
-        f"delete from {relation(table)} where id = (select id from {relation(table)} order by id limit 1)",
+        lambda context: f"delete from {relation(table)} where id = ({first_untouched(context, table)})",
         table,
     )
 
@@ -174,28 +174,36 @@ CHECKS = (
         faults=(
             changed_rows(
                 "an exercise has a space too many",
-                f"update {relation(v2.EXERCISES)} set name = name || ' ' "
-                f"where id = (select id from {relation(v2.EXERCISES)} order by id limit 1)",
+                lambda context: (
+                    f"update {relation(v2.EXERCISES)} set name = name || ' ' "
+                    f"where id = ({first_untouched(context, v2.EXERCISES)})"
+                ),
                 v2.EXERCISES,
             ),
             changed_rows(
                 "a weight is another",
-                f"update {relation(v2.LOGS)} set weight = case when weight < 1 then weight + 1 else weight - 1 end "
-                f"where id = (select id from {relation(v2.LOGS)} order by id limit 1)",
+                lambda context: (
+                    f"update {relation(v2.LOGS)} set weight = case when weight < 1 then weight + 1 else weight - 1 end "
+                    f"where id = ({first_untouched(context, v2.LOGS)})"
+                ),
                 v2.LOGS,
             ),
             changed_rows(
                 "a session stands on another day",
-                f"update {relation(v2.SESSIONS)} s set day_id = (select d.id from {relation(v2.DAYS)} d "
-                "where d.id <> s.day_id order by d.id limit 1) where s.id = (select x.id from "
-                f"{relation(v2.SESSIONS)} x where x.day_id is not null order by x.id limit 1)",
+                lambda context: (
+                    f"update {relation(v2.SESSIONS)} s set day_id = (select d.id from {relation(v2.DAYS)} d "
+                    "where d.id <> s.day_id order by d.id limit 1) where s.id = "
+                    f"({first_untouched(context, v2.SESSIONS, 't.day_id is not null')})"
+                ),
                 v2.SESSIONS,
             ),
             changed_rows(
                 "a plan belongs to somebody else",
-                f"update {relation(v2.PLANS)} p set user_id = o.user_id from {relation(v2.PLANS)} o "
-                f"where p.id = (select id from {relation(v2.PLANS)} order by id limit 1) and o.id = (select x.id from "
-                f"{relation(v2.PLANS)} x where x.user_id <> p.user_id order by x.id limit 1)",
+                lambda context: (
+                    f"update {relation(v2.PLANS)} p set user_id = o.user_id from {relation(v2.PLANS)} o "
+                    f"where p.id = ({first_untouched(context, v2.PLANS)}) and o.id = (select x.id from "
+                    f"{relation(v2.PLANS)} x where x.user_id <> p.user_id order by x.id limit 1)"
+                ),
                 v2.PLANS,
             ),
         ),
