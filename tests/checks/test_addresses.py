@@ -100,6 +100,18 @@ async def test_verifying_needs_a_file(
         await Database(settings_for(f"{clean_database.url}?sslmode=verify-full")).connect()
 
 
+HOSTILE = """
+create schema hostile; grant usage on schema hostile to public;
+create table hostile.pg_class (x int); create table hostile.workout_plans (x int);
+create function hostile.lower(text) returns text language sql immutable as 'select ''x''::text';
+create function hostile.never(text, text) returns boolean language sql immutable as 'select false';
+create operator hostile.= (leftarg = text, rightarg = text, function = hostile.never);
+create domain hostile.integer as text; create domain hostile.text as bytea;
+alter role postgres in database "{database}" set search_path = hostile, pg_catalog, public
+"""
+"""Names of the server's own in a schema that comes before it."""
+
+
 async def test_what_is_set_for_the_role_changes_nothing_for_us(clean_database: TestDatabase) -> None:
     """Neither the meaning of statements, nor the texts of values, nor how long a session may wait."""
     odd = {
@@ -121,13 +133,14 @@ async def test_what_is_set_for_the_role_changes_nothing_for_us(clean_database: T
     async with clean_database.as_admin() as admin:
         for name, value in odd.items():
             await admin.execute(f"alter role postgres in database \"{clean_database.name}\" set {name} = '{value}'")
+        await admin.execute(HOSTILE.format(database=clean_database.name))
     async with looking_at(f"{clean_database.url}?connect_timeout=5") as context:
         assert context.state.shape is not None
         found = await context.connection.fetchrow(
             "select 0.1::float8 + 0.2::float8 || '' as number, timestamp '2026-02-01' || '' as day, "
             "interval '1 day 2 hours' || '' as length, '\\x0a'::bytea || ''::bytea as bytes, "
             "current_setting('row_security') as guarded, current_setting('idle_session_timeout') as idle, "
-            "current_setting('synchronous_commit') as lasting"
+            "current_setting('synchronous_commit') as lasting, lower('A') = 'a' as own"
         )
     assert found is not None
     assert dict(found) == {
@@ -138,4 +151,5 @@ async def test_what_is_set_for_the_role_changes_nothing_for_us(clean_database: T
         "guarded": "on",
         "idle": "0",
         "lasting": "on",
+        "own": True,
     }

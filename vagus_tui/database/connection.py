@@ -221,9 +221,17 @@ def _notice_silence(connection: Connection) -> None:
                 used.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
+_OWN_NAMES_FIRST = (
+    "select pg_catalog.set_config('search_path', 'public, pg_temp', false) "
+    "where 'pg_catalog'::pg_catalog.name operator(pg_catalog.=) any ((pg_catalog.current_schemas(true))[2:])"
+)
+"""Where somebody has set a search path with other schemas before the system's own, `lower`, `=` or `pg_class` may be
+theirs: then, and only then, our statements go by a path of their own."""
+
+
 async def _apply(connection: Connection, server_settings: Mapping[str, str]) -> None:
     """Make settings for the session. Poolers refuse them, all but the name, among the parameters of a connection."""
-    statements = [_BASELINE]
+    statements = [_OWN_NAMES_FIRST, _BASELINE]
     if server_settings:
         made = (f"set_config({literal(name)}, {literal(value)}, false)" for name, value in server_settings.items())
         statements.append(f"select {', '.join(made)}")

@@ -99,6 +99,10 @@ def publication_columns(shape: V1Shape, publication: Dependent) -> tuple[str, ..
     return None if publication.options and not columns else columns
 
 
+OWN_PATH = "set local search_path = public, pg_temp"
+"""Back to the path that our sessions have; RESET would go to that of the role, for all that the session does later."""
+
+
 def in_path(path: str, statement: str) -> list[str]:
     """A statement whose unqualified names are looked up along a path."""
-    return [f"set local search_path = {path}", statement, "reset search_path"]
+    return [f"set local search_path = {path}", statement, OWN_PATH]

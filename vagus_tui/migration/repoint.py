@@ -9,7 +9,7 @@ from vagus_tui.database.dependent_reader import COMPAT
 from vagus_tui.database.dependents import Dependent, Fate, Kind
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import function_text, matviews
-from vagus_tui.migration.binding import foreign_bases, in_path, publication_columns, translated
+from vagus_tui.migration.binding import OWN_PATH, foreign_bases, in_path, publication_columns, translated
 from vagus_tui.migration.compat import compat_statements
 from vagus_tui.migration.fates import view_options
 from vagus_tui.migration.survey import Survey
@@ -289,7 +289,7 @@ def _tried(survey: Survey, view: Dependent) -> str:
         f"  set local search_path = {quote(STAGING)}, {quote(schema)}, pg_temp;\n"
         f"  execute {literal(body)};\n"
         "  drop view pg_temp.vagus_trial;\n"
-        "  reset search_path;\n"
+        f"  {OWN_PATH};\n"
         "exception when others then\n"
         f"  raise exception 'the view % cannot read v2: %', {literal(view.title)}, sqlerrm using errcode = sqlstate;\n"
         "end"

@@ -14,6 +14,7 @@ import asyncpg
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependents import Dependent, Kind
 from vagus_tui.events import Phase
+from vagus_tui.migration.binding import OWN_PATH
 from vagus_tui.migration.kept_v1 import AS_MOVED
 from vagus_tui.migration.repoint import foreign_keys, functions, of_kind, policies, publications
 from vagus_tui.migration.steps import PlanStep
@@ -175,7 +176,7 @@ def note_steps(survey: Survey) -> list[PlanStep]:
                 "\n  reads text[] not null, number bigint)",
                 f"set local search_path = {quote(survey.shape.schema)}, pg_temp",
                 f"insert into {AS_MOVED}\n{described_sql(survey.shape.schema, wanted)}",
-                "set local search_path = public, pg_temp",
+                OWN_PATH,
             ),
             lock="none: it only reads the catalog",
             undo="none needed",

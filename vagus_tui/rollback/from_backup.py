@@ -39,6 +39,7 @@ from vagus_tui.journal.progress import published
 from vagus_tui.journal.state import RESTORING, State, read_state
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.abandon import take_back
+from vagus_tui.migration.binding import OWN_PATH
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.work import open_session, with_retries, with_short_looks
 from vagus_tui.rollback import finish
@@ -345,7 +346,7 @@ class _FromBackup:
                 self._emit(done)
                 if step.id == "lock":
                     locked = time.perf_counter()
-            await connection.execute("reset search_path")
+            await connection.execute(OWN_PATH)
             for event in events:
                 await store.record_step(connection, self.run_id, event)
             # Committed together with the swap, so that whoever looks next sees what happened and what is owed.
