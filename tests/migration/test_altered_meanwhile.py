@@ -39,6 +39,14 @@ ALTERED = {
     ),
 }
 
+BY_HAND = """
+insert into workout_v2.exercise_groups (day_id, type, order_index) select id, 'circuit', 1 from workout_v2.workout_days
+  limit 1;
+update workout_v2.workout_weeks set deload = true where id = (select id from workout_v2.workout_weeks limit 1);
+update workout_v2.exercise_logs set form_rating = 4
+  where id in (select id from workout_v2.exercise_logs limit 2)
+"""
+
 
 @pytest.mark.parametrize("what", ALTERED)
 async def test_altered_during_the_build(what: str, make_database: MakeDatabase, connect: Connect) -> None:
@@ -57,3 +65,17 @@ async def test_altered_during_the_build(what: str, make_database: MakeDatabase, 
         assert words in result.message
     assert (await state_of(database)).state is State.V1
     assert changes(catalog, await catalog_fingerprint(conn)) == []
+
+
+async def test_what_v1_knows_nothing_of(make_database: MakeDatabase) -> None:
+    """A group, and values of columns that only v2 has: no row of v1 tells that they do not belong there."""
+    database = await make_database(SandboxOptions(plans=12, clean=True))
+
+    def meddle(event: Event) -> None:
+        if isinstance(event, StepEvent) and (event.id, event.state) == ("behaviour", StepState.DONE):
+            outside_loop(database.execute(BY_HAND))
+
+    result = await attempted(database, meddle)
+    assert not result.ok and result.exit_status == 3, result
+    assert "4: rows of v2 hold what v1 knows nothing of" in result.message
+    assert (await state_of(database)).state is State.V1

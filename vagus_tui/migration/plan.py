@@ -18,7 +18,7 @@ from vagus_tui.migration.carried import apart, carried_notes, check_steps
 from vagus_tui.migration.cut_over import cut_over_steps, settle_steps
 from vagus_tui.migration.grants import grant_notes
 from vagus_tui.migration.link import ALIGN, link_steps
-from vagus_tui.migration.proof import PROOF_KEYS, count_sql, proof_mapping, unexcused_sql
+from vagus_tui.migration.proof import PROOF_KEYS, beyond_sql, count_sql, proof_mapping, unexcused_sql
 from vagus_tui.migration.repoint import whole_row_tables
 from vagus_tui.migration.steps import Plan, PlanStep, ScriptJournal, in_one_line, latest_run, stop_unless_zero
 from vagus_tui.migration.survey import PREFERENCES, Survey, survey
@@ -173,6 +173,15 @@ def proof_steps(found: Survey, mapping: WorkoutMapping) -> list[PlanStep]:
                 unit=PREFERENCES,
             )
         )
+    steps.append(
+        PlanStep(
+            "prove-nothing-beyond",
+            Phase.PROVE,
+            "nothing that v1 has not",
+            (stop_unless_zero(beyond_sql(mapping, STAGING), "rows of v2 hold what v1 knows nothing of"),),
+            undo=undo,
+        )
+    )
     last = PlanStep(
         f"{PROOF_KEYS}-dropped",
         Phase.PROVE,

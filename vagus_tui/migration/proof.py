@@ -11,10 +11,10 @@ from typing import Any
 from vagus_tui.database.connection import Connection
 from vagus_tui.migration.aligned import aligned_count_sql, only
 from vagus_tui.migration.build import prepared_tables
-from vagus_tui.migration.catch_up import EXCUSED, counted, differences, first_of
+from vagus_tui.migration.catch_up import EXCUSED, MAPPED, counted, differences, first_of
 from vagus_tui.migration.generated import GENERATED, generated_count_sql
 from vagus_tui.schema import v2
-from vagus_tui.schema.identifiers import qualified
+from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.schema.mapping import WorkoutMapping
 
 PROOF_KEYS = "prove-day-keys"
@@ -85,6 +85,25 @@ def unexcused_sql(mapping: WorkoutMapping, schema: str, table: str, *, among: bo
     """The query for differences that waiting changes do not explain; needs the relations that `catch_up.peek` makes."""
     every = proof_sql(mapping, schema, table, among=among)
     return f"select * from (\n{every}\n) d where d.id not in (select id from {EXCUSED})"
+
+
+def beyond_sql(mapping: WorkoutMapping, schema: str) -> str:
+    """The query that counts rows which hold what v1 knows nothing of: a group, or another value than its default where
+    v2 has a column of its own. Only somebody at work by hand there can have written it.
+    """
+    counts = [f"select count(*) as rows from {qualified(schema, v2.GROUPS)}"]
+    for table in MAPPED:
+        own = [column for column in v2.MODEL[table].columns if column.name not in mapping.columns(table)]
+        values = {column.name: column.rest.removeprefix("default ") or "null" for column in own}
+        held = [
+            f"{quote(name)} is distinct from {value}"
+            for name, value in values.items()
+            # Worked out row by row: the time, a generated value.
+            if "(" not in value
+        ]
+        counts.append(f"select count(*) from {qualified(schema, table)} where {' or '.join(held or ['false'])}")
+    each = " union all\n".join(counts)
+    return f"select sum(rows)::bigint from (\n{each}\n) beyond"
 
 
 def as_difference(table: str, row: Any) -> Difference:
