@@ -51,16 +51,16 @@ class Dialog(ModalScreen[Result], Generic[Result]):
         """Title, text, whatever the dialog asks for, buttons."""
         # What is asked for stays in view, and the text beside it begins at its beginning.
         question = tuple(self.compose_question())
-        classes = " ".join(("-danger" if self.danger else "", "-asks" if question else ""))
-        with Vertical(id="dialog", classes=classes):
+        buttons = [widget for widget in self.compose_buttons() if isinstance(widget, Button)]
+        # What does not fit beside the others stands below them: a button that cannot be read is none.
+        wide = sum(Content(str(one.label)).cell_length + BUTTON_ROOM for one in buttons) > BUTTONS_WIDTH
+        chosen = {"-danger": self.danger, "-asks": question, "-stacks": wide}
+        with Vertical(id="dialog", classes=" ".join(name for name, so in chosen.items() if so)):
             yield Static(safe(self.dialog_title), id="dialog-title")
             with VerticalScroll(id="dialog-body", can_focus=False):
                 yield Static(self.body, id="dialog-text")
             if question:
                 yield Vertical(*question, id="dialog-question")
-            buttons = [widget for widget in self.compose_buttons() if isinstance(widget, Button)]
-            # What does not fit beside the others stands below them: a button that cannot be read is none.
-            wide = sum(Content(str(one.label)).cell_length + BUTTON_ROOM for one in buttons) > BUTTONS_WIDTH
             with Horizontal(id="dialog-buttons", classes="-stacked" if wide else ""):
                 yield from buttons
         yield KeyFooter()
