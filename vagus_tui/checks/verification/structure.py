@@ -5,7 +5,7 @@ from __future__ import annotations
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.fault import Fault, changed_rows
 from vagus_tui.checks.nouns import NOUNS, counted
-from vagus_tui.checks.verification.base import against_v1, later, on_v2, relation
+from vagus_tui.checks.verification.base import against_v1, first_untouched, later, on_v2, relation
 from vagus_tui.database.identifiers import qualified, quote
 from vagus_tui.events import Status
 from vagus_tui.schema import v1, v2
@@ -161,14 +161,18 @@ CHECKS = (
         faults=(
             changed_rows(
                 "a week is missing",
-                f"delete from {relation(v2.WEEKS)} "
-                f"where id = (select id from {relation(v2.WEEKS)} order by id limit 1)",
+                lambda context: (
+                    f"delete from {relation(v2.WEEKS)} where plan_id = ({first_untouched(context, v2.PLANS)}) "
+                    "and week_number = 1"
+                ),
                 v2.WEEKS,
             ),
             changed_rows(
                 "a week too many",
-                f"insert into {relation(v2.WEEKS)} (plan_id, week_number) "
-                f"select id, total_weeks + 1 from {relation(v2.PLANS)} order by id limit 1",
+                lambda context: (
+                    f"insert into {relation(v2.WEEKS)} (plan_id, week_number) select id, total_weeks + 1 "
+                    f"from {relation(v2.PLANS)} where id = ({first_untouched(context, v2.PLANS)})"
+                ),
                 v2.WEEKS,
             ),
         ),
@@ -195,7 +199,7 @@ CHECKS = (
                 "a session lost its day",
                 lambda context: (
                     f"update {relation(v2.SESSIONS)} set day_id = null where id = "
-                    f"(select u.id from ({_linked(context)}) u order by u.id limit 1)"
+                    f"({first_untouched(context, v2.SESSIONS, f't.id in ({_linked(context)})')})"
                 ),
                 v2.SESSIONS,
             ),
