@@ -28,9 +28,10 @@ def duration(seconds: float | None) -> str:
     """0.08 s, 4.2 s, 2 s, 0:42, 2 h 14 m, 3 d 4 h; a dash for nothing."""
     if seconds is None:
         return "–"
-    if seconds < 0.1:
+    # Judged as it will read: 9.97 is no “10 s” beside “0:10”.
+    if round(seconds, 2) < 0.1:
         return f"{seconds:.2f} s"
-    if seconds < 10:
+    if round(seconds, 1) < 10:
         return f"{seconds:.1f}".removesuffix(".0") + " s"
     whole = round(seconds)
     if whole < 3600:
@@ -43,9 +44,9 @@ def duration(seconds: float | None) -> str:
 
 def span(seconds: float) -> str:
     """`0.06 s`, `12.4 s`, `3 min 20 s`, `2 h 14 min`."""
-    if seconds < 1:
+    if round(seconds, 2) < 1:
         return f"{seconds:.2f} s"
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
@@ -78,13 +79,13 @@ def milliseconds(seconds: float | None) -> str:
 
 
 def size(count: float | None) -> str:
-    """430 MB; a dash for nothing. Decimal units, as storage is sold."""
+    """430 MB; a dash for nothing. `count` is bytes, not negative; decimal units, as storage is sold."""
     if count is None:
         return "–"
     amount = float(count)
     for unit in ("B", "kB", "MB", "GB"):
-        if abs(amount) < 1000:
-            return f"{amount:,.0f} {unit}" if amount >= 100 or unit == "B" else f"{amount:,.1f} {unit}"
+        if round(amount) < 1000:
+            return f"{amount:,.0f} {unit}" if round(amount, 1) >= 100 or unit == "B" else f"{amount:,.1f} {unit}"
         amount /= 1000
     return f"{amount:,.1f} TB"
 
