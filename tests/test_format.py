@@ -101,13 +101,15 @@ def test_counts_say_of_what() -> None:
 
 def test_moments_are_shown_in_the_operators_zone() -> None:
     assert written.moment(None) == written.clock_time(None) == "–"
-    assert (written.moment(NOON), written.clock_time(NOON)) == ("2026-03-01 12:00", "12:00:05")
     # One that names no zone is UTC, wherever this machine is.
-    bare = NOON.replace(tzinfo=None)
-    assert (written.moment(bare, "Asia/Tokyo"), written.clock_time(bare, "Asia/Tokyo")) == (
-        "2026-03-01 21:00",
-        "21:00:05",
-    )
+    for at in (NOON, NOON.replace(tzinfo=None)):
+        assert (written.moment(at), written.clock_time(at, now=NOON)) == ("2026-03-01 12:00", "12:00:05")
+        assert written.moment(at, "Asia/Tokyo") == "2026-03-01 21:00"
+        assert written.clock_time(at, "Asia/Tokyo", NOON) == "21:00:05"
+    # Of another day it is said which; a day ends when it does where the operator is.
+    late = NOON + timedelta(hours=4)
+    assert written.clock_time(NOON, "Asia/Tokyo", late) == "03-01 21:00"
+    assert written.clock_time(NOON, "UTC", late) == "12:00:05"
 
 
 @pytest.mark.parametrize(
