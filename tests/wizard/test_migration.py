@@ -281,7 +281,7 @@ async def test_an_interrupted_run_can_be_cleaned_up(
     await _interrupted(settings, clean_conn)
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("migration")
-        await until_text(pilot, "A run was interrupted", "goes on from where it stood", "drops what was built")
+        await until_text(pilot, "A run was interrupted", "goes on where it stood", "drops what was built")
         await pilot.press("d")
         await until_text(pilot, "Clean up the interrupted run")
         await pilot.press("tab", "enter")
@@ -319,7 +319,7 @@ async def test_an_interrupted_run_goes_on(clean_database: TestDatabase, clean_co
                 await pilot.press("5")
             finally:
                 await admin.execute(f"alter database {name} connection limit -1")
-        await until_text(pilot, "goes on from where it stood", "lock: free", "and the state was read again.")
+        await until_text(pilot, "goes on where it stood", "lock: free", "and the state was read again.")
         assert "vagus-tui status" not in screen_text(pilot)
         assert screen_text(pilot).count("A run was interrupted") == 1
 
