@@ -39,7 +39,9 @@ from vagus_tui.widgets.theme import DARK, LIGHT
 if TYPE_CHECKING:
     from vagus_tui.sandbox import SandboxOptions
     from vagus_tui.screens.base import StepScreen
+    from vagus_tui.screens.handbook import HandbookScreen
     from vagus_tui.screens.spots import Spot
+    from vagus_tui.screens.timeline import TimelineScreen
 
 STEPS: tuple[Step, ...] = tuple(Step)
 
@@ -218,11 +220,11 @@ class VagusApp(App[int]):
         if spot.window is Window.RUNBOOK:
             from vagus_tui.screens.handbook import HandbookScreen
 
-            self.push_screen(HandbookScreen(at=spot.ref))
+            self._open_at(HandbookScreen(at=spot.ref))
         elif spot.window is Window.TIMELINE:
             from vagus_tui.screens.timeline import TimelineScreen
 
-            self.push_screen(TimelineScreen(at=spot.ref))
+            self._open_at(TimelineScreen(at=spot.ref))
         elif isinstance(spot.window, Step):
             if self.current_mode != spot.window.value:
                 await self.switch_mode(spot.window.value)
@@ -230,6 +232,12 @@ class VagusApp(App[int]):
             screen = self.screen_stack[0]
             if spot.ref and isinstance(screen, StepScreen):
                 screen.call_after_refresh(screen.want, spot.ref)
+
+    def _open_at(self, window: HandbookScreen | TimelineScreen) -> None:
+        """A window at one of its rows, unless it is there already: Enter that is held down comes again."""
+        shown = self.screen
+        if not (isinstance(shown, type(window)) and shown.at == window.at):
+            self.push_screen(window)
 
     def action_turn(self, direction: int) -> None:
         """To the next or previous screen on the rail."""

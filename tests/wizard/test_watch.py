@@ -72,7 +72,7 @@ async def test_a_failure_is_told_on_every_screen_until_somebody_has_seen_it(clea
         await pilot.press("A")
         await until(pilot, lambda: "FAILED" not in screen_text(pilot))
         assert not session.alarms
-        assert not session.standings[Step.PREREQUISITES].status.blocks
+        await until(pilot, lambda: not session.standings[Step.PREREQUISITES].status.blocks)
         # Seen is seen: the same again is not told again.
         session.run_group(Group.DATA_QUALITY)
         await until(pilot, lambda: not session.checking(f"group {Group.DATA_QUALITY}"))

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from pydantic import SecretStr
+from textual.events import Key
 from textual.pilot import Pilot
 
 from vagus_tui.app import VagusApp
@@ -60,6 +61,17 @@ def screen_text(pilot: Walk) -> str:
 async def until_text(pilot: Walk, *texts: str, patience: float = PATIENCE_SECONDS) -> None:
     """Wait until all of these are on screen."""
     await until(pilot, lambda: all(text in screen_text(pilot) for text in texts), patience=patience)
+
+
+async def hold_down(pilot: Walk, key: str, character: str) -> None:
+    """A key that repeats before the first press is answered, as one that is held down does."""
+    app = pilot.app
+    assert app._driver is not None
+    for _ in range(3):
+        event = Key(key, character)
+        event.set_sender(app)
+        app._driver.send_message(event)
+    await pilot.pause()
 
 
 def wizard(pilot: Walk) -> VagusApp:

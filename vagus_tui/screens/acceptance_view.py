@@ -317,7 +317,7 @@ class AcceptanceView(ViewedScreen):
     def action_their_view(self) -> None:
         """What the selected person sees, plan by plan."""
         if (person := self.person) is not None:
-            self.app.push_screen(UserViewScreen(person.user_id))
+            self.open_window(UserViewScreen(person.user_id))
 
     def action_copy_testers(self) -> None:
         """Ids, addresses and profiles, one person per line."""

@@ -153,7 +153,7 @@ class AccessCell(WizardScreen):
             measured = evaluation(self.table_name, self.person.role, self.ground)
             commands = ", ".join(COMMANDS)
             text = f"{text}\n\n-- how it was measured, {commands} at once; v_person is the user's id\n{measured};"
-        self.app.push_screen(TextView(f"SQL · {self.command} {self.table_name}", text, language="postgresql"))
+        self.open_window(TextView(f"SQL · {self.command} {self.table_name}", text, language="postgresql"))
 
     def action_copy(self) -> None:
         """The ids, one per line."""
@@ -162,5 +162,5 @@ class AccessCell(WizardScreen):
 
     def action_back(self) -> None:
         """Back to the matrix."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)

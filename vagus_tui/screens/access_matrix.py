@@ -208,7 +208,7 @@ class AccessMatrixScreen(WizardScreen):
     def _opened(self, message: AccessGrid.Opened) -> None:
         grid = self.query_one("#grid", AccessGrid)
         table, command = grid.place
-        self.app.push_screen(AccessCell(message.item, table, command, grid.cell_of(message.item, table, command)))
+        self.open_window(AccessCell(message.item, table, command, grid.cell_of(message.item, table, command)))
 
     def action_next_problem(self) -> None:
         """To the next cell in which something was lost or gained."""
@@ -216,5 +216,5 @@ class AccessMatrixScreen(WizardScreen):
 
     def action_back(self) -> None:
         """Back to the checks; what is being measured is stopped."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)

@@ -328,7 +328,7 @@ class BackupScreen(JobActs, StepScreen):
             running = self.session.job.title
             info = next((known for known in self.infos.values() if job_title(known) == running), info)
         if info is not None:
-            self.app.push_screen(RehearsalScreen(info))
+            self.open_window(RehearsalScreen(info))
 
     def action_close(self) -> None:
         """What came of it has been read: back to the list."""

@@ -26,7 +26,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -36,13 +37,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.css.query import NoMatches
 from textual.screen import ModalScreen, Screen
 from textual.worker import Worker
 
 from vagus_tui.errors import RIGHTS_ELSEWHERE, ConnectionFailedError, ConnectionLostError, VagusError, account
 from vagus_tui.events import Event
 from vagus_tui.runbook.model import Screen as Step
-from vagus_tui.screens.dialogs import ConfirmDialog, MessageDialog, TypedConfirmDialog
+from vagus_tui.screens.dialogs import ConfirmDialog, Dialog, MessageDialog, TypedConfirmDialog
 from vagus_tui.screens.messages import SessionChanged
 from vagus_tui.session.session import Link, Session, Topic
 from vagus_tui.widgets.footer import KeyFooter
@@ -87,6 +89,7 @@ class WizardScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._unread: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
+        self._under_way: set[object] = set()
 
     @property
     def wizard(self) -> VagusApp:
@@ -132,7 +135,9 @@ class WizardScreen(Screen[None]):
         try:
             await (work() if callable(work) else work)
         except Exception as error:
-            self.wizard.show_error(error)
+            # A window that was closed meanwhile has no place left for what was read for it.
+            if self.is_attached or not isinstance(error, NoMatches):
+                self.wizard.show_error(error)
 
     def read(self, work: Callable[[], Coroutine[Any, Any, None]], *, group: str = "read") -> Worker[None]:
         """As `attempt`, for what only reads: the latest of its group counts.
@@ -149,17 +154,39 @@ class WizardScreen(Screen[None]):
             self._unread[group] = work
             raise
 
+    def open_window(self, window: Screen[Any], closed: Callable[[Any], None] | None = None) -> None:
+        """Open a window over this one, unless something lies over it: a key that is held down comes again meanwhile."""
+        # Not `is_current`: for Textual the screen right below the uppermost is current too.
+        if self.is_active:
+            self.app.push_screen(window, closed)
+
+    @contextmanager
+    def once(self, what: object) -> Iterator[None]:
+        """What is begun again by a key that is held down is under way once; only inside `attempt`.
+
+        Raises:
+            CancelledError: it is under way already.
+        """
+        if what in self._under_way:
+            raise asyncio.CancelledError
+        self._under_way.add(what)
+        try:
+            yield
+        finally:
+            self._under_way.discard(what)
+
     async def ask(self, dialog: ModalScreen[Answer]) -> Answer:
         """Show a dialog and wait for its answer; only inside `attempt`.
 
         Raises:
-            CancelledError: whoever began it is on another of the ten screens by now. A question that comes up there
-                would be answered with keys that were meant for something else.
+            CancelledError: the same question is open already; or whoever began it is on another of the ten screens by
+                now, and a question that comes up there would be answered with keys that were meant for something else.
         """
         if self not in self.app.screen_stack:
             self.app.notify("You had gone on to another screen: nothing was done.", markup=False)
             raise asyncio.CancelledError
-        return await self.app.push_screen_wait(dialog)
+        with self.once((type(dialog), dialog.dialog_title if isinstance(dialog, Dialog) else "")):
+            return await self.app.push_screen_wait(dialog)
 
     async def confirm_destructive(self, title: str, body: Content | str, *, yes: str, no: str = "Cancel") -> bool:
         """Ask before an act that takes something away; in production the project's name has to be typed."""
@@ -299,7 +326,7 @@ class StepScreen(WizardScreen):
 
     @on(LockPanel.ToldMore)
     def _told_more(self, message: LockPanel.ToldMore) -> None:
-        self.app.push_screen(MessageDialog(message.event.title, message.text))
+        self.open_window(MessageDialog(message.event.title, message.text))
 
     def action_back(self) -> None:
         """One step back: from a step to the overview."""

@@ -178,5 +178,5 @@ class BlockersScreen(WizardScreen):
 
     def action_back(self) -> None:
         """Back to the migration."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)

@@ -177,15 +177,15 @@ class CheckDetail(WizardScreen):
     def action_sql(self) -> None:
         """The statement behind the check."""
         if self.sql_text:
-            self.app.push_screen(TextView(f"SQL · {self.check.title}", self.sql_text, language="postgresql"))
+            self.open_window(TextView(f"SQL · {self.check.title}", self.sql_text, language="postgresql"))
 
     def action_act(self, name: str) -> None:
         """What the table can do about the check, there."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)
             self.app.call_later(self.acts[name])
 
     def action_back(self) -> None:
         """Back to the table."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)

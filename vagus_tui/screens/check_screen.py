@@ -169,7 +169,7 @@ class CheckScreen(StepScreen):
     def _opened(self, message: CheckTable.Opened) -> None:
         message.stop()
         event = message.event
-        self.app.push_screen(CheckDetail(self.check_of(event), event, self.hint(event), self.acts(event)))
+        self.open_window(CheckDetail(self.check_of(event), event, self.hint(event), self.acts(event)))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys follow the selected check."""
@@ -226,4 +226,4 @@ class CheckScreen(StepScreen):
             return
         async with self.session.context("sql") as context:
             sql = make(context)
-        self.app.push_screen(TextView(f"SQL · {check.title}", sql, language="postgresql"))
+        self.open_window(TextView(f"SQL · {check.title}", sql, language="postgresql"))

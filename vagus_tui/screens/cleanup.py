@@ -260,7 +260,7 @@ class CleanUpScreen(JobActs):
         """The plan, as psql would run it."""
         if self.remains is not None:
             text = plan_clean_up(self.remains, archives=self.archives).sql_text()
-            self.app.push_screen(TextView("Clean-up", text, language="sql"))
+            self.open_window(TextView("Clean-up", text, language="sql"))
 
     def action_clean_up(self) -> None:
         """Ask for the name, and do it."""
@@ -289,5 +289,5 @@ class CleanUpScreen(JobActs):
 
     def action_back(self) -> None:
         """Back to where it was opened; a running clean-up goes on."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)

@@ -96,5 +96,5 @@ class CommandRun(ModalScreen[ResultEvent | None]):
         self.run_worker(self._close(), exclusive=True, group="stop", exit_on_error=False)
 
     async def _close(self) -> None:
-        if await self._stop() and self.is_current:
+        if await self._stop() and self.is_active:
             self.dismiss(self.result)

@@ -167,7 +167,7 @@ class CommunicationsScreen(StepScreen):
         item = self.checklist.selected
         message = self.rendered(item) if item is not None else None
         if item is not None and message is not None:
-            self.app.push_screen(TextView(item.title, message.text))
+            self.open_window(TextView(item.title, message.text))
 
     def action_copy(self) -> None:
         """Copy the text."""
@@ -190,7 +190,8 @@ class CommunicationsScreen(StepScreen):
         before = self.session.now.texts.get(message.id)
         text = editable(message, before)
         while True:
-            text = await edit_text(self.wizard, text, name=f"{message.id.removeprefix('message.')}.txt")
+            with self.once("the editor"):
+                text = await edit_text(self.wizard, text, name=f"{message.id.removeprefix('message.')}.txt")
             try:
                 edited = parse_edited(message, text)
                 break

@@ -100,7 +100,7 @@ class Dialog(ModalScreen[Result], Generic[Result]):
 
     def answer(self, result: Result) -> None:
         """Close with an answer, once: a second key press must not close what is underneath."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(result)
 
     def action_cancel(self) -> None:

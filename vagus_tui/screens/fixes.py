@@ -168,17 +168,17 @@ class FixScreen(WizardScreen):
             applied = await remedy.apply(context, expected=preview)
         self.notify(f"{plural(applied.rows, 'row')} fixed. u puts them back.", markup=False)
         self.fixed()
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)
 
     def action_sql(self) -> None:
         """The statements."""
         if (choice := self.choice) is not None:
-            self.app.push_screen(TextView(f"SQL · {choice.remedy.title}", choice.preview.sql, language="postgresql"))
+            self.open_window(TextView(f"SQL · {choice.remedy.title}", choice.preview.sql, language="postgresql"))
 
     def action_back(self) -> None:
         """Back to the checks."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)
 
 

@@ -201,8 +201,10 @@ class GuideScreen(WizardScreen):
         if line.spot.window is Window.GUIDE:
             self.notify("It is signed off here: space ticks it, e keeps a note with it.", markup=False)
             return
-        over = isinstance(line.spot.window, Window)
-        if not over:
+        # Enter that is held down comes again before it is gone.
+        if not self.is_active:
+            return
+        if not isinstance(line.spot.window, Window):
             self.dismiss(None)
         self.app.call_later(self.wizard.go_to, line.spot)
 
@@ -210,5 +212,5 @@ class GuideScreen(WizardScreen):
         """From the field into the list first."""
         if isinstance(self.focused, Input):
             self.query_one(GuideList).focus()
-        elif self.is_current:
+        elif self.is_active:
             self.dismiss(None)

@@ -185,5 +185,5 @@ class HandbookScreen(WizardScreen):
 
     def action_back(self) -> None:
         """From the list into the field is no step back: close."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)

@@ -116,7 +116,7 @@ class HelpScreen(ModalScreen[None]):
 
     def action_close(self) -> None:
         """Back to the screen."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)
 
 

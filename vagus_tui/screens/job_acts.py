@@ -42,7 +42,7 @@ class JobActs(WizardScreen):
     def action_log(self) -> None:
         """Everything it has said."""
         if self.job is not None:
-            self.app.push_screen(TextView(f"Log: {self.job.title}", job_log(self.job)))
+            self.open_window(TextView(f"Log: {self.job.title}", job_log(self.job)))
 
 
 def job_log(job: Job) -> str:

@@ -357,19 +357,19 @@ class MigrationScreen(MigrationActs):
         """Everything that points at v1, and what becomes of it."""
         if self.plan is not None and self.session.state is not None and self.session.state.shape is not None:
             shown = dependent_text(self.plan.dependents, self.session.state.shape)
-            self.app.push_screen(TextView("What points at v1", shown))
+            self.open_window(TextView("What points at v1", shown))
 
     def action_sql(self) -> None:
         """The selected step's SQL in full, or what points at v1."""
         if (dependent := self._selected_dependent()) is not None:
-            self.app.push_screen(TextView(dependent[0].title, dependent_text(dependent[:1], dependent[1])))
+            self.open_window(TextView(dependent[0].title, dependent_text(dependent[:1], dependent[1])))
         if (step := self._selected_step()) is not None:
-            self.app.push_screen(TextView(step.title, step.sql, language="sql"))
+            self.open_window(TextView(step.title, step.sql, language="sql"))
 
     def action_all_sql(self) -> None:
         """The whole plan, as psql would run it."""
         if self.plan is not None:
-            self.app.push_screen(TextView("The whole plan", self.plan.sql_text(), language="sql"))
+            self.open_window(TextView("The whole plan", self.plan.sql_text(), language="sql"))
 
     def action_gates(self) -> None:
         """Measure the gates now and say how they stand."""

@@ -179,7 +179,7 @@ class MigrationActs(JobActs, MaintenanceActs):
 
     def action_blockers(self) -> None:
         """Who is in the way, with the means to stop them."""
-        self.app.push_screen(BlockersScreen())
+        self.open_window(BlockersScreen())
 
     def action_stop(self) -> None:
         """Stop and undo."""

@@ -215,7 +215,7 @@ class MonitorScreen(WizardScreen):
     def _opened(self, message: MonitorTable.Opened) -> None:
         message.stop()
         event = message.item.event
-        self.app.push_screen(CheckDetail(check_by_id(event.id), event))
+        self.open_window(CheckDetail(check_by_id(event.id), event))
 
     # Keys
 
@@ -248,5 +248,5 @@ class MonitorScreen(WizardScreen):
 
     def action_back(self) -> None:
         """Back to what was shown before."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)

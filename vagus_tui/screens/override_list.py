@@ -122,5 +122,5 @@ class OverridesScreen(WizardScreen):
 
     def action_back(self) -> None:
         """Back to the overview."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)

@@ -240,7 +240,7 @@ class OverviewScreen(StepScreen):
 
     def action_overrides(self) -> None:
         """What was let pass by name."""
-        self.app.push_screen(OverridesScreen())
+        self.open_window(OverridesScreen())
 
     def action_retry(self) -> None:
         """Connect, or read the state, again."""

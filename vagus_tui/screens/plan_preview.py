@@ -236,9 +236,9 @@ class PlanPreviewScreen(WizardScreen):
         from vagus_tui.screens.user_view import UserViewScreen
 
         if self.head is not None and self.head.user_id:
-            self.app.push_screen(UserViewScreen(self.head.user_id))
+            self.open_window(UserViewScreen(self.head.user_id))
 
     def action_back(self) -> None:
         """Back to the list."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)

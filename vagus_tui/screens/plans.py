@@ -132,7 +132,7 @@ class PlansScreen(WizardScreen):
         from vagus_tui.screens.plan_preview import PlanPreviewScreen
 
         hit: PlanHit = message.item
-        self.app.push_screen(PlanPreviewScreen(hit.id))
+        self.open_window(PlanPreviewScreen(hit.id))
 
     def action_search(self) -> None:
         """Into the field."""
@@ -163,7 +163,7 @@ class PlansScreen(WizardScreen):
 
         selected = self.query_one(PlanList).selected
         if selected is not None and selected.user_id:
-            self.app.push_screen(UserViewScreen(selected.user_id))
+            self.open_window(UserViewScreen(selected.user_id))
 
     def action_page(self, direction: int) -> None:
         """The next or previous page."""
@@ -177,5 +177,5 @@ class PlansScreen(WizardScreen):
         """Back to where it was opened; from the field, into the list first."""
         if isinstance(self.focused, Input):
             self.query_one(PlanList).focus()
-        elif self.is_current:
+        elif self.is_active:
             self.dismiss(None)

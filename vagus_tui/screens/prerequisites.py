@@ -80,7 +80,7 @@ class PrerequisitesScreen(CheckScreen):
             self._fix(event)
 
     def _fix(self, event: CheckEvent) -> None:
-        self.app.push_screen(FixScreen(self.check_of(event), event, self._fixed))
+        self.open_window(FixScreen(self.check_of(event), event, self._fixed))
 
     def action_fix_all(self) -> None:
         """Every safe fix."""
@@ -89,7 +89,7 @@ class PrerequisitesScreen(CheckScreen):
 
     def action_undo(self) -> None:
         """What was fixed."""
-        self.app.push_screen(UndoScreen(self._fixed))
+        self.open_window(UndoScreen(self._fixed))
 
     def _fixed(self) -> None:
         """Rows have changed: measure again."""

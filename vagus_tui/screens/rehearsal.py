@@ -244,5 +244,5 @@ class RehearsalScreen(JobActs):
 
     def action_back(self) -> None:
         """Back to the backups; a rehearsal goes on."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)

@@ -270,7 +270,7 @@ class ReportScreen(StepScreen):
     def action_read(self) -> None:
         """The whole report as text."""
         if self.report is not None:
-            self.app.push_screen(TextView("Report", as_text(self.report)))
+            self.open_window(TextView("Report", as_text(self.report)))
 
     def action_copy(self) -> None:
         """The whole report to the clipboard."""

@@ -110,13 +110,13 @@ class RollbackActs(JobActs, ViewedScreen):
     def action_sql(self) -> None:
         """The plan, as psql would run it."""
         if self.plan is not None:
-            self.app.push_screen(
+            self.open_window(
                 TextView("Rollback", journalled(self.plan, self.session.settings).sql_text(), language="sql")
             )
 
     def action_from_backup(self) -> None:
         """Choose a backup to go back to; possible in every state, also where nothing else is."""
-        self.app.push_screen(FromBackupScreen(), self._came_back)
+        self.open_window(FromBackupScreen(), self._came_back)
 
     def _came_back(self, _: None) -> None:
         """What follows is next, where v1 came back meanwhile."""
@@ -125,7 +125,7 @@ class RollbackActs(JobActs, ViewedScreen):
 
     def action_clean_up(self) -> None:
         """The guarded removal of v1's kept tables."""
-        self.app.push_screen(CleanUpScreen())
+        self.open_window(CleanUpScreen())
 
     def action_roll_back(self) -> None:
         """Look once more, ask, and do it."""

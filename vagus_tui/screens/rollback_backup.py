@@ -185,7 +185,7 @@ class FromBackupScreen(JobActs):
             return
         async with self.session.looking("rollback plan") as context:
             plan = await plan_from_backup(context.connection, chosen.path)
-        self.app.push_screen(TextView("Rollback from a backup", plan.sql_text(), language="sql"))
+        self.open_window(TextView("Rollback from a backup", plan.sql_text(), language="sql"))
 
     def action_roll_back(self) -> None:
         """Ask, and do it."""
@@ -208,5 +208,5 @@ class FromBackupScreen(JobActs):
 
     def action_back(self) -> None:
         """Back to where it was opened; a running rollback goes on."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)

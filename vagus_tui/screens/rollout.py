@@ -187,7 +187,7 @@ class RolloutScreen(ViewedScreen):
 
     def action_clean_up(self) -> None:
         """Open the guarded removal of v1."""
-        self.app.push_screen(CleanUpScreen())
+        self.open_window(CleanUpScreen())
 
     def action_copy(self) -> None:
         """The selected commands."""

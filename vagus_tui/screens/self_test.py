@@ -265,9 +265,9 @@ class SelfTestScreen(WizardScreen):
         async with self.session.context("sql") as context:
             statements = self._fault(event).statements(context)
         text = f"begin;\n{statements};\n-- the check “{event.title}” must fail now\nrollback;"
-        self.app.push_screen(TextView(f"SQL · {event.fault}", text, language="postgresql"))
+        self.open_window(TextView(f"SQL · {event.fault}", text, language="postgresql"))
 
     def action_back(self) -> None:
         """Back to the checks; a test that runs is stopped."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)

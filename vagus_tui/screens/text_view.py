@@ -109,5 +109,5 @@ class TextView(ModalScreen[None]):
 
     def action_close(self) -> None:
         """Back to where it was opened."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)

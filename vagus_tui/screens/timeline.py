@@ -284,8 +284,9 @@ class TimelineScreen(WizardScreen):
     def _opened(self, message: Gantt.Opened) -> None:
         entry = next((one for one in self.rows if one.id == message.item.key), None)
         screen = entry.screen.value if entry is not None else "migration"
-        self.dismiss(None)
-        self.wizard.action_go(screen)
+        if self.is_active:
+            self.dismiss(None)
+            self.wizard.action_go(screen)
 
     def action_plan(self) -> None:
         """Set T−0."""
@@ -316,5 +317,5 @@ class TimelineScreen(WizardScreen):
 
     def action_back(self) -> None:
         """Back to where it was opened."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)

@@ -97,5 +97,5 @@ class TourScreen(ModalScreen[None]):
 
     def action_close(self) -> None:
         """It is over."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)

@@ -264,7 +264,7 @@ class TroubleshootingScreen(StepScreen):
         text = "\n\n".join(
             f"-- {one.title}\n" + ";\n".join(self.found[one.id].statements) + ";" for one in self._usable()
         )
-        self.app.push_screen(TextView(f"SQL · {self.issue.title}", text, language="sql"))
+        self.open_window(TextView(f"SQL · {self.issue.title}", text, language="sql"))
 
     def action_repair(self) -> None:
         """Choose one, look at what it changes, do it."""
@@ -328,7 +328,7 @@ class TroubleshootingScreen(StepScreen):
         """Everybody who holds a lock, to be cancelled or ended by their id."""
         from vagus_tui.screens.blockers import BlockersScreen
 
-        self.app.push_screen(BlockersScreen())
+        self.open_window(BlockersScreen())
 
     def action_migration(self) -> None:
         """Resume or clean up happens there."""

@@ -198,5 +198,5 @@ class UndoScreen(WizardScreen):
 
     def action_back(self) -> None:
         """Back to the checks."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)

@@ -110,16 +110,16 @@ class UserViewScreen(WizardScreen):
 
         plan = self.query_one("#seen-plans", Rows).selected
         if plan is not None:
-            self.app.push_screen(PlanPreviewScreen(plan))
+            self.open_window(PlanPreviewScreen(plan))
 
     def action_coach(self) -> None:
         """Look as the first of those who coach this user."""
         if self.view is not None and self.view.coaches:
-            self.app.push_screen(UserViewScreen(self.view.coaches[0][0]))
+            self.open_window(UserViewScreen(self.view.coaches[0][0]))
 
     def action_back(self) -> None:
         """Back to where it was opened."""
-        if self.is_current:
+        if self.is_active:
             self.dismiss(None)
 
 

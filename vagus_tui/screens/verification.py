@@ -196,11 +196,11 @@ class VerificationScreen(AcceptanceView, CheckScreen):
 
     def action_matrix(self) -> None:
         """Who reaches what, user by user."""
-        self.app.push_screen(AccessMatrixScreen())
+        self.open_window(AccessMatrixScreen())
 
     def action_self_test(self) -> None:
         """Show every check its faults."""
-        self.app.push_screen(SelfTestScreen(self.checks))
+        self.open_window(SelfTestScreen(self.checks))
 
     async def _read_last_test(self) -> None:
         async with self.session.connection("self-test") as connection:
