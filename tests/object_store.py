@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
+from tests.listening import connected_to, listening, pass_on
 from vagus_tui.settings import Settings
 
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "kept-to-yourself", "AWS_REGION": "us-east-1"}
@@ -146,30 +147,18 @@ class Line:
         if self.cut:
             writer.transport.abort()
             return
-        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self.target)
-        self._writers |= {writer, there_writer}
-        through, self._hold_next = self._held[-1] if self._hold_next else self._open, False
-
-        async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-            with contextlib.suppress(OSError):
-                while data := await source.read(65536):
-                    await through.wait()
-                    sink.write(data)
-                    await sink.drain()
-            sink.close()
-
-        await asyncio.gather(pass_on(reader, there_writer), pass_on(there_reader, writer))
-        self._writers -= {writer, there_writer}
+        async with connected_to("127.0.0.1", self.target) as (there_reader, there_writer):
+            writers = {writer, there_writer}
+            self._writers |= writers
+            through, self._hold_next = self._held[-1] if self._hold_next else self._open, False
+            await asyncio.gather(pass_on(reader, there_writer, through), pass_on(there_reader, writer, through))
+            self._writers -= writers
 
 
 @contextlib.asynccontextmanager
 async def line_to(store: ObjectStore) -> AsyncIterator[Line]:
     """A way to the object store, for the length of a block."""
     line = Line(store.port)
-    server = await asyncio.start_server(line.connected, "127.0.0.1", 0)
-    line.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(line.connected) as port:
+        line.port = port
         yield line
-    finally:
-        line.cut_now()
-        server.close()

@@ -15,6 +15,7 @@ from tests.backup.helpers import Made, collect
 from tests.backup.test_verification import largest, reseal
 from tests.databases import TestDatabase
 from tests.google_store import GoogleStore, google_store
+from tests.listening import listening
 from tests.object_store import KEYS, ObjectStore, line_to
 from vagus_tui.backup import list_backups, s3_bucket
 from vagus_tui.backup.manifest import DamagedBackupError, read_manifest
@@ -352,10 +353,9 @@ async def test_what_s3_refuses_is_told_by_its_cause(made: Made, settings: Settin
         length = f"HTTP/1.1 {answered} No\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode()
         writer.write(length if head.startswith("HEAD") else length + body)
         await writer.drain()
-        writer.close()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with listening(answer) as port:
+        endpoint = f"http://127.0.0.1:{port}"
         there = settings.model_copy(update={"upload_url": "s3://bucket", "upload_endpoint": endpoint})
         for status, code, told in (
             (403, "RequestTimeTooSkewed", "this machine's clock is too far off"),
@@ -384,10 +384,9 @@ async def test_google_refuses(made: Made, settings: Settings, status: int, reaso
         head = f"HTTP/1.1 {status} No\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
         await writer.drain()
-        writer.close()
 
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with listening(answer) as port:
+        endpoint = f"http://127.0.0.1:{port}"
         there = settings.model_copy(update={"upload_url": "gs://bucket", "upload_endpoint": endpoint})
         for asked in (upload(made.path, there), list_remote(there)):
             with pytest.raises(RefusedError, match=told) as caught:

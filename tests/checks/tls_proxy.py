@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from tests.listening import connected_to, listening, pass_on
+
 FOLDER = Path(__file__).parent / "tls"
 CA = FOLDER / "ca.pem"
 OTHER_CA = FOLDER / "other_ca.pem"
@@ -36,41 +38,17 @@ class TlsProxy:
         parts = urlsplit(server_url)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(FOLDER / "server.pem", FOLDER / "server.key")
-        jobs: set[asyncio.Task[None]] = set()
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            jobs.add(task)
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                # The client first asks in the clear whether there is TLS.
-                await reader.readexactly(8)
-                writer.write(b"S")
-                await writer.drain()
-                await writer.start_tls(context)
-                there_reader, there_writer = await asyncio.open_connection(parts.hostname, parts.port)
-                try:
-                    await asyncio.gather(_pipe(reader, there_writer), _pipe(there_reader, writer))
-                finally:
-                    there_writer.close()
-            writer.close()
-            jobs.discard(task)
+            # The client first asks in the clear whether there is TLS.
+            await reader.readexactly(8)
+            writer.write(b"S")
+            await writer.drain()
+            await writer.start_tls(context)
+            async with connected_to(parts.hostname, parts.port) as (there_reader, there_writer):
+                await asyncio.gather(pass_on(reader, there_writer), pass_on(there_reader, writer))
 
-        server = await asyncio.start_server(serve, address, 0)
-        port = server.sockets[0].getsockname()[1]
-        place = f"{parts.netloc.rpartition('@')[0]}@{'localhost' if address == '127.0.0.1' else address}:{port}"
-        try:
+        async with listening(serve, address) as port:
+            host = "localhost" if address == "127.0.0.1" else address
+            place = f"{parts.netloc.rpartition('@')[0]}@{host}:{port}"
             yield cls(urlunsplit((parts.scheme, place, parts.path, "", "")))
-        finally:
-            server.close()
-            for job in list(jobs):
-                job.cancel()
-            await asyncio.gather(*jobs, return_exceptions=True)
-
-
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-    with contextlib.suppress(OSError):
-        writer.close()

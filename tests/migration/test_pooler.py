@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
+from tests.listening import connected_to, listening, pass_on
 from tests.migration.support import collected, settings_for
 from tests.oracle import v2_differences
 from vagus_tui.control import Control
@@ -30,13 +31,6 @@ async def pooler(database: TestDatabase) -> AsyncIterator[str]:
     """The address of something that stands before the server and looks at the first message."""
     target = urlsplit(database.url)
 
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
-
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             (size,) = struct.unpack("!i", await reader.readexactly(4))
@@ -49,19 +43,14 @@ async def pooler(database: TestDatabase) -> AsyncIterator[str]:
         if strange:
             said = f"SFATAL\0C08P01\0Munsupported startup parameter: {sorted(strange)[0]}\0\0".encode()
             writer.write(b"E" + struct.pack("!i", len(said) + 4) + said)
-            writer.close()
             return
-        up, down = await asyncio.open_connection(target.hostname, target.port)
-        down.write(struct.pack("!i", size) + body)
-        await asyncio.gather(pump(reader, down), pump(up, writer))
+        async with connected_to(target.hostname, target.port) as (up, down):
+            down.write(struct.pack("!i", size) + body)
+            await asyncio.gather(pass_on(reader, down), pass_on(up, writer))
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
     user = target.netloc.rpartition("@")[0]
-    try:
+    async with listening(serve) as port:
         yield urlunsplit(target._replace(netloc=f"{user}@127.0.0.1:{port}"))
-    finally:
-        server.close()
 
 
 @pytest.mark.timeout(60)
