@@ -10,7 +10,7 @@ import pytest
 from tests.databases import TestDatabase
 from tests.migration.support import settings_for, state_of
 from vagus_tui.database.connection import Connection, Database
-from vagus_tui.migration.catch_up import counted
+from vagus_tui.migration.difference import counted
 from vagus_tui.migration.plan import make_plan
 from vagus_tui.migration.proof import compare
 from vagus_tui.migration.work import open_session

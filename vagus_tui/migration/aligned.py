@@ -8,7 +8,7 @@ to end, and whatever finds no equal partner within its strip is looked up by its
 
 from __future__ import annotations
 
-from vagus_tui.migration.catch_up import counted, odd
+from vagus_tui.migration.difference import counted, odd
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.schema.mapping import WorkoutMapping
@@ -24,18 +24,21 @@ MOST_APART = 100_000
 """How many rows are looked up one by one. More than that, and the tables have no order in common: all are joined."""
 
 
-def aligned_count_sql(mapping: WorkoutMapping, schema: str) -> str:
+def aligned_count_sql(mapping: WorkoutMapping, schema: str, *, own: bool = False) -> str:
     """The query that counts the logs compared and the differences among them, as `proof.count_sql` does.
 
     If they are few, it names the rows that found no equal partner within their strip (`apart`, ids as text): all
     differences are among them.
+
+    Args:
+        own: as for `difference.odd`.
     """
     logs = qualified(schema, v2.LOGS)
     ids = "array(select unnest(ids) from looked)"
-    few = counted(mapping, v2.LOGS, *only(mapping, schema, ids))
-    every = counted(mapping, v2.LOGS, mapping.select(v2.LOGS), logs)
+    few = counted(mapping, v2.LOGS, *only(mapping, schema, ids), own=own)
+    every = counted(mapping, v2.LOGS, mapping.select(v2.LOGS), logs, own=own)
     return (
-        f"with {_looked(mapping, logs, odd(mapping, v2.LOGS))},\n"
+        f"with {_looked(mapping, logs, odd(mapping, v2.LOGS, own=own))},\n"
         "tally as materialized (select sum(compared - apart)::bigint as alike, sum(apart) as apart from looked)\n"
         f"select (select alike from tally) + few.compared as compared, few.differences, {ids}::text[] as apart\n"
         f"from ({few} offset 0) few where (select apart from tally) <= {MOST_APART}\n"
@@ -43,15 +46,14 @@ def aligned_count_sql(mapping: WorkoutMapping, schema: str) -> str:
     )
 
 
-def aligned_ids_sql(mapping: WorkoutMapping, schema: str, more: str, noted: str = "") -> str:
-    """The query for the ids of all logs that are otherwise than v1 says, as `id`, of its own type.
+def aligned_ids_sql(mapping: WorkoutMapping, schema: str, noted: str = "") -> str:
+    """The query for the ids of all logs that are otherwise than v1 says, or say more, as `id`, of its own type.
 
     Args:
-        more: a further condition on v2's row (t) by which it counts as such; "" for none.
         noted: the condition on a row's id (i.id) that it is known to be otherwise, and not looked for; "" for none.
     """
     logs = qualified(schema, v2.LOGS)
-    differing = f"({odd(mapping, v2.LOGS)}{f' or {more}' if more else ''})"
+    differing = odd(mapping, v2.LOGS, own=True)
 
     def found(wanted: str, there: str) -> str:
         return (

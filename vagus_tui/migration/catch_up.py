@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vagus_tui.migration.capture import CHANGE_LOG, CHOICES, PLAN, SESSION, STRUCTURE, captured
+from vagus_tui.migration.difference import EXCUSED, differences
 from vagus_tui.migration.unique import Apart, made_again, out_of_the_way
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import literal, qualified, quote
@@ -17,7 +18,6 @@ from vagus_tui.schema.preferences import chosen, preferences_upsert
 from vagus_tui.schema.v1 import V1Shape
 
 DELTA = Scope(plans="pg_temp.vagus_delta_plans", sessions="pg_temp.vagus_delta_sessions")
-EXCUSED = "pg_temp.vagus_excused"
 LOGGED = Scope(plans=DELTA.plans, sessions="pg_temp.vagus_delta_logged")
 """Sessions that were touched themselves. A plan that changes may move all its sessions to other days, but no log."""
 
@@ -216,7 +216,11 @@ def delta_differences(mapping: WorkoutMapping, schema: str) -> dict[str, str]:
     """Per table, the query for what still differs among the touched plans and sessions; it must find nothing."""
     return {
         table: differences(
-            mapping, table, mapping.select(table, _scope(table)), f"select t.* from {_scoped(schema, table)}"
+            mapping,
+            table,
+            mapping.select(table, _scope(table)),
+            f"select t.* from {_scoped(schema, table)}",
+            own=True,
         )
         for table in MAPPED
     }
@@ -233,47 +237,4 @@ def preference_differences(shape: V1Shape, schema: str) -> str:
         f"where p.preferences is distinct from {chosen(old, 'u.id')}\n"
         f"  and (p.user_id is not null or exists (select from {old} o where o.user_id = u.id))\n"
         f"  and not exists (select from {CHANGE_LOG} n where n.unit = '{CHOICES}' and n.id = u.id::text)"
-    )
-
-
-def first_of(query: str, count: int) -> str:
-    """The first few rows of a query, planned as if all were wanted.
-
-    Under a mere LIMIT the planner hopes for an early end, which a proof that finds nothing never has.
-    """
-    return f"with d as materialized (\n{query}\n) select * from d limit {count}"
-
-
-def differences(mapping: WorkoutMapping, table: str, wanted: str, found: str) -> str:
-    """The two-way diff of what must be (a SELECT) and what is (a SELECT): one row per difference."""
-    return (
-        f"select coalesce(x.id, t.id)::text as id,\n"
-        "  case when t.id is null then 'missing in v2' when x.id is null then 'not in v1' else 'differs' end\n"
-        "    as difference,\n"
-        f"  {mapping.told(table, 'x')} as expected, {mapping.told(table, 't')} as found\n"
-        f"from (\n{wanted}\n) x full join (\n{found}\n) t on t.id = x.id\n"
-        f"where {odd(mapping, table)}"
-    )
-
-
-def counted(mapping: WorkoutMapping, table: str, wanted: str, found: str, *, excusing: bool = False) -> str:
-    """How many rows the two-way diff of what must be (a SELECT) and what is (a relation) compares, and how many differ.
-
-    The row it gives: `compared`, `differences`.
-
-    Args:
-        excusing: rows that waiting notes touch may differ: see `peek`.
-    """
-    unless = f" and coalesce(x.id, t.id)::text not in (select id from {EXCUSED})" if excusing else ""
-    return (
-        f"select count(*) as compared, count(*) filter (where {odd(mapping, table)}{unless}) as differences\n"
-        f"from (\n{wanted}\n) x full join {found} t on t.id = x.id"
-    )
-
-
-def odd(mapping: WorkoutMapping, table: str) -> str:
-    """The condition for a difference, of a row that must be (x) full-joined to the one that is (t)."""
-    return (
-        f"(x.id is null or t.id is null or {mapping.compared(table, 'x')} is distinct from "
-        f"{mapping.compared(table, 't')})"
     )

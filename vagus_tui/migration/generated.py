@@ -7,6 +7,7 @@ so if each is as it must be and none is missing in the count, they are all there
 
 from __future__ import annotations
 
+from vagus_tui.migration.difference import written
 from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.schema.mapping import WorkoutMapping
@@ -14,11 +15,14 @@ from vagus_tui.schema.mapping import WorkoutMapping
 GENERATED = (v2.WEEKS, v2.DAYS)
 
 
-def generated_count_sql(mapping: WorkoutMapping, schema: str, table: str) -> str:
+def generated_count_sql(mapping: WorkoutMapping, schema: str, table: str, *, own: bool = False) -> str:
     """The query that counts the weeks or days compared and the differences: none, or at least so many.
 
     Needs `mapping.prepared`. Nobody may write to v2 between the proof of the days and that of the weeks on which they
     hang.
+
+    Args:
+        own: as for `difference.odd`.
     """
     weeks, days = qualified(schema, v2.WEEKS), qualified(schema, v2.DAYS)
     if table == v2.WEEKS:
@@ -35,12 +39,14 @@ def generated_count_sql(mapping: WorkoutMapping, schema: str, table: str) -> str
             "  left join plan_days d on d.plan_id = weeks.plan_id and d.day_number = t.day_number"
         )
         due = "plan_days d join plans on plans.id = d.plan_id"
-    present = mapping.compared(table, "t", also_id=True)
+    alike = f"row({wanted}) is not distinct from {mapping.compared(table, 't', also_id=True)}"
+    if own and (said := written(mapping, table)):
+        alike += f" and not ({said})"
     return (
         f"with {source},\n"
         "looked as materialized (\n"
         "  select count(*) as compared,\n"
-        f"    count(*) filter (where row({wanted}) is not distinct from {present}) as alike\n"
+        f"    count(*) filter (where {alike}) as alike\n"
         f"  from {found}),\n"
         f"due as materialized (select coalesce(sum(plans.total_weeks), 0)::bigint as rows from {due})\n"
         "select compared, greatest(compared - alike, rows - alike) as differences from looked, due"

@@ -9,17 +9,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from vagus_tui.database.connection import Connection
+from vagus_tui.journal.state import STAGING
 from vagus_tui.migration.aligned import aligned_count_sql, only
 from vagus_tui.migration.build import prepared_tables
-from vagus_tui.migration.catch_up import EXCUSED, MAPPED, counted, differences, first_of
+from vagus_tui.migration.difference import EXCUSED, counted, differences, first_of
 from vagus_tui.migration.generated import GENERATED, generated_count_sql
 from vagus_tui.schema import v2
-from vagus_tui.schema.identifiers import qualified, quote
+from vagus_tui.schema.identifiers import qualified
 from vagus_tui.schema.mapping import WorkoutMapping
 
 PROOF_KEYS = "prove-day-keys"
 
 SAMPLE = 20
+
+WRONG_ROWS = (
+    f"If somebody wrote to schema {STAGING} by hand, begin anew; otherwise keep the report and do not migrate with it."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +66,12 @@ def proof_mapping(mapping: WorkoutMapping, table: str) -> WorkoutMapping:
 
 def proof_sql(mapping: WorkoutMapping, schema: str, table: str, *, among: bool = False) -> str:
     """The query for every difference in one table; with `among`, of the ids in $1 (text[]), for logs alone."""
+    own = _untouched(schema)
     if among:
         wanted, found = only(mapping, schema, f"$1::text[]::{v2.id_types(mapping.shape)['log_id']}[]")
-        return differences(mapping, table, wanted, f"select t.* from {found} t")
-    return differences(mapping, table, mapping.select(table), f"select t.* from {qualified(schema, table)} t")
+        return differences(mapping, table, wanted, f"select t.* from {found} t", own=own)
+    found = f"select t.* from {qualified(schema, table)} t"
+    return differences(mapping, table, mapping.select(table), found, own=own)
 
 
 def count_sql(mapping: WorkoutMapping, schema: str, table: str, *, excusing: bool = False) -> str:
@@ -74,11 +81,12 @@ def count_sql(mapping: WorkoutMapping, schema: str, table: str, *, excusing: boo
         excusing: leave out differences that waiting changes explain, where that can be told in the same pass; needs
             the relations that `catch_up.peek` makes.
     """
+    own = _untouched(schema)
     if table == v2.LOGS:
-        return aligned_count_sql(mapping, schema)
+        return aligned_count_sql(mapping, schema, own=own)
     if table in GENERATED and mapping.prepared is not None:
-        return generated_count_sql(mapping, schema, table)
-    return counted(mapping, table, mapping.select(table), qualified(schema, table), excusing=excusing)
+        return generated_count_sql(mapping, schema, table, own=own)
+    return counted(mapping, table, mapping.select(table), qualified(schema, table), own=own, excusing=excusing)
 
 
 def unexcused_sql(mapping: WorkoutMapping, schema: str, table: str, *, among: bool = False) -> str:
@@ -87,23 +95,9 @@ def unexcused_sql(mapping: WorkoutMapping, schema: str, table: str, *, among: bo
     return f"select * from (\n{every}\n) d where d.id not in (select id from {EXCUSED})"
 
 
-def beyond_sql(mapping: WorkoutMapping, schema: str) -> str:
-    """The query that counts rows which hold what v1 knows nothing of: a group, or another value than its default where
-    v2 has a column of its own. Only somebody at work by hand there can have written it.
-    """
-    counts = [f"select count(*) as rows from {qualified(schema, v2.GROUPS)}"]
-    for table in MAPPED:
-        own = [column for column in v2.MODEL[table].columns if column.name not in mapping.columns(table)]
-        values = {column.name: column.rest.removeprefix("default ") or "null" for column in own}
-        held = [
-            f"{quote(name)} is distinct from {value}"
-            for name, value in values.items()
-            # Worked out row by row: the time, a generated value.
-            if "(" not in value
-        ]
-        counts.append(f"select count(*) from {qualified(schema, table)} where {' or '.join(held or ['false'])}")
-    each = " union all\n".join(counts)
-    return f"select sum(rows)::bigint from (\n{each}\n) beyond"
+def _untouched(schema: str) -> bool:
+    """Whether nobody has v2 to use yet: then a value in a column of v2's own is a difference like any other."""
+    return schema == STAGING
 
 
 def as_difference(table: str, row: Any) -> Difference:

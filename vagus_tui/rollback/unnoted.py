@@ -7,7 +7,6 @@ hand to the kept v1 tables, or to v2's columns; which of these, rows alone canno
 from __future__ import annotations
 
 import dataclasses
-import re
 from dataclasses import dataclass
 
 from vagus_tui.database.connection import Connection
@@ -17,12 +16,13 @@ from vagus_tui.format import plural
 from vagus_tui.migration.aligned import aligned_ids_sql
 from vagus_tui.migration.build import prepare_statements
 from vagus_tui.migration.capture import V2_CHANGES, V2_UNNOTED
-from vagus_tui.migration.catch_up import MAPPED, odd
+from vagus_tui.migration.catch_up import MAPPED
+from vagus_tui.migration.difference import odd
 from vagus_tui.migration.steps import PlanStep, stop_unless_zero
 from vagus_tui.migration.survey import Survey
 from vagus_tui.rollback.touched import kept_shape
 from vagus_tui.schema import v2
-from vagus_tui.schema.identifiers import literal, qualified, quote
+from vagus_tui.schema.identifiers import literal, qualified
 from vagus_tui.schema.mapping import Prepared, WorkoutMapping
 from vagus_tui.schema.rules import MappingOptions
 
@@ -44,8 +44,6 @@ PREPARED = Prepared(*(f"vagus_migration.compare_{part}" for part in _PARTS))
 _PREPARED_HERE = Prepared(*(f"pg_temp.vagus_{part}" for part in _PARTS))
 UNPREPARED = f"drop table if exists {', '.join(PREPARED.relations)}"
 
-_DEFAULT = re.compile(r"\bdefault (\S+)$")
-
 
 class Comparison:
     """The SQL that compares all of v2 with v1 as it was kept."""
@@ -54,33 +52,20 @@ class Comparison:
         self.shape = kept_shape(survey)
         self.mapping = WorkoutMapping(self.shape, options)
 
-    def _beyond(self, table: str) -> str:
-        """The condition that a row (t) says something in a column that the mapping leaves as it is made."""
-        mapped = {*self.mapping.columns(table), "id", "created_at", "updated_at"}
-        parts = []
-        for column in v2.MODEL[table].columns:
-            if column.name in mapped or "generated" in column.rest:
-                continue
-            default = _DEFAULT.search(column.rest)
-            parts.append(f"t.{quote(column.name)} is distinct from {default[1] if default else 'null'}")
-        return " or ".join(parts)
-
     def _differing(self, table: str, prepared: Prepared, *, noted: bool) -> str:
         relation = qualified(self.shape.schema, table)
         if table not in MAPPED:
             # No migration fills it: whatever it holds was written since.
             return f"select t.id::text as id from {relation} t"
-        beyond = self._beyond(table)
         if table == v2.LOGS:
             # Both lie in the order in which they were copied, but for what was written since.
             known = f"exists (select from {V2_CHANGES} c where c.table_name = '{table}' and c.row_id = i.id::text)"
-            found = aligned_ids_sql(self.mapping, self.shape.schema, beyond, known if noted else "")
+            found = aligned_ids_sql(self.mapping, self.shape.schema, known if noted else "")
             return f"select f.id::text as id from (\n{found}\n) f"
-        more = f" or {beyond}" if beyond else ""
         wanted = dataclasses.replace(self.mapping, prepared=prepared).select(table)
         return (
             f"select coalesce(x.id, t.id)::text as id\nfrom (\n{wanted}\n) x\n"
-            f"full join {relation} t on t.id = x.id\nwhere {odd(self.mapping, table)}{more}"
+            f"full join {relation} t on t.id = x.id\nwhere {odd(self.mapping, table, own=True)}"
         )
 
     def found(self, table: str, prepared: Prepared, *, noted: bool) -> str:

@@ -12,6 +12,8 @@ from vagus_tui.format import plural
 from vagus_tui.journal import store
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import capture, catch_up
+from vagus_tui.migration.difference import first_of
+from vagus_tui.migration.proof import WRONG_ROWS
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.work import BUSY
 
@@ -60,12 +62,12 @@ async def prove_delta(run: MigrationRun) -> None:
         UndoneError: a row differs.
     """
     for table, query in catch_up.delta_differences(run.made.mapping, STAGING).items():
-        rows = await run.main.fetch(catch_up.first_of(query, 5))
+        rows = await run.main.fetch(first_of(query, 5))
         if rows:
             first = rows[0]
             raise UndoneError(
                 f"Changes brought over do not agree with v1: {table} {first['id']} {first['difference']}.",
-                next_step="This must not happen; keep the report and do not migrate.",
+                next_step=WRONG_ROWS,
             )
     await run.main.execute(catch_up.AS_USUAL)
 

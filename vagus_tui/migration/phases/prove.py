@@ -19,7 +19,7 @@ from vagus_tui.journal import store
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import catch_up, vigil
 from vagus_tui.migration.capture import CHANGE_LOG, captured
-from vagus_tui.migration.proof import TableProof, compare, proof_mapping, unexcused
+from vagus_tui.migration.proof import WRONG_ROWS, TableProof, compare, proof_mapping, unexcused
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.scheduler import run_graph
 from vagus_tui.migration.steps import PlanStep
@@ -92,9 +92,7 @@ async def prove_everything(run: MigrationRun, *, resting: bool = False) -> None:
                 await run_step(run.lanes[lane], step, run.id, run.emit)
             except asyncpg.RaiseError as error:
                 # Preferences have no rows of their own to compare: their proof counts, and stops by itself.
-                raise UndoneError(
-                    f"The proof found: {server_words(error)}.", next_step="Keep the report; do not migrate with it."
-                ) from error
+                raise UndoneError(f"The proof found: {server_words(error)}.", next_step=WRONG_ROWS) from error
         if resting:
             await run.rest(time.perf_counter() - started)
 
@@ -152,6 +150,4 @@ def _stop_on_differences(run: MigrationRun, proofs: Sequence[TableProof]) -> Non
                 )
             )
     listed = ", ".join(f"{proof.table} {proof.differences:,}" for proof in wrong)
-    raise UndoneError(
-        f"The proof found rows that differ: {listed}.", next_step="Keep the report; do not migrate with it."
-    )
+    raise UndoneError(f"The proof found rows that differ: {listed}.", next_step=WRONG_ROWS)
