@@ -11,7 +11,7 @@ from tests.checks.pgbouncer import PgBouncer, find_pgbouncer
 from tests.checks.tls_proxy import TlsProxy
 from tests.databases import TestDatabase
 
-MakePooler = Callable[[TestDatabase, str], Awaitable[str]]
+MakePooler = Callable[..., Awaitable[str]]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,8 +45,8 @@ async def make_pooler() -> AsyncIterator[MakePooler]:
     """Put a real PgBouncer in front of a database: `await make_pooler(database, "transaction")` gives its address."""
     running: list[PgBouncer] = []
 
-    async def make(database: TestDatabase, mode: str) -> str:
-        pooler = await PgBouncer.start(database.url, mode)
+    async def make(database: TestDatabase, mode: str, *, strict: bool = False) -> str:
+        pooler = await PgBouncer.start(database.url, mode, strict=strict)
         running.append(pooler)
         return pooler.url
 

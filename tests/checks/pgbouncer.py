@@ -13,6 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from tests.checks.tls_proxy import FOLDER
+
+_STRICT = (
+    "auth_type = scram-sha-256\nauth_file = {folder}/users\nclient_tls_sslmode = require\n"
+    "client_tls_key_file = {folder}/server.key\nclient_tls_cert_file = {folder}/server.pem\n"
+)
+
 
 def find_pgbouncer() -> str | None:
     """Where the program is, or None."""
@@ -28,8 +35,8 @@ class PgBouncer:
     process: subprocess.Popen[bytes]
 
     @classmethod
-    async def start(cls, server_url: str, mode: str) -> PgBouncer:
-        """Start one with a pool mode: session or transaction."""
+    async def start(cls, server_url: str, mode: str, *, strict: bool = False) -> PgBouncer:
+        """Start one with a pool mode: session or transaction. A strict one asks for TLS and the password."""
         program = find_pgbouncer()
         assert program is not None
         parts = urlsplit(server_url)
@@ -42,14 +49,19 @@ class PgBouncer:
         (folder / "pgbouncer.ini").write_text(
             "[databases]\n"
             f"{name} = host={parts.hostname} port={parts.port} dbname={name} user={parts.username} password={secret}\n"
-            "[pgbouncer]\nlisten_addr = 127.0.0.1\nunix_socket_dir =\nauth_type = any\n"
-            f"listen_port = {port}\npool_mode = {mode}\ndefault_pool_size = 6\nserver_check_query = select 1\n"
+            "[pgbouncer]\nlisten_addr = 127.0.0.1\nunix_socket_dir =\n"
+            + (_STRICT.format(folder=folder) if strict else "auth_type = any\n")
+            + f"listen_port = {port}\npool_mode = {mode}\ndefault_pool_size = 6\nserver_check_query = select 1\n"
         )
+        if strict:
+            (folder / "users").write_text(f'"{parts.username}" "{secret}"\n')
+            for name in ("server.key", "server.pem"):
+                shutil.copy(FOLDER / name, folder)
         # It does not run as root.
         user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         if user is not None:
-            shutil.chown(folder, user.pw_uid, user.pw_gid)
-            shutil.chown(folder / "pgbouncer.ini", user.pw_uid, user.pw_gid)
+            for path in (folder, *folder.iterdir()):
+                shutil.chown(path, user.pw_uid, user.pw_gid)
         process = subprocess.Popen(  # noqa: ASYNC220 - it only starts; nothing is waited for
             [program, "-q", str(folder / "pgbouncer.ini")],
             stdout=subprocess.DEVNULL,

@@ -23,12 +23,12 @@ ELSEWHERE = {
     ("url", "target"),
     [
         ("postgresql://u:p%40%2F%3A%23@h:7/my%20db?sslmode=require", Target("h", 7, "u", "my db", "require")),
-        ("postgres://u@[2001:db8::1]/d", Target("2001:db8::1", 6000, "u", "d", "")),
-        ("postgresql:///d?host=/run/pg&port=7&user=x", Target("/run/pg", 7, "x", "d", "")),
+        ("postgres://u@[2001:db8::1]/d", Target("2001:db8::1", 6000, "u", "d", "", False)),
+        ("postgresql:///d?host=/run/pg&port=7&user=x", Target("/run/pg", 7, "x", "d", "", False)),
         ("postgresql://h:7/d?user=x@y&password=@", Target("h", 7, "x@y", "d", "")),
-        ("postgresql://", Target("live.example", 6000, "ann", "kept", "")),
-        ("postgresql://bob@h:5432", Target("h", 5432, "bob", "kept", "")),
-        ("postgresql://h:1/?dbname=d", Target("h", 1, "ann", "d", "")),
+        ("postgresql://", Target("live.example", 6000, "ann", "kept", "", False)),
+        ("postgresql://bob@h:5432", Target("h", 5432, "bob", "kept", "", False)),
+        ("postgresql://h:1/?dbname=d", Target("h", 1, "ann", "d", "", False)),
     ],
 )
 def test_where_an_address_leads(url: str, target: Target) -> None:
@@ -36,7 +36,8 @@ def test_where_an_address_leads(url: str, target: Target) -> None:
 
 
 def test_without_a_word_the_database_is_the_users() -> None:
-    assert target_of("postgresql://ann@h", {}) == Target("h", 5432, "ann", "ann", "")
+    assert target_of("postgresql://ann@h", {}) == Target("h", 5432, "ann", "ann", "", False)
+    assert target_of("postgresql://ann@h", {"PGPASSWORD": "p"}).has_password
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,18 @@ async def test_what_the_server_cannot_give_is_named(
 ) -> None:
     with pytest.raises(kind, match=said):
         await Database(settings_for(f"{clean_database.url}?{query}")).connect()
+
+
+@pytest.mark.parametrize(
+    ("password", "said"),
+    [("", "asks for the password"), (":", "asks for the password"), (":x", "wrong user or password")],
+)
+async def test_a_password_that_is_missing_is_not_called_wrong(
+    password: str, said: str, clean_database: TestDatabase
+) -> None:
+    host = clean_database.url.rpartition("@")[2]
+    with pytest.raises(ConnectionFailedError, match=said):
+        await Database(settings_for(f"postgresql://postgres{password}@{host}")).connect()
 
 
 async def test_a_name_that_nobody_knows_is_explained() -> None:

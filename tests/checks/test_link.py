@@ -67,6 +67,25 @@ async def test_what_a_pooler_refuses_is_told_in_its_words(
     assert "hung up" not in caught.value.happened and "the database" in (caught.value.next_step or "")
 
 
+@pytest.mark.needs_pgbouncer
+async def test_a_pooler_that_insists_on_tls_does_not_hide_a_wrong_password(
+    clean_database: TestDatabase, make_pooler: MakePooler
+) -> None:
+    """The driver tries again without TLS where the first try was refused, and is told then that TLS is needed."""
+    address = await make_pooler(clean_database, "session", strict=True)
+    wrong = address.replace("postgres@", "postgres:wrong@")
+    for url in (wrong, f"{wrong}?sslmode=require", f"{wrong}?sslmode=allow"):
+        with pytest.raises(ConnectionFailedError, match="authentication failed") as caught:
+            await Database(Settings(database_url=SecretStr(url))).connect()
+        assert "the password" in caught.value.next_step
+    with pytest.raises(ConnectionFailedError, match="authentication failed") as caught:
+        await Database(Settings(database_url=SecretStr(address))).connect()
+    assert "holds no password" in caught.value.next_step
+    # Where TLS is really what is missing, that is what is told.
+    with pytest.raises(ConnectionFailedError, match="SSL required"):
+        await Database(Settings(database_url=SecretStr(f"{wrong}?sslmode=disable"))).connect()
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [

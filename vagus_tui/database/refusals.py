@@ -26,6 +26,12 @@ _WAY = (
     "Check the host in VAGUS_DATABASE_URL and this machine's network. A direct Supabase address needs IPv6, and a "
     "paused project has no address; the session pooler's needs IPv4 alone."
 )
+_AT_THE_DOOR = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.ProtocolViolationError,
+    asyncpg.ConnectionDoesNotExistError,
+    ConnectionError,
+)
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
@@ -114,6 +120,14 @@ _CASES = (
 def explained(error: Exception, target: Target) -> Exception:
     """The plain account of a connection that failed; what is none of these comes back as it is."""
     where = f"{target.host}:{target.port}"
+    error = _telling(error, target.sslmode)
+    if isinstance(error, asyncpg.InvalidPasswordError) and not target.has_password:
+        return ConnectionFailedError(
+            f"{where} asks for the password of “{target.user}”: neither the address nor PGPASSWORD holds one, and no "
+            "password file the right one.",
+            next_step="Write it behind the user in VAGUS_DATABASE_URL, as in postgresql://user:password@host:5432/database;"
+            " it is in the project's database settings.",
+        )
     for case in _CASES:
         if isinstance(error, case.errors):
             happened = case.happened.format(
@@ -123,7 +137,10 @@ def explained(error: Exception, target: Target) -> Exception:
                 code=getattr(error, "sqlstate", ""),
                 said=server_words(error).rstrip(".") if isinstance(error, asyncpg.PostgresError) else "",
             )
-            return case.told_as(happened, next_step=case.next_step)
+            # A pooler has one code for all it refuses, and may have been asked for nothing yet.
+            unsaid = isinstance(error, asyncpg.ProtocolViolationError) and not target.has_password
+            hint = "The address holds no password. " if unsaid else ""
+            return case.told_as(happened, next_step=hint + case.next_step)
     if isinstance(error, ssl.SSLError):
         happened, next_step = refusal_of(error)
         return ConnectionFailedError(f"TLS with {where} failed: {happened}.", next_step=next_step)
@@ -144,6 +161,25 @@ def explained(error: Exception, target: Target) -> Exception:
     if isinstance(error, ValueError | asyncpg.InterfaceError):
         return _unusable(target.sslmode)
     return error
+
+
+def _telling(error: Exception, sslmode: str) -> Exception:
+    """Of the two answers that the driver got where it tried both with TLS and without, the one that tells the reason.
+
+    Who insists on TLS says so to the second try, whatever the first was refused for.
+    """
+    first = error.__cause__
+    if not isinstance(first, asyncpg.PostgresError) or not _at_the_door(error):
+        return error
+    if sslmode == "allow" and isinstance(error, asyncpg.PostgresError) and _at_the_door(first):
+        # There the second try is the one with TLS.
+        return error
+    return first
+
+
+def _at_the_door(error: Exception) -> bool:
+    """Whether this may be said before a password was looked at."""
+    return isinstance(error, _AT_THE_DOOR) and not isinstance(error, asyncpg.InvalidPasswordError)
 
 
 def _reason(error: OSError) -> str:

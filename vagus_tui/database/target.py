@@ -38,13 +38,17 @@ _WITH_AT = frozenset({"application_name", "database", "dbname", "options", "pass
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The server and database that an address leads to; nothing secret. `sslmode` is the address's own, or ""."""
+    """The server and database that an address leads to; nothing secret. `sslmode` is the address's own, or "".
+
+    `has_password` is whether it, or PGPASSWORD, holds one; where not, a password file may.
+    """
 
     host: str
     port: int
     user: str
     name: str
     sslmode: str
+    has_password: bool = True
 
 
 def target_of(url: str, environment: Mapping[str, str] = os.environ) -> Target:
@@ -74,7 +78,8 @@ def target_of(url: str, environment: Mapping[str, str] = os.environ) -> Target:
     name = name or environment.get("PGDATABASE") or user or "postgres"
     if not str(port).isdecimal():
         raise _unreadable()
-    return Target(host, int(port), user, name, given.get("sslmode", ""))
+    has_password = bool(parts.password or given.get("password") or environment.get("PGPASSWORD"))
+    return Target(host, int(port), user, name, given.get("sslmode", ""), has_password)
 
 
 def for_driver(url: str) -> str:
