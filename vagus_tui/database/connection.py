@@ -14,6 +14,7 @@ import asyncpg
 
 from vagus_tui.database.addresses import NEEDED, right_address
 from vagus_tui.database.refusals import CONNECT_TIMEOUT_SECONDS, explained
+from vagus_tui.database.search_path import OWN
 from vagus_tui.database.target import for_driver, target_of
 from vagus_tui.errors import LOST_WORDS, ConfigurationError, ConnectionLostError
 from vagus_tui.schema.identifiers import literal
@@ -222,7 +223,7 @@ def _notice_silence(connection: Connection) -> None:
 
 
 _OWN_NAMES_FIRST = (
-    "select pg_catalog.set_config('search_path', 'public, pg_temp', false) "
+    f"select pg_catalog.set_config('search_path', '{OWN}', false) "
     "where 'pg_catalog'::pg_catalog.name operator(pg_catalog.=) any ((pg_catalog.current_schemas(true))[2:])"
 )
 """Where somebody has set a search path with other schemas before the system's own, `lower`, `=` or `pg_class` may be

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 from vagus_tui.database.dependents import Dependent
+from vagus_tui.database.search_path import OWN_PATH
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.schema.inverse import LONG_NAMES, InverseMapping
@@ -97,10 +98,6 @@ def publication_columns(shape: V1Shape, publication: Dependent) -> tuple[str, ..
         return None
     columns = tuple(column for column in publication.options if column in same)
     return None if publication.options and not columns else columns
-
-
-OWN_PATH = "set local search_path = public, pg_temp"
-"""Back to the path that our sessions have; RESET would go to that of the role, for all that the session does later."""
 
 
 def in_path(path: str, statement: str) -> list[str]:

@@ -12,6 +12,7 @@ import asyncpg
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.definitions import Inventory, definitions_sql
 from vagus_tui.database.dependent_queries import SETTINGS
+from vagus_tui.database.search_path import CATALOG_PATH, OWN_PATH
 from vagus_tui.database.settings_sql import INDEX_TARGETS
 from vagus_tui.events import Phase
 from vagus_tui.migration.capture import V2_UNNOTED
@@ -94,10 +95,10 @@ def note_step(survey: Survey) -> PlanStep:
             f"create table if not exists {AS_KEPT} "
             "(table_key text not null, kind text not null, name text not null, body text not null)",
             f"truncate {AS_KEPT}",
-            "set local search_path = pg_catalog",
+            CATALOG_PATH,
             f"insert into {AS_KEPT} select h.key, h.kind, h.name, h.body from (\n{definitions_sql(pairs)}) h",
             f"insert into {AS_KEPT} select s.key, s.kind, s.name, s.body from (\n{settings_sql(pairs)}) s",
-            "set local search_path = public, pg_temp",
+            OWN_PATH,
         ),
         lock="none: it only reads the catalog",
         undo="none needed",

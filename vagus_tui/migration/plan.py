@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from vagus_tui.database import search_path
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependents import Dependent, Fate
 from vagus_tui.errors import RefusedError
@@ -35,7 +36,7 @@ from vagus_tui.settings import Settings
 SESSION_SETTINGS = (
     "set statement_timeout = 0;",
     "set timezone = 'UTC';",
-    "set search_path = public, pg_temp;",
+    f"set search_path = {search_path.OWN};",
     f"set {OWN} = 'on';",
     # Nobody queues behind a script for longer than this.
     "set lock_timeout = '2s';",

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from vagus_tui.database.dependent_reader import COMPAT
 from vagus_tui.database.dependents import Dependent, Fate, Kind
+from vagus_tui.database.search_path import OWN_PATH
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration import function_text, matviews
-from vagus_tui.migration.binding import OWN_PATH, foreign_bases, in_path, publication_columns, translated
+from vagus_tui.migration.binding import foreign_bases, in_path, publication_columns, translated
 from vagus_tui.migration.compat import compat_statements
 from vagus_tui.migration.fates import view_options
 from vagus_tui.migration.survey import Survey

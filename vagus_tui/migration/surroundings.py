@@ -13,8 +13,8 @@ import asyncpg
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependents import Dependent, Kind
+from vagus_tui.database.search_path import OWN_PATH
 from vagus_tui.events import Phase
-from vagus_tui.migration.binding import OWN_PATH
 from vagus_tui.migration.kept_v1 import AS_MOVED
 from vagus_tui.migration.repoint import foreign_keys, functions, of_kind, policies, publications
 from vagus_tui.migration.steps import PlanStep

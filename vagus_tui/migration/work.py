@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from vagus_tui.control import Control
+from vagus_tui.database import search_path
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.errors import RefusedError, VagusError
 from vagus_tui.events import NoteEvent, StepState
@@ -65,7 +66,7 @@ async def open_session(database: Database, purpose: str, **also: str) -> AsyncIt
         lock_timeout="0",
         idle_in_transaction_session_timeout="0",
         timezone="UTC",
-        search_path="public, pg_temp",
+        search_path=search_path.OWN,
         tcp_keepalives_idle="15",
         tcp_keepalives_interval="5",
         tcp_keepalives_count="3",

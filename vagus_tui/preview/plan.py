@@ -12,7 +12,6 @@ from vagus_tui.checks.base import Context
 from vagus_tui.errors import RefusedError
 from vagus_tui.preview.reasons import Reason, Rule, rule_sql
 from vagus_tui.preview.sources import (
-    MOST_WEEKS,
     PlanSource,
     looking,
     mapped_source,
@@ -22,7 +21,7 @@ from vagus_tui.preview.sources import (
     source,
 )
 from vagus_tui.preview.tree_sql import CELL, tree_query
-from vagus_tui.schema import v1
+from vagus_tui.schema import v1, v2
 from vagus_tui.schema.mapping import WorkoutMapping
 
 PAGE = 500
@@ -244,9 +243,9 @@ async def tree_page(context: Context, plan_id: str, *, offset: int = 0, limit: i
 async def _too_long(context: Context, wanted: PlanSource, plan_id: str) -> str:
     """That only the first weeks of a plan are shown, in a sentence; "" where all are."""
     weeks = await context.connection.fetchval(f"select total_weeks from ({wanted.plan}) p", plan_id)
-    if weeks is None or weeks < MOST_WEEKS:
+    if weeks is None or weeks <= v2.MOST_WEEKS:
         return ""
-    return f"This plan is to last {MOST_WEEKS} weeks or more, of which these are the first. v2 takes 52."
+    return f"This plan is to last {weeks:,} weeks, of which these are the first. v2 takes {v2.MOST_WEEKS}."
 
 
 def _line(row: Any) -> TreeLine:

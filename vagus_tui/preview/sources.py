@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from vagus_tui.checks.base import Context
 from vagus_tui.checks.verification.base import mapping as made_by
+from vagus_tui.database.search_path import OWN_PATH
 from vagus_tui.errors import RefusedError
 from vagus_tui.journal.state import State
 from vagus_tui.schema import v1, v2
@@ -17,21 +18,6 @@ from vagus_tui.schema.rules import MappingOptions
 
 AFTER = (State.MIGRATED, State.CLEANED)
 TIMEOUT_MS = 20_000
-
-
-MOST_WEEKS = 520
-"""Ten years. A plan may say that it lasts a billion weeks; to make them all would fill the server's disk."""
-
-
-class _Bounded(WorkoutMapping):
-    """The mapping of what v2 would refuse as well: of a plan without end the first weeks."""
-
-    __slots__ = ()
-
-    def _plan_weeks(self, scope: Scope | None) -> str:
-        whole = super()._plan_weeks(scope).replace("plans as", "every_plan as", 1)
-        weeks = f"least(total_weeks, {MOST_WEEKS}) as total_weeks"
-        return f"{whole}, plans as (select id, {weeks}, start_date from every_plan)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +50,7 @@ def mapping(context: Context) -> WorkoutMapping | None:
         return None
     if migrated(context):
         return made_by(context)
-    return _Bounded(context.state.shape, MappingOptions(repeat_exercises=context.settings.repeat_exercises))
+    return WorkoutMapping(context.state.shape, MappingOptions(repeat_exercises=context.settings.repeat_exercises))
 
 
 def plan_parameter(context: Context) -> str:
@@ -133,7 +119,7 @@ async def looking(context: Context) -> AsyncIterator[None]:
     try:
         await context.connection.execute(
             f"set local timezone = 'UTC'; set local lock_timeout = '500ms'; set local statement_timeout = {TIMEOUT_MS};"
-            " set local work_mem = '64MB'; set local search_path = public, pg_temp"
+            f" set local work_mem = '64MB'; {OWN_PATH}"
         )
         yield
     finally:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from vagus_tui.database.catalog import TableNames, read_columns, read_names
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.definitions import Inventory, read_definitions
+from vagus_tui.database.search_path import CATALOG_PATH
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Phase
 from vagus_tui.migration.kept_v1 import kept_tables, read_as_kept, read_settings
@@ -121,7 +122,7 @@ async def read_altered(connection: Connection, survey: Survey) -> Altered:
     was = await read_as_kept(connection)
     ours = {row["name"]: row["ours"] for row in await connection.fetch(_OURS, schema, names)}
     async with connection.transaction(readonly=True):
-        await connection.execute("set local search_path = pg_catalog")
+        await connection.execute(CATALOG_PATH)
         now = await read_definitions(connection, [(schema, name) for name in names])
         for key, kinds in (await read_settings(connection, schema, names)).items():
             now[key] |= kinds

@@ -16,6 +16,7 @@ from vagus_tui.backup.digest import content
 from vagus_tui.backup.manifest import ArchiveEntry, Manifest
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection
+from vagus_tui.database.search_path import CATALOG_PATH
 from vagus_tui.errors import UndoneError, server_words
 from vagus_tui.events import NoteEvent, StepState
 from vagus_tui.format import plural
@@ -93,7 +94,7 @@ class Aside:
 
     async def _execute(self, step: PlanStep) -> int | None:
         async with self.connection.transaction():
-            await self.connection.execute("set local search_path = pg_catalog")
+            await self.connection.execute(CATALOG_PATH)
             for statement in step.statements:
                 await self.connection.execute(statement)
         return step.rows

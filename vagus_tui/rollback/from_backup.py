@@ -29,6 +29,7 @@ from vagus_tui.backup.verify import RESTORE_TEST, VERIFICATION, keep_damage, sen
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.encoding import refuse_unless_utf8
+from vagus_tui.database.search_path import CATALOG_PATH, OWN_PATH
 from vagus_tui.errors import RefusedError, UndoneError, account
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
 from vagus_tui.format import plural
@@ -39,7 +40,6 @@ from vagus_tui.journal.progress import published
 from vagus_tui.journal.state import RESTORING, State, read_state
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.abandon import take_back
-from vagus_tui.migration.binding import OWN_PATH
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.work import open_session, with_retries, with_short_looks
 from vagus_tui.rollback import finish
@@ -363,7 +363,7 @@ class _FromBackup:
 
     async def _prove_inventory(self, connection: Connection) -> None:
         """What hangs on the placed tables must be what the manifest says, to the word."""
-        await connection.execute("set local search_path = pg_catalog")
+        await connection.execute(CATALOG_PATH)
         tables = self.blueprints.tables
         found = await read_inventory(connection, [table.entry.as_table() for table in tables])
         same = connection.get_server_version().major == self.manifest.server_major

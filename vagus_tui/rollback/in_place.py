@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependent_reader import read_dependents
 from vagus_tui.database.dependents import Dependent, Kind
+from vagus_tui.database.search_path import CATALOG_PATH
 from vagus_tui.migration.matviews import rebuilt
 from vagus_tui.migration.repoint import policies
 from vagus_tui.migration.survey import Survey
@@ -209,7 +210,7 @@ async def read_copy(connection: Connection, shape: V1Shape, stage: str) -> FromC
     names = [table.name for table in shape.tables.values()]
     async with connection.transaction():
         # With every name outside pg_catalog qualified, for that is how they are read again.
-        await connection.execute("set local search_path = pg_catalog")
+        await connection.execute(CATALOG_PATH)
         layout = await connection.fetch(_LAYOUT, shape.schema, names, stage)
         words = await connection.fetch(_WORDS, shape.schema, names)
     return FromCopy(

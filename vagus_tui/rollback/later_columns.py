@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vagus_tui.database.connection import Connection
+from vagus_tui.database.search_path import CATALOG_PATH
 from vagus_tui.schema import v2
 from vagus_tui.schema.comparing import comparable
 from vagus_tui.schema.identifiers import qualified, quote
@@ -104,7 +105,7 @@ async def read_later_columns(connection: Connection, shape: V1Shape, archive: st
     if not archive:
         return ()
     async with connection.transaction(readonly=True):
-        await connection.execute("set local search_path = pg_catalog")
+        await connection.execute(CATALOG_PATH)
         rows = await connection.fetch(_COLUMNS, archive, list(v2.TABLES), shape.schema)
         earlier = await connection.fetchval(_EARLIER, archive)
     had = json.loads(earlier) if earlier else {}

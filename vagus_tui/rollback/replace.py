@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from vagus_tui.backup.digest import digest_sql
 from vagus_tui.database.dependent_reader import COMPAT, KEPT
 from vagus_tui.database.dependents import Dependent, Kind
+from vagus_tui.database.search_path import CATALOG_PATH, OWN_PATH
 from vagus_tui.events import Phase
 from vagus_tui.journal.state import RESTORING, STAGING
 from vagus_tui.migration import capture, maintenance, matviews, repoint
@@ -266,7 +267,7 @@ class Replacement:
         tables = self.blueprints.tables
         statements = [f"alter table {table.relation} set schema {quote(SCHEMA)}" for table in tables]
         # The expressions were read with every name outside pg_catalog qualified.
-        statements.append("set local search_path = pg_catalog")
+        statements.append(CATALOG_PATH)
         for table in tables:
             statements += table.policies()
         for table in tables:
@@ -285,7 +286,7 @@ class Replacement:
         return statements
 
     def _names(self) -> list[str]:
-        statements = ["set local search_path = public, pg_temp"]
+        statements = [OWN_PATH]
         statements += [rename_statement(SCHEMA, rename, back=True) for rename in reversed(self.renames)]
         statements += [own_not_nulls(qualified(SCHEMA, r.old), r.new, r.old) for r in self.renames if r.kind == "table"]
         survey = self.now.survey

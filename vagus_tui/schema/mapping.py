@@ -17,9 +17,9 @@ from vagus_tui.schema.identifiers import quote
 from vagus_tui.schema.rules import DEFAULT_REST_SECONDS, DEFAULT_WEEKS, NO_GROUP_DAY, TEXT, MappingRules
 from vagus_tui.schema.session_totals import session_totals
 
-_LAST_WEEK = "least(plans.total_weeks, 53)"
-"""Where weeks are counted to. A plan of more than 52 is refused as it is, and by nothing before its weeks are there: a
-slip of the app's, such as a week number of two billion, must not fill the disk first."""
+_LAST_WEEK = f"least(plans.total_weeks, {v2.MOST_WEEKS + 1})"
+"""Where weeks are counted to. A plan that lasts longer than it may is refused as it is, and by nothing before its weeks
+are there: a slip of the app's, such as a week number of two billion, must not fill the disk first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ PREFERENCES = "notification_preferences"
 TABLES = (PLANS, WEEKS, DAYS, GROUPS, EXERCISES, SESSIONS, LOGS)
 """v2's workout tables, parents before children. `notification_preferences` comes beside them where v1 has none."""
 
+MOST_WEEKS = 52
+"""How long a plan may last."""
+
 GOALS = ("strength", "hypertrophy", "endurance", "powerlifting", "general_fitness", "weight_loss")
 
 API_ROLES = ("anon", "authenticated", "service_role")
@@ -101,7 +104,7 @@ MODEL: Mapping[str, Table] = {
         ),
         checks={
             "workout_plans_goal_check": _one_of("goal", GOALS),
-            "workout_plans_total_weeks_check": "total_weeks between 1 and 52",
+            "workout_plans_total_weeks_check": f"total_weeks between 1 and {MOST_WEEKS}",
             "workout_plans_current_week_check": "current_week > 0",
             "workout_plans_status_check": _one_of("status", ("draft", "active", "completed", "archived")),
         },
