@@ -3,20 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 
 import pytest
 
 from tests.conftest import Connect
 from tests.databases import TestDatabase
 from vagus_tui.errors import RefusedError
-from vagus_tui.journal.lock import take_lock
+from vagus_tui.events import Phase, StepEvent, StepState
+from vagus_tui.journal.lock import at_work, lock_holder, take_lock
+from vagus_tui.journal.store import RESUMED, record_step, start_run, update_run
 
 
 async def test_a_second_operator_is_told_who_is_first(empty_database: TestDatabase, connect: Connect) -> None:
     first, second = await connect(empty_database.url), await connect(empty_database.url)
     await take_lock(first)
-    with pytest.raises(RefusedError, match=f"PID {first.get_server_pid()}, since"):
+    session = rf"from \S+, PID {first.get_server_pid()}, connected just now"
+    with pytest.raises(RefusedError, match=session):
         await take_lock(second)
+
+
+async def test_the_one_at_work_is_named_as_the_journal_knows_them(
+    empty_database: TestDatabase, connect: Connect
+) -> None:
+    first, second = await connect(empty_database.url), await connect(empty_database.url)
+    await take_lock(first)
+    holder = await lock_holder(second)
+    assert holder is not None and holder.pid == first.get_server_pid()
+    run = await start_run(first, "rollback", operator="ada", environment="staging", options={})
+    who = f"ada on {platform.node()}, quick rollback begun just now ("
+    assert (await at_work(second, holder)).startswith(who)
+    # A run that broke off before they came is not theirs.
+    await first.execute("update vagus_migration.runs set started_at = started_at - interval '2 hours'")
+    session = await at_work(second, holder)
+    assert "ada" not in session and f"PID {holder.pid}" in session
+    # Unless they took it up.
+    step = StepEvent(id=RESUMED, phase=Phase.BUILD, title=RESUMED, state=StepState.STARTED)
+    await record_step(first, run, step)
+    await update_run(first, run, figures={"taken_up_by": "marie", "taken_up_on": "her-laptop"})
+    assert (await at_work(second, holder)).startswith("marie on her-laptop, quick rollback begun just now (")
+    await update_run(first, run, status="done", finished=True)
+    assert await at_work(second, holder) == session
 
 
 async def test_a_session_that_is_just_ending_is_waited_for(empty_database: TestDatabase, connect: Connect) -> None:

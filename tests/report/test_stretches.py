@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from vagus_tui.migration.phases.begin import RESUMED
+from vagus_tui.journal.store import RESUMED
 from vagus_tui.migration.phases.cut_over import TRIED
 from vagus_tui.report.drawing import draw_timeline
 from vagus_tui.report.story import _run

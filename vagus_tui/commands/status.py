@@ -9,7 +9,7 @@ from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import DONE, finish
 from vagus_tui.commands.session import opened, patiently
 from vagus_tui.events import Event, NoteEvent, ResultEvent, StatusEvent
-from vagus_tui.format import ago, clock_time
+from vagus_tui.format import ago
 
 if TYPE_CHECKING:
     from vagus_tui.checks.base import Context
@@ -66,7 +66,7 @@ async def _let_pass(context: Context) -> AsyncGenerator[Event, None]:
 
 async def _next_step(context: Context) -> str | None:
     """What a script can do where something is out of order; None where all is as it should be."""
-    from vagus_tui.journal.lock import lock_holder
+    from vagus_tui.journal.lock import at_work, lock_holder
     from vagus_tui.journal.state import State
 
     state = context.state
@@ -74,9 +74,7 @@ async def _next_step(context: Context) -> str | None:
     if state.state is State.UNKNOWN:
         return ELSEWHERE if state.empty else f"{KEEP} {ELSEWHERE}"
     if (holder := await lock_holder(context.connection)) is not None:
-        who = holder.application or holder.user
-        since = clock_time(holder.since, context.settings.timezone)
-        return f"At work now: {who} from {holder.address}, PID {holder.pid}, connected since {since}."
+        return f"At work now: {await at_work(context.connection, holder)}."
     if not state.interrupted:
         return None
     if state.owes_settling:

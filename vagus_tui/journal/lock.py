@@ -10,7 +10,9 @@ from typing import NoReturn
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.errors import RefusedError
+from vagus_tui.format import ago
 from vagus_tui.journal.state import LOCK_KEY
+from vagus_tui.journal.store import RESUMED, latest_run, run_words
 
 PATIENCE = 1.0
 """Seconds: a session that has just ended, or was killed, lets go of the lock a moment later."""
@@ -36,6 +38,12 @@ where l.locktype = 'advisory' and l.granted and l.objsubid = 1
   and (l.classid::bigint << 32) + l.objid::bigint = $1
 """
 
+_BEGUN = """
+select greatest($2::timestamptz, max(at)) from vagus_migration.steps
+where run_id = $1 and step = $3
+"""
+"""When a run was begun, or last taken up after it had broken off."""
+
 
 async def lock_holder(connection: Connection) -> LockHolder | None:
     """Who holds the lock, or None when it is free."""
@@ -56,13 +64,21 @@ async def take_lock(connection: Connection) -> None:
         await asyncio.sleep(0.1)
 
 
+async def at_work(connection: Connection, holder: LockHolder) -> str:
+    """Who holds the lock, in words: their session, and the operator whose run it is where the journal knows one."""
+    since = f", connected {ago(holder.since)}" if holder.since else ""
+    session = f"{holder.application or holder.user} from {holder.address}, PID {holder.pid}{since}"
+    run = await latest_run(connection)
+    if run is None or run.finished_at is not None or holder.since is None:
+        return session
+    begun = await connection.fetchval(_BEGUN, run.id, run.started_at, RESUMED)
+    # One that broke off earlier is not theirs, whatever they are about to do with it.
+    return session if begun < holder.since else f"{run.at_work}, {run_words(run.kind)} begun {ago(begun)} ({session})"
+
+
 async def _refuse(connection: Connection) -> NoReturn:
     holder = await lock_holder(connection)
-    who = (
-        f"{holder.application or holder.user} from {holder.address}, PID {holder.pid}, since {holder.since:%H:%M:%S}"
-        if holder
-        else "another session"
-    )
+    who = await at_work(connection, holder) if holder else "another session"
     raise RefusedError(
         f"Another operator is at work on this database: {who}.",
         next_step="Wait until they are done, or watch their run here.",

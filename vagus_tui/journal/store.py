@@ -17,6 +17,9 @@ from vagus_tui.database.connection import Connection
 from vagus_tui.events import CheckEvent, Status, StepEvent, figure, jsonable
 from vagus_tui.journal.schema import TAKES_WRITES, ensure_journal, journal_exists
 
+RESUMED = "resumed"
+"""The step that marks, in the journal, where an interrupted run was taken up again."""
+
 _KINDS = {"migrate": "migration", "rollback": "quick rollback", "restore": "rollback from a backup"}
 
 

@@ -13,7 +13,7 @@ import asyncpg
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import quote
 from vagus_tui.errors import RefusedError, UndoneError, server_words
-from vagus_tui.journal.lock import lock_holder
+from vagus_tui.journal.lock import at_work, lock_holder
 from vagus_tui.journal.state import DatabaseState, State, read_state
 from vagus_tui.settings import Settings
 
@@ -81,7 +81,7 @@ async def fixable_state(connection: Connection) -> DatabaseState:
     holder = await lock_holder(connection)
     if holder is not None and holder.pid != await connection.fetchval("select pg_backend_pid()"):
         raise RefusedError(
-            f"Another operator is at work on this database: {holder.application or holder.user}, PID {holder.pid}.",
+            f"Another operator is at work on this database: {await at_work(connection, holder)}.",
             next_step="Wait until they are done.",
         )
     return state

@@ -20,7 +20,7 @@ from vagus_tui.journal import acceptance
 from vagus_tui.journal.acceptance import Verdict
 from vagus_tui.journal.local_copy import RECOVERED
 from vagus_tui.journal.schema import journal_exists
-from vagus_tui.migration.phases.begin import RESUMED
+from vagus_tui.journal.store import RESUMED
 from vagus_tui.migration.phases.cut_over import TAKEN_OVER, TRIED
 from vagus_tui.report.notes import note_in_words
 from vagus_tui.report.stretches import Stretch, stretches

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from vagus_tui.events import Phase
+from vagus_tui.journal.store import RESUMED
 from vagus_tui.migration.build import DAY_KEYS
-from vagus_tui.migration.phases.begin import RESUMED
 from vagus_tui.migration.proof import PROOF_KEYS
 
 WORKED_OUT = frozenset({DAY_KEYS, PROOF_KEYS})

@@ -8,7 +8,7 @@ from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.database.connection import APPLICATION_NAME
 from vagus_tui.events import Status
 from vagus_tui.format import plural, span
-from vagus_tui.journal.lock import lock_holder
+from vagus_tui.journal.lock import at_work, lock_holder
 
 PREPARATION = "Pre-Migration Checklist · Environment Preparation"
 CONNECTIONS = 50
@@ -177,15 +177,16 @@ async def _migration_lock(context: Context) -> Outcome:
     holder = await lock_holder(context.connection)
     if holder is None:
         return Outcome(Status.PASS, "free")
-    who = f"{holder.application or holder.user} from {holder.address}, PID {holder.pid}"
-    if holder.since:
-        who += f", connected since {holder.since:%H:%M:%S}"
     # A run of this very program is nobody in the way: the checks go on beside it, on connections of their own.
     # Behind a pooler only the server knows this session's process, so it is asked as well.
     mine = context.database.own_pids | {await context.connection.fetchval("select pg_backend_pid()")}
     if holder.pid in mine:
         return Outcome(Status.PASS, "ours")
-    return Outcome(Status.FAIL, "taken", f"Another operator is at work on this database: {who}.")
+    return Outcome(
+        Status.FAIL,
+        "taken",
+        f"Another operator is at work on this database: {await at_work(context.connection, holder)}.",
+    )
 
 
 CHECKS = (

@@ -25,9 +25,6 @@ from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
 
-RESUMED = "resumed"
-"""The step that marks, in the journal, where an interrupted run was taken up again."""
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Opened:
@@ -132,7 +129,9 @@ async def say_taken_up(main: Connection, settings: Settings, run: store.Run, don
     await store.update_run(main, run.id, figures=who)
     await mend_progress(main, run.id, done)
     again = f"by {settings.operator}, {plural(len(done), 'step was', 'steps were')} done already"
-    step = StepEvent(id=RESUMED, phase=Phase(run.phase), title=RESUMED, state=StepState.STARTED, message=again)
+    step = StepEvent(
+        id=store.RESUMED, phase=Phase(run.phase), title=store.RESUMED, state=StepState.STARTED, message=again
+    )
     await store.record_step(main, run.id, step)
 
 
