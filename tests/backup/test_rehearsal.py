@@ -9,16 +9,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.backup.conftest import TABLES_AND_CSV
 from tests.backup.helpers import Made, collect, make, settings_for, tools_running
+from tests.backup.test_restoring import tables
+from tests.backup.test_verification import reseal
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
 from vagus_tui.backup import BackupOptions, Kind, list_backups, rehearsal, verify_backup
+from vagus_tui.backup.came_back import not_restored_yet
 from vagus_tui.backup.copy import RestoredCopy
 from vagus_tui.backup.forecast import Forecast, StepForecast, compare, latest_forecast, parse_forecast, read_forecast
 from vagus_tui.backup.manifest import Manifest, read_manifest
 from vagus_tui.backup.rehearsal import rehearse
 from vagus_tui.backup.rehearsal_stages import MEANING, STAGES
 from vagus_tui.backup.rehearsal_users import Writes, look_for, untouched
+from vagus_tui.backup.verify import keep_proof
 from vagus_tui.backup.window import lanes, window_rows
 from vagus_tui.checks import registry
 from vagus_tui.checks.base import Check, Context, Group, Outcome
@@ -26,7 +31,7 @@ from vagus_tui.checks.selftest import last_self_test
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.events import NoteEvent, Phase, Status, StepEvent, StepState
-from vagus_tui.journal import decisions, store
+from vagus_tui.journal import backup_records, decisions, store
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.schema import v2
@@ -96,10 +101,14 @@ async def test_the_whole_way_there_and_back_and_there_again(
     # Kept beside the backup, which is as whole as it was, and in the journal of the real database.
     (info,) = list_backups(settings)
     assert not info.problems and read_forecast(info.path) == forecast
+    # It holds nothing but what was restored and compared here.
+    assert info.restored is not None and not info.came_back
     assert (await collect(verify_backup(info.path, Control()))).result.ok
     async with opened(settings) as connection:
         tested = await last_self_test(connection)
         assert tested is not None and tested.ok and tested.where == "in a rehearsal"
+        (record,) = await backup_records.backups(connection)
+        assert record.restored
         state = await read_state(connection)
         assert state.state is State.V1
         assert await latest_forecast(connection, settings) == forecast
@@ -142,7 +151,13 @@ async def test_without_the_real_database_the_figures_lie_beside_the_backup(
 async def test_bad_data_stops_it_before_the_migration(settings: Settings, clean_database: TestDatabase) -> None:
     async with clean_database.planting() as admin:
         await admin.execute("update exercises set sets = -1 where id = (select min(id::text)::uuid from exercises)")
-    done = await rehearsed(settings)
+    done = await rehearsed(settings, TABLES_AND_CSV)
+    # What was restored for it came back; the files that were not are still to be tested.
+    (info,) = list_backups(settings)
+    assert (info.restored, info.came_back) == (None, "tables")
+    assert "restored the dump of the workout tables and compared it; not restored as a test yet: CSV files" in (
+        not_restored_yet(info)
+    )
     assert (done.result.ok, done.result.exit_status) == (False, 1)
     assert stages(done) == {
         "restore": StepState.DONE,
@@ -154,6 +169,22 @@ async def test_bad_data_stops_it_before_the_migration(settings: Settings, clean_
     async with opened(settings) as connection:
         known = await latest_forecast(connection, settings)
         assert known is not None and not known.complete and known.seconds_before_cut_over is None
+
+
+async def test_rows_that_came_back_otherwise_are_damage(settings: Settings, made: Made) -> None:
+    entries = tables(made.path)
+    for entry in entries:
+        if entry["name"] == "exercises":
+            entry["digest"] = entry["digest"][::-1]
+    reseal(made.path, tables=entries)
+    keep_proof(made.path, verified=True)
+    done = await collect(rehearse(made.path, settings, Control()))
+    assert stages(done) == {"restore": StepState.FAILED}
+    assert "digest differs" in done.result.message and MEANING["restore"] in (done.result.state or "")
+    (info,) = list_backups(settings)
+    assert not info.usable and "digest differs" in info.problems[0] and not info.came_back
+    async with opened(settings) as connection:
+        assert "digest differs" in (await backup_records.backups(connection))[0].damage
 
 
 async def test_users_without_rights_are_found(settings: Settings, clean_database: TestDatabase) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from vagus_tui.backup.came_back import not_restored_yet
 from vagus_tui.backup.identity import Identity, read_identity
 from vagus_tui.backup.listing import BackupInfo, list_backups
 from vagus_tui.backup.manifest import Fingerprint, Manifest
@@ -93,7 +94,7 @@ async def _judged(context: Context, info: BackupInfo) -> Outcome:
     if age > OLDEST:
         hints.append("It is older than a day.")
     if not info.restored:
-        hints.append("It was not restored as a test yet.")
+        hints.append(not_restored_yet(info))
     if set(info.kinds) == {Kind.CSV}:
         hints.append("It is CSV alone: keys, indexes, policies and grants are not in it.")
     return Outcome(Status.WARN if hints else Status.PASS, measured, "\n".join((message, *hints)))

@@ -29,6 +29,7 @@ class BackupInfo:
         created: the moment its data is of (that of the snapshot).
         verified, restored, uploaded: when it was last read back in full, restored as a test, copied away; None: not,
             or not since it was changed.
+        came_back: the archive that a rehearsal restored and compared, where the backup holds more than it; or "".
         problems: what can be seen without reading it (unfinished, files missing or of another size), and what the
             latest verification or restore test found.
     """
@@ -45,6 +46,7 @@ class BackupInfo:
     manifest: Manifest | None = None
     uploaded: datetime | None = None
     uploaded_to: str = ""
+    came_back: str = ""
 
     @property
     def usable(self) -> bool:
@@ -132,6 +134,7 @@ def read_backup(folder: Path) -> BackupInfo:
         manifest=manifest,
         uploaded=proof.uploaded_at if proof else None,
         uploaded_to=proof.uploaded_to if proof else "",
+        came_back=proof.came_back if proof else "",
     )
 
 

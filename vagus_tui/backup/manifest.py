@@ -269,6 +269,7 @@ class Proof(_Model):
     It changes with every test, and the backup with its checksums does not: so it is sealed by a checksum of its own.
 
     Attributes:
+        came_back: the archive that a rehearsal restored and compared, as `full`, where the backup holds more than it.
         damage: what speaks against it, in words; empty when the latest test of that kind found it whole.
         damaged_by: the kind of test that found it: `verification` or `restore test`.
     """
@@ -278,6 +279,7 @@ class Proof(_Model):
     restored_at: datetime | None = None
     uploaded_at: datetime | None = None
     uploaded_to: str = ""
+    came_back: str = ""
     damage: str = ""
     damaged_by: str = ""
     damaged_at: datetime | None = None

@@ -17,6 +17,7 @@ from pathlib import Path
 import asyncpg
 from pydantic import SecretStr
 
+from vagus_tui.backup.came_back import restored_and_compared
 from vagus_tui.backup.copy import NotHereError, RestoredCopy
 from vagus_tui.backup.folder import STOPPED
 from vagus_tui.backup.forecast import Forecast, StageForecast, StepForecast
@@ -28,8 +29,8 @@ from vagus_tui.backup.rehearsal_stages import (
     STAGES,
     Stage,
     StageFailedError,
+    analyzed,
     as_in_production,
-    restored_rows,
     space_used,
     stage_event,
     suitable_archive,
@@ -194,9 +195,10 @@ class _Rehearsal:
 
     async def _restore(self, stage: Stage, archive: ArchiveEntry) -> str:
         started = time.perf_counter()
-        async for event in self.copy.restore(archive, _DATABASE, self.control):
+        async for event in restored_and_compared(self.copy, archive, _DATABASE, self.settings, self.control):
             self._pass_on(stage, event)
-        self._figures["restore_seconds"] = time.perf_counter() - started
+            if isinstance(event, StepEvent):
+                self._figures["restore_seconds"] = time.perf_counter() - started
         if self.copy.complaints:
             self._emit(
                 NoteEvent(
@@ -204,9 +206,9 @@ class _Rehearsal:
                     f"{some(self.copy.complaints)}"
                 )
             )
-        rows = await restored_rows(self.copy, archive, _DATABASE)
+        rows = await analyzed(self.copy, archive, _DATABASE)
         await as_in_production(self.copy)
-        return f"{plural(rows, 'row')}, as in the manifest"
+        return f"{plural(rows, 'row')}, each as in the manifest"
 
     async def _check(self, stage: Stage, checks: Sequence[Check]) -> str:
         if not checks:

@@ -92,12 +92,11 @@ async def _test(path: Path, settings: Settings, control: Control, gauge: BackupG
         )
     ok = not failed and not not_here and compared > 0
     if ok:
-        async for event in _keep(path, settings):
+        async for event in keep_restored(path, settings):
             yield event
     elif failed:
-        await asyncio.to_thread(keep_damage, path, sentences(failed), by=RESTORE_TEST)
-        if told := await tell_journal(settings, path, sentences(failed), by=RESTORE_TEST):
-            yield NoteEvent(level="warning", message=told)
+        async for event in keep_found(path, settings, sentences(failed)):
+            yield event
     yield ResultEvent(
         ok=ok,
         message=f"Restored and compared: {compared} tables and files as in the manifest."
@@ -336,8 +335,15 @@ async def mark_restored(connection: Connection, path: Path) -> bool:
     return not status.endswith(" 0")
 
 
-async def _keep(path: Path, settings: Settings) -> AsyncIterator[Event]:
-    """Keep the result beside the manifest and in the journal."""
+async def keep_found(path: Path, settings: Settings, found: str) -> AsyncIterator[NoteEvent]:
+    """Keep beside the manifest and in the journal what a restored copy shows to be wrong; yields what did not work."""
+    await asyncio.to_thread(keep_damage, path, found, by=RESTORE_TEST)
+    if told := await tell_journal(settings, path, found, by=RESTORE_TEST):
+        yield NoteEvent(level="warning", message=told)
+
+
+async def keep_restored(path: Path, settings: Settings) -> AsyncIterator[NoteEvent]:
+    """Keep beside the manifest and in the journal that all of a backup was restored; yields what did not work."""
     if await asyncio.to_thread(clears_damage, path, RESTORE_TEST):
         await tell_journal(settings, path, "", by=RESTORE_TEST)
     try:

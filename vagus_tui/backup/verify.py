@@ -336,8 +336,13 @@ def keep_damage(path: Path, found: str, *, by: str) -> None:
         write_proof(path, _proof(path).model_copy(update=news))
 
 
-def keep_proof(path: Path, *, verified: bool = False, restored: bool = False, uploaded: str = "") -> None:
+def keep_proof(
+    path: Path, *, verified: bool = False, restored: bool = False, uploaded: str = "", came_back: str = ""
+) -> None:
     """Note beside the manifest that the backup was verified, restored or uploaded (to that address) just now.
+
+    Args:
+        came_back: the archive of it that was restored and compared.
 
     Raises:
         OSError: it cannot be written there.
@@ -351,6 +356,8 @@ def keep_proof(path: Path, *, verified: bool = False, restored: bool = False, up
     if (VERIFICATION if verified else RESTORE_TEST if restored else "") == known.damaged_by:
         # The same test finds it whole: the disk reads it again.
         news |= {"damage": "", "damaged_by": "", "damaged_at": None}
+    if came_back:
+        news["came_back"] = came_back
     if uploaded:
         news |= {"uploaded_at": now, "uploaded_to": uploaded}
     write_proof(path, known.model_copy(update=news))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
+from vagus_tui.commands.keep import named
 from vagus_tui.commands.newest import newest
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import finish
@@ -47,7 +48,7 @@ async def _rehearse(backup: Path | None, control: Control, *, as_json: bool) -> 
 
     settings = load_settings()
     if backup is not None:
-        path = backup.expanduser()
+        path = named(backup)
     else:
         path, chosen = await newest(settings, "rehearse", _suitable, what="suitable")
         yield chosen

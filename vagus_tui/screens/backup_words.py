@@ -26,6 +26,8 @@ def backup_text(info: BackupInfo, timezone: str, forecast: Forecast | None = Non
         proved = f"read back {moment(info.verified, timezone)}"
     if info.restored:
         proved += f", restored {moment(info.restored, timezone)}"
+    elif info.came_back:
+        proved += ", in part restored and compared by a rehearsal"
     if info.uploaded:
         proved += f", copied to {info.uploaded_to} {moment(info.uploaded, timezone)}"
     if info.problems and info.verified:
