@@ -15,10 +15,16 @@ from vagus_tui.events import Event, NoteEvent, StepEvent
 from vagus_tui.journal.state import STAGING, read_state
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.switches import switch_off, switch_on
+from vagus_tui.report.story import tell
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.schema.helpers import made
 
 SMALL = SandboxOptions(plans=12, clean=True)
+
+
+def unheard(event: Event) -> None:
+    """Notes may come, and nothing else."""
+    assert isinstance(event, NoteEvent)
 
 
 async def _refused(database: object, conn: Connection) -> bool:
@@ -50,8 +56,15 @@ async def test_on_and_off_without_a_run(make_database: MakeDatabase, connect: Co
     ran = await vagus("maintenance", "off", "--fence", "--json", url=database.url)
     assert ran.of("maintenance")[0]["flag"] and not ran.of("maintenance")[0]["fence"]
     assert not await _refused(database, conn)
+    # Nothing is left for that to do, and nothing is told of it.
+    await switch_off(conn, settings_for(database), await read_state(conn), unheard, fence_only=True)
     ran = await vagus("maintenance", "off", url=database.url)
     assert ran.status == 0 and "Maintenance is off" in ran.out
+    assert [line.what for line in await tell(conn)] == [
+        "Switched maintenance and the write fence on by hand",
+        "Switched the write fence off by hand",
+        "Switched maintenance off by hand",
+    ]
     left = changes(catalog, await catalog_fingerprint(conn))
     assert all("system_maintenance" in line for line in left), left
 
@@ -75,11 +88,8 @@ async def test_what_the_operator_switched_on_stays_on(
     database = await make_database(SMALL)
     conn = await connect(database.url)
 
-    def emit(event: Event) -> None:
-        assert isinstance(event, NoteEvent)
-
     state = await read_state(conn)
-    await switch_on(conn, settings_for(database), state, emit, fence=True, message="by hand")
+    await switch_on(conn, settings_for(database), state, unheard, fence=True, message="by hand")
 
     async def stop(event: Event, control: Control) -> None:
         if stopped and isinstance(event, StepEvent) and event.id == "align":
@@ -90,7 +100,7 @@ async def test_what_the_operator_switched_on_stays_on(
     now = await maintenance.read_maintenance(conn)
     assert now.flag and now.fence and now.message == "by hand"
     assert await _refused(database, conn)
-    now = await switch_off(conn, settings_for(database), await read_state(conn), emit)
+    now = await switch_off(conn, settings_for(database), await read_state(conn), unheard)
     assert not now.on
     assert not await _refused(database, conn)
 

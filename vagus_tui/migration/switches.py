@@ -56,7 +56,7 @@ async def switch_on(
         for relation in relations:
             await _change(connection, settings, emit, relation, maintenance.fence_trigger(relation), "Fencing")
         await maintenance.switch_fence(connection, raised=True, operator=settings.operator)
-    await _note(connection, settings, on=True, fence=fence, message=shown)
+    await _note(connection, settings, on=True, flag=True, fence=fence, message=shown)
     return await maintenance.read_maintenance(connection)
 
 
@@ -65,12 +65,13 @@ async def switch_off(
 ) -> Maintenance:
     """Lower the fence and switch the flag off, or the fence alone. Never refused."""
     before = await maintenance.read_maintenance(connection)
+    flag = before.flag and not fence_only
     if before.fence:
         await maintenance.switch_fence(connection, raised=False, operator=settings.operator)
-    if before.flag and not fence_only:
+    if flag:
         await maintenance.switch_flag(connection, enabled=False)
-    if before.on:
-        await _note(connection, settings, on=False, fence=before.fence, message="")
+    if before.fence or flag:
+        await _note(connection, settings, on=False, flag=flag, fence=before.fence, message="")
     if before.fence and state.state in (State.V1, State.V1_RENAMED, State.ROLLED_BACK):
         # Without a run nothing needs the triggers; lowered they let everything through, so they may as well stay.
         for relation in fenced_relations(state):
@@ -95,8 +96,9 @@ async def _change(
     )
 
 
-async def _note(connection: Connection, settings: Settings, *, on: bool, fence: bool, message: str) -> None:
-    body = {"on": on, "fence": fence, "message": message}
+async def _note(connection: Connection, settings: Settings, *, on: bool, flag: bool, fence: bool, message: str) -> None:
+    """Keep which of the two was switched; what was off already is not said to have been switched off."""
+    body = {"on": on, "flag": flag, "fence": fence, "message": message}
     await store.note(connection, "maintenance", body, operator=settings.operator)
 
 

@@ -64,7 +64,7 @@ def _access(_: str, body: Any) -> Told:
 
 
 def _repair(_: str, body: Any) -> Told:
-    name = body.get("repair") or body.get("id") or body.get("title") if isinstance(body, Mapping) else None
+    name = body.get("repair") if isinstance(body, Mapping) else None
     return (f"Repaired: {name}", "warn") if name else ("Ran a repair", "warn")
 
 
@@ -76,11 +76,15 @@ def _undone(_: str, body: Any) -> Told:
 def _maintenance(_: str, body: Any) -> Told:
     if not isinstance(body, Mapping):
         return NOTHING
-    fence = " and the write fence" if body.get("fence") else ""
-    return f"Switched maintenance{fence} {'on' if body.get('on') else 'off'} by hand", "warn" if body.get("on") else ""
+    # Notes of before do not say whether the flag was switched too: then it was.
+    switched = [words for key, words in (("flag", "maintenance"), ("fence", "the write fence")) if body.get(key, True)]
+    on = bool(body.get("on"))
+    return f"Switched {' and '.join(switched)} {'on' if on else 'off'} by hand", "warn" if on else ""
 
 
 def _banner(_: str, body: Any) -> Told:
+    if isinstance(body, Mapping) and not body.get("message"):
+        return "Took the banner out of the app's maintenance row", ""
     return "Wrote the banner into the app's maintenance row", ""
 
 
