@@ -137,4 +137,6 @@ async def test_it_gives_way_to_the_app_and_comes_back(make_database: MakeDatabas
 async def test_told_not_to_it_does_not(make_database: MakeDatabase) -> None:
     ran = await _build_under_traffic(make_database, longest=3.5, yield_to_app=False)
     assert not any(isinstance(event, NoteEvent) and "in use" in event.message for event in ran.events)
-    assert not any(isinstance(event, ProgressEvent) and event.yielding for event in ran.events)
+    told = [event.yielding for event in ran.events if isinstance(event, ProgressEvent)]
+    assert set(told) == {False}
+    assert "hold" in {event.id for event in ran.events if isinstance(event, StepEvent)}, "it got to its end"

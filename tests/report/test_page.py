@@ -196,6 +196,14 @@ def test_what_is_forecast_longer_than_it_took_moves_the_next_bar() -> None:
     assert bars == [("0.00", "25.00"), ("0.00", "75.00"), ("75.00", "25.00")]
 
 
+def test_many_holds_leave_room_for_the_work() -> None:
+    spans = [span for n in range(0, 20, 2) for span in (stretch("catch-up", n, n + 1), stretch("hold", n + 1, n + 2))]
+    run = RunTimeline("1", "migrate", "ada", "done", AT, None, tuple(spans))
+    bars = re.findall(r"left:([\d.]+)%;width:([\d.]+)%", draw_timeline(run))
+    # All holds together have four tenths of the track, and what was done in between shares the rest.
+    assert [width for _, width in bars] == ["6.00", "4.00"] * 10 and bars[-1][0] == "96.00"
+
+
 def test_values_are_written_as_people_read_them() -> None:
     values = (None, True, False, 1234567, 1234.567, AT, "a\nb", "a\tb\x1b\u202e\u00ad", "x" * 10, "x" * 11)
     assert [clean(value, 10) for value in values] == [

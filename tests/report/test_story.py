@@ -145,10 +145,14 @@ async def test_forecast_access_files_and_checks_are_in_it(
         phases={"prepare": 0.1, "build": 2.0, "cut-over": 0.05},
         writes_blocked_seconds=0.04,
     )
-    await store.note(conn, TOPIC, forecast.model_dump(mode="json"), operator="ada")
+    # What counts is the latest rehearsal before the run, of those that can be read.
+    other = forecast.model_copy(update={"phases": {"build": 9.0}, "rehearsed_at": datetime(2026, 1, 1, tzinfo=UTC)})
+    for body in (other.model_dump(mode="json"), forecast.model_dump(mode="json"), "of another time"):
+        await store.note(conn, TOPIC, body, operator="ada")
     manifest = {"files": [{"name": "plans.csv.gz", "bytes": 12, "sha256": "ab" * 32}]}
     await backup_records.record_backup(conn, "/backups/20261124", manifest, operator="ada", verified=True)
     await migrated(database)
+    await store.note(conn, TOPIC, other.model_dump(mode="json"), operator="ada")
     person = Person("5f7c2a9e-0000-4000-8000-000000000001", "authenticated", Kind.OWNER, HOSTILE)
     commands = ("select", "insert", "update", "delete")
     cells = {(person.id, "workout_plans", command): Cell(before=3, now=2, lost=1) for command in commands}
@@ -172,7 +176,10 @@ async def test_forecast_access_files_and_checks_are_in_it(
     assert sum("Checked verification: 0 pass, 1 fail (rls-enforced)" in what for what in told) == 1
     assert any("4 rows lost, 0 gained" in what for what in told)
     assert any("Read every byte of the backup 20261124 back" in what for what in told)
-    assert {item.id for item in report.timelines[0].comparisons} == {"prepare", "build", "cut-over", "writes-waited"}
+    (run, *others) = report.timelines
+    assert {item.id for item in run.comparisons} == {"prepare", "build", "cut-over", "writes-waited"}
+    assert run.rehearsed_at == forecast.rehearsed_at and run.comparisons[1].forecast == 2.0
+    assert [one.comparisons for one in others] == [(), ()]
     [speed] = report.section("performance").records()
     assert (speed["page"], speed["before"], speed["after"]) == ("history", "12 ms", "15 ms, 1.2×")
     page = as_html(report)

@@ -59,13 +59,33 @@ async def test_postgres_cannot_end_a_superusers_backend(
         await conn.execute(f"SELECT pg_terminate_backend({admin.get_server_pid()})")
 
 
-async def test_postgres_can_do_what_the_migration_needs(conn: Connection) -> None:
+async def test_postgres_can_do_what_the_migration_needs(clean_conn: Connection) -> None:
+    """Each does what it is for, and not only without an error."""
+    conn = clean_conn
+    user = await conn.fetchval("SELECT id FROM auth.users LIMIT 1")
     async with conn.transaction():
         await conn.execute("CREATE SCHEMA workout_v2")
         await conn.execute("CREATE TABLE workout_v2.t (user_id uuid REFERENCES auth.users (id))")
+        await conn.execute("INSERT INTO workout_v2.t VALUES ($1)", user)
+        with pytest.raises(asyncpg.ForeignKeyViolationError):
+            async with conn.transaction():
+                await conn.execute("INSERT INTO workout_v2.t VALUES (gen_random_uuid())")
+
+        touch = "UPDATE workout_plans SET updated_at = '2020-01-01' RETURNING updated_at = now()"
+        assert await conn.fetchval(touch)
         await conn.execute("ALTER TABLE workout_plans DISABLE TRIGGER USER")
+        assert not await conn.fetchval(touch)
+
+        published = (
+            "SELECT tablename::text FROM pg_publication_tables WHERE pubname = 'supabase_realtime' ORDER BY tablename"
+        )
         await conn.execute("ALTER PUBLICATION supabase_realtime ADD TABLE exercises")
+        rows = await conn.fetch(published)
+        assert [row["tablename"] for row in rows] == ["exercises", "workout_plans", "workout_sessions"]
+
+        assert await conn.fetchval("SELECT count(*) FROM workout_plans") > 0
         await conn.execute("SET LOCAL ROLE authenticated")
+        assert await conn.fetchval("SELECT count(*) FROM workout_plans") == 0
 
 
 async def test_search_path_and_timeouts_are_supabases(database: TestDatabase, connect: Connect) -> None:
