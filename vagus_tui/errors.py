@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
 LACKS_A_RIGHT = "This user lacks a right: log in as the owner of the workout tables, on Supabase postgres."
 RIGHTS_ELSEWHERE = f"{LACKS_A_RIGHT} Among the prerequisites, Rights names all that is missing."
+RAISE_THE_LIMIT = (
+    "Raise that limit for this role, or give it more memory in place of temporary files: alter role … set work_mem = "
+    "'64MB'."
+)
 _ENDS = (".", "?", ":", ";", "…")
 
 
@@ -28,6 +32,13 @@ def sentences(*texts: str) -> str:
 def server_words(error: asyncpg.PostgresError) -> str:
     """What the server said, without the details beneath it; its code where it said nothing."""
     return str(error.args[0] if error.args else error.sqlstate)
+
+
+def beyond_a_limit(error: BaseException) -> str:
+    """What to do where the server stopped a statement at a limit of its own, such as temp_file_limit; else ""."""
+    import asyncpg
+
+    return RAISE_THE_LIMIT if isinstance(error, asyncpg.ConfigurationLimitExceededError) else ""
 
 
 def account(error: BaseException) -> str:

@@ -138,6 +138,9 @@ async def test_what_is_set_for_the_role_changes_nothing_for_us(clean_database: T
         "bytea_output": "escape",
         "idle_session_timeout": "200",
         "synchronous_commit": "off",
+        # With so little memory the server's list of its own settings goes through a temporary file.
+        "work_mem": "64kB",
+        "temp_file_limit": "0",
     }
     async with looking_at(clean_database) as context:
         # Where nothing is odd nothing is set: behind a transaction pooler the app would have it next.

@@ -91,6 +91,7 @@ async def test_a_pooler_that_insists_on_tls_does_not_hide_a_wrong_password(
     [
         (asyncpg.InvalidAuthorizationSpecificationError, 'no pg_hba.conf entry for host "::1", no encryption'),
         (asyncpg.InternalServerError, "Tenant or user not found"),
+        (asyncpg.ConfigurationLimitExceededError, 'temporary file size exceeds "temp_file_limit" (64kB)'),
     ],
 )
 def test_who_is_not_let_in_hears_why(error: type[asyncpg.PostgresError], said: str) -> None:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncGenerator
 from types import ModuleType
 
+import asyncpg
 import pytest
 
 from vagus_tui.__main__ import main as entry
@@ -36,6 +37,16 @@ def test_every_result_carries_its_exit_status(capsys: pytest.CaptureFixture[str]
 
     status, result, _ = _end(job, capsys)
     assert status == result["exit_status"] == DONE
+
+
+def test_a_limit_of_the_server_is_told_with_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    async def job(control: Control) -> AsyncGenerator[Event, None]:
+        raise asyncpg.ConfigurationLimitExceededError('temporary file size exceeds "temp_file_limit" (64kB)')
+        yield
+
+    status, result, _ = _end(job, capsys)
+    assert status == NEEDS_OPERATOR and "temp_file_limit" in str(result["message"])
+    assert "set work_mem" in str(result["next_step"])
 
 
 @pytest.mark.parametrize("changing", [False, True])

@@ -16,7 +16,7 @@ from vagus_tui.checks.fault import Fault
 from vagus_tui.checks.waiting import LockedError, Patience
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.identifiers import quote
-from vagus_tui.errors import VagusError, server_words
+from vagus_tui.errors import VagusError, beyond_a_limit, sentences, server_words
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.journal.state import DatabaseState
 from vagus_tui.schema import v2
@@ -186,7 +186,7 @@ async def _run(check: Check, context: Context) -> CheckEvent:
             Status.ERROR,
             measured=UNMEASURED,
             seconds=time.perf_counter() - started,
-            message=f"The server said: {server_words(error)}",
+            message=sentences(f"The server said: {server_words(error)}", beyond_a_limit(error)),
         )
     except VagusError as error:
         return check.event(

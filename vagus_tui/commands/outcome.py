@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from vagus_tui.commands.broken_off import MESSAGE, STATE
 from vagus_tui.control import Control
-from vagus_tui.errors import RIGHTS_ELSEWHERE, VagusError, account, server_words
+from vagus_tui.errors import RIGHTS_ELSEWHERE, VagusError, account, beyond_a_limit, server_words
 from vagus_tui.events import Event, NoteEvent, ResultEvent
 
 if TYPE_CHECKING:
@@ -184,12 +184,12 @@ def unexpected(error: Exception) -> ResultEvent:
         message = f"The server refused a statement: {server_words(error)} (SQLSTATE {error.sqlstate})."
     else:
         message = account(error)
-    right = isinstance(error, asyncpg.InsufficientPrivilegeError)
+    right = RIGHTS_ELSEWHERE if isinstance(error, asyncpg.InsufficientPrivilegeError) else ""
     return ResultEvent(
         ok=False,
         message=message,
         state="What was under way in a transaction was undone by the server.",
-        next_step=RIGHTS_ELSEWHERE if right else "vagus-tui status reads where things stand.",
+        next_step=right or beyond_a_limit(error) or "vagus-tui status reads where things stand.",
         exit_status=NEEDS_OPERATOR,
     )
 

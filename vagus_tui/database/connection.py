@@ -230,9 +230,16 @@ _OWN_NAMES_FIRST = (
 theirs: then, and only then, our statements go by a path of their own."""
 
 
+_ENOUGH_MEMORY = (
+    "select set_config('work_mem', '4MB', false) where pg_size_bytes(current_setting('work_mem')) < 4194304"
+)
+"""The server's own default. With less even its list of settings goes through a temporary file, and those may be
+limited."""
+
+
 async def _apply(connection: Connection, server_settings: Mapping[str, str]) -> None:
     """Make settings for the session. Poolers refuse them, all but the name, among the parameters of a connection."""
-    statements = [_OWN_NAMES_FIRST, _BASELINE]
+    statements = [_OWN_NAMES_FIRST, _ENOUGH_MEMORY, _BASELINE]
     if server_settings:
         made = (f"set_config({literal(name)}, {literal(value)}, false)" for name, value in server_settings.items())
         statements.append(f"select {', '.join(made)}")

@@ -16,7 +16,7 @@ import asyncpg
 
 from vagus_tui.database.certificates import refusal_of
 from vagus_tui.database.target import FORM, Target
-from vagus_tui.errors import ConfigurationError, ConnectionFailedError, VagusError, server_words
+from vagus_tui.errors import RAISE_THE_LIMIT, ConfigurationError, ConnectionFailedError, VagusError, server_words
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 _NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL)
@@ -106,6 +106,11 @@ _CASES = (
         "{where} does not take a parameter of the address: {said}.",
         "Leave it out of VAGUS_DATABASE_URL; pgbouncer=true and the like are for other programs.",
         ConfigurationError,
+    ),
+    _Case(
+        (asyncpg.ConfigurationLimitExceededError,),
+        "{where} stopped the session at a limit: {said}.",
+        RAISE_THE_LIMIT,
     ),
     _Case(
         (asyncpg.PostgresError,),

@@ -12,7 +12,7 @@ import asyncpg
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import quote
-from vagus_tui.errors import RefusedError, UndoneError, server_words
+from vagus_tui.errors import RefusedError, UndoneError, beyond_a_limit, server_words
 from vagus_tui.journal.lock import at_work, lock_holder
 from vagus_tui.journal.state import DatabaseState, State, read_state
 from vagus_tui.settings import Settings
@@ -119,7 +119,7 @@ async def in_locked_transaction(
             raise UndoneError(
                 f"The server refused it: {server_words(error)}",
                 state="Everything was undone.",
-                next_step="See who owns the tables and what hangs on them.",
+                next_step=beyond_a_limit(error) or "See who owns the tables and what hangs on them.",
             ) from error
     holders = await connection.fetch(_BLOCKERS, list(tables))
     who = ", ".join(row["who"] for row in holders[:5])

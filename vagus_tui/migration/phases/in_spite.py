@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 
 from vagus_tui.database.connection import is_lost
-from vagus_tui.errors import ConnectionFailedError, server_words
+from vagus_tui.errors import RAISE_THE_LIMIT, ConnectionFailedError, server_words
 from vagus_tui.migration.drift import changes_since, in_words
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.work import UNFIT, impatient
@@ -31,7 +31,7 @@ def passes(error: BaseException) -> bool:
 def mending(error: BaseException) -> str:
     """What to do about such an error."""
     if isinstance(error, asyncpg.ConfigurationLimitExceededError):
-        return "Raise that limit for this role, or set VAGUS_PARALLEL_CONNECTIONS to 1; then run migrate again."
+        return f"{RAISE_THE_LIMIT} Or set VAGUS_PARALLEL_CONNECTIONS to 1; then run migrate again."
     if isinstance(error, asyncpg.OutOfMemoryError):
         return "Set VAGUS_PARALLEL_CONNECTIONS to 1, or give the server more memory; then run migrate again."
     if isinstance(error, ConnectionFailedError) and error.next_step:
