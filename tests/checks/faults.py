@@ -16,12 +16,14 @@ class Fault:
         plant: statements; they run as a superuser for whom no keys and triggers fire.
         status: what the check must then say.
         rows: how many rows offend.
+        says: words for it that have to be among the check's.
     """
 
     check_id: str
     plant: str
     status: str = "fail"
     rows: int = 1
+    says: str = ""
 
 
 def _set(table: str, assignment: str, pick: str = "") -> str:
@@ -183,7 +185,7 @@ FURTHER = (
     Fault("exercises-reps", _set("exercises", "reps_min = 2000000000, reps_max = 2000000000")),
     Fault("exercises-weight", _set("exercises", "weight = -0.5")),
     Fault("exercises-weight", _set("exercises", "weight = 9999.995")),
-    Fault("exercises-weight", _set("exercises", "weight = 'NaN'")),
+    Fault("exercises-weight", _set("exercises", "weight = 'NaN'"), says="no number (NaN)"),
     Fault("exercises-weight", _set("exercises", "weight = 20.125"), "warn"),
     Fault("exercises-week", _set("exercises", "week_number = 0")),
     Fault(
@@ -193,7 +195,7 @@ FURTHER = (
     ),
     Fault("exercises-order", _set("exercises", "order_index = null"), "warn"),
     Fault("orphaned-logs", _set("exercise_logs", "session_id = null")),
-    Fault("sessions-null-start", _set("workout_sessions", "started_at = '-infinity'")),
+    Fault("sessions-null-start", _set("workout_sessions", "started_at = '-infinity'"), says="infinite"),
     Fault("logs-set-number", _set("exercise_logs", "set_number = 0")),
     Fault("logs-reps", _set("exercise_logs", "reps = null")),
     Fault("logs-weight", _set("exercise_logs", "weight = -1")),

@@ -93,6 +93,7 @@ async def test_a_fault_is_found_and_shown(fault: Fault, clean_database: TestData
     async with looking_at(clean_database) as context:
         event = await outcome(fault.check_id, context)
         assert (event.status.value, event.rows) == (fault.status, fault.rows), event.message
+        assert fault.says in (event.message or "")
         check = check_by_id(fault.check_id)
         page = await offending_rows(check, context)
         assert len(page.rows) == fault.rows

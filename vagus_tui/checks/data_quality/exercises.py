@@ -119,7 +119,7 @@ RULES = (
         guide=INVALID,
         columns=("weight",),
         fails=lambda names: f"t.weight < 0 or {_rounded('t.weight', 2)} >= 10000",
-        failing="with a negative weight or one of 10,000 or more",
+        failing="with a negative weight, one of 10,000 or more, or one that is no number (NaN)",
         warns=lambda names: f"{_rounded('t.weight', 2)} <> t.weight::numeric",
         warning="with more than two decimals in the weight, which v2 rounds",
     ),

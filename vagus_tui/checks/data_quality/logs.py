@@ -84,7 +84,7 @@ RULES = (
         title="Logged weights that do not fit",
         why="v2 requires a weight from 0 to 9,999.99 with two decimals. More decimals are rounded.",
         fails=lambda names: "t.weight is null or t.weight < 0 or round(t.weight::numeric, 2) >= 10000",
-        failing="without a weight, with a negative one or one of 10,000 or more",
+        failing="without a weight, with a negative one, one of 10,000 or more, or one that is no number (NaN)",
         warns=lambda names: "round(t.weight::numeric, 2) <> t.weight::numeric",
         warning="with more than two decimals in the weight, which v2 rounds",
     ),

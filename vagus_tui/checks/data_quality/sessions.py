@@ -54,7 +54,7 @@ RULES = (
         why="v2 requires when a session started; the week is counted from it.",
         guide=ABANDONED,
         fails=lambda names: "t.started_at is null or not isfinite(t.started_at)",
-        failing="without a start time",
+        failing="without a start time, or with one that is infinite",
     ),
     Rule(
         id="abandoned-sessions",
@@ -75,7 +75,7 @@ RULES = (
             f"t.id in (select l.session_id from {names.logs} l group by l.session_id "
             "having round(sum(l.reps::numeric * l.weight::numeric), 2) >= 100000000)"
         ),
-        failing="with a volume of 100,000,000 or more",
+        failing="with a volume of 100,000,000 or more, or that is no number (NaN)",
         alone=True,
     ),
 )
