@@ -172,9 +172,16 @@ async def test_a_backup_of_another_database_does_not_count(
 
 
 async def test_an_old_backup_fails_once_something_was_written(
-    made_here: Made, settings: Settings, clean_database: TestDatabase, judge: Judge
+    settings: Settings, clean_database: TestDatabase, judge: Judge
 ) -> None:
-    age(made_here.path, timedelta(hours=25))
+    async with clean_database.connect() as conn:
+        await conn.execute("update exercises set sets = sets where id in (select id from exercises limit 2)")
+        # What was written before it is none of what was written since.
+        async with asyncio.timeout(10):
+            while await conn.fetchval("select n_tup_upd from pg_stat_user_tables where relname = 'exercises'") != 2:
+                await tell_statistics(conn)
+    made_here = await make(settings, BackupOptions(kinds=frozenset({Kind.TABLES})))
+    age(made_here.path, timedelta(hours=24, minutes=30))
     outcome = await judge(settings)
     assert outcome.status is Status.WARN and "older than a day" in outcome.message
     async with clean_database.connect() as conn:
