@@ -163,7 +163,7 @@ async def test_chains(make_database: MakeDatabase, connect: Connect) -> None:
 async def looks(conn: Connection) -> int:
     """How often the touched plans are gone through until nothing more is to be marked."""
     run, survey = await migrated_run(conn, await read_state(conn))
-    _, carry = quick_steps(Around(survey), run, "nowhere", await read_kept(conn, survey), deletions=True)
+    _, carry = quick_steps(Around(survey), run, "nowhere", await read_kept(conn, survey), deletions=True, looked=None)
     transaction = conn.transaction()
     await transaction.start()
     for statement in carry.collect(deletions=True):

@@ -50,16 +50,16 @@ async def rows_of(conn: Connection, suffix: str = "") -> dict[str, dict[str, Any
 async def test_users_who_leave_and_rows_changed_by_hand(moved_database: TestDatabase, connect: Connect) -> None:
     """v1 has lost what was handed over in v2, with all that hangs on it; it comes back to the byte, under its owner."""
     conn = await connect(moved_database.url)
-    coach, meanwhile, later, leaver, client = (
+    coach, meanwhile, later, last, leaver, client = (
         row[0]
-        for row in await conn.fetch("select user_id from workout_plans group by 1 order by count(*) desc, 1 limit 5")
+        for row in await conn.fetch("select user_id from workout_plans group by 1 order by count(*) desc, 1 limit 6")
     )
     expected = await rows_of(conn, "_v1")
     # What v1 keeps of a session does not go with its plan.
     for table, mine in OF_LEAVER.items():
         for row in await conn.fetch(f"select id::text from {table}_v1 where {mine}", leaver):
             del expected[table][row[0]]
-    for one in (coach, meanwhile, later):
+    for one in (coach, meanwhile, later, last):
         for statement in HAND_OVER:
             await conn.execute(statement, one, client)
     handed = await conn.fetchval(
@@ -93,8 +93,8 @@ async def test_users_who_leave_and_rows_changed_by_hand(moved_database: TestData
     ), "a preview changes nothing"
 
     async def leave(event: Event, _: Control) -> None:
-        # While rows are compared; and after that, before anything is locked.
-        goes = {"kept-rows": meanwhile, "compare-decided": later}
+        # While rows are compared; after that; and last of all before anything is locked.
+        goes = {"kept-rows": meanwhile, "compare-decided": later, "look-ahead": last}
         if isinstance(event, StepEvent) and event.id in goes and event.state is StepState.DONE:
             await conn.execute("delete from auth.users where id = $1", goes[event.id])
 

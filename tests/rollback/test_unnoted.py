@@ -69,7 +69,7 @@ async def test_the_table_of_notes_was_dropped(moved_database: TestDatabase, conn
     }
     steps = [step.id for step in (await plan_rollback(conn, settings_for(moved_database), state)).steps]
     assert steps[:4] == ["note-again", "kept-rows", "compare-begin", "compare-day-keys"]
-    assert steps[11:15] == ["compare-unnoted", "compare-decided", "lock", "kept-rows-again"]
+    assert steps[11:16] == ["compare-unnoted", "compare-decided", "look-ahead", "lock", "kept-rows-again"]
     ran = await rolled_back(moved_database)
     assert tuple(await conn.fetchrow(ARRIVED) or ()) == (1, 1, 1)
     figures = ran.result.figures

@@ -9,6 +9,7 @@ from __future__ import annotations
 from vagus_tui.migration.capture import V2_CHANGES
 from vagus_tui.migration.survey import Survey
 from vagus_tui.migration.unique import made_again, out_of_the_way
+from vagus_tui.rollback.ahead import Ahead
 from vagus_tui.rollback.fitting import Fitting
 from vagus_tui.rollback.kept import Kept, RowCheck
 from vagus_tui.rollback.touched import Touched
@@ -24,10 +25,17 @@ REPLACED = "sets-replaced-in-v2"
 class CarryBack:
     """The SQL that carries writes back. `collect()` first; then count, apply and prove what it found."""
 
-    def __init__(self, survey: Survey, options: MappingOptions, kept: Kept, changes: str = V2_CHANGES) -> None:
-        """`changes` is what names the rows that were written, after FROM."""
+    def __init__(
+        self,
+        survey: Survey,
+        options: MappingOptions,
+        kept: Kept,
+        changes: str = V2_CHANGES,
+        ahead: Ahead | None = None,
+    ) -> None:
+        """`changes` and `ahead` as for `Touched`."""
         self.survey = survey
-        self.rows = Touched(survey, options, kept, changes)
+        self.rows = Touched(survey, options, kept, changes, ahead)
         self.fitting = Fitting(self.rows)
 
     def collect(self, *, deletions: bool = False) -> list[str]:

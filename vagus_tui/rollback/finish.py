@@ -36,6 +36,7 @@ from vagus_tui.journal.store import Run
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.work import open_session, read_state_shortly, run_step, with_retries
+from vagus_tui.rollback import ahead
 from vagus_tui.rollback.unnoted import UNPREPARED
 from vagus_tui.schema.helpers import dropped
 from vagus_tui.settings import Settings
@@ -155,6 +156,7 @@ async def clear_away(
     """Undo what a rollback had made aside before its commit, and close its run. Safe to repeat."""
     await connection.execute(dropped(RESTORING))
     await connection.execute(UNPREPARED)
+    await connection.execute(ahead.LASTING.dropped)
     await maintenance.switch_flag(connection, enabled=False)
     if run is not None:
         await store.update_run(connection, run.id, finished=True, status=status, error=error, figures=figures or {})

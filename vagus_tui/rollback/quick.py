@@ -31,7 +31,7 @@ from vagus_tui.migration.noting import read_noting
 from vagus_tui.migration.noting_kept import anything_noted
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.work import open_session, run_step, with_retries, with_short_looks
-from vagus_tui.rollback import finish, guarded, kept_rows
+from vagus_tui.rollback import ahead, finish, guarded, kept_rows
 from vagus_tui.rollback.archive import archive_name, bound_note, bound_to
 from vagus_tui.rollback.around import Around
 from vagus_tui.rollback.carry_back import CarryBack
@@ -195,7 +195,7 @@ class _Rollback:
                     state="Nothing of v2 was changed: it is in place.",
                 )
             except asyncpg.PostgresError as error:
-                if is_lost(error) or step.id in NEEDED:
+                if is_lost(error) or step.id in (*NEEDED, ahead.STEP):
                     raise
                 emit(step.event(StepState.FAILED, message=str(error)))
                 in_vain.append(step)

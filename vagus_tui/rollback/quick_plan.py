@@ -22,7 +22,7 @@ from vagus_tui.migration.plan import SESSION_SETTINGS
 from vagus_tui.migration.steps import Plan, PlanStep, stop_unless_zero
 from vagus_tui.migration.survey import Survey
 from vagus_tui.migration.undo import last_record
-from vagus_tui.rollback import guarded, kept_rows
+from vagus_tui.rollback import ahead, guarded, kept_rows
 from vagus_tui.rollback.altered import Altered, read_altered
 from vagus_tui.rollback.archive import archive_name, will_be_bound, will_be_bound_words
 from vagus_tui.rollback.around import Around
@@ -36,6 +36,7 @@ from vagus_tui.rollback.swap_back import (
     restore_statements,
     settle_back_statements,
 )
+from vagus_tui.rollback.touched import Touched
 from vagus_tui.rollback.unnoted import NOTE_AGAIN, TEMPORARY, UNDECIDED, Comparison, read_unnoted
 from vagus_tui.rollback.v2_altered import added_columns, added_words, read_v2_altered
 from vagus_tui.schema import v1, v2
@@ -174,7 +175,15 @@ class WayBack:
         # First that all is noted from now on, then the look for what was not: so nothing falls between the two.
         comparison = Comparison(self.survey, self.options)
         rows = kept_rows.KeptRows(self.survey, kept).step(kept_rows.STEP, Phase.PREPARE)
-        return [*again, *self.altered.steps(), rows, *comparison.steps(carried=not self.noting.intact)]
+        last = PlanStep(
+            ahead.STEP,
+            Phase.PREPARE,
+            "work out what was written until now, ahead of the locks",
+            tuple(Touched(self.survey, self.options, kept).look_ahead(ahead.LASTING)),
+            lock="none: it only reads the workout tables",
+            undo="none needed",
+        )
+        return [*again, *self.altered.steps(), rows, *comparison.steps(carried=not self.noting.intact), last]
 
 
 def mapping_options(run: store.Run) -> MappingOptions:
@@ -212,15 +221,23 @@ async def _about_v2(connection: Connection, survey: Survey, noting: Noting) -> l
 
 
 def quick_steps(
-    around: Around, run: store.Run, archive: str, kept: Kept, *, deletions: bool, changes: str = V2_CHANGES
+    around: Around,
+    run: store.Run,
+    archive: str,
+    kept: Kept,
+    *,
+    deletions: bool,
+    changes: str = V2_CHANGES,
+    looked: ahead.Ahead | None = ahead.LASTING,
 ) -> tuple[list[PlanStep], CarryBack]:
     """The one transaction, step by step, and the carrying back that it holds.
 
     Args:
         changes: what names the rows that were written, after FROM.
+        looked: where that is kept which was worked out ahead; None where nothing was.
     """
     survey = around.survey
-    carry = CarryBack(survey, mapping_options(run), kept, changes)
+    carry = CarryBack(survey, mapping_options(run), kept, changes, looked)
     held = "ACCESS EXCLUSIVE on v2's and v1's tables until the transaction ends; writes wait"
     undo = "automatic: the transaction fails as a whole"
 
@@ -236,7 +253,11 @@ def quick_steps(
         step("lock", "lock v2 and v1", [lock_statement(around)], (lock_statement(around), noted)),
         # From the comparison up to here too.
         kept_rows.KeptRows(survey, kept).step(kept_rows.AGAIN, Phase.ROLLBACK),
-        step("collect", "find what was written since the cut-over", carry.collect(deletions=deletions)),
+        step(
+            "collect",
+            "find what was written since the cut-over",
+            [*carry.collect(deletions=deletions), *([looked.dropped] if looked else [])],
+        ),
         step("carry-back", "carry it back into v1", carry.apply(deletions=deletions)),
         step("prove", "prove v1 against v2", list(proofs.values()), stops),
         step(
@@ -306,7 +327,7 @@ async def preview(connection: Connection, state: DatabaseState, *, compare: bool
         listed = "" if noting.gone else f"select table_name, row_id from {V2_CHANGES} union all "
         changes = f"({listed}select table_name, row_id from pg_temp.{TEMPORARY}) written"
     archive = archive_name(datetime.now(UTC))
-    _, carry = quick_steps(way.around, way.run, archive, kept, deletions=False, changes=changes)
+    _, carry = quick_steps(way.around, way.run, archive, kept, deletions=False, changes=changes, looked=ahead.TEMPORARY)
     compare = compare or not noting.intact
     transaction = connection.transaction(isolation="repeatable_read")
     await transaction.start()
@@ -320,6 +341,8 @@ async def preview(connection: Connection, state: DatabaseState, *, compare: bool
         elif await connection.fetchval("select to_regclass($1) is not null", V2_UNNOTED):
             # What an earlier attempt has found, and nobody has decided about yet.
             compared = (await read_unnoted(connection, UNDECIDED)).told()
+        for statement in carry.rows.look_ahead(ahead.TEMPORARY):
+            await connection.execute(statement)
         began = time.perf_counter()
         for statement in carry.collect():
             await connection.execute(statement)

@@ -7,11 +7,13 @@ that says the same now as then was not changed, whatever v1's own spelling of it
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from vagus_tui.migration import catch_up
 from vagus_tui.migration.capture import V2_CHANGES
 from vagus_tui.migration.kept_v1 import new_name
 from vagus_tui.migration.survey import Survey
+from vagus_tui.rollback.ahead import Ahead
 from vagus_tui.rollback.kept import Kept
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.comparing import comparable
@@ -34,10 +36,23 @@ class Touched:
     In them `n` is a row as v2 has it now, `b` as v2 had it at the cut-over, `o` v1's own row.
     """
 
-    def __init__(self, survey: Survey, options: MappingOptions, kept: Kept, changes: str = V2_CHANGES) -> None:
-        """`changes` is what names the rows that were written, after FROM: its columns are table_name and row_id."""
+    def __init__(
+        self,
+        survey: Survey,
+        options: MappingOptions,
+        kept: Kept,
+        changes: str = V2_CHANGES,
+        ahead: Ahead | None = None,
+    ) -> None:
+        """Take what says which rows were written.
+
+        Args:
+            changes: what names them, after FROM: its columns are table_name and row_id.
+            ahead: where `look_ahead` keeps what it works out; None to work everything out in `collect`.
+        """
         self.kept = kept
         self.changes = changes
+        self.ahead = ahead
         self.shape = kept_shape(survey)
         self.mapping = WorkoutMapping(self.shape, options)
         # It names the columns of a row that v1 cannot hold as v2 has them: too long, out of range, against a check.
@@ -84,9 +99,36 @@ class Touched:
         """FROM of touched rows as they are in v2 now and were at the cut-over."""
         return f"{self.now(base)} n join {self.before(base)} b on b.id = n.id"
 
+    @staticmethod
+    def _fresh(base: str) -> str:
+        """The temporary table with the ids of touched rows of which nothing was worked out ahead."""
+        return f"pg_temp.{quote(f'vagus_fresh_{base}')}"
+
+    def look_ahead(self, ahead: Ahead) -> list[str]:
+        """Work out what v2 said at the cut-over of all rows that were touched by now, in one transaction."""
+        statements = [ahead.dropped, *self._named(), *self._worked_out(self.touched)]
+        for base in v1.TABLES:
+            before, known, touched = ahead.before(base), ahead.known(base), self.touched(base)
+            statements += [
+                f"create {ahead.kind} {before} as\n{self._before.select(base, self._one_of(base, touched))}",
+                f"create {ahead.kind} {known} as\n"
+                f"select t.id, h.id is not null as had from {touched} t left join {self.had(base)} h on h.id = t.id",
+                f"analyze {before}",
+                f"analyze {known}",
+            ]
+        made = ["pg_temp.vagus_changed", catch_up.DELTA.plans, catch_up.DELTA.sessions]
+        made += [catch_up.expected(table) for table in catch_up.MAPPED]
+        made += [relation(base) for relation in (self.touched, self.had) for base in v1.TABLES]
+        return [*statements, f"drop table {', '.join(made)}"]
+
     def collect(self) -> list[str]:
         """Name the touched rows, and lay what they were and what they are side by side."""
-        statements = [*self._named(), *self._concerned(), *catch_up.expect(self.mapping, catch_up.DELTA)]
+        statements = self._named()
+        if self.ahead is None:
+            statements += self._worked_out(self.touched)
+        else:
+            statements += [one for base in v1.TABLES for one in self._left(self.ahead, base)]
+            statements += self._worked_out(self._fresh)
         for base in v1.TABLES:
             statements += self._side_by_side(base)
         if self.mapping.options.repeat_exercises:
@@ -118,15 +160,35 @@ class Touched:
             body = f"{own}\nunion {further}" if further else own
             statements.append(f"create temporary table {quote(f'vagus_a_{base}')} on commit drop as\n{body}")
             statements.append(f"analyze {self.touched(base)}")
+        for base in v1.TABLES:
+            statements.append(
+                f"create temporary table {quote(f'vagus_had_{base}')} on commit drop as\n"
+                f"select o.id from {self.of_v1(base)} o where o.id in (select id from {self.touched(base)})"
+            )
+            statements.append(f"analyze {self.had(base)}")
         return statements
 
-    def _concerned(self) -> list[str]:
-        """The plans and sessions for which v2, as it was at the cut-over, has to be worked out again."""
+    def _left(self, ahead: Ahead, base: str) -> list[str]:
+        """Those that were touched since, or whose row in v1 has gone or come back since."""
+        return [
+            f"create temporary table {quote(f'vagus_fresh_{base}')} on commit drop as\n"
+            f"select t.id from {self.touched(base)} t left join {self.had(base)} h on h.id = t.id\n"
+            f"left join {ahead.known(base)} k on k.id = t.id left join {ahead.before(base)} b on b.id = t.id\n"
+            "where k.id is null or k.had <> (h.id is not null) or (h.id is not null and b.id is null)",
+            f"analyze {self._fresh(base)}",
+        ]
+
+    def _worked_out(self, rows: Callable[[str], str]) -> list[str]:
+        """What v2 was at the cut-over, of all plans and sessions that some rows of v1 are of.
+
+        Args:
+            rows: the relation with the ids of those of one v1 table.
+        """
         plan, session = self._id_type(v1.PLANS), self._id_type(v1.SESSIONS)
-        touched = {base: f"in (select id from {self.touched(base)})" for base in v1.TABLES}
+        touched = {base: f"in (select id from {rows(base)})" for base in v1.TABLES}
         return [
             "create temporary table vagus_delta_plans on commit drop as\n"
-            f"select id from {self.touched(v1.PLANS)}\n"
+            f"select id from {rows(v1.PLANS)}\n"
             f"union select e.plan_id::{plan} from {self.of_v1(v1.EXERCISES)} e where e.id {touched[v1.EXERCISES]}\n"
             # Exercises that the mapping repeated are known by their plan in v2 alone.
             f"union select w.plan_id from {self.of_v2(v2.EXERCISES)} x\n"
@@ -134,27 +196,34 @@ class Touched:
             f"  join {self.of_v2(v2.WEEKS)} w on w.id = d.week_id where x.id {touched[v1.EXERCISES]}\n"
             f"union select s.plan_id::{plan} from {self.of_v1(v1.SESSIONS)} s where s.id {touched[v1.SESSIONS]}",
             "create temporary table vagus_delta_sessions on commit drop as\n"
-            f"select id from {self.touched(v1.SESSIONS)}\n"
+            f"select id from {rows(v1.SESSIONS)}\n"
             f"union select l.session_id::{session} from {self.of_v1(v1.LOGS)} l where l.id {touched[v1.LOGS]}",
             "analyze pg_temp.vagus_delta_plans",
             "analyze pg_temp.vagus_delta_sessions",
+            *catch_up.expect(self.mapping, catch_up.DELTA),
         ]
+
+    @staticmethod
+    def _one_of(base: str, ids: str) -> str:
+        return f"{InverseMapping.alias(base)}.id in (select id from {ids})"
 
     def _side_by_side(self, base: str) -> list[str]:
         """What v2 says now and what it said at the cut-over of the touched rows of one table."""
-        where = f"{InverseMapping.alias(base)}.id in (select id from {self.touched(base)})"
-        statements = []
-        for name, inverse in (("now", self._now), ("before", self._before)):
-            extra = {self.unfit: inverse.unfit(base)} if name == "now" else None
-            statements.append(
-                f"create temporary table {quote(f'vagus_{name}_{base}')} on commit drop as\n"
-                f"{inverse.select(base, where, extra)}"
+        now = self._now.select(base, self._one_of(base, self.touched(base)), {self.unfit: self._now.unfit(base)})
+        if self.ahead is None:
+            before = self._before.select(base, self._one_of(base, self.touched(base)))
+        else:
+            fresh = self._fresh(base)
+            before = (
+                f"select b.* from {self.ahead.before(base)} b where b.id not in (select id from {fresh})\n"
+                f"union all\n{self._before.select(base, self._one_of(base, fresh))}"
             )
-        statements.append(
-            f"create temporary table {quote(f'vagus_had_{base}')} on commit drop as\n"
-            f"select o.id from {self.of_v1(base)} o where o.id in (select id from {self.touched(base)})"
-        )
-        return [*statements, *(f"analyze {made}" for made in (self.now(base), self.before(base), self.had(base)))]
+        return [
+            f"create temporary table {quote(f'vagus_now_{base}')} on commit drop as\n{now}",
+            f"create temporary table {quote(f'vagus_before_{base}')} on commit drop as\n{before}",
+            f"analyze {self.now(base)}",
+            f"analyze {self.before(base)}",
+        ]
 
     def _logs_of_copies(self) -> str:
         """Sets logged on an exercise that was repeated in a later week belong to the one exercise that v1 has."""
