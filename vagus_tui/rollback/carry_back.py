@@ -56,18 +56,21 @@ class CarryBack:
         )
         return (
             f"select coalesce(sum({kept}), 0) from {self.rows.both(base)}\n"
-            f"where exists (select from {self.rows.of_v1(base)} o where o.id = n.id)"
+            f"where exists (select from {self.rows.had(base)} h where h.id = n.id)"
         )
 
     def counts(self, base: str) -> str:
         """One row: how many rows are new, changed, deleted, and new but not expressible in v1."""
+        new, changing = self.fitting.is_new, self.fitting.changing
+        there = f"select from {self.rows.now(base)} n where n.id = h.id"
         return (
-            f"select (select count(*) from {self.rows.new(base)} and ({self.rows.expressible(base)})) as new,\n"
-            f"(select count(*) from {self.rows.changed(base)}) as changed,\n"
-            f"(select count(*) from {self.rows.deleted(base)}) as deleted,\n"
-            f"(select count(*) from {self.rows.new(base)} and not ({self.rows.expressible(base)}))\n"
+            "select f.new, f.changed,\n"
+            f"(select count(*) from {self.rows.had(base)} h where not exists ({there})) as deleted,\n"
+            f"(select count(*) from {self.rows.new(base)}) - f.new\n"
             f"  + (select count(*) from {self.rows.copies(base)}) as not_expressible,\n"
-            f"({self._kept_values(base)})::bigint as kept_values"
+            f"({self._kept_values(base)})::bigint as kept_values\n"
+            f"from (select count(*) filter (where {new}) as new,\n"
+            f"  count(*) filter (where cardinality({changing}) > 0) as changed from {self.fitting.final(base)}) f"
         )
 
     def replaced(self) -> str:
@@ -113,7 +116,7 @@ class CarryBack:
             parts.append(
                 f"{head}k.columns\nfrom {self.rows.both(base)}\n"
                 f"cross join lateral (select array_remove(array[{kept}]::text[], null) as columns) k\n"
-                f"where k.columns <> '{{}}' and exists (select from {self.rows.of_v1(base)} o where o.id = n.id)"
+                f"where k.columns <> '{{}}' and exists (select from {self.rows.had(base)} h where h.id = n.id)"
             )
         return "\nunion all ".join(parts)
 
@@ -177,25 +180,18 @@ class CarryBack:
 
     def _changes(self, base: str) -> str:
         """Give v1's rows the values that changed and that it can hold."""
-        sets = ", ".join(
-            f"{quote(column.name)} = case when {self.rows.written(column)} then n.{quote(column.name)} "
-            f"else o.{quote(column.name)} end"
-            for column in self.rows.values(base)
-        )
-        written = " or ".join(self.rows.written(column) for column in self.rows.values(base))
+        sets = ", ".join(f"{quote(column.name)} = f.{quote(column.name)}" for column in self.rows.values(base))
         return (
-            f"update {self.rows.of_v1(base)} o set {sets}\nfrom {self.rows.both(base)}\n"
-            f"where o.id = n.id and ({written})"
+            f"update {self.rows.of_v1(base)} o set {sets}\nfrom {self.fitting.final(base)} f\n"
+            f"where o.id = f.id and cardinality(f.{self.fitting.changing}) > 0"
         )
 
     def _additions(self, base: str) -> str:
         """Put rows into v1 that it has not."""
-        columns = self.rows.columns(base)
-        names = ", ".join(quote(column.name) for column in columns)
-        values = ", ".join(self.rows.value(base, column) for column in columns)
+        names = ", ".join(quote(name) for name in ("id", *(column.name for column in self.rows.values(base))))
         return (
-            f"insert into {self.rows.of_v1(base)} ({names}) overriding system value\nselect {values}\n"
-            f"from {self.rows.new(base)} and ({self.rows.expressible(base)})"
+            f"insert into {self.rows.of_v1(base)} ({names}) overriding system value\nselect {names}\n"
+            f"from {self.fitting.final(base)} f where f.{self.fitting.is_new}"
         )
 
     def _set_aside(self) -> str:

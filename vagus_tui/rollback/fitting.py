@@ -19,7 +19,7 @@ class Fitting:
     def __init__(self, rows: Touched) -> None:
         self.rows = rows
         # Whether a row is new to v1, and which of its columns get another value.
-        self._is_new, self._changing = rows.own_name("vagus_new"), rows.own_name("vagus_written")
+        self.is_new, self.changing = rows.own_name("vagus_new"), rows.own_name("vagus_written")
 
     @staticmethod
     def final(base: str) -> str:
@@ -120,7 +120,7 @@ class Fitting:
         )
         new = ", ".join(self.rows.value(base, column) for column in columns)
         rows = (
-            f"select o.id, false as {self._is_new}, array_remove(array[{written}]::text[], null) as {self._changing},\n"
+            f"select o.id, false as {self.is_new}, array_remove(array[{written}]::text[], null) as {self.changing},\n"
             f"{kept}\n"
             f"from {self.rows.both(base)}\n"
             f"join {self.rows.of_v1(base)} o on o.id = n.id\n"
@@ -136,7 +136,7 @@ class Fitting:
     def _moved(self, row: str, columns: tuple[str, ...]) -> str:
         """Whether a row gets another value in one of some columns, or is new."""
         named = ", ".join(literal(column).strip() for column in columns)
-        return f"({row}.{self._is_new} or {row}.{self._changing} && array[{named}]::text[])"
+        return f"({row}.{self.is_new} or {row}.{self.changing} && array[{named}]::text[])"
 
     def _mark(self, base: str, columns: tuple[str, ...], found: str) -> str:
         """Mark columns as unfit in the rows whose ids a query finds, unless they are marked already."""
@@ -161,7 +161,7 @@ class Fitting:
         long such a chain is, it takes no further pass.
         """
         unique = one.index.unique
-        moved = f"{self._moved('f', one.columns)} as moved, {self._is_new} as is_new, "
+        moved = f"{self._moved('f', one.columns)} as moved, {self.is_new} as is_new, "
         final = self.final(one.base)
         rows = keyed_rows(unique, self.rows.of_v1(one.base))
         going = f"\nand not exists (select from {self.going(one.base)} g where g.id = z.id)"

@@ -280,25 +280,18 @@ class Touched:
     def new(self, base: str) -> str:
         """FROM and WHERE of rows that v1 does not have. Rows the mapping itself made (repeats) are not new."""
         return (
-            f"{self.now(base)} n where not exists (select from {self.of_v1(base)} o where o.id = n.id)\n"
+            f"{self.now(base)} n where not exists (select from {self.had(base)} h where h.id = n.id)\n"
             f"and not exists (select from {self.before(base)} b where b.id = n.id)"
         )
-
-    def changed(self, base: str) -> str:
-        """FROM and WHERE of rows that say something else now than at the cut-over."""
-        written = " or ".join(self.written(column) for column in self.values(base))
-        return f"{self.both(base)}\nwhere ({written}) and exists (select from {self.of_v1(base)} o where o.id = n.id)"
 
     def copies(self, base: str) -> str:
         """FROM and WHERE of changed rows that the mapping itself had made (repeats): v1 has no row for them."""
         differs = " or ".join(self.differs(column, "n", "b") for column in self.values(base))
-        return (
-            f"{self.both(base)}\nwhere ({differs}) and not exists (select from {self.of_v1(base)} o where o.id = n.id)"
-        )
+        return f"{self.both(base)}\nwhere ({differs}) and not exists (select from {self.had(base)} h where h.id = n.id)"
 
     def deleted(self, base: str) -> str:
         """FROM and WHERE of v1 rows whose v2 row was deleted after the cut-over."""
         return (
-            f"{self.of_v1(base)} o where o.id in (select id from {self.touched(base)})\n"
-            f"and not exists (select from {self.of_v2(base)} t where t.id = o.id)"
+            f"{self.of_v1(base)} o where o.id in (select id from {self.had(base)})\n"
+            f"and not exists (select from {self.now(base)} n where n.id = o.id)"
         )
