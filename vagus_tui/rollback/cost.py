@@ -17,8 +17,8 @@ UNDO = "Undo: until its commit by itself, as a whole; after it, migrate again, w
 TELLING = 2.0
 """Seconds of waiting that are worth a word."""
 
-LOCKED_PER_LOOK = 1.6
-"""Finding what was written takes two thirds of the time under the locks, carrying it back and the proof the rest."""
+LOCKED_PER_LOOK = 2.1
+"""Finding what was written takes half of the time under the locks, carrying it back and the proof the rest."""
 
 
 @dataclass(frozen=True, slots=True)

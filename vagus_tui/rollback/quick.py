@@ -39,6 +39,7 @@ from vagus_tui.rollback.comparing import compare
 from vagus_tui.rollback.kept import read_kept
 from vagus_tui.rollback.quick_plan import (
     COMPARED,
+    LOCKED_SETTINGS,
     SHOWN,
     Preview,
     WayBack,
@@ -64,16 +65,8 @@ LIMIT_SECONDS = 60.0
 """How long the transaction may hold its locks before it is taken back, with little to carry."""
 
 SECONDS_PER_CHANGE = 0.002
-"""So much longer for every change that is carried back: some ten times what a quick server takes. A limit that did not
-grow with them would make the way back impossible some hours after the cut-over."""
-
-LOCKED_SETTINGS = (
-    # Compiling takes longer than these queries, and writers wait for it.
-    "set local jit = off",
-    # The comparison has just read every row: those that were touched are sooner looked up than all read once more.
-    "set local random_page_cost = 1.1",
-)
-"""How the transaction is planned."""
+"""So much longer for every change that is carried back: some forty times what a quick server takes. A limit that did
+not grow with them would make the way back impossible some hours after the cut-over."""
 
 WORDS = finish.Words(
     untouched="The rollback was undone as a whole: v2 is in place and in use.",

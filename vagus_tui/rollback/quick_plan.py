@@ -46,6 +46,13 @@ from vagus_tui.settings import Settings
 
 SHORT_MS = 500
 """How long a preview waits for a lock."""
+LOCKED_SETTINGS = (
+    # Compiling takes longer than these queries, and writers wait for it.
+    "set local jit = off",
+    # The comparison has just read every row: those that were touched are sooner looked up than all read once more.
+    "set local random_page_cost = 1.1",
+)
+"""How the one transaction is planned."""
 SHOWN = 5
 """So many rows are named where there may be many."""
 
@@ -75,7 +82,7 @@ class Preview:
         compared: what comparing every row has shown, where that was done and showed something.
         whole: every row was compared.
         replaced: sets that were deleted and have another in their place; those are set aside, unless all is to go.
-        seconds: how long it took to find out what was written: the larger part of what writes wait for.
+        seconds: how long it took to find out what was written, as far as that is done while writes wait.
     """
 
     carried: tuple[Carried, ...]
@@ -341,7 +348,7 @@ async def preview(connection: Connection, state: DatabaseState, *, compare: bool
         elif await connection.fetchval("select to_regclass($1) is not null", V2_UNNOTED):
             # What an earlier attempt has found, and nobody has decided about yet.
             compared = (await read_unnoted(connection, UNDECIDED)).told()
-        for statement in carry.rows.look_ahead(ahead.TEMPORARY):
+        for statement in (*carry.rows.look_ahead(ahead.TEMPORARY), *LOCKED_SETTINGS):
             await connection.execute(statement)
         began = time.perf_counter()
         for statement in carry.collect():
