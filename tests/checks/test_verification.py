@@ -114,7 +114,10 @@ async def test_preferences_are_those_that_everybody_had(shape: str, make_databas
         first = await admin.fetchval("select id from auth.users order by id limit 1")
         others = "update notification_preferences set preferences = '{}' where user_id = $1"
         await admin.execute(others, first)
-        assert ((await found()).status, (await found()).measured) == (Status.FAIL, 1)
+        event = await found()
+        assert (event.status, event.measured) == (Status.FAIL, 1)
+        told = f"1 user has others than in v1, and it was not the app that changed them: {first}."
+        assert told in (event.message or "")
         await admin.execute("delete from notification_preferences where user_id = $1", first)
         assert "1 user lost theirs: " in ((await found()).message or "")
         # The app's own changes are noted, though it sets no time: neither changed nor taken out is a loss.

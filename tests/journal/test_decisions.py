@@ -1,12 +1,14 @@
-"""What people signed off: how long it counts."""
+"""What people signed off and let pass: how long it counts."""
 
 from __future__ import annotations
 
+import asyncpg
 import pytest
 
 from tests.conftest import Connect
 from tests.databases import TestDatabase
 from vagus_tui.journal import decisions, store
+from vagus_tui.journal.schema import journal_exists
 from vagus_tui.migration.gates import due_before_start
 from vagus_tui.runbook import aftermath, communications
 
@@ -44,3 +46,46 @@ async def test_a_rollback_ends_what_was_said_of_its_migration(
     await run("migrate")
     signed = await decisions.sign_offs(conn)
     assert set(signed) == {MESSAGE, LASTING} and signed[MESSAGE].operator == "bob"
+
+
+async def test_a_gate_is_let_pass_by_name_until_that_is_taken_back(
+    empty_database: TestDatabase, connect: Connect
+) -> None:
+    conn = await connect(empty_database.url)
+    assert await decisions.overrides(conn) == {} and await decisions.sign_offs(conn) == {}
+    # Nothing was let pass yet, so there is nothing to take back, nor a journal to say so in.
+    await decisions.withdraw_override(conn, "tls", operator="ada")
+    assert not await journal_exists(conn)
+
+    async def in_force() -> dict[str, tuple[str, str]]:
+        return {id: (one.reason, one.operator) for id, one in (await decisions.overrides(conn)).items()}
+
+    await decisions.override(conn, "tls", "a tunnel", operator="ada")
+    await decisions.override(conn, "tls", "another tunnel", operator="bob")
+    await decisions.override(conn, "clock", "it is right", operator="ada")
+    assert await in_force() == {"tls": ("another tunnel", "bob"), "clock": ("it is right", "ada")}
+    for _ in range(2):
+        await decisions.withdraw_override(conn, "tls", operator="grace")
+        assert await in_force() == {"clock": ("it is right", "ada")}
+    assert await store.latest_notes(conn, "override-withdrawn") == [{"check": "tls"}]
+    await decisions.override(conn, "tls", "a new one", operator="ada")
+    assert await in_force() == {"tls": ("a new one", "ada"), "clock": ("it is right", "ada")}
+
+
+async def test_what_is_signed_in_spite_of_its_criteria_says_why_or_is_not_signed(
+    empty_database: TestDatabase, connect: Connect
+) -> None:
+    conn = await connect(empty_database.url)
+    for reason in ("", " "):
+        with pytest.raises(asyncpg.CheckViolationError):
+            await decisions.sign_in_spite(conn, LASTING, ["slow", "new"], reason, operator="ada")
+        assert await decisions.overrides(conn) == {} and await decisions.sign_offs(conn) == {}
+    await decisions.sign_in_spite(conn, LASTING, ["slow", "new"], "a drill", operator="ada")
+    assert {id: one.reason for id, one in (await decisions.overrides(conn)).items()} == {
+        "slow": "a drill",
+        "new": "a drill",
+    }
+    signed = (await decisions.sign_offs(conn))[LASTING]
+    assert (signed.ticked, signed.note, signed.operator) == (True, "a drill", "ada")
+    await decisions.sign(conn, LASTING, ticked=False, operator="bob")
+    assert not (await decisions.sign_offs(conn))[LASTING].ticked

@@ -79,7 +79,7 @@ from (select u.id::text as id, case when {had} then 'same' when {own} then 'own'
         run.finished_at or run.started_at,
     )
     assert row is not None
-    told = [f"{plural(row['same'], 'user')} have the preferences that they had."]
+    told = [f"{plural(row['same'], 'user has', 'users have')} the preferences that they had."]
     if row["own"]:
         told.append(f"{plural(row['own'], 'user')} changed theirs since the cut-over.")
     if wrong := row["lost"] + row["other"]:
@@ -88,7 +88,7 @@ from (select u.id::text as id, case when {had} then 'same' when {own} then 'own'
             parts.append(f"{plural(row['lost'], 'user')} lost theirs")
         if row["other"]:
             nobody = "and it was not the app that changed them" if watched else "and nothing says that they chose them"
-            parts.append(f"{plural(row['other'], 'user')} have others than in v1, {nobody}")
+            parts.append(f"{plural(row['other'], 'user has', 'users have')} others than in v1, {nobody}")
         status = Status.FAIL
         if not watched and not row["lost"]:
             # The app may leave the time of a change alone: then this is no more than a question.
