@@ -6,6 +6,7 @@ import asyncio
 
 import asyncpg
 import pytest
+from textual.widgets import Button
 
 from tests.cli.program import vagus
 from tests.conftest import MakeDatabase
@@ -19,8 +20,12 @@ from vagus_tui.journal import decisions
 from vagus_tui.journal.schema import ensure_journal
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.sandbox.options import SandboxOptions
+from vagus_tui.screens.cleanup import CleanUpScreen
+from vagus_tui.screens.overview import OverviewScreen
+from vagus_tui.screens.rollback_backup import FromBackupScreen
 from vagus_tui.session import reading
 from vagus_tui.session.knowledge import Link
+from vagus_tui.widgets.job_view import JobView
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])
@@ -132,6 +137,35 @@ async def test_a_state_that_must_not_be_read_is_no_lost_connection(
     await ensure_journal(clean_conn)
     async with walking(settings_for(clean_database.authenticator_url), connected=False) as pilot:
         await until_text(pilot, "The state could not be read", "not readable", "This user lacks a right")
+
+
+async def test_what_is_not_shown_gets_no_keys() -> None:
+    async with walking(settings_for(""), connected=False) as pilot:
+        await until_text(pilot, "Overview")
+        screen = pilot.app.screen
+        assert isinstance(screen, OverviewScreen)
+        go, other = screen.query_one("#go", Button), screen.query_one("#other", Button)
+        go.display = other.display = False
+        screen.set_focus(None)
+        screen.focus_first()
+        await pilot.pause()
+        # Before there is a next act, Enter has nothing to press; then it has it.
+        assert screen.focused is None
+        other.display = True
+        screen.focus_first()
+        await pilot.pause()
+        assert screen.focused is other
+
+
+@pytest.mark.parametrize("window", [FromBackupScreen, CleanUpScreen])
+async def test_a_window_on_a_database_that_cannot_be_read_shows_no_run(
+    window: type[FromBackupScreen | CleanUpScreen],
+) -> None:
+    async with walking(settings_for("postgresql://nobody@127.0.0.1:1/none"), connected=False) as pilot:
+        await until_text(pilot, "Try again")
+        opened = window()
+        await pilot.app.push_screen(opened)
+        assert not opened.query_one(JobView).display
 
 
 async def test_nobody_listening_is_explained() -> None:

@@ -105,7 +105,7 @@ async def test_clean_up_waits_for_its_gates(
         wizard(pilot).action_go("rollout")
         await pilot.press("v", "v")
         await until_text(pilot, "Clean-up 4 of 5", "cleaned up")
-        assert "d" not in keys(pilot)
+        assert "c" not in keys(pilot)
         wizard(pilot).action_go("backup")
         await until(pilot, lambda: {"b", "t"} <= keys(pilot))
         assert "e" not in keys(pilot)
@@ -120,7 +120,7 @@ async def test_clean_up_is_reached_from_rollout(moved_database: TestDatabase) ->
     async with walking(settings, size=SMALL) as pilot:
         wizard(pilot).action_go("rollout")
         await until_text(pilot, "Clean-up")
-        await pilot.press("v", "v", "d")
+        await pilot.press("v", "v", "c")
         await until_text(pilot, "gates hold it up", patience=60)
         await pilot.press("escape")
         await until_text(pilot, "App update")

@@ -196,7 +196,7 @@ async def test_the_clean_up_is_guarded(moved_database: TestDatabase, moved_conn:
         await decisions.override(moved_conn, "clean-up-waiting-period", "thrown away tomorrow", operator="Ada")
         await until_text(pilot, "! The waiting period is over", "overridden, Ada", "14 days to go, and let pass")
         at = moment((await decisions.overrides(moved_conn))["clean-up-waiting-period"].at)
-        await until_text(pilot, f"Overridden by Ada, {at}: thrown away", "It holds nothing up any more: d")
+        await until_text(pilot, f"Overridden by Ada, {at}: thrown away", "It holds nothing up any more: c")
         await decisions.withdraw_override(moved_conn, "clean-up-waiting-period", operator="Ada")
         await until_text(pilot, "· The waiting period is over")
     await moved_conn.execute("update vagus_migration.runs set finished_at = finished_at - interval '15 days'")

@@ -26,7 +26,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -39,6 +39,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.css.query import NoMatches
 from textual.screen import ModalScreen, Screen
+from textual.widget import Widget
 from textual.worker import Worker
 
 from vagus_tui.errors import RIGHTS_ELSEWHERE, ConnectionFailedError, ConnectionLostError, VagusError, account
@@ -77,6 +78,13 @@ def error_text(error: BaseException) -> Content:
         f"This should not have happened. {account(error)}\n\n"
         "What was under way in the database was undone by the server.\n\n"
         "The overview shows the state as it is now; please report this."
+    )
+
+
+def first_shown(widgets: Iterable[Widget]) -> Widget | None:
+    """The first of them that takes the focus and is shown: Textual gives it to what is not displayed, too."""
+    return next(
+        (one for one in widgets if one.focusable and all(node.display for node in one.ancestors_with_self)), None
     )
 
 
@@ -243,10 +251,8 @@ class StepScreen(WizardScreen):
 
     def focus_first(self) -> None:
         """Put the focus where the next act is. By default: the first thing in the body that takes it."""
-        for widget in self.query("#body *"):
-            if widget.focusable:
-                widget.focus()
-                return
+        if (first := first_shown(self.query("#body *"))) is not None:
+            first.focus()
 
     def reveal(self, ref: str) -> bool:
         """Put focus and cursor on what an entry of the guide leads to; False where it is not there, or not yet."""

@@ -63,7 +63,7 @@ def guard_lines(session: Session, item: Item, entry: Entry) -> list[Content]:
         words = f"Overridden by {override.operator}, {at}: {override.reason.rstrip('.')}. Gate: {override.check_id}."
         lines.append(safe(words, STYLES[Status.WARN], limit=1200))
     if allowed:
-        lines.append(Content("It holds nothing up any more: d measures the other gates; o takes it back there."))
+        lines.append(Content("It holds nothing up any more: c measures the other gates; o takes it back there."))
     return lines
 
 

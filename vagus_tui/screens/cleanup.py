@@ -21,7 +21,7 @@ from vagus_tui.journal.state import State
 from vagus_tui.screens.acts import override_check
 from vagus_tui.screens.cut_off import read_again
 from vagus_tui.screens.dialogs import TypedConfirmDialog
-from vagus_tui.screens.job_acts import JobActs
+from vagus_tui.screens.job_acts import JobActs, show_choice
 from vagus_tui.screens.let_pass import told
 from vagus_tui.screens.messages import SessionChanged
 from vagus_tui.screens.text_view import TextView
@@ -151,11 +151,11 @@ class CleanUpScreen(JobActs):
             self._show()
 
     def _show(self) -> None:
-        if not self.is_mounted:
+        if not self.is_attached:
             return
         job, view = self.job, self.query_one("#run", JobView)
         choosing = not self.running and self.possible
-        self.query_one("#choice").display = choosing
+        show_choice(self.query_one("#choice"), self.query_one("#gates"), shown=choosing)
         view.display = self.running
         if job is not None:
             view.show(job)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual.widget import Widget
+
 from vagus_tui.events import NoteEvent, ResultEvent, StepEvent
 from vagus_tui.format import duration
 from vagus_tui.screens.base import WizardScreen
@@ -43,6 +45,13 @@ class JobActs(WizardScreen):
         """Everything it has said."""
         if self.job is not None:
             self.open_window(TextView(f"Log: {self.job.title}", job_log(self.job)))
+
+
+def show_choice(pane: Widget, table: Widget, *, shown: bool) -> None:
+    """Show what is chosen from, or hide it while the job runs; when it comes back, its table has the keys again."""
+    if shown and not pane.display:
+        pane.screen.call_after_refresh(table.focus)
+    pane.display = shown
 
 
 def job_log(job: Job) -> str:

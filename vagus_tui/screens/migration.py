@@ -29,6 +29,7 @@ from vagus_tui.screens.migration_forecast import against_actual, plan_words, run
 from vagus_tui.screens.migration_words import gates_text, hold_facts, standing_text, standing_title
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.session.job import Job
+from vagus_tui.session.leftover import DROP, FINISH
 from vagus_tui.session.session import Topic
 from vagus_tui.session.standings import stand_by_state
 from vagus_tui.widgets.detail_panel import DetailPanel
@@ -65,8 +66,7 @@ class MigrationScreen(MigrationActs):
     STEP = Step.MIGRATION
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("m", "migrate", "migrate"),
-        Binding("u", "resume", "go on"),
-        Binding("d", "abandon", "clean up"),
+        Binding(FINISH, "resume", "go on"),
         Binding("s", "sql", "SQL"),
         Binding("a", "all_sql", "all SQL"),
         Binding("n", "pointing", "points at v1", tooltip="what points at v1, and what becomes of it"),
@@ -77,6 +77,7 @@ class MigrationScreen(MigrationActs):
         Binding("space", "unpause", "go on"),
         Binding("t", "throttle", "throttle"),
         Binding("x", "stop", "stop, v1 untouched"),
+        Binding(DROP, "abandon", "clean up", tooltip="drop what the interrupted run had built aside; v1 is untouched"),
         Binding("f", "maintenance", "maintenance", tooltip="the flag that the app reads, and the write fence"),
         Binding("l", "log", "log"),
         Binding("P", "app.plans", "plans", tooltip="any plan, v1 beside v2"),

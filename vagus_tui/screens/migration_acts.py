@@ -141,10 +141,11 @@ class MigrationActs(JobActs, MaintenanceActs):
 
     async def _abandon(self) -> None:
         body = (
-            "Drops the staging schema and the change capture. v1 is not touched.\n\n"
-            "Undo: none is needed; a migration can be started again at any time."
+            "The unfinished v2 tables and the change capture are dropped. v1 stays exactly as it is. It takes a few "
+            "seconds.\n\nUndo: none is needed; a migration can be started again at any time, from the beginning."
         )
-        if not await self.ask(ConfirmDialog("Clean up the interrupted run", body, yes="Drop what was built")):
+        dialog = ConfirmDialog("Clean up the interrupted run", body, yes="Drop what was built", danger=True)
+        if not await self.ask(dialog):
             return
         session = self.session
         database = session.database

@@ -20,6 +20,7 @@ from vagus_tui.screens import let_pass
 from vagus_tui.screens.cut_off import cut_off, cut_off_text, read_again
 from vagus_tui.screens.migration_forecast import hold_back, hold_cost
 from vagus_tui.session.job import Job
+from vagus_tui.session.leftover import BUILT, DROP, FINISH, UNSETTLED
 from vagus_tui.session.session import Session
 from vagus_tui.widgets.hold_panel import HoldFacts
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
@@ -61,7 +62,7 @@ def standing_title(session: Session, job: Job | None, *, interrupted: bool) -> s
         return session.down_words
     if interrupted:
         owed = state is not None and state.owes_settling
-        return "interrupted · u does its last steps" if owed else "interrupted · u goes on, d cleans up"
+        return f"interrupted · {FINISH} " + ("does its last steps" if owed else f"goes on, {DROP} cleans up")
     if job is not None and not job.running:
         took = duration(job.elapsed)
         return f"done in {took}" if job.ok else f"ended after {took}"
@@ -85,8 +86,8 @@ def standing_text(session: Session, state: DatabaseState, job: Job | None) -> Co
             parts.append(
                 Content("\n").join(
                     (
-                        _key("u", "goes on where it stood, and holds before the cut-over"),
-                        _key("d", "drops what was built aside"),
+                        _key(FINISH, "goes on where it stood, and holds before the cut-over"),
+                        _key(BUILT.key, BUILT.does),
                         Content("v1 is as it was, either way."),
                     )
                 )
@@ -94,7 +95,7 @@ def standing_text(session: Session, state: DatabaseState, job: Job | None) -> Co
         else:
             parts.append(Content("Somebody runs it now; the line at the lower left says who."))
     elif state.owes_settling:
-        parts.append(_key("u", "does what is left: references checked, statistics; users notice nothing"))
+        parts.append(_key(UNSETTLED.key, UNSETTLED.does))
         parts.append(Content("v2 is in place and in use, either way. The way back is Rollback (8)."))
     elif state.state is State.MIGRATED:
         parts.append(Content("Next: Verification (6). The way back is Rollback (8)."))

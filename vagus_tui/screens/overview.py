@@ -18,14 +18,13 @@ from vagus_tui.backup.forecast import Forecast, latest_forecast
 from vagus_tui.errors import VagusError
 from vagus_tui.events import Event
 from vagus_tui.journal.state import State
-from vagus_tui.rollback.finish import owes_steps
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens import overview_text as text
 from vagus_tui.screens.base import StepScreen
-from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.let_pass import in_force
 from vagus_tui.screens.override_list import OverridesScreen
 from vagus_tui.screens.planning import ask_planned_moment
+from vagus_tui.session.leftover import DROP, FINISH, leftover
 from vagus_tui.session.session import Link, Topic
 from vagus_tui.session.standings import overview_standing
 from vagus_tui.session.way_on import next_screen, next_words
@@ -49,6 +48,7 @@ class OverviewScreen(StepScreen):
     FOOTER_FIRST: ClassVar[tuple[str, ...]] = (
         "press",
         "clean_up",
+        "finish",
         "overrides",
         "plan",
         "app.guide",
@@ -63,7 +63,8 @@ class OverviewScreen(StepScreen):
         Binding("T", "app.timeline", "timeline", tooltip="what is due when, drawn on the calendar"),
         Binding("P", "app.plans", "plans", tooltip="any plan, v1 beside v2, and what its user sees"),
         Binding("o", "overrides", "overrides", tooltip="what was let pass by name, since when; take one back"),
-        Binding("x", "clean_up", "clean up", tooltip="undo the interrupted run; v1 is untouched"),
+        Binding(DROP, "clean_up", "clean up", tooltip="drop what the interrupted run had made aside"),
+        Binding(FINISH, "finish", "finish", tooltip="do the last steps of the interrupted run"),
         Binding("down,j", "scroll(1)", "Scroll down", show=False),
         Binding("up,k", "scroll(-1)", "Scroll up", show=False),
         Binding("pagedown", "scroll(10)", "Page down", show=False),
@@ -151,37 +152,27 @@ class OverviewScreen(StepScreen):
         go, other = self.query_one("#go", Button), self.query_one("#other", Button)
         step = next_screen(self.session)
         state = self.session.state
-        interrupted = state is not None and state.interrupted
+        left = leftover(state)
         label = ""
         if step is not None and state is not None:
             label = f"Next: {next_words(step, state.state)}"
             if state.state in (State.BUILDING, State.READY):
-                label = "Resume the migration" if interrupted else "Watch the migration"
+                label = "Resume the migration" if left is not None else "Watch the migration"
         elif self.session.link is Link.DOWN or (state is not None and state.state is State.UNKNOWN):
             label = "Try again"
         go.display = bool(label)
-        other.display = interrupted
+        other.display = left is not None
         _relabel(go, label)
-        _relabel(other, self._finish or "Clean up, v1 untouched")
+        _relabel(other, left.label if left is not None else "")
         if go.display and self.focused is None and self.is_current:
             go.focus()
-
-    @property
-    def _finish(self) -> str:
-        """What is done about a rollback or clean-up that was interrupted; "" where it was a migration, or none."""
-        run = self.session.state.run if self.session.state is not None else None
-        if self.session.state is not None and self.session.state.owes_settling:
-            return "Finish the migration"
-        if run is None or run.kind == "migrate" or self.session.state is None or not self.session.state.interrupted:
-            return ""
-        what = "clean-up" if run.kind == "clean-up" else "rollback"
-        return f"Finish the {what}" if owes_steps(run) else f"Clear the {what} away"
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that make no sense now are left out."""
         state = self.session.state
-        if action == "clean_up":
-            return state is not None and state.interrupted
+        if action in ("clean_up", "finish"):
+            left = leftover(state)
+            return left is not None and left.key == (DROP if action == "clean_up" else FINISH)
         if action == "back":
             # This is where it would lead.
             return False
@@ -203,40 +194,13 @@ class OverviewScreen(StepScreen):
 
     @on(Button.Pressed, "#other")
     def action_clean_up(self) -> None:
-        """Undo the interrupted run."""
-        self.attempt(self._clean_up())
+        """Do what is done about the interrupted run, where it is at home and can be watched."""
+        if (left := leftover(self.session.state)) is not None:
+            self.attempt(self.wizard.action_elsewhere(left.screen.value, left.action))
 
-    async def _clean_up(self) -> None:
-        body = (
-            "The unfinished v2 tables and the change capture are dropped. v1 stays exactly as it is. "
-            "It takes a few seconds; the migration can then be started from the beginning."
-        )
-        title, yes, state = "Clean up the interrupted run", "Drop what was built", self.session.state
-        if (finish := self._finish) and state is not None:
-            owed = state.owes_settling or (state.run is not None and owes_steps(state.run))
-            rest = "Its last steps will be done" if owed else "What it had made aside will be dropped"
-            body = f"{state.summary} {rest}, and the maintenance flag will go down. Nothing that users see changes."
-            title = yes = finish
-        if await self.ask(ConfirmDialog(title, body, yes=yes, danger=not finish)):
-            from vagus_tui.migration.abandon import abandon
-            from vagus_tui.migration.runner import migrate
-
-            database = self.session.database
-            if database is None:
-                raise VagusError("There is no connection.", next_step="Connect again first.")
-            settings = self.session.settings
-            self.session.start_job(
-                "clean-up",
-                lambda control: (
-                    migrate(database, settings, control, hold=False)
-                    if state is not None and state.owes_settling
-                    else abandon(database, settings)
-                ),
-                title=finish or "Clean-up",
-                on_quit="What is done by then stays done; the rest can be done later."
-                if finish
-                else "What is dropped by then stays dropped; the rest can be cleaned up later. v1 is untouched.",
-            )
+    def action_finish(self) -> None:
+        """The same for one that owes its last steps."""
+        self.action_clean_up()
 
     def action_overrides(self) -> None:
         """What was let pass by name."""

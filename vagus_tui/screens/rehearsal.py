@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import on
@@ -17,7 +16,7 @@ from vagus_tui.backup.forecast import Forecast, parse_forecast, read_forecast
 from vagus_tui.backup.listing import BackupInfo
 from vagus_tui.backup.rehearsal import rehearse
 from vagus_tui.backup.rehearsal_stages import STAGES, Stage
-from vagus_tui.events import CheckEvent, Event, Phase, Status, StepEvent, StepState
+from vagus_tui.events import CheckEvent, Phase, Status, StepEvent, StepState
 from vagus_tui.format import clock, duration, moment, number
 from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.messages import SessionChanged
@@ -178,7 +177,7 @@ class RehearsalScreen(JobActs):
     @on(SessionChanged)
     def _session_changed(self, message: SessionChanged) -> None:
         self.query_one(HeaderLine).refresh()
-        self._show(message.events)
+        self._show()
 
     def on_resize(self) -> None:
         """The lines follow the width."""
@@ -188,8 +187,8 @@ class RehearsalScreen(JobActs):
         if self.running and self.is_current:
             self._show()
 
-    def _show(self, events: Sequence[Event] = ()) -> None:
-        if not self.is_mounted:
+    def _show(self) -> None:
+        if not self.is_attached:
             return
         job, width = self.job, max(50, self.size.width - 2)
         lines = [stage_line(stage, job, self.past, width) for stage in STAGES]

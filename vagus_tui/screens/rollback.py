@@ -32,11 +32,13 @@ from vagus_tui.screens.rollback_words import (
     aftermath_text,
     answer_mark,
     carried_rows,
+    interrupted_text,
     refusal,
     what_happens,
 )
 from vagus_tui.screens.sending import to_send
 from vagus_tui.session.job import Job
+from vagus_tui.session.leftover import DROP, FINISH, FINISHING, Leftover, leftover
 from vagus_tui.session.session import Topic
 from vagus_tui.session.standings import stand_by_state
 from vagus_tui.widgets.checklist import Checklist
@@ -51,6 +53,10 @@ PHASES = (
     PhaseLine(Phase.PROVE, "every row compared with v1 as it was kept", "undo: not needed", "every row compared"),
     PhaseLine(Phase.ROLLBACK, "one transaction; writes wait", "undo: automatic", "one transaction"),
     PhaseLine(Phase.SETTLE, "references checked"),
+)
+FINISHED = (
+    PhaseLine(Phase.SETTLE, "references checked"),
+    PhaseLine(Phase.CLEAN_UP, "what is left of the clean-up"),
 )
 PUT_BACK = PhaseLine(Phase.PREPARE, "what was changed by hand is put back", "undo: not needed")
 QUESTIONS = (Column("", 1), Column("Question"), Column("Answer", 8), Column("Weight", 11, wide_only=64))
@@ -69,7 +75,15 @@ class RollbackScreen(RollbackActs):
 
     STEP = Step.ROLLBACK
     VIEWS = (("advice", "Whether to go back"), ("quick", "Quick rollback"), ("after", "Afterwards"))
-    FOOTER_FIRST: ClassVar[tuple[str, ...]] = ("select", "next_view", "roll_back", "deletions", "compare")
+    FOOTER_FIRST: ClassVar[tuple[str, ...]] = (
+        "select",
+        "next_view",
+        "clear_away",
+        "finish",
+        "roll_back",
+        "deletions",
+        "compare",
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "yes"),
         Binding("o", "answer(False)", "no"),
@@ -82,6 +96,8 @@ class RollbackScreen(RollbackActs):
         Binding("t", "copy_text", "copy the text", tooltip="what is to be sent or written down, filled in"),
         Binding("s", "sql", "SQL"),
         Binding("x", "stop", "stop"),
+        Binding(DROP, "clear_away", "clear away", tooltip="what a rollback that broke off had made aside"),
+        Binding(FINISH, "finish", "finish", tooltip="do the last steps of a rollback or clean-up that broke off"),
         Binding("l", "log", "log"),
     ]
 
@@ -127,6 +143,12 @@ class RollbackScreen(RollbackActs):
         }
         return advise(self.session.results, answered)
 
+    @property
+    def _left(self) -> Leftover | None:
+        """What is done here about a run that broke off."""
+        left = leftover(self.session.state)
+        return left if left is not None and left.screen is self.STEP and not self.running else None
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys of the open view, as far as they do something now."""
         if not self.is_mounted:
@@ -145,7 +167,9 @@ class RollbackScreen(RollbackActs):
             here = self.view == "quick" and not self.running and not over
             return here and ((self.possible and self.refused is None and not busy) or None)
         if action == "stop":
-            return self.running
+            return self.running and self.job is not None and self.job.name != FINISHING
+        if action in ("clear_away", "finish"):
+            return self._left is not None and self._left.action == action and not busy
         if action == "log":
             return self.view == "quick" and self.job is not None
         return super().check_action(action, parameters)
@@ -155,7 +179,7 @@ class RollbackScreen(RollbackActs):
     def entered(self) -> None:
         """A rollback that runs or has ended is what one comes for; and whether to go back, once there is a v2 again."""
         self._notice_state()
-        if self.job is not None:
+        if self.job is not None or self._left is not None:
             self.open_view("quick")
         elif self._was_back and not self.possible and self.view == "advice":
             self.open_view("after")
@@ -202,7 +226,7 @@ class RollbackScreen(RollbackActs):
         job = self.session.job
         # A rollback from a backup has a window of its own, and the mark says that it runs.
         restoring = job is not None and job.running and job.name == RESTORE
-        if self.possible and not self.running and not restoring:
+        if self.possible and not self.running and not restoring and self._left is None:
             advised = self.advice.recommendation is Recommendation.ROLL_BACK
             status, word = (Status.FAIL, "advised") if advised else (Status.PENDING, "")
             self.session.set_standing(self.STEP, status, word)
@@ -256,57 +280,78 @@ class RollbackScreen(RollbackActs):
         self.query_one("#advice-detail", DetailPanel).show(Content("\n").join(lines))
 
     def _show_quick(self) -> None:
-        job = self.job
+        job, cut = self.job, cut_off(self.session)
         view, text = self.query_one("#run", JobView), self.query_one("#quick-text", Static)
-        view.display = job is not None
+        view.display = job is not None and bool(self._phases(job))
         self.query_one("#carried", Rows).display = not self.running and self.possible and self.refused is None
         if job is not None:
-            mends = any(step.phase is Phase.PREPARE for step in job.steps.values())
-            view.phases = (PUT_BACK, *PHASES) if mends else PHASES
+            view.phases = self._phases(job)
             view.show(job)
-            if job.running:
-                self.say(f"elapsed {clock(job.elapsed)}")
-            elif job.ok:
-                self.say(f"done in {duration(job.elapsed)} · v: what follows")
-            elif cut_off(self.session):
-                self.say(self.session.down_words)
-            elif self.possible:
-                self.say("not done, v2 is in use · b tries again")
-            else:
-                # It was committed, and cut off before it could say so.
-                back = self.session.state is not None and self.session.state.state is State.ROLLED_BACK
-                self.say("v1 is in use again · v: what follows" if back else "not done")
-        if cut_off(self.session):
-            ended = [job_outcome(job)] if job is not None and not job.running else []
-            text.update(Content("\n\n").join([*ended, cut_off_text(self.session)]))
-        elif job is not None and not self.possible:
-            text.update(job_outcome(job, read_again=read_again(self.session, job)))
-            if not job.running and job is not self._told:
-                # Wherever one had scrolled to: how it ended stands at the top.
-                self._told = job
-                self.call_after_refresh(self.query_one("#quick-text-scroll", VerticalScroll).scroll_home, animate=False)
-        elif not self.possible:
-            state = self.session.state
-            back = state is not None and state.state is State.ROLLED_BACK
-            said = [f"There is nothing to roll back: {state.summary}", *state.reasons] if state is not None else []
-            if state is not None and state.state is State.UNKNOWN:
-                said.append("f goes back to a backup, whatever is left.")
-            text.update(Content("\n").join(safe(line, limit=SHOWN_OF_ONE) for line in said))
-            if self.view == "quick":
-                self.say("v: what follows" if back else "")
+        if (words := self._summary(job)) is not None:
+            self.say(words)
+        read = "" if cut else read_again(self.session, job)
+        told = [job_outcome(job, read_again=read)] if job is not None and not job.running else []
+        if cut:
+            told.append(cut_off_text(self.session))
         else:
-            state = self.session.state
-            # Looking holds locks of its own: never while a rollback waits for them.
-            if state is not None and not self.session.busy and self._asked_for != (state.state, state.run, job):
-                self._asked_for = (state.state, state.run, job)
-                self.read(self.look, group="preview")
-            read = read_again(self.session, job)
-            ended = [job_outcome(job, read_again=read)] if job is not None and not job.running else []
-            choosing = not self.running
-            happens = what_happens(
-                self.found, self.cost, deletions=self.deletions, choosing=choosing, comparing=self.comparing
-            )
-            text.update(Content("\n\n").join([*ended, refusal(self.refused) if self.refused else happens]))
+            told += interrupted_text(self.session.state, told) if not self.running else []
+            told += self._what_can_be_done() if self.possible or job is None else []
+        text.update(Content("\n\n").join(told))
+        if not cut and job is not None and not job.running and not self.possible and job is not self._told:
+            # Wherever one had scrolled to: how it ended stands at the top.
+            self._told = job
+            self.call_after_refresh(self.query_one("#quick-text-scroll", VerticalScroll).scroll_home, animate=False)
+
+    @staticmethod
+    def _phases(job: Job) -> tuple[PhaseLine, ...]:
+        begun = {step.phase for step in job.steps.values()}
+        if job.name == FINISHING:
+            # What was only cleared away has no steps.
+            return tuple(phase for phase in FINISHED if phase.phase in begun)
+        mends = Phase.PREPARE in begun
+        return (PUT_BACK, *PHASES) if mends else PHASES
+
+    def _summary(self, job: Job | None) -> str | None:
+        """How the rollback stands in a word or two; None where that is not what the title line is about."""
+        state = self.session.state
+        back = state is not None and state.state is State.ROLLED_BACK
+        if job is not None and job.running:
+            return f"elapsed {clock(job.elapsed)}"
+        if job is not None and job.ok:
+            return f"done in {duration(job.elapsed)}" + (" · v: what follows" if back else "")
+        if cut_off(self.session):
+            return self.session.down_words
+        if (left := self._left) is not None:
+            return f"interrupted · {left.key}: {left.label.lower()}"
+        if job is not None and self.possible:
+            return "not done, v2 is in use · b tries again"
+        if job is not None:
+            # It was committed, and cut off before it could say so.
+            return "v1 is in use again · v: what follows" if back else "not done"
+        if not self.possible and self.view == "quick":
+            return "v: what follows" if back else ""
+        return None
+
+    def _what_can_be_done(self) -> list[Content]:
+        """What a rollback would do, or why there can be none."""
+        state, job = self.session.state, self.job
+        if state is None:
+            return []
+        if not self.possible:
+            said = [f"There is nothing to roll back: {state.summary}", *state.reasons]
+            if state.state is State.UNKNOWN:
+                said.append("f goes back to a backup, whatever is left.")
+            return [Content("\n").join(safe(line, limit=SHOWN_OF_ONE) for line in said)]
+        # Looking holds locks of its own: never while a rollback waits for them.
+        if not self.session.busy and self._asked_for != (state.state, state.run, job):
+            self._asked_for = (state.state, state.run, job)
+            self.read(self.look, group="preview")
+        if self.refused:
+            return [refusal(self.refused)]
+        choosing = not self.running
+        return [
+            what_happens(self.found, self.cost, deletions=self.deletions, choosing=choosing, comparing=self.comparing)
+        ]
 
     def show_found(self) -> None:
         """What would be carried back, and what it costs."""

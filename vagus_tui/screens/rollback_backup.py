@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import on
@@ -12,13 +11,13 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import DataTable, Static
 
-from vagus_tui.events import Event, Phase
+from vagus_tui.events import Phase
 from vagus_tui.format import clock, duration, plural
 from vagus_tui.rollback.backup_plan import plan_from_backup
 from vagus_tui.rollback.candidates import Candidate, candidates
 from vagus_tui.rollback.from_backup import roll_back_from
 from vagus_tui.screens.cut_off import read_again
-from vagus_tui.screens.job_acts import JobActs
+from vagus_tui.screens.job_acts import JobActs, show_choice
 from vagus_tui.screens.messages import SessionChanged
 from vagus_tui.screens.rollback_words import candidate_row, candidate_text, from_backup_happens
 from vagus_tui.screens.text_view import TextView
@@ -122,7 +121,7 @@ class FromBackupScreen(JobActs):
     @on(SessionChanged)
     def _session_changed(self, message: SessionChanged) -> None:
         self.query_one(HeaderLine).refresh()
-        self._show(message.events)
+        self._show()
         job = self.job
         if job is not None and not job.running and self._asked_after is not job:
             self._asked_after = job
@@ -132,11 +131,11 @@ class FromBackupScreen(JobActs):
         if self.running and self.is_current:
             self._show()
 
-    def _show(self, events: Sequence[Event] = ()) -> None:
-        if not self.is_mounted:
+    def _show(self) -> None:
+        if not self.is_attached:
             return
         job, view, text = self.job, self.query_one("#run", JobView), self.query_one("#quick-text", Static)
-        self.query_one("#choice").display = not self.running
+        show_choice(self.query_one("#choice"), self.query_one("#backups"), shown=not self.running)
         view.display = self.running
         self.query_one("#quick-text-scroll").display = job is not None and not job.running
         if job is not None:

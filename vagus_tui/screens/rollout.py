@@ -68,7 +68,7 @@ class RolloutScreen(ViewedScreen):
         Binding("c", "copy", "copy", tooltip="the selected commands, to be run somewhere else"),
         Binding("r", "run_checks", "measure", tooltip="measure the selected criterion now, or all of its phase's"),
         Binding("o", "let_pass", "let pass", tooltip="go on against the selected criterion, by name and with a reason"),
-        Binding("d", "clean_up", "clean up v1", tooltip="its gates, its SQL, and the removal of v1's kept tables"),
+        Binding("c", "clean_up", "clean up v1", tooltip="its gates, its SQL, and the removal of v1's kept tables"),
         Binding("W", "app.watch", "watch", tooltip="checks that run by themselves: two hours after the cut-over"),
     ]
 

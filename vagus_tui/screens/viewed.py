@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.widgets import ContentSwitcher
 
 from vagus_tui.runbook.model import Group, Item
-from vagus_tui.screens.base import StepScreen
+from vagus_tui.screens.base import StepScreen, first_shown
 from vagus_tui.screens.item_facts import item_entry, item_text
 from vagus_tui.screens.ticking import tick_item
 from vagus_tui.widgets.checklist import Checklist, Entry
@@ -59,11 +59,7 @@ class ViewedScreen(StepScreen):
 
     def focus_view(self) -> None:
         """Put the focus on the first thing in the open view that takes it."""
-        for widget in self.query(f"#{self.view} *"):
-            if widget.focusable:
-                widget.focus()
-                return
-        self.set_focus(None)
+        self.set_focus(first_shown(self.query(f"#{self.view} *")))
 
     def focus_first(self) -> None:
         """The open view has the next act."""

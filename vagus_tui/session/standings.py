@@ -12,6 +12,7 @@ from vagus_tui.format import ago, plural
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.session.knowledge import Knowledge, Link
+from vagus_tui.session.leftover import FINISHING, leftover
 
 if TYPE_CHECKING:
     from vagus_tui.session.checking import Checking
@@ -79,6 +80,8 @@ def stand_by_state(session: Knowledge) -> None:
         hold = job.steps.get("hold")
         waits = hold is not None and hold.state in (StepState.STARTED, StepState.PROGRESS) and not job.control.decided
         session.set_standing(Step.MIGRATION, Status.RUNNING, "holding" if waits else "running")
+    elif running == "abandon":
+        session.set_standing(Step.MIGRATION, Status.RUNNING, "cleaning up")
     elif state is not None and session.link is Link.DOWN and state.state in (State.BUILDING, State.READY):
         # Who is at work, if anybody still is, was known when the state was last read.
         session.set_standing(Step.MIGRATION, Status.WARN, "not known")
@@ -86,8 +89,11 @@ def stand_by_state(session: Knowledge) -> None:
         session.set_standing(
             Step.MIGRATION, *_migration(state.state, interrupted=state.interrupted, owed=state.owes_settling)
         )
-    if running in ("rollback", "restore"):
+    left = leftover(state)
+    if running in ("rollback", "restore", FINISHING):
         session.set_standing(Step.ROLLBACK, Status.RUNNING, "running")
+    elif left is not None and left.screen is Step.ROLLBACK:
+        session.set_standing(Step.ROLLBACK, Status.WARN, "interrupted")
     elif state is not None and state.state is State.ROLLED_BACK:
         session.set_standing(Step.ROLLBACK, Status.WARN, "done")
     elif session.standings.get(Step.ROLLBACK) is not None and (state is None or state.state is not State.MIGRATED):

@@ -8,6 +8,7 @@ from vagus_tui.migration.gates import GateId
 from vagus_tui.runbook import aftermath
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.session.knowledge import Knowledge, Link
+from vagus_tui.session.leftover import leftover
 
 FORWARD = (Step.PREREQUISITES, Step.COMMUNICATIONS, Step.BACKUP, Step.MIGRATION)
 AFTER = (Step.VERIFICATION, Step.ROLLOUT, Step.REPORT)
@@ -20,6 +21,8 @@ def next_screen(session: Knowledge) -> Step | None:
     state = session.state
     if session.link is Link.DOWN or state is None or state.state is State.UNKNOWN:
         return None
+    if (left := leftover(state)) is not None:
+        return left.screen
     if state.state in (State.BUILDING, State.READY):
         return Step.MIGRATION
     if state.state is State.ROLLED_BACK and not _seen_to(session):
