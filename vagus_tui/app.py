@@ -34,6 +34,7 @@ from vagus_tui.session.pauses import LOOK_SECONDS, Pauses
 from vagus_tui.session.session import Link, Session, Topic
 from vagus_tui.settings import Settings
 from vagus_tui.widgets.terminal import drawing_driver
+from vagus_tui.widgets.text import safe_str
 from vagus_tui.widgets.theme import DARK, LIGHT
 
 if TYPE_CHECKING:
@@ -192,10 +193,12 @@ class VagusApp(App[int]):
         await super().on_event(event)
 
     def show_error(self, error: BaseException) -> None:
-        """What happened, what state it left, what to do next."""
+        """What happened, what state it left, what to do next; once, where a key that is held down meets it again."""
         from vagus_tui.screens.base import error_text
 
-        self.push_screen(MessageDialog("That did not work", error_text(error), danger=True))
+        said = error_text(error)
+        if not (isinstance(self.screen, MessageDialog) and self.screen.body == said):
+            self.push_screen(MessageDialog("That did not work", said, danger=True))
         self.session.wake()
 
     # Moving
@@ -350,7 +353,7 @@ class VagusApp(App[int]):
         except OSError as error:
             self.notify(f"Not saved: {error.strerror}.", severity="error", markup=False)
             return
-        self.notify(f"Saved {saved}", markup=False)
+        self.notify(f"Saved {safe_str(saved)}", markup=False)
 
     # The end
 

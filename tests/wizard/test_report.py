@@ -9,7 +9,7 @@ from textual.widgets import OptionList
 from tests.databases import TestDatabase
 from tests.wizard.walk import LARGE, SMALL, Walk, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.database.connection import Connection
-from vagus_tui.journal import decisions
+from vagus_tui.journal import decisions, store
 from vagus_tui.journal.acceptance import Verdict, record
 from vagus_tui.screens.report import COLUMNS, ReportScreen
 
@@ -33,6 +33,7 @@ async def test_runs_steps_and_overrides(moved_database: TestDatabase, moved_conn
     await decisions.override(moved_conn, "tls", HOSTILE, operator="ada")
     step = "verification.script.log-in"
     await record(moved_conn, "7", step, Verdict.FAIL, profile="testers.history", note=HOSTILE, operator="ada")
+    await store.note(moved_conn, "planned_at", "2026-12-01T22:00:00+01:00", operator="ada")
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("report")
         await until_text(pilot, "1  Runs", "1  Overrides", "migrate", "done")
@@ -48,6 +49,18 @@ async def test_runs_steps_and_overrides(moved_database: TestDatabase, moved_conn
         open_section(pilot, "overrides")
         await until_text(pilot, "tls", "[/bold] [red]x")
         assert "\x1b" not in screen_text(pilot)
+        # What the journal keeps as JSON is told as in the written report: the program's own in words.
+        open_section(pilot, "notes")
+        await until_text(
+            pilot,
+            "Set T−0 to 2026-12-01 22:00",
+            "acceptance.verification",
+            "body      2026-12-01T22:00",
+            "note      Set T−0 to",
+        )
+        open_section(pilot, "runs")
+        await until_text(pilot, "proved_rows:")
+        assert '{"' not in screen_text(pilot)
         await pilot.press("t")
         await until_text(pilot, "Workout v1 → v2: what was done")
 

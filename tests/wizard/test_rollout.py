@@ -9,7 +9,7 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 from tests.databases import TestDatabase
-from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
+from tests.wizard.walk import LARGE, SMALL, hold_down, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.checks.base import Group
 from vagus_tui.checks.registry import check_by_id, checks_for
 from vagus_tui.database.connection import Connection
@@ -103,8 +103,12 @@ async def test_without_a_checkout_nothing_is_run(moved_database: TestDatabase) -
     async with walking(settings, size=SMALL) as pilot:
         wizard(pilot).action_go("rollout")
         await until_text(pilot, "Get the code with v2 support")
-        await pilot.press("x")
+        await hold_down(pilot, "x", "x")
         await until_text(pilot, "VAGUS_APP_DIR", "Nothing was run")
+        # Told once, however often it was asked for.
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, RolloutScreen))
+        assert len(pilot.app.screen_stack) == 1
 
 
 async def test_phases_are_signed_off(moved_database: TestDatabase, moved_conn: Connection) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from vagus_tui.report.words import clean
@@ -34,6 +35,11 @@ def long_lines(name: str, value: str, indent: str = "    ") -> list[str]:
     return [f"{indent}{name}:", *lines]
 
 
+def spelled(value: str) -> list[str]:
+    """A value as lines of any length: JSON spelled out, text as it is; as many as of a long value in the report."""
+    return list(islice(_lines(_read(value), "", MOST_CHARACTERS), MOST_LINES))
+
+
 def hanging(text: str, indent: str) -> list[str]:
     """A line as several, all but the first indented."""
     return textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False)
@@ -49,24 +55,24 @@ def _read(value: str) -> Any:
     return value
 
 
-def _lines(value: Any, indent: str) -> Iterator[str]:
+def _lines(value: Any, indent: str, width: int = WIDTH) -> Iterator[str]:
     if isinstance(value, Mapping):
         for name, item in value.items():
             if item and isinstance(item, Mapping | list) and not _figures(item):
-                yield from _wrapped(f"{name}:", indent)
-                yield from _lines(item, indent + _INDENT)
+                yield from _wrapped(f"{name}:", indent, width)
+                yield from _lines(item, indent + _INDENT, width)
             elif item not in (None, "", {}, []):
-                yield from _wrapped(f"{name}: {_plain(item)}", indent)
+                yield from _wrapped(f"{name}: {_plain(item)}", indent, width)
     elif isinstance(value, list):
         if _figures(value):
-            yield from _wrapped(_plain(value), indent)
+            yield from _wrapped(_plain(value), indent, width)
             return
         for item in value:
-            for number, line in enumerate(_lines(item, indent + _INDENT)):
+            for number, line in enumerate(_lines(item, indent + _INDENT, width)):
                 yield line if number else f"{indent}- {line.lstrip()}"
     else:
         for paragraph in str(value)[:MOST_CHARACTERS].splitlines():
-            yield from _wrapped(paragraph, indent)
+            yield from _wrapped(paragraph, indent, width)
 
 
 def _figures(value: Any) -> bool:
@@ -82,7 +88,6 @@ def _plain(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _wrapped(text: str, indent: str) -> list[str]:
-    width = max(20, WIDTH - len(indent))
+def _wrapped(text: str, indent: str, width: int) -> list[str]:
     shown = clean(text, MOST_CHARACTERS).replace("\n", " ")
-    return [indent + line for line in textwrap.wrap(shown, width, break_on_hyphens=False)]
+    return [indent + line for line in textwrap.wrap(shown, max(20, width - len(indent)), break_on_hyphens=False)]

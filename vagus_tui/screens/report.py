@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +20,8 @@ from vagus_tui.events import Event, Status
 from vagus_tui.format import duration, moment, plural
 from vagus_tui.report.contents import Report, Section, make_report
 from vagus_tui.report.files import FORMATS, default_path, save
+from vagus_tui.report.lines import spelled
+from vagus_tui.report.notes import note_in_words
 from vagus_tui.report.text import as_text
 from vagus_tui.report.words import clean
 from vagus_tui.runbook.model import Screen as Step
@@ -93,7 +96,7 @@ COLUMNS: dict[str, tuple[tuple[str, ...], tuple[Column, ...]]] = {
          Column("Put back", 9, right=True)),
     ),
     "notes": (("topic", "body", "operator", "at"),
-              (Column("Topic", 18), Column("Note"), Column("By", 10, wide_only=64), Column("When", 16))),
+              (Column("Topic", 18, wide_only=80), Column("Note"), Column("By", 10, wide_only=64), Column("When", 16))),
 }  # fmt: skip
 """Per section which columns are shown, and how."""
 
@@ -102,6 +105,18 @@ FOR_THE_PAGE = ("tone",)
 
 IN_ORDER = ("story", "proof", "carried", "checks", "performance", "files")
 """Sections in an order of their own; the others show the latest first."""
+
+
+def _in_a_line(topic: str, body: str) -> str:
+    """What a note says: the program's own in words, as in the story; of any other its topic and what it holds."""
+    words, _ = note_in_words(topic, json.loads(body))
+    return words or f"{topic}: {'; '.join(line.strip() for line in spelled(body))}"
+
+
+def _in_full(value: object) -> Content:
+    """A value of the selected row; what the journal keeps as JSON line by line, as the written report has it."""
+    kept = isinstance(value, str) and value[:1] in ("{", "[", '"')
+    return safe_block("\n".join(spelled(str(value)))) if kept else safe(clean(value), limit=2000)
 
 
 class ReportScreen(StepScreen):
@@ -203,6 +218,8 @@ class ReportScreen(StepScreen):
         rows: list[Row] = []
         for number, record in enumerate(section.rows):
             values = dict(zip(section.columns, record, strict=True))
+            if self.shown == "notes":
+                values["body"] = _in_a_line(values["topic"], values["body"])
             rows.append(Row(str(number), tuple(self._shown(name, values.get(name)) for name in names)))
         ordered = rows if self.shown in IN_ORDER else rows[::-1]
         self.query_one("#entries", Rows).set_columns(columns, ordered)
@@ -230,14 +247,12 @@ class ReportScreen(StepScreen):
             for name, value in zip(section.columns, section.rows[int(key)], strict=True)
             if value not in (None, "", "{}") and name not in FOR_THE_PAGE
         ]
+        if section.key == "notes":
+            # The table has room for its beginning alone.
+            known.insert(0, ("note", _in_a_line(str(known[0][1]), str(known[1][1]))))
         label = max((len(name) for name, _ in known), default=0)
         panel.show(
-            Hanging(
-                [
-                    (Content.styled(f"{name:<{label}}  ", "$text-muted"), safe(clean(value), limit=2000))
-                    for name, value in known
-                ]
-            )
+            Hanging([(Content.styled(f"{name:<{label}}  ", "$text-muted"), _in_full(value)) for name, value in known])
         )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
