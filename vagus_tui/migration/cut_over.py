@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from vagus_tui.events import Phase
 from vagus_tui.journal.state import STAGING
-from vagus_tui.migration import capture, catch_up, maintenance, matviews, noting_kept, surroundings, vigil
+from vagus_tui.migration import capture, catch_up, maintenance, matviews, noting_kept, staged, surroundings, vigil
 from vagus_tui.migration.carried import apart, unvalidated_checks
 from vagus_tui.migration.drift import script_guard, script_settings
 from vagus_tui.migration.kept_v1 import new_name, note_step
@@ -129,6 +129,7 @@ def cut_over_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[
                     vigil.script_unnoted(survey.shape),
                     "not every change of v1 was noted since the proof: run the script again from its proof on",
                 ),
+                stop_unless_zero(staged.script_altered(), staged.SCRIPT_STOPS),
                 stop_unless_zero(
                     script_guard(survey),
                     "things of v1 are not what this script was printed for: take them back, or clean up and print anew",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vagus_tui.database import search_path
@@ -12,7 +13,7 @@ from vagus_tui.errors import RefusedError
 from vagus_tui.events import Phase, jsonable
 from vagus_tui.journal.state import LOCK_KEY, STAGING, DatabaseState, State
 from vagus_tui.journal.store import AFTER_ALL_RUNS
-from vagus_tui.migration import catch_up, vigil
+from vagus_tui.migration import catch_up, staged, vigil
 from vagus_tui.migration.build import DAY_KEYS, build_steps, prepare_statements, prepare_steps, prepared_tables
 from vagus_tui.migration.capture import OWN
 from vagus_tui.migration.carried import apart, carried_notes, check_steps
@@ -64,7 +65,7 @@ def compose(found: Survey, settings: Settings) -> MigrationPlan:
     """Make the plan from a survey. The same survey and settings always give the same plan."""
     mapping = WorkoutMapping(found.shape, MappingOptions(repeat_exercises=settings.repeat_exercises))
     ddl = V2Ddl(STAGING, found.shape, found.taken, preferences=found.preferences != "jsonb")
-    build = build_steps(found, mapping, ddl)
+    filled = build_steps(found, mapping, ddl)
     align = PlanStep(
         ALIGN,
         Phase.BUILD,
@@ -74,10 +75,11 @@ def compose(found: Survey, settings: Settings) -> MigrationPlan:
             catch_up.AS_USUAL,
             catch_up.strays(STAGING),
         ),
-        needs=tuple(step.id for step in build if step.id.startswith(("analyze-", DAY_KEYS))),
+        needs=tuple(step.id for step in filled if step.id.startswith(("analyze-", DAY_KEYS))),
         tables=ddl.tables,
         one_moment=True,
     )
+    built = (*filled, align, *link_steps(found, mapping, ddl), *check_steps(found.bound, ddl))
     rounds = PlanStep(
         "catch-up",
         Phase.CATCH_UP,
@@ -87,12 +89,9 @@ def compose(found: Survey, settings: Settings) -> MigrationPlan:
     )
     steps = (
         *prepare_steps(found, ddl),
-        *build,
-        align,
-        *link_steps(found, mapping, ddl),
-        *check_steps(found.bound, ddl),
+        *built,
         rounds,
-        *proof_steps(found, mapping),
+        *proof_steps(found, mapping, built),
         *cut_over_steps(found, mapping, ddl),
         *settle_steps(found, ddl),
     )
@@ -116,11 +115,16 @@ def script_journal(found: Survey, settings: Settings) -> ScriptJournal:
         f"catalog = catalog || {text(undo_record(found))}::jsonb {latest};",
         done=f"update vagus_migration.runs set status = 'done', "
         f"finished_at = greatest(started_at, clock_timestamp()) {latest};",
+        note=staged.script_note,
     )
 
 
-def proof_steps(found: Survey, mapping: WorkoutMapping) -> list[PlanStep]:
-    """The proof, table by table. What several tables need of every plan is worked out anew, once, before them."""
+def proof_steps(found: Survey, mapping: WorkoutMapping, built: Sequence[PlanStep]) -> list[PlanStep]:
+    """The proof, table by table. What several tables need of every plan is worked out anew, once, before them.
+
+    Args:
+        built: the steps of the build, which a script asks whether others had a hand in.
+    """
     prepared = prepared_tables("proof")
     undo = "none needed: it only reads v1 and v2"
     working_out = prepare_statements(mapping, prepared, lasting=False)
@@ -132,7 +136,12 @@ def proof_steps(found: Survey, mapping: WorkoutMapping) -> list[PlanStep]:
         rows=found.rows[v2.EXERCISES],
         undo=undo,
         unit="day keys",
-        printed=(vigil.script_mark(found.shape), *working_out),
+        printed=(
+            stop_unless_zero(staged.script_others(built), staged.SCRIPT_STOPS),
+            staged.script_mark(),
+            vigil.script_mark(found.shape),
+            *working_out,
+        ),
     )
     steps = []
     for table in catch_up.MAPPED:

@@ -19,10 +19,12 @@ from uuid import UUID
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependent_reader import COMPAT
+from vagus_tui.events import Phase
 from vagus_tui.format import plural
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration.drift import in_words
-from vagus_tui.migration.steps import PlanStep
+from vagus_tui.migration.steps import PlanStep, latest_run
+from vagus_tui.schema.identifiers import literal
 
 KEPT_AS = "staged"
 """What it is kept as in a run's catalog."""
@@ -125,15 +127,68 @@ async def by_others(connection: Connection, run_id: UUID, steps: Iterable[PlanSt
 
 
 def _dropped(steps: Iterable[PlanStep], there: Mapping[str, int]) -> list[str]:
-    gone, made = [], Counter[str]()
+    made = _made(steps)
+    missing = {thing: count - there.get(thing, 0) for thing, count in made.items()}
+    return [
+        f"{plural(count, thing, _SEVERAL[thing])} gone" if thing in _SEVERAL else f"{thing} is gone"
+        for thing, count in missing.items()
+        if count > 0
+    ]
+
+
+def _made(steps: Iterable[PlanStep]) -> Counter[str]:
+    """How many there must be of what the steps make: indexes and references by name, policies and triggers by kind."""
+    made = Counter[str]()
     for step in steps:
+        made.update(f"{kind} {step.id.removeprefix(name)}" for name, kind in _NAMED.items() if step.id.startswith(name))
         made.update(found[1] for text in step.statements if (found := _MAKES.match(text)))
-        for prefix, kind in _NAMED.items():
-            thing = f"{kind} {step.id.removeprefix(prefix)}"
-            if step.id.startswith(prefix) and not there.get(thing):
-                gone.append(f"{thing} is gone")
-    missing = {kind: made[kind] - there.get(kind, 0) for kind in made}
-    return [*gone, *(f"{plural(count, kind, _SEVERAL[kind])} gone" for kind, count in missing.items() if count > 0)]
+    return made
+
+
+_SCHEMAS = f"array['{STAGING}', '{COMPAT}']"
+_WORD = f"""
+select md5(string_agg(pg_catalog.concat_ws(' ', w.name, w.parts), ' ' order by w.name))
+from ({_WORDS.replace("$1::text[]", _SCHEMAS)}) w
+"""
+
+
+def script_note(step: PlanStep) -> str:
+    """A statement that leaves a step of a script's build in the journal, from within the step's transaction."""
+    if step.phase not in (Phase.PREPARE, Phase.BUILD):
+        return ""
+    return (
+        "insert into vagus_migration.steps (run_id, step, phase, state, seconds)\n"
+        f"select id, {literal(step.id).strip()}, '{step.phase.value}', 'done', "
+        f"extract(epoch from clock_timestamp() - now())\nfrom vagus_migration.runs {latest_run('migrate')};"
+    )
+
+
+def script_others(steps: Iterable[PlanStep]) -> str:
+    """A query for how much of what a script's build made others have made, changed or dropped since."""
+    by_others = _BY_OTHERS.replace("$1::text[]", _SCHEMAS).replace(
+        "s.run_id = $2", f"s.run_id = (select id from vagus_migration.runs {latest_run('migrate')})"
+    )
+    made = ", ".join(f"({literal(thing).strip()}, {count})" for thing, count in _made(steps).items())
+    there = _THERE.replace("$1", literal(STAGING).strip())
+    return (
+        f"select (select count(*) from ({by_others}) altered)\n"
+        f"+ (select count(*) from (values {made}) made (name, number)\n"
+        f"   where number > (select count(*) from ({there}) there where there.name = made.name))"
+    )
+
+
+def script_mark() -> str:
+    """A statement that keeps with the run what a script has built, in one word."""
+    word = f"jsonb_build_object('built', ({_WORD}))"
+    return f"update vagus_migration.runs set figures = figures || {word} {latest_run('migrate')}"
+
+
+def script_altered() -> str:
+    """A query for 0 while it is still that word, else 1."""
+    return (
+        f"select case when figures ->> 'built' = ({_WORD}) then 0 else 1 end\n"
+        f"from vagus_migration.runs {latest_run('migrate')}"
+    )
 
 
 def kept(catalog: Mapping[str, Any]) -> dict[str, str] | None:
@@ -158,6 +213,7 @@ def _otherwise(was: str, there: str) -> str:
     return ", ".join(part for part, before, now in parts if before != now)
 
 
+SCRIPT_STOPS = "alterations by hand of what this script built beside v1: clean up, then run it from its beginning"
 TAKE_BACK = "take that back, or stop and run migrate again: it builds anew."
 
 

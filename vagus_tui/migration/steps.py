@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vagus_tui.database.dependents import Dependent
@@ -92,11 +93,13 @@ class ScriptJournal:
     """What a script writes into the journal, as the runner does by itself: without it no rollback knows the way back.
 
     `begun` follows the first step, which makes the journal; `swapped` ends the cut-over's transaction; `done` is last.
+    `note` gives what ends a step's own transaction, or nothing.
     """
 
     begun: str
     swapped: str
     done: str
+    note: Callable[[PlanStep], str] = lambda _: ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +135,8 @@ class Plan:
                 script = step.script
                 if self.journal is not None and step is first:
                     script += f"\n\n{self.journal.begun}"
+                if self.journal is not None and not one_transaction and (note := self.journal.note(step)):
+                    script += f"\n\n{note}"
                 isolation = " isolation level repeatable read" if step.one_moment or step.snapshot else ""
                 parts.append(script if one_transaction else f"begin{isolation};\n{script}\ncommit;")
             if one_transaction:
