@@ -19,7 +19,7 @@ from vagus_tui.migration.noting_kept import KEPT_CHANGES
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.survey import Survey
 from vagus_tui.rollback.kept import Kept, KeptReference
-from vagus_tui.rollback.touched import kept_shape
+from vagus_tui.rollback.touched import is_id, kept_shape
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import literal, qualified, quote
 from vagus_tui.schema.inverse import InverseMapping
@@ -241,7 +241,7 @@ class KeptRows:
         kind = v2.id_types(self.shape)[v2.ID_PLACEHOLDERS[base]]
         return (
             f"{qualified(self.schema, base)} n where n.id in (select c.row_id::{kind} from {KEPT_CHANGES} c\n"
-            f"  where c.id <= vagus_last and c.table_name = {name})"
+            f"  where c.id <= vagus_last and c.table_name = {name} and {is_id('c.row_id', kind)})"
         )
 
     def _from_v2(self, base: str, rows: str, how: str) -> list[str]:

@@ -30,6 +30,20 @@ def kept_shape(survey: Survey) -> V1Shape:
     return dataclasses.replace(survey.shape, tables=tables)
 
 
+def is_id(text: str, kind: str) -> str:
+    """The condition under which a noted id can be read as one. What somebody wrote by hand may be none: it is that of
+    no row, so nothing is lost with it.
+
+    Args:
+        text: an expression.
+        kind: uuid or bigint.
+    """
+    if kind == "uuid":
+        return f"{text} ~* '^([0-9a-f]{{4}}-?){{7}}[0-9a-f]{{4}}$'"
+    within = "between -9223372036854775808 and 9223372036854775807"
+    return f"(case when {text} ~ '^-?[0-9]{{1,19}}$' then {text}::numeric {within} else false end)"
+
+
 class Touched:
     """The SQL about touched rows. `collect()` first; conditions and FROM clauses speak of what it has found.
 
@@ -150,9 +164,14 @@ class Touched:
             v1.SESSIONS: f"select s.id from {self.of_v2(v2.SESSIONS)} s where s.day_id in {moved_days}",
             v1.LOGS: "",
         }
+        kinds = {v2.WEEKS: "uuid", v2.DAYS: "uuid", **{base: self._id_type(base) for base in v1.TABLES}}
+        readable = "\n  ".join(
+            f"when {literal(table).strip()} then {is_id('row_id', kind)}" for table, kind in kinds.items()
+        )
         statements = [
             "create temporary table vagus_changed on commit drop as\n"
-            f"select distinct table_name, row_id as id from {self.changes}",
+            f"select distinct table_name, row_id as id from {self.changes}\n"
+            f"where case table_name {readable} else true end",
             "analyze pg_temp.vagus_changed",
         ]
         for base, further in ids.items():
