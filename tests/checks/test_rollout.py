@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.checks.support import measured
 from tests.databases import TestDatabase
 from tests.migration.support import migrated
+from vagus_tui.checks.rollout.activity import spans
 from vagus_tui.events import Status
 from vagus_tui.migration import maintenance
 
@@ -67,9 +68,32 @@ async def test_users_who_train_no_more_are_seen(v2_database: TestDatabase) -> No
         event = await measured("activity", v2_database)
         assert (event.status, event.measured) == (Status.FAIL, "45 %")
         assert "10 sessions of 1 user " in (event.message or "") and "2 weeks before, 22 of" in (event.message or "")
-        await admin.execute(begun, 3 * day, 12)
+        # Half as many is still enough, as expected says: less than that is not.
+        await admin.execute(begun, 3 * day, 1)
+        event = await measured("activity", v2_database)
+        assert (event.status, event.measured, event.expected) == (Status.PASS, "50 %", "at least 50 %")
+        await admin.execute(begun, 2 * day, 11)
         event = await measured("activity", v2_database)
         assert (event.status, event.measured, event.value) == (Status.PASS, "100 %", 100)
+
+
+@pytest.mark.parametrize(
+    ("ago", "counted", "back"),
+    [
+        (timedelta(hours=2), timedelta(hours=2), 1),
+        (timedelta(days=7), timedelta(days=7), 1),
+        (timedelta(days=7, seconds=1), timedelta(days=7), 2),
+        (timedelta(days=20), timedelta(days=7), 3),
+    ],
+)
+def test_sessions_are_held_against_those_of_weeks_before_the_cut_over(
+    ago: timedelta, counted: timedelta, back: int
+) -> None:
+    now = datetime(2026, 3, 1, 21, 0, tzinfo=UTC)
+    since, earlier = spans(now - ago, now)
+    assert (now - since, earlier) == (counted, timedelta(weeks=back))
+    # None of what it is held against was written to v2.
+    assert now - earlier <= now - ago
 
 
 async def test_what_progressions_have_left(v2_database: TestDatabase) -> None:

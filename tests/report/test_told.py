@@ -74,6 +74,14 @@ async def test_checks_are_told_once_a_run_and_where_they_came_out_otherwise(
         "7 - ada: Checked rollout: nothing to look at yet",
         "8 bad ada: Checked access: 0 pass, 4 fail (a0, a1, a2 …)",
     ]
+    latest = (await report_of(conn, empty_database.url)).section("checks").records()
+    assert [(row["group"], row["check"], row["status"], row["operator"]) for row in latest] == [
+        *(("access", f"a{number}", "fail", "ada") for number in range(4)),
+        ("data-quality", "one", "error", "ada"),
+        ("data-quality", "three", "pass", "grace"),
+        ("data-quality", "two", "fail", "ada"),
+        ("rollout", "four", "skip", "ada"),
+    ]
 
 
 async def test_runs_are_told_as_they_ended(empty_database: TestDatabase, connect: Connect) -> None:
@@ -111,6 +119,9 @@ async def test_runs_are_told_as_they_ended(empty_database: TestDatabase, connect
         "changed_by_hand": ["a policy"],
         "not_bound_back": ["a view"],
         "columns_only_in_archive": ["exercises.mood"],
+        "deleted_in_v2": {"exercises": 3},
+        "deletions": "keep",
+        "archive": "workout_v2_archive_1",
     }
     await run(conn, 70, "rollback", "done", ended=71, figures=figures)
     await run(conn, 80, "restore", "interrupted", ended=81)
@@ -140,6 +151,19 @@ async def test_runs_are_told_as_they_ended(empty_database: TestDatabase, connect
         "a view; columns that v2 had been given, in the archive alone: exercises.mood",
         "80 - ada: Began to restore a backup on staging",
         "81 bad : The restore was stopped by force, and cleared away; no table was replaced",
+    ]
+    report = await report_of(conn, empty_database.url)
+    assert [row["kind"] for row in report.section("runs").records()] == [*["migrate"] * 5, *["rollback"] * 3, "restore"]
+    # What was only begun is no outcome.
+    assert [(row["step"], row["state"]) for row in report.section("steps").records()] == [
+        ("build-exercises", "failed"),
+        (TRIED, "failed"),
+    ]
+    carried = [tuple(row.values())[1:] for row in report.section("carried").records()]
+    assert carried == [
+        ("exercises", 0, 0, 0, None, None),
+        ("exercises", 2, 1, 3, "keep", "workout_v2_archive_1"),
+        ("workout_plans", 1, None, 0, "keep", "workout_v2_archive_1"),
     ]
 
 
