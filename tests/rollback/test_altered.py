@@ -11,7 +11,8 @@ from tests.oracle import catalog_fingerprint, changes, v1_rows
 from vagus_tui.database.connection import Connection
 from vagus_tui.errors import RefusedError
 from vagus_tui.journal.state import State, read_state
-from vagus_tui.rollback.quick_plan import plan_rollback, preview
+from vagus_tui.rollback.preview import preview
+from vagus_tui.rollback.quick_plan import plan_rollback
 from vagus_tui.sandbox.options import SandboxOptions
 
 V1 = """

@@ -15,7 +15,7 @@ from tests.oracle import catalog_fingerprint, changes, v1_rows
 from vagus_tui.database.impersonation import undone
 from vagus_tui.errors import RefusedError
 from vagus_tui.journal.state import read_state
-from vagus_tui.rollback.quick_plan import preview
+from vagus_tui.rollback.preview import preview
 from vagus_tui.sandbox.options import SandboxOptions
 
 BY_HAND = """

@@ -21,7 +21,7 @@ from vagus_tui.remedies import batches, undo
 from vagus_tui.report.story import tell
 from vagus_tui.rollback import quick
 from vagus_tui.rollback.carry_back import CarryBack
-from vagus_tui.rollback.quick_plan import preview
+from vagus_tui.rollback.preview import preview
 from vagus_tui.sandbox.options import SandboxOptions
 
 

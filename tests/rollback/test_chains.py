@@ -11,7 +11,8 @@ from vagus_tui.database.connection import Connection
 from vagus_tui.journal.state import read_state
 from vagus_tui.rollback.around import Around
 from vagus_tui.rollback.kept import read_kept
-from vagus_tui.rollback.quick_plan import migrated_run, preview, quick_steps
+from vagus_tui.rollback.preview import preview
+from vagus_tui.rollback.quick_plan import migrated_run, quick_steps
 from vagus_tui.sandbox.options import SandboxOptions
 
 V1 = """

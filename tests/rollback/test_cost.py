@@ -6,7 +6,7 @@ from tests.databases import TestDatabase
 from tests.migration.support import settings_for
 from vagus_tui.journal.state import read_state
 from vagus_tui.rollback.cost import LOCKED_PER_LOOK, Cost, cost_of
-from vagus_tui.rollback.quick_plan import preview
+from vagus_tui.rollback.preview import preview
 
 
 def test_much_to_carry_back_is_told_beside_what_was_rehearsed() -> None:

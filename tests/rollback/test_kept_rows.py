@@ -12,7 +12,7 @@ from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection
 from vagus_tui.events import Event, StepEvent, StepState
 from vagus_tui.journal.state import read_state
-from vagus_tui.rollback.quick_plan import preview
+from vagus_tui.rollback.preview import preview
 
 TABLES = ("workout_plans", "exercises", "workout_sessions", "exercise_logs")
 LEAVE = (

@@ -19,7 +19,8 @@ from vagus_tui.errors import RefusedError
 from vagus_tui.events import Event, Status, StepEvent, StepState
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.noting import read_noting
-from vagus_tui.rollback.quick_plan import plan_rollback, preview
+from vagus_tui.rollback.preview import preview
+from vagus_tui.rollback.quick_plan import plan_rollback
 
 LATER = """
 update workout_plans set name = 'Written later' where id = (select id from workout_plans order by id limit 1);

@@ -192,8 +192,8 @@ def _way_back(asked: RollbackCommand, control: Control) -> AsyncGenerator[Event,
 
 async def _rollback(asked: RollbackCommand, control: Control) -> AsyncGenerator[Event, None]:
     from vagus_tui.rollback.cost import UNDO, cost_of
+    from vagus_tui.rollback.preview import preview, replaced_words
     from vagus_tui.rollback.quick import roll_back
-    from vagus_tui.rollback.quick_plan import preview, replaced_words
 
     async with opened("rollback") as context:
         if not asked.yes:

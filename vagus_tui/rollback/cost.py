@@ -8,7 +8,7 @@ from vagus_tui.backup.forecast import latest_forecast
 from vagus_tui.database.connection import Connection
 from vagus_tui.format import plural, span
 from vagus_tui.journal import store
-from vagus_tui.rollback.quick_plan import Preview
+from vagus_tui.rollback.preview import Preview
 from vagus_tui.settings import Settings
 
 UNDO = "Undo: until its commit by itself, as a whole; after it, migrate again, which takes the archive up."

@@ -37,18 +37,8 @@ from vagus_tui.rollback.around import Around
 from vagus_tui.rollback.carry_back import CarryBack
 from vagus_tui.rollback.comparing import compare
 from vagus_tui.rollback.kept import read_kept
-from vagus_tui.rollback.quick_plan import (
-    COMPARED,
-    LOCKED_SETTINGS,
-    SHOWN,
-    Preview,
-    WayBack,
-    counts,
-    quick_steps,
-    replaced_words,
-    settle_steps,
-    way_back,
-)
+from vagus_tui.rollback.preview import SHOWN, Preview, counts, replaced_words
+from vagus_tui.rollback.quick_plan import COMPARED, LOCKED_SETTINGS, WayBack, quick_steps, settle_steps, way_back
 from vagus_tui.rollback.swap_back import LOCKED
 from vagus_tui.rollback.unnoted import COMPARING, DECIDED, NEEDED, UNDECIDED, read_unnoted
 from vagus_tui.rollback.v2_altered import added_words

@@ -1,20 +1,16 @@
-"""What the quick rollback would do: its plan as data, and what it would carry back now."""
+"""The plan of the quick rollback as data: what comes before the one transaction, what is in it, and what after."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-
-import asyncpg
 
 from vagus_tui.database.connection import Connection
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Phase
-from vagus_tui.format import plural
 from vagus_tui.journal import store
 from vagus_tui.journal.state import DatabaseState, State
-from vagus_tui.migration.capture import V2_CHANGES, V2_UNNOTED
+from vagus_tui.migration.capture import V2_CHANGES
 from vagus_tui.migration.kept_v1 import new_name
 from vagus_tui.migration.noting import Noting, read_noting, still_noted
 from vagus_tui.migration.noting_kept import kept_noted
@@ -27,7 +23,7 @@ from vagus_tui.rollback.altered import Altered, read_altered
 from vagus_tui.rollback.archive import archive_name, will_be_bound, will_be_bound_words
 from vagus_tui.rollback.around import Around
 from vagus_tui.rollback.around_reader import read_around
-from vagus_tui.rollback.carry_back import REPLACED, CarryBack
+from vagus_tui.rollback.carry_back import CarryBack
 from vagus_tui.rollback.findings import Prevents
 from vagus_tui.rollback.kept import Kept, read_kept
 from vagus_tui.rollback.swap_back import (
@@ -37,15 +33,12 @@ from vagus_tui.rollback.swap_back import (
     settle_back_statements,
 )
 from vagus_tui.rollback.touched import Touched
-from vagus_tui.rollback.unnoted import NOTE_AGAIN, TEMPORARY, UNDECIDED, Comparison, read_unnoted
+from vagus_tui.rollback.unnoted import NOTE_AGAIN, Comparison
 from vagus_tui.rollback.v2_altered import added_columns, added_words, read_v2_altered
-from vagus_tui.schema import v1, v2
-from vagus_tui.schema.identifiers import qualified
+from vagus_tui.schema import v1
 from vagus_tui.schema.rules import MappingOptions
 from vagus_tui.settings import Settings
 
-SHORT_MS = 500
-"""How long a preview waits for a lock."""
 LOCKED_SETTINGS = (
     # Compiling takes longer than these queries, and writers wait for it.
     "set local jit = off",
@@ -53,63 +46,6 @@ LOCKED_SETTINGS = (
     "set local random_page_cost = 1.1",
 )
 """How the one transaction is planned."""
-SHOWN = 5
-"""So many rows are named where there may be many."""
-
-
-@dataclass(frozen=True, slots=True)
-class Carried:
-    """What is carried back into one v1 table, or would be."""
-
-    table: str
-    new: int
-    changed: int
-    deleted: int
-    not_expressible: int
-    kept_values: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """What a rollback would do now: rows carried back per table, and what stays in the archive alone.
-
-    Args:
-        kept_out: the first rows of which v1 cannot hold something: table, id, and the columns in the way.
-        by_hand: what was changed about the kept v1 tables and what points at v2 since the cut-over, and what becomes
-            of it.
-        bound: what others have made on v2 since, which will hang on the archive.
-        put_back: what becomes of rows of the kept v1 that went or were changed since.
-        compared: what comparing every row has shown, where that was done and showed something.
-        whole: every row was compared.
-        replaced: sets that were deleted and have another in their place; those are set aside, unless all is to go.
-        seconds: how long it took to find out what was written, as far as that is done while writes wait.
-    """
-
-    carried: tuple[Carried, ...]
-    only_in_v2: dict[str, int]
-    kept_out: tuple[str, ...] = ()
-    by_hand: tuple[str, ...] = ()
-    bound: tuple[str, ...] = ()
-    put_back: tuple[str, ...] = ()
-    compared: tuple[str, ...] = ()
-    whole: bool = False
-    replaced: int = 0
-    seconds: float = 0.0
-
-    @property
-    def told(self) -> list[str]:
-        """All that is otherwise than the cut-over left it, and what becomes of it: a sentence each."""
-        return [*self.by_hand, *self.put_back, *self.compared, *will_be_bound_words(self.bound)]
-
-    @property
-    def total(self) -> int:
-        """Rows written since the cut-over that would be carried back."""
-        return sum(item.new + item.changed for item in self.carried)
-
-    @property
-    def deletions(self) -> int:
-        """Rows deleted since the cut-over, which stay in v1 unless chosen otherwise, but for replaced sets."""
-        return sum(item.deleted for item in self.carried)
 
 
 async def migrated_run(connection: Connection, state: DatabaseState) -> tuple[store.Run, Survey]:
@@ -318,69 +254,6 @@ async def plan_rollback(connection: Connection, settings: Settings, state: Datab
     )
 
 
-async def preview(connection: Connection, state: DatabaseState, *, compare: bool = False) -> Preview:
-    """What a rollback would carry back now. Reads only: its transaction is rolled back.
-
-    Args:
-        compare: compare every row, though every write seems to have been noted. It takes about as long as the proof.
-
-    Raises:
-        RefusedError: there is nothing to roll back.
-    """
-    way = await way_back(connection, state)
-    kept = await read_kept(connection, way.survey)
-    noting, changes, compared = way.noting, V2_CHANGES, list[str]()
-    if not noting.intact:
-        listed = "" if noting.gone else f"select table_name, row_id from {V2_CHANGES} union all "
-        changes = f"({listed}select table_name, row_id from pg_temp.{TEMPORARY}) written"
-    archive = archive_name(datetime.now(UTC))
-    _, carry = quick_steps(way.around, way.run, archive, kept, deletions=False, changes=changes, looked=ahead.TEMPORARY)
-    compare = compare or not noting.intact
-    transaction = connection.transaction(isolation="repeatable_read")
-    await transaction.start()
-    try:
-        put_back = await _as_kept(connection, kept_rows.KeptRows(way.survey, kept))
-        if compare:
-            for statement in Comparison(way.survey, way.options).temporary(noted=not noting.gone):
-                await connection.execute(statement)
-            unnoted = await read_unnoted(connection, f"pg_temp.{TEMPORARY}")
-            compared = unnoted.told() if noting.intact else [unnoted.carried()]
-        elif await connection.fetchval("select to_regclass($1) is not null", V2_UNNOTED):
-            # What an earlier attempt has found, and nobody has decided about yet.
-            compared = (await read_unnoted(connection, UNDECIDED)).told()
-        for statement in (*carry.rows.look_ahead(ahead.TEMPORARY), *LOCKED_SETTINGS):
-            await connection.execute(statement)
-        began = time.perf_counter()
-        for statement in carry.collect():
-            await connection.execute(statement)
-        found = await counts(connection, way.survey, carry)
-        seconds = time.perf_counter() - began
-        bound = await will_be_bound(connection, way.survey)
-        return replace(
-            found,
-            by_hand=tuple(way.told()),
-            bound=tuple(bound),
-            put_back=tuple(put_back),
-            compared=tuple(compared),
-            whole=compare,
-            seconds=seconds,
-        )
-    finally:
-        await transaction.rollback()
-
-
-async def _as_kept(connection: Connection, rows: kept_rows.KeptRows) -> list[str]:
-    """Within a transaction that is taken back: put back rows of the kept v1, and say which; nobody waits long."""
-    try:
-        async with connection.transaction():
-            await connection.execute(f"set local lock_timeout = {SHORT_MS}")
-            for statement in rows.statements():
-                await connection.execute(statement)
-    except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
-        return ["Somebody is leaving just now: rows of the kept v1 that they take along are not counted in here."]
-    return kept_rows.put_back_words(await kept_rows.read_put_back(connection))
-
-
 NOT_NOTED = (
     "What happened to rows of the kept v1 since the cut-over was not noted, or not of all of them (an earlier version "
     "migrated, or somebody took the triggers off): where such a row differs from v2, the rollback asks what to do."
@@ -388,36 +261,3 @@ NOT_NOTED = (
 """What is told where rows of the kept v1 cannot be put back by themselves."""
 COMPARED = "The rollback sees to that first, and compares every row of v2 with v1 as it was kept."
 """What is done about writes that were not noted."""
-
-
-async def counts(connection: Connection, survey: Survey, carry: CarryBack) -> Preview:
-    carried = []
-    for base in v1.TABLES:
-        row = await connection.fetchrow(carry.counts(base))
-        assert row is not None
-        carried.append(Carried(base, **dict(row)))
-    only: dict[str, int] = {}
-    for table in (v2.WEEKS, v2.DAYS, v2.GROUPS):
-        count = await connection.fetchval(
-            "select count(*) from pg_temp.vagus_changed c join "
-            f"{qualified(survey.shape.schema, table)} t on t.id::text = c.id where c.table_name = $1",
-            table,
-        )
-        if count:
-            only[table] = count
-    named: list[str] = []
-    if any(item.not_expressible or item.kept_values for item in carried):
-        rows = await connection.fetch(f"select * from (\n{carry.kept_out()}\n) k order by 1, 2 limit {SHOWN}")
-        named = [f"{row['table_name']} {row['row_id']} ({', '.join(row['columns'])})" for row in rows]
-    replaced = int(await connection.fetchval(carry.replaced())) if carried[-1].deleted else 0
-    return Preview(tuple(carried), only, tuple(named), replaced=replaced)
-
-
-def replaced_words(sets: int) -> str:
-    """What becomes of deleted sets where others are in their place, in a sentence or two."""
-    are = plural(sets, "of the deleted sets has", "of the deleted sets have")
-    return (
-        f"{are} another in their place in v2, with the same session, exercise and number. Those come back into v1, and "
-        "the deleted ones go whole into the journal: vagus-tui fix lists them as "
-        f"{REPLACED}, and puts them back beside the others if that is wanted."
-    )

@@ -14,8 +14,9 @@ from vagus_tui.migration.rollback_script import journalled
 from vagus_tui.migration.steps import Plan
 from vagus_tui.rollback.cost import Cost, cost_of
 from vagus_tui.rollback.finish import finish
+from vagus_tui.rollback.preview import Preview, preview
 from vagus_tui.rollback.quick import roll_back
-from vagus_tui.rollback.quick_plan import Preview, plan_rollback, preview
+from vagus_tui.rollback.quick_plan import plan_rollback
 from vagus_tui.screens.cleanup import CleanUpScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.job_acts import JobActs

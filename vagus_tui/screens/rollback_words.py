@@ -14,7 +14,7 @@ from vagus_tui.journal.store import Run, run_words
 from vagus_tui.rollback.advice import Advice, Answer, Recommendation
 from vagus_tui.rollback.candidates import Candidate
 from vagus_tui.rollback.cost import UNDO, Cost
-from vagus_tui.rollback.quick_plan import Preview, replaced_words
+from vagus_tui.rollback.preview import Preview, replaced_words
 from vagus_tui.runbook.aftermath import TEXTS
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.rollback_advice import Weight
