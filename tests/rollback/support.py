@@ -1,4 +1,4 @@
-"""Rolling back from a backup in tests: a backup made, a database destroyed, v1 compared with what was backed up."""
+"""Going back in tests: a user who trains, a backup made, a database destroyed, v1 compared with what was backed up."""
 
 from __future__ import annotations
 
@@ -59,3 +59,16 @@ async def digests_differ(conn: Connection, path: Path, names: dict[str, str] | N
             if (found.rows, found.digest) != (entry.rows, entry.digest):
                 wrong.append(now)
     return wrong
+
+
+async def athlete(conn: Connection) -> Any:
+    """A user who has a plan with exercises and sessions with logs of it: user, plan, exercise, session, log."""
+    row = await conn.fetchrow(
+        "select p.user_id as user, p.id as plan, e.id as exercise, s.id as session, l.id as log "
+        "from workout_plans p join exercises e on e.plan_id = p.id "
+        "join exercise_logs l on l.exercise_id = e.id join workout_sessions s on s.id = l.session_id "
+        "where s.user_id = p.user_id and s.plan_id = p.id and p.is_active and p.duration_weeks > 2 "
+        "order by p.id, e.id, s.id, l.id limit 1"
+    )
+    assert row is not None
+    return row
