@@ -103,7 +103,8 @@ async def test_killed_before_the_commit(
         assert found.state is State.MIGRATED and not found.interrupted
         assert changes(catalog, await catalog_fingerprint(conn)) == []
         assert await conn.fetchval("select to_regnamespace('workout_v1_restore') is null")
-        assert await conn.fetchval("select to_regclass('vagus_migration.compare_keyed') is null")
+        for made in ("compare_keyed", "ahead_known_exercises", "ahead_before_exercises"):
+            assert await conn.fetchval("select to_regclass($1) is null", f"vagus_migration.{made}")
         assert not await _flag(conn)
         await killed_at(database, step, state, path)
     if (await state_of(database)).state is State.MIGRATED:
