@@ -13,8 +13,10 @@ from vagus_tui.backup.restore import restore_test
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection
 from vagus_tui.events import Status
+from vagus_tui.journal import store
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.cleanup import CleanUpScreen
 from vagus_tui.screens.rollback_backup import FromBackupScreen
 from vagus_tui.settings import Settings
 
@@ -124,3 +126,19 @@ async def test_clean_up_is_reached_from_rollout(moved_database: TestDatabase) ->
         await until_text(pilot, "gates hold it up", patience=60)
         await pilot.press("escape")
         await until_text(pilot, "App update")
+
+
+async def test_a_clean_up_that_broke_off_is_cleared_away_in_its_own_window(
+    moved_database: TestDatabase, moved_conn: Connection
+) -> None:
+    await store.start_run(moved_conn, "clean-up", operator="Bob", environment="development", options={})
+    async with walking(settings_for(moved_database.url), size=SMALL) as pilot:
+        # It leads to no rollback.
+        await until_text(pilot, "A clean-up was interrupted", "Clear the clean-up away", "next: 7 Rollout")
+        await pilot.press("x")
+        await until_text(pilot, "x clears it away")
+        assert isinstance(pilot.app.screen, CleanUpScreen)
+        await pilot.press("x", "tab", "enter")
+        await until_text(pilot, "A clean-up that was stopped before it changed anything was cleared away")
+        # What it had left held the first gate up, which is measured again, and has the keys again.
+        await until_text(pilot, "▸✓  v2 is in service, nothing was rolled back", patience=60)

@@ -247,6 +247,8 @@ async def test_production_asks_for_the_projects_name(clean_database: TestDatabas
         act = dialog.query_one("#yes", Button)
         await pilot.press(*"vagus", "enter")
         assert act.disabled and not act.has_focus
+        # A key always answers.
+        await until_text(pilot, "That is not it. Type vagus-live to go on")
         await pilot.press("tab", "enter")
         await until(pilot, lambda: answers == [False])
         pilot.app.push_screen(TypedConfirmDialog("Again", "All.", expected="vagus", yes="Drop"), answers.append)

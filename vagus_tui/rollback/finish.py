@@ -280,7 +280,8 @@ async def take_up(connection: Connection, emit: Emit, operator: str) -> str | No
             error="It was stopped by force before it changed anything.",
             figures=store.ended_by(operator),
         )
-        return "A rollback that was stopped before it changed anything was cleared away."
+        what = "clean-up" if run.kind == "clean-up" else "rollback"
+        return f"A {what} that was stopped before it changed anything was cleared away."
     return None
 
 

@@ -18,14 +18,17 @@ from vagus_tui.cleanup.run import IRREVERSIBLE, clean_up, plan_clean_up
 from vagus_tui.events import CheckEvent, Phase, Status
 from vagus_tui.format import clock, plural, size
 from vagus_tui.journal.state import State
+from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.acts import override_check
 from vagus_tui.screens.cut_off import read_again
 from vagus_tui.screens.dialogs import TypedConfirmDialog
-from vagus_tui.screens.job_acts import JobActs, show_choice
+from vagus_tui.screens.finishing import FinishActs, interrupted_text
+from vagus_tui.screens.job_acts import show_choice
 from vagus_tui.screens.let_pass import told
 from vagus_tui.screens.messages import SessionChanged
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.session.job import Job
+from vagus_tui.session.leftover import DROP, FINISH
 from vagus_tui.widgets.check_table import measured_text
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.footer import KeyFooter
@@ -39,17 +42,21 @@ from vagus_tui.widgets.title import TitleLine
 from vagus_tui.widgets.wait_line import WaitLine
 
 JOB = "clean-up-v1"
+FINISHING = "finish-clean-up"
 PHASES = (PhaseLine(Phase.CLEAN_UP, "v1's tables removed in one transaction", "undo: a backup", "v1's tables go"),)
 GATES = (Column("", 1), Column("Gate"), Column("Measured", 20), Column("Expected", 16, wide_only=100))
 
 
-class CleanUpScreen(JobActs):
+class CleanUpScreen(FinishActs):
     """The gates above, what the selected one says beside or below, what would go at the bottom."""
 
-    jobs: ClassVar[tuple[str, ...]] = (JOB,)
+    HOME = Step.ROLLOUT
+    jobs: ClassVar[tuple[str, ...]] = (JOB, FINISHING)
     AUTO_FOCUS = "#gates"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back", key_display="esc"),
+        Binding(DROP, "clear_away", "clear away", tooltip="what a clean-up that broke off had made aside"),
+        Binding(FINISH, "finish", "finish", tooltip="do the last steps of a clean-up that broke off"),
         Binding("c", "clean_up", "clean up", tooltip="when no gate holds it up; the name has to be typed out"),
         Binding("r", "measure", "measure again"),
         Binding("n", "next_problem", "next", tooltip="go to the next gate that holds it up"),
@@ -65,6 +72,7 @@ class CleanUpScreen(JobActs):
         self.events: dict[str, CheckEvent] = {}
         self.remains: Remains | None = None
         self.measured = False
+        self._measured_after: Job | None = None
 
     def compose(self) -> ComposeResult:
         """Gates and their detail; the run; what it is about."""
@@ -109,6 +117,8 @@ class CleanUpScreen(JobActs):
             return True
         if action == "log":
             return self.job is not None
+        if action in ("clear_away", "finish"):
+            return self.can_finish(action)
         if self.running or not self.possible:
             return False
         if action == "clean_up":
@@ -145,6 +155,11 @@ class CleanUpScreen(JobActs):
     def _session_changed(self, message: SessionChanged) -> None:
         self.query_one(HeaderLine).refresh()
         self._show()
+        job = self.job
+        if job is not None and job.ok and job.name == FINISHING and job is not self._measured_after:
+            # What it had left held the gates up.
+            self._measured_after = job
+            self.action_measure()
 
     def _tick(self) -> None:
         if self.running and self.is_current:
@@ -182,6 +197,8 @@ class CleanUpScreen(JobActs):
     def _summary(self) -> str:
         if self.job is not None and self.job.running:
             return f"elapsed {clock(self.job.elapsed)}"
+        if (left := self.left) is not None:
+            return f"interrupted · {left.key}: {left.label.lower()}"
         if not self.possible:
             return "nothing to remove"
         if not self.measured:
@@ -192,10 +209,12 @@ class CleanUpScreen(JobActs):
     def _text(self, job: Job | None) -> Content:
         state = self.session.state
         if job is not None and not job.running:
-            return job_outcome(job, only=("removed", "bytes", "way_back"), read_again=read_again(self.session, job))
+            ended = job_outcome(job, only=("removed", "bytes", "way_back"), read_again=read_again(self.session, job))
+            return Content("\n\n").join((ended, *interrupted_text(self.left, state, (ended,))))
+        lines = interrupted_text(self.left, state)
         if not self.possible:
-            return safe_block(state.summary if state is not None else "")
-        lines = [Content(IRREVERSIBLE)]
+            return lines[0] if lines else safe_block(state.summary if state is not None else "")
+        lines.append(Content(IRREVERSIBLE))
         if self.remains is not None:
             names = ", ".join(table.name for table in self.remains.v1)
             lines.append(safe(f"To be removed: {names}, {size(self.remains.bytes)}."))

@@ -152,8 +152,14 @@ class TypedConfirmDialog(Dialog[bool]):
 
     def compose_question(self) -> ComposeResult:
         """The name to be typed."""
-        yield Static(Content.assemble("Type ", safe(self.expected, "bold"), " to go on:"), id="dialog-prompt")
+        yield Static(self._asked(), id="dialog-prompt")
         yield Input(id="typed", compact=True)
+
+    def _asked(self, before: str = "") -> Content:
+        return Content.assemble((before, "$warning"), "Type ", safe(self.expected, "bold"), " to go on:")
+
+    def _prompt(self, before: str = "") -> None:
+        self.query_one("#dialog-prompt", Static).update(self._asked(before))
 
     def compose_buttons(self) -> ComposeResult:
         """Cancel, then the act, dimmed until the name is right."""
@@ -163,12 +169,15 @@ class TypedConfirmDialog(Dialog[bool]):
     @on(Input.Changed, "#typed")
     def _typed(self, event: Input.Changed) -> None:
         self.query_one("#yes", Button).disabled = event.value.strip() != self.expected
+        self._prompt()
 
     @on(Input.Submitted, "#typed")
     def _submitted(self, event: Input.Submitted) -> None:
         if event.value.strip() == self.expected:
             # Not at once: the act has a button of its own, and the key was meant for the field.
             self.query_one("#yes", Button).focus()
+        elif event.value.strip():
+            self._prompt("That is not it. ")
 
     @on(Button.Pressed, "#yes")
     def _yes(self) -> None:

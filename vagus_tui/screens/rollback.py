@@ -23,6 +23,7 @@ from vagus_tui.runbook.model import Item
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.rollback_advice import CRITERIA
 from vagus_tui.screens.cut_off import cut_off, cut_off_text, read_again
+from vagus_tui.screens.finishing import interrupted_text
 from vagus_tui.screens.item_facts import item_text
 from vagus_tui.screens.rollback_acts import RollbackActs
 from vagus_tui.screens.rollback_backup import JOB as RESTORE
@@ -32,13 +33,12 @@ from vagus_tui.screens.rollback_words import (
     aftermath_text,
     answer_mark,
     carried_rows,
-    interrupted_text,
     refusal,
     what_happens,
 )
 from vagus_tui.screens.sending import to_send
 from vagus_tui.session.job import Job
-from vagus_tui.session.leftover import DROP, FINISH, FINISHING, Leftover, leftover
+from vagus_tui.session.leftover import DROP, FINISH, FINISHING
 from vagus_tui.session.session import Topic
 from vagus_tui.session.standings import stand_by_state
 from vagus_tui.widgets.checklist import Checklist
@@ -143,12 +143,6 @@ class RollbackScreen(RollbackActs):
         }
         return advise(self.session.results, answered)
 
-    @property
-    def _left(self) -> Leftover | None:
-        """What is done here about a run that broke off."""
-        left = leftover(self.session.state)
-        return left if left is not None and left.screen is self.STEP and not self.running else None
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys of the open view, as far as they do something now."""
         if not self.is_mounted:
@@ -169,7 +163,7 @@ class RollbackScreen(RollbackActs):
         if action == "stop":
             return self.running and self.job is not None and self.job.name != FINISHING
         if action in ("clear_away", "finish"):
-            return self._left is not None and self._left.action == action and not busy
+            return self.can_finish(action)
         if action == "log":
             return self.view == "quick" and self.job is not None
         return super().check_action(action, parameters)
@@ -179,7 +173,7 @@ class RollbackScreen(RollbackActs):
     def entered(self) -> None:
         """A rollback that runs or has ended is what one comes for; and whether to go back, once there is a v2 again."""
         self._notice_state()
-        if self.job is not None or self._left is not None:
+        if self.job is not None or self.left is not None:
             self.open_view("quick")
         elif self._was_back and not self.possible and self.view == "advice":
             self.open_view("after")
@@ -226,7 +220,7 @@ class RollbackScreen(RollbackActs):
         job = self.session.job
         # A rollback from a backup has a window of its own, and the mark says that it runs.
         restoring = job is not None and job.running and job.name == RESTORE
-        if self.possible and not self.running and not restoring and self._left is None:
+        if self.possible and not self.running and not restoring and self.left is None:
             advised = self.advice.recommendation is Recommendation.ROLL_BACK
             status, word = (Status.FAIL, "advised") if advised else (Status.PENDING, "")
             self.session.set_standing(self.STEP, status, word)
@@ -294,7 +288,7 @@ class RollbackScreen(RollbackActs):
         if cut:
             told.append(cut_off_text(self.session))
         else:
-            told += interrupted_text(self.session.state, told) if not self.running else []
+            told += interrupted_text(self.left, self.session.state, told)
             told += self._what_can_be_done() if self.possible or job is None else []
         text.update(Content("\n\n").join(told))
         if not cut and job is not None and not job.running and not self.possible and job is not self._told:
@@ -321,7 +315,7 @@ class RollbackScreen(RollbackActs):
             return f"done in {duration(job.elapsed)}" + (" · v: what follows" if back else "")
         if cut_off(self.session):
             return self.session.down_words
-        if (left := self._left) is not None:
+        if (left := self.left) is not None:
             return f"interrupted · {left.key}: {left.label.lower()}"
         if job is not None and self.possible:
             return "not done, v2 is in use · b tries again"

@@ -13,22 +13,21 @@ from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.rollback_script import journalled
 from vagus_tui.migration.steps import Plan
 from vagus_tui.rollback.cost import Cost, cost_of
-from vagus_tui.rollback.finish import finish
 from vagus_tui.rollback.preview import Preview, preview
 from vagus_tui.rollback.quick import roll_back
 from vagus_tui.rollback.quick_plan import plan_rollback
+from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.cleanup import CleanUpScreen
-from vagus_tui.screens.dialogs import ConfirmDialog
-from vagus_tui.screens.job_acts import JobActs
+from vagus_tui.screens.finishing import FinishActs
 from vagus_tui.screens.rollback_backup import FromBackupScreen
 from vagus_tui.screens.rollback_words import what_happens
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.screens.viewed import ViewedScreen
 from vagus_tui.session.job import Job
-from vagus_tui.session.leftover import DROP, FINISHING, leftover
+from vagus_tui.session.leftover import FINISHING
 
 
-class RollbackActs(JobActs, ViewedScreen):
+class RollbackActs(FinishActs, ViewedScreen):
     """The acts; the screen itself shows what comes of them.
 
     Attributes:
@@ -38,6 +37,7 @@ class RollbackActs(JobActs, ViewedScreen):
         comparing: every row is being compared with v1, before anybody goes back.
     """
 
+    HOME = Step.ROLLBACK
     # The second does or clears away what one that broke off has left.
     jobs: ClassVar[tuple[str, ...]] = ("rollback", FINISHING)
 
@@ -155,30 +155,13 @@ class RollbackActs(JobActs, ViewedScreen):
         )
 
     def action_finish(self) -> None:
-        """Do the last steps of what broke off after its commit."""
+        """Where it can be watched."""
         self.open_view("quick")
-        self.attempt(self._finish, group="start", exclusive=True)
+        super().action_finish()
 
-    def action_clear_away(self) -> None:
-        """Clear away what broke off before it changed anything."""
-        self.action_finish()
-
-    async def _finish(self) -> None:
-        session = self.session
-        database, state, left = session.database, session.state, leftover(session.state)
-        if database is None or state is None or left is None:
-            return
-        rest = "What it had made aside is dropped" if left.key == DROP else "Its last steps are done"
-        body = f"{state.summary}\n\n{rest}, and the maintenance flag goes down. Nothing that users see changes."
-        if not await self.ask(ConfirmDialog(left.label, body, yes=left.label)):
-            return
+    def about_to_finish(self) -> None:
+        """What an earlier one told of itself is no longer so."""
         self._was_back, self._run = False, None
-        session.start_job(
-            FINISHING,
-            lambda _: finish(database, session.settings),
-            title=left.label,
-            on_quit="What is done by then stays done; the rest can be done later.",
-        )
 
     def action_stop(self) -> None:
         """Stop while it waits for its locks; the transaction itself is undone as a whole."""

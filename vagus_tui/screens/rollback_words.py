@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from textual.content import Content
 
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Status
 from vagus_tui.format import age_text, moment, plural
-from vagus_tui.journal.state import DatabaseState, state_words
+from vagus_tui.journal.state import state_words
 from vagus_tui.journal.store import Run, run_words
 from vagus_tui.rollback.advice import Advice, Answer, Recommendation
 from vagus_tui.rollback.candidates import Candidate
 from vagus_tui.rollback.cost import UNDO, Cost
 from vagus_tui.rollback.preview import Preview, replaced_words
 from vagus_tui.runbook.aftermath import TEXTS
-from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.rollback_advice import Weight
-from vagus_tui.session.leftover import leftover
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.rows import Row
 from vagus_tui.widgets.text import safe, safe_block, safe_str
@@ -72,19 +68,6 @@ def answer_mark(answer: Answer) -> tuple[str, str, str]:
     if answer.yes:
         status = Status.FAIL if answer.criterion.weight is Weight.CRITICAL else Status.WARN
     return MARKS[status], answer.criterion.question, "yes" if answer.yes else "no"
-
-
-def interrupted_text(state: DatabaseState | None, told: Sequence[Content]) -> list[Content]:
-    """A rollback or clean-up that broke off, and the key for what is done about it; what was `told` is not said again.
-
-    Nothing where none did, or where something else did.
-    """
-    left = leftover(state)
-    if state is None or left is None or left.screen is not Step.ROLLBACK:
-        return []
-    said = any(state.summary in part.plain for part in told)
-    key = Content.assemble((left.key, "bold $accent"), " ", left.does)
-    return [key] if said else [Content("\n").join((safe_block(state.summary, "bold"), key))]
 
 
 def carried_rows(found: Preview) -> list[Row]:

@@ -32,6 +32,7 @@ from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.item_facts import checks_behind, holds, item_entry, item_text, unmet, unmet_lines
 from vagus_tui.screens.ticking import let_criterion_pass
 from vagus_tui.screens.viewed import ViewedScreen
+from vagus_tui.session.leftover import leftover
 from vagus_tui.session.session import Topic
 from vagus_tui.widgets.checklist import Checklist
 from vagus_tui.widgets.detail_panel import DetailPanel
@@ -92,8 +93,16 @@ class RolloutScreen(ViewedScreen):
             selected = self.query_one("#phases-list", Checklist).selected if self.is_mounted else None
             return self.is_mounted and self.view == "phases" and (isinstance(selected, Criterion) or None)
         if action == "clean_up":
+            if self.session.state is not None and self.session.state.interrupted:
+                return self._broke_off
             return self.is_mounted and self.view == "clean-up" and self._in_state(State.MIGRATED)
         return super().check_action(action, parameters)
+
+    @property
+    def _broke_off(self) -> bool:
+        """Whether a clean-up did: it is told of, and gone on with, in its window."""
+        left = leftover(self.session.state)
+        return left is not None and left.screen is self.STEP
 
     def _in_state(self, *states: State) -> bool:
         return self.session.state is not None and self.session.state.state in states
@@ -132,7 +141,9 @@ class RolloutScreen(ViewedScreen):
         state = self.session.state
         moved = state is not None and state.state in (State.MIGRATED, State.CLEANED)
         over = sum(holds(item_entry(self.session, phase.over)) for phase in phases)
-        if moved and over == len(phases):
+        if self._broke_off:
+            self.session.set_standing(self.STEP, Status.WARN, "interrupted")
+        elif moved and over == len(phases):
             self.session.set_standing(self.STEP, Status.PASS, "done")
         elif moved and done:
             self.session.set_standing(self.STEP, Status.RUNNING, f"phase {min(over + 1, len(phases))} of {len(phases)}")

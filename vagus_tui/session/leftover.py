@@ -12,7 +12,7 @@ DROP, FINISH = "x", "u"
 """The keys: what was made aside goes, as when a run is stopped; or what is left to be done is done."""
 
 FINISHING = "finish"
-"""The job that does or clears away what a rollback or a clean-up has left."""
+"""The job that does or clears away what a rollback has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,13 @@ def leftover(state: DatabaseState | None) -> Leftover | None:
         return None
     if state.owes_settling:
         return UNSETTLED
-    what = "clean-up" if state.run is not None and state.run.kind == "clean-up" else "rollback"
+    cleaning = state.run is not None and state.run.kind == "clean-up"
+    # The clean-up is a window over Rollout, which shows it.
+    screen, what = (Step.ROLLOUT, "clean-up") if cleaning else (Step.ROLLBACK, "rollback")
     if owes_steps(state.run):
         does = "does what is left; users notice nothing"
-        return Leftover(Step.ROLLBACK, "finish", FINISH, f"Finish the {what}", does)
+        return Leftover(screen, "clean_up" if cleaning else "finish", FINISH, f"Finish the {what}", does)
     if was_stopped(state.run):
         does = "clears it away: what it had made aside is dropped, the maintenance flag goes down"
-        return Leftover(Step.ROLLBACK, "clear_away", DROP, f"Clear the {what} away", does)
+        return Leftover(screen, "clean_up" if cleaning else "clear_away", DROP, f"Clear the {what} away", does)
     return BUILT

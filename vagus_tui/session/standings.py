@@ -98,7 +98,9 @@ def stand_by_state(session: Knowledge) -> None:
         session.set_standing(Step.ROLLBACK, Status.WARN, "done")
     elif session.standings.get(Step.ROLLBACK) is not None and (state is None or state.state is not State.MIGRATED):
         session.set_standing(Step.ROLLBACK, Status.PENDING)
-    if state is not None and state.state not in (State.MIGRATED, State.CLEANED):
+    if left is not None and left.screen is Step.ROLLOUT:
+        session.set_standing(Step.ROLLOUT, Status.WARN, "interrupted")
+    elif state is not None and state.state not in (State.MIGRATED, State.CLEANED):
         # What was verified and rolled out is v2, which is not there, or not any more.
         for step in (Step.VERIFICATION, Step.ROLLOUT):
             if step in session.standings:
