@@ -35,9 +35,11 @@ def server_words(error: asyncpg.PostgresError) -> str:
 
 
 def beyond_a_limit(error: BaseException) -> str:
-    """What to do where the server stopped a statement at a limit of its own, such as temp_file_limit; else ""."""
+    """What to do where the server stopped a statement at a limit, of temporary files or of time; else nothing."""
     import asyncpg
 
+    if isinstance(error, asyncpg.QueryCanceledError) and "statement timeout" in str(error):
+        return "This role's statement_timeout is too short for it: alter role … set statement_timeout = '10min'."
     return RAISE_THE_LIMIT if isinstance(error, asyncpg.ConfigurationLimitExceededError) else ""
 
 

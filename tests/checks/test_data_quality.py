@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncpg
 import pytest
 
 from tests.checks.faults import FAULTS, FURTHER, Fault
@@ -10,7 +11,9 @@ from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
 from vagus_tui.checks.base import Context, Group, offending_rows, run_checks
 from vagus_tui.checks.data_quality import logs
+from vagus_tui.checks.data_quality.rule import reading
 from vagus_tui.checks.registry import check_by_id, checks_for
+from vagus_tui.errors import beyond_a_limit
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.migration.gates import gates
 from vagus_tui.sandbox.options import SandboxOptions
@@ -103,6 +106,17 @@ async def test_a_fault_is_found_and_shown(fault: Fault, clean_database: TestData
         assert check.sql is not None
         counted = await context.connection.fetchrow(check.sql(context))
         assert counted is not None and sum(counted.values()) == fault.rows
+
+
+async def test_a_roles_timeout_is_not_for_what_reads_whole_tables(clean_database: TestDatabase) -> None:
+    """A gate that is cut off could be neither met nor let pass. The session has its own again afterwards."""
+    async with looking_at(clean_database) as context:
+        await context.connection.execute("set statement_timeout = 20")
+        async with reading(context):
+            await context.connection.execute("select pg_sleep(0.04)")
+        with pytest.raises(asyncpg.QueryCanceledError) as caught:
+            await context.connection.execute("select pg_sleep(0.04)")
+    assert "set statement_timeout" in beyond_a_limit(caught.value)
 
 
 @pytest.mark.parametrize("blocks", [1, logs.BLOCKS])

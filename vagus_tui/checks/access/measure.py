@@ -132,12 +132,15 @@ async def prepared(context: Context) -> AsyncIterator[Ground]:
         async with connection.transaction():
             await connection.execute("set temp_buffers = '256MB'")
     try:
-        await connection.execute(await coaches_statement(connection))
+        async with _patient(connection):
+            await connection.execute(await coaches_statement(connection))
         for table in context.tables:
-            await connection.execute(
-                class_statement(table, shape, ground.old_for(table), ground.new[table], captured=captured)
-            )
-        await crowd.count_people(connection)
+            async with _patient(connection):
+                await connection.execute(
+                    class_statement(table, shape, ground.old_for(table), ground.new[table], captured=captured)
+                )
+        async with _patient(connection):
+            await crowd.count_people(connection)
         tables = ", ".join([*(class_table(table) for table in context.tables), COACHES, "pg_temp.vagus_access_people"])
         roles = ", ".join(quote(role) for role in v2.API_ROLES)
         await connection.execute(
@@ -150,6 +153,14 @@ async def prepared(context: Context) -> AsyncIterator[Ground]:
             # In a transaction that has failed nothing can be dropped, nor needs to be: its end takes them along.
             with contextlib.suppress(asyncpg.InFailedSQLTransactionError):
                 await _drop(connection)
+
+
+@asynccontextmanager
+async def _patient(connection: Connection) -> AsyncIterator[None]:
+    """A transaction for what looks at every row, whatever the role's own timeout is."""
+    async with connection.transaction():
+        await connection.execute(f"set local statement_timeout = {STATEMENT_MS}")
+        yield
 
 
 async def _drop(connection: Connection) -> None:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from vagus_tui.checks.base import Check, Context, Group, Outcome
+from vagus_tui.checks.base import LIFTED, Check, Context, Group, Outcome
 from vagus_tui.checks.column_types import REFERENCES, misfit, reference_misfit
 from vagus_tui.checks.nouns import counted
 from vagus_tui.database.identifiers import qualified, quote
@@ -325,11 +325,11 @@ async def _named_values(rule: Rule, context: Context, names: Names) -> str:
 
 @contextlib.asynccontextmanager
 async def reading(context: Context) -> AsyncIterator[None]:
-    """A transaction for counting: it cannot write, and has memory enough to hash a large table."""
+    """A transaction for counting: it cannot write, may take its time, and has memory enough to hash a large table."""
     transaction = context.connection.transaction(readonly=True)
     await transaction.start()
     try:
-        await context.connection.execute("set local work_mem = '96MB'; set local timezone = 'UTC'")
+        await context.connection.execute(f"{LIFTED}; set local work_mem = '96MB'; set local timezone = 'UTC'")
         yield
     finally:
         if not context.connection.is_closed():
