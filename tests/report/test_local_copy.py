@@ -6,12 +6,13 @@ import hashlib
 import json
 from pathlib import Path
 
-from tests.conftest import MakeDatabase
+from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
 from tests.migration.support import migrated
 from tests.report.test_story import report_of
 from vagus_tui.database.connection import Connection
-from vagus_tui.journal import decisions, store
+from vagus_tui.events import CheckEvent, Phase, Status, StepEvent, StepState
+from vagus_tui.journal import backup_records, decisions, store
 from vagus_tui.journal.local_copy import LocalCopy, file_name, local_copy
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.sandbox.options import SandboxOptions
@@ -37,6 +38,45 @@ async def test_everything_but_users_data_is_copied_once(
     assert {line["table"] for line in lines} == {"runs", "steps", "sign_offs", "overrides", "notes"}
     assert any(line["row"].get("note") == HOSTILE for line in lines)
     assert await copy.missing(clean_conn) == []
+
+
+async def test_whatever_happens_to_the_journal_is_news(
+    empty_database: TestDatabase, connect: Connect, tmp_path: Path
+) -> None:
+    conn = await connect(empty_database.url)
+    copy = LocalCopy(tmp_path / "copy.jsonl")
+    run = await store.start_run(conn, "migrate", operator="ada", environment="staging", options={})
+    assert await copy.sync(conn) == 1
+    step = StepEvent(id="build", phase=Phase.BUILD, title="x", state=StepState.DONE)
+    check = CheckEvent(id="tls", group="prerequisites", title="x", status=Status.PASS)
+    appended = (
+        # The same once more is another entry, since it happened at another time.
+        lambda: store.record_step(conn, run, step),
+        lambda: store.record_checks(conn, [check], operator="ada"),
+        lambda: decisions.sign(conn, "item", ticked=True, operator="ada"),
+        lambda: decisions.override(conn, "tls", "because", operator="ada"),
+        lambda: backup_records.record_backup(conn, "/b", {}, operator="ada", verified=False),
+        lambda: store.note(conn, "one", 1, operator="ada"),
+    )
+    backups = "update vagus_migration.backups set"
+    for happens in (
+        *appended,
+        *appended,
+        lambda: store.update_run(conn, run, phase="build"),
+        lambda: store.update_run(conn, run, figures={"rows": 1}),
+        lambda: conn.execute("update vagus_migration.overrides set withdrawn = true where id = 2"),
+        lambda: conn.execute(f"{backups} verified_at = now() where id = 2"),
+        lambda: conn.execute(f"{backups} restored_at = now() where id = 2"),
+    ):
+        await happens()
+        assert await copy.sync(conn) == 1
+        assert await copy.sync(conn) == 0
+    # Another program's copy of it holds as much, and knows the latest of what was changed.
+    assert await LocalCopy(copy.path).sync(conn) == 0 and await copy.missing(conn) == []
+    await conn.execute("drop schema vagus_migration cascade")
+    told = {entry.table: entry.row for entry in await copy.missing(conn)}
+    assert (told["runs"]["phase"], told["runs"]["figures"]) == ("build", {"rows": 1})
+    assert told["backups"]["restored_at"] and told["overrides"]["withdrawn"]
 
 
 async def test_a_line_that_a_crash_cut_off_is_written_again(clean_conn: Connection, tmp_path: Path) -> None:
@@ -76,6 +116,15 @@ async def test_what_a_restored_database_forgot_is_put_back(make_database: MakeDa
         assert "Overrode tls: because (known from a local copy)" in told
         assert "Signed off: Send the reminder e-mail (known from a local copy)" in told
         assert (await read_state(conn)).state is State.V1
+        # What was put back is known as what it was, should it be forgotten once more.
+        await copy.sync(conn)
+        await conn.execute("drop schema vagus_migration cascade")
+        entries = await LocalCopy(copy.path).missing(conn)
+        assert [(entry.table, entry.row.get("topic")) for entry in entries] == [
+            ("sign_offs", None),
+            ("overrides", None),
+            ("notes", "new"),
+        ]
 
 
 async def test_a_full_disk_stops_nothing(clean_conn: Connection, tmp_path: Path) -> None:
@@ -84,6 +133,9 @@ async def test_a_full_disk_stops_nothing(clean_conn: Connection, tmp_path: Path)
     await store.note(clean_conn, "one", 1, operator="ada")
     assert await copy.sync(clean_conn) == 0
     assert str(copy.path) in copy.problem
+    # It is tried again, whether or not there is anything new.
+    (tmp_path / "file").unlink()
+    assert await copy.sync(clean_conn) == 1 and copy.problem == ""
 
 
 async def test_names_are_safe_and_databases_apart(database: TestDatabase, conn: Connection, tmp_path: Path) -> None:
