@@ -92,6 +92,22 @@ async def test_what_only_a_newer_server_knows_is_no_damage(settings: Settings, c
     assert list_backups(settings)[0].usable
 
 
+async def test_columns_that_are_compressed_otherwise_are_no_damage(
+    settings: Settings, clean_database: TestDatabase
+) -> None:
+    # As where the server is built with lz4, which the local one is not.
+    await clean_database.execute_as_admin(
+        "update pg_attribute set attcompression = 'l' where attname = 'notes' and attrelid = 'exercises'::regclass"
+    )
+    made = await make(settings, BackupOptions(kinds=frozenset({Kind.TABLES, Kind.FULL})))
+    done = await restore(made.path, settings)
+    assert not done.result.ok and "says nothing about the backup" in done.result.message
+    assert "set compression default" in (done.checks["restore-tables"].message or "")
+    failing = {name: event.status for name, event in done.checks.items() if event.status.blocks}
+    assert failing and set(failing.values()) == {Status.ERROR}, failing
+    assert list_backups(settings)[0].usable
+
+
 async def busily_made(database: TestDatabase, settings: Settings) -> Made:
     """A backup during which users go on: ids are given out between its parts."""
     events = []

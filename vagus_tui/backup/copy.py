@@ -44,8 +44,11 @@ _VIEW = re.compile(rb"\d+; \d+ \d+ (?:MATERIALIZED )?VIEW (\S+) (\S+) ")
 _PUBLISHED = re.compile(rb"\d+; \d+ \d+ PUBLICATION( TABLE)? ")
 
 _UNKNOWN = "unrecognized parameter"
+_COMPRESSION = "compression method lz4 not supported"
+_LACKING = (_UNKNOWN, _COMPRESSION)
+# What the PostgreSQL that comes along does not know or was built without.
 # What pg_restore passes on when the machine, or the PostgreSQL that comes along, is at its end: the backup is not.
-_NOT_HERE = ("No space left on device", "Disk quota exceeded", "out of memory", "unsupported XML feature", _UNKNOWN)
+_NOT_HERE = ("No space left on device", "Disk quota exceeded", "out of memory", "unsupported XML feature", *_LACKING)
 
 
 class NotHereError(RefusedError):
@@ -179,6 +182,8 @@ class RestoredCopy:
             async for so_far in self._run(tools, archive, database, arguments, control, strict=strict):
                 if event := step.at(so_far):
                     yield event
+            if section == "pre-data":
+                await self._refuse_unknown(archive, database)
             if strict and section == "pre-data":
                 # Functions and views that are bound to the tables went with their first version: policies may call
                 # them.
@@ -186,6 +191,21 @@ class RestoredCopy:
             if strict and section == "post-data":
                 await self._again(tools, database, control, _PUBLISHED)
             yield step.finished(total if section == "data" else None)
+
+    async def _refuse_unknown(self, archive: ArchiveEntry, database: str) -> None:
+        """Refuse where tables are missing for what the local server does not know: all that hangs on them would too."""
+        said = next((text for text in self.complaints if any(words in text for words in _LACKING)), "")
+        if not said:
+            return
+        admin = await self.admin(database)
+        try:
+            tables = (table for key in archive.tables if (table := self.manifest.table(key)) is not None)
+            names = [qualified(table.schema_name, table.name) for table in tables]
+            gone = await admin.fetchval("select bool_or(to_regclass(name) is null) from unnest($1::text[]) name", names)
+        finally:
+            await admin.close()
+        if gone:
+            raise _not_here(archive, said)
 
     async def _definitions(self, tools: ClientTools, archive: ArchiveEntry, database: str, control: Control) -> None:
         """The types and functions that the tables use: all definitions, less the tables that are to be restored."""
@@ -285,8 +305,6 @@ class RestoredCopy:
                 if f"{entry.schema_name}.{entry.name}" in keys:
                     await _fill(admin, entry.as_key())
         except asyncpg.PostgresError as error:
-            if unknown := next((text for text in self.complaints if _UNKNOWN in text), None):
-                raise _not_here(archive, unknown) from None
             said = server_words(error)
             raise DamagedBackupError(
                 f"What the rows refer to outside the backup cannot be filled in: {said}.",
@@ -300,9 +318,14 @@ def _not_here(archive: ArchiveEntry, said: str) -> NotHereError:
     """What to say when this machine or its PostgreSQL cannot restore an archive."""
     # Servers write settings of their own beside people's since November 2026, which older programs dump as if they
     # were people's, and older servers do not take.
-    newer = " A pg_dump of the server's own release leaves out what only it knows." if _UNKNOWN in said else ""
+    way = ""
+    if _UNKNOWN in said:
+        way = " A pg_dump of the server's own release leaves out what only it knows."
+    elif _COMPRESSION in said:
+        way = " Columns that are set to the default compression (alter table … alter … set compression default; what "
+        way += "is stored stays as it is) can be."
     return NotHereError(
-        f"{archive.name} cannot be restored on this machine: {said}.{newer}",
+        f"{archive.name} cannot be restored on this machine: {said}.{way}",
         state="The backup is as it was, and so is what is known of it.",
     )
 
