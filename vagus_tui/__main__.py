@@ -2,11 +2,12 @@
 
 import sys
 
-from vagus_tui.commands.broken_off import broken_off
+from vagus_tui.commands.broken_off import broken_off, listen
 
 
 def main() -> None:
     """Run the command line. Whoever presses Ctrl-C while it is still being read in sees none of Python's insides."""
+    listen()
     try:
         from vagus_tui.cli import main as command_line
     except KeyboardInterrupt:

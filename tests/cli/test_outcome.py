@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncGenerator
 from types import ModuleType
 
@@ -95,6 +96,40 @@ def test_broken_off_before_anything_began(capsys: pytest.CaptureFixture[str], mo
     monkeypatch.setattr("vagus_tui.commands.outcome._drive", interrupted)
     status, result, _ = _end(job, capsys, changing=True)
     assert (status, result["exit_status"], result["state"]) == (UNDONE, UNDONE, "Nothing was changed.")
+
+
+def test_a_ctrl_c_during_an_import_is_not_lost(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python prints and forgets what is raised in a callback of its own: the migration went on to its cut-over."""
+    begun = []
+
+    class Forgetful:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+
+    async def job(control: Control) -> AsyncGenerator[Event, None]:
+        begun.append(control)
+        yield ResultEvent(ok=True, message="Migrated.")
+
+    def command_line() -> None:
+        sys.exit(run(["status", "--json"]))
+
+    class Imported(ModuleType):
+        def __getattr__(self, name: str) -> object:
+            if name != "main":
+                raise AttributeError(name)
+            Forgetful()
+            return command_line
+
+    monkeypatch.setitem(sys.modules, "vagus_tui.cli", Imported("vagus_tui.cli"))
+    monkeypatch.setattr(StatusCommand, "cli_cmd", lambda self: finish(job, as_json=True))
+    with pytest.raises(SystemExit) as end:
+        entry()
+    assert (end.value.code, begun) == (UNDONE, [])
+    assert json.loads(capsys.readouterr().out)["state"] == "Nothing was changed."
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_defect_ends_a_command_without_its_own_text(

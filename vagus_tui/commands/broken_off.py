@@ -4,12 +4,46 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
 STATUS = 3
 """As `outcome.UNDONE`, which brings along whatever was still being imported."""
 MESSAGE, STATE = "Broken off by the operator.", "Nothing was changed."
+
+_pressed: list[int] = []
+
+
+def listen() -> None:
+    """Remember a Ctrl-C from now on, for `unless_pressed`; a second one ends the program wherever it is.
+
+    Raised while something is imported it may come up within a callback of Python's own, which prints it and forgets
+    it, and what was to be broken off would go on.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        _pressed.clear()
+        signal.signal(signal.SIGINT, _remember)
+
+
+def _remember(number: int, frame: FrameType | None) -> None:
+    if _pressed:
+        raise KeyboardInterrupt
+    _pressed.append(number)
+
+
+def unless_pressed() -> None:
+    """Go on as Python does by itself, where nobody pressed Ctrl-C since `listen`.
+
+    Raises:
+        KeyboardInterrupt: somebody did.
+    """
+    if signal.getsignal(signal.SIGINT) is _remember:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if _pressed:
+        _pressed.clear()
+        raise KeyboardInterrupt
 
 
 def broken_off(arguments: Sequence[str]) -> int:

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
-from vagus_tui.commands.broken_off import MESSAGE, STATE
+from vagus_tui.commands.broken_off import MESSAGE, STATE, unless_pressed
 from vagus_tui.control import Control
 from vagus_tui.errors import RIGHTS_ELSEWHERE, VagusError, account, beyond_a_limit, server_words
 from vagus_tui.events import Event, NoteEvent, ResultEvent
@@ -55,6 +55,7 @@ def finish(
     output = _output(as_json)
     ended: list[ResultEvent] = []
     try:
+        unless_pressed()
         asyncio.run(_drive(job, output, ended, graceful, graceful or changing, stopping))
     except KeyboardInterrupt:
         # From the first of its signals on the job has its own answer to it; this one came before, or after the last.

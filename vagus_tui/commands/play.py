@@ -11,6 +11,7 @@ from typing import ClassVar
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 from pydantic_settings import CliToggleFlag
 
+from vagus_tui.commands.broken_off import unless_pressed
 from vagus_tui.commands.outcome import DONE, Finished, say
 from vagus_tui.commands.session import load_settings
 from vagus_tui.errors import ConfigurationError, VagusError
@@ -61,6 +62,7 @@ class DemoCommand(_Playground):
             from vagus_tui.sandbox.options import SandboxOptions
 
             options = SandboxOptions(plans=self.plans, clean=self.clean, keep=self.keep)
+            unless_pressed()
             status = run_demo(load_settings(), options, traffic_rate=self.rate if self.traffic else None)
         except VagusError as error:
             say(error, as_json=False)
@@ -83,6 +85,7 @@ class SandboxCommand(_Playground):
 
         options = SandboxOptions(plans=self.plans, clean=self.clean, empty=self.empty)
         rate = self.rate if self.traffic else None
+        unless_pressed()
         try:
             if not self.as_json:
                 asyncio.run(run_sandbox(options, rate))
@@ -125,6 +128,7 @@ def wizard() -> int:
         _paint_promptly()
         from vagus_tui.app import run_wizard
 
+        unless_pressed()
         return run_wizard(settings)
     except VagusError as error:
         say(error, as_json=False)
