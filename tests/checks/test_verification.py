@@ -196,6 +196,11 @@ DAMAGES = (
         "insert into workout_weeks (plan_id, week_number) select id, total_weeks + 1 from workout_plans limit 1",
     ),
     Damage(
+        "weeks-complete",
+        "alter table workout_weeks drop constraint workout_weeks_plan_id_week_number_key; "
+        "insert into workout_weeks (plan_id, week_number) select plan_id, week_number from workout_weeks limit 1",
+    ),
+    Damage(
         "orphaned-weeks",
         "update workout_weeks set plan_id = gen_random_uuid() where id = (select id from workout_weeks limit 1)",
     ),
@@ -295,6 +300,30 @@ async def test_what_users_write_after_the_cut_over_is_told_and_not_held_against_
     assert sessions.measured == sessions.expected, "as many as there are have to be there"
     assert "written to since the cut-over" in (found["row-proof"].message or "")
     assert "unlinked since the cut-over" in (found["sessions-linked"].message or "")
+    # Nor does it hide what nobody has written.
+    unwritten = "{}::text not in (select row_id from vagus_migration.v2_changes)"
+    async with moved_database.planting() as admin:
+        gone, *others = await admin.fetch(
+            "select p.id, p.total_weeks from workout_plans p join workout_weeks w on w.plan_id = p.id and "
+            f"w.week_number = 1 where {unwritten.format('p.id')} and {unwritten.format('w.id')} order by p.id limit 2"
+        )
+        await admin.execute("delete from workout_plans where id = $1", gone["id"])
+        await admin.execute("delete from workout_weeks where plan_id = $1 and week_number = 1", others[0]["id"])
+        await admin.execute(
+            "update exercises set name = name || ' ' where id = "
+            f"(select e.id from exercises e where {unwritten.format('e.id')} limit 1)"
+        )
+    found = await outcomes(moved_database)
+    plans, weeks, proof = (found[name] for name in ("plans-migrated", "weeks-complete", "row-proof"))
+    assert (plans.status, plans.rows) == (Status.FAIL, 1)
+    assert (plans.message or "").startswith(f"1 plan missing in v2: {gone['id']}. Since the cut-over: 1 plan removed,")
+    assert (weeks.status, weeks.rows) == (Status.FAIL, gone["total_weeks"] + 1)
+    assert f"{others[0]['id']} week 1 missing" in (weeks.message or "") and "week 1 beyond" in (weeks.message or "")
+    assert "changed since the cut-over" in (weeks.message or "")
+    assert (proof.status, proof.measured) == (Status.FAIL, 3)
+    for words in ("1 plan: ", "1 week: ", "1 exercise: "):
+        assert words in (proof.message or "")
+    assert "written to since the cut-over" in (proof.message or "")
 
 
 async def test_looking_leaves_nothing_behind(moved_database: TestDatabase) -> None:

@@ -8,6 +8,7 @@ from vagus_tui.checks.nouns import NOUNS, counted
 from vagus_tui.checks.verification.base import against_v1, first_untouched, later, on_v2, relation
 from vagus_tui.database.identifiers import qualified, quote
 from vagus_tui.events import Status
+from vagus_tui.format import plural
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.mapping import WorkoutMapping
 
@@ -41,7 +42,7 @@ async def _weeks_complete(context: Context) -> Outcome:
     )
     wrong = next((row for row in rows if not row["later"]), None)
     since = next((row for row in rows if row["later"]), None)
-    note = f"{since['rows']:,} were changed since the cut-over." if since else ""
+    note = f"{plural(since['rows'], 'week was', 'weeks were')} changed since the cut-over." if since else ""
     if wrong:
         return Outcome(
             Status.FAIL,
@@ -71,12 +72,12 @@ def _orphans(check_id: str, table: str, column: str, parent: str) -> Check:
             )
         return Outcome(Status.PASS, 0)
 
-    plural = NOUNS[table][1]
+    many = NOUNS[table][1]
     return Check(
         id=check_id,
         group=Group.VERIFICATION,
-        title=f"Orphaned {plural}",
-        why=f"Every one of the {plural} hangs on a row of {parent}. The key guarantees it once it is validated; this "
+        title=f"Orphaned {many}",
+        why=f"Every one of the {many} hangs on a row of {parent}. The key guarantees it once it is validated; this "
         "looks at the rows themselves.",
         expected="0",
         probe=probe,
