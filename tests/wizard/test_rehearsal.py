@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.backup.helpers import collect, make
@@ -9,15 +10,19 @@ from tests.databases import TestDatabase
 from tests.wizard.moved import ended
 from tests.wizard.walk import LARGE, SMALL, Walk, settings_for, until, until_text, walking, wizard
 from vagus_tui.backup import BackupOptions, Kind
-from vagus_tui.backup.listing import list_backups
+from vagus_tui.backup.listing import BackupInfo, list_backups
 from vagus_tui.backup.rehearsal import rehearse
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
-from vagus_tui.events import Status
+from vagus_tui.events import NoteEvent, ResultEvent, Status
+from vagus_tui.journal.state import State
 from vagus_tui.migration.runner import migrate
 from vagus_tui.runbook.model import Job
+from vagus_tui.screens.backup_words import backup_text
 from vagus_tui.screens.guide_facts import job_entry
+from vagus_tui.screens.rehearsal import RehearsalScreen, job_title
 from vagus_tui.screens.timeline_facts import done_entries
+from vagus_tui.session import job as session_job
 
 
 async def backed_up(pilot: Walk) -> None:
@@ -81,3 +86,26 @@ async def test_the_migration_shows_forecast_and_actual(clean_database: TestDatab
         events = migrate(Database(settings), settings, Control(), hold=False)
         assert (await collect(events)).result.ok
         await until_text(pilot, "Forecast against actual", "cut over", "×", "writes waited", patience=60)
+
+
+def _backup(path: Path, state: State = State.V1, *kinds: Kind) -> BackupInfo:
+    now = datetime.now(UTC)
+    return BackupInfo(path, state.value, now, 0, 0, kinds or (Kind.TABLES,), now, now, ())
+
+
+async def test_what_it_warns_of_stands_below_its_outcome(tmp_path: Path) -> None:
+    info = _backup(tmp_path)
+    async with walking(settings_for(""), connected=False) as pilot:
+        job = session_job.Job("rehearse", job_title(info), "", Control())
+        job.take(NoteEvent(level="warning", message="It could not be written into the journal."))
+        job.take(ResultEvent(ok=True, message="Rehearsed to its end.", exit_status=0))
+        job.ended = job.started
+        wizard(pilot).session.job = job
+        pilot.app.push_screen(RehearsalScreen(info))
+        await until_text(pilot, "Rehearsed to its end.", "It could not be written into the journal.")
+
+
+def test_only_what_begins_with_v1_is_said_to_be_rehearsed(tmp_path: Path) -> None:
+    assert "rehearses" in backup_text(_backup(tmp_path), "UTC").plain
+    assert "rehearses" not in backup_text(_backup(tmp_path, State.MIGRATED), "UTC").plain
+    assert "rehearses" not in backup_text(_backup(tmp_path, State.V1, Kind.CSV), "UTC").plain

@@ -17,7 +17,6 @@ from vagus_tui.backup.forecast import Forecast, read_forecast
 from vagus_tui.backup.listing import BackupInfo, list_backups
 from vagus_tui.backup.make import make_backup
 from vagus_tui.backup.options import ArchiveFormat, BackupOptions, Kind
-from vagus_tui.backup.rehearsal_stages import BEGINNINGS
 from vagus_tui.backup.restore import restore_test
 from vagus_tui.backup.upload import upload_backup
 from vagus_tui.backup.verify import verify_backup
@@ -25,7 +24,7 @@ from vagus_tui.events import CheckEvent, Event, Phase
 from vagus_tui.format import ago, clock, moment, plural, size
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Screen as Step
-from vagus_tui.screens.backup_words import backup_text, checks_text
+from vagus_tui.screens.backup_words import backup_text, can_be_rehearsed, checks_text
 from vagus_tui.screens.base import StepScreen
 from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.rehearsal import JOB as REHEARSAL
@@ -128,7 +127,7 @@ class BackupScreen(JobActs, StepScreen):
         if state is not None and state.state is State.CLEANED:
             return False
         info = self.selected
-        return info is None or (info.state in BEGINNINGS and any(kind is not Kind.CSV for kind in info.kinds))
+        return info is None or can_be_rehearsed(info)
 
     @property
     def selected(self) -> BackupInfo | None:

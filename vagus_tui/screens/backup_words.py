@@ -8,6 +8,8 @@ from textual.content import Content
 
 from vagus_tui.backup.forecast import Forecast
 from vagus_tui.backup.listing import BackupInfo
+from vagus_tui.backup.options import Kind
+from vagus_tui.backup.rehearsal_stages import BEGINNINGS
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.format import moment, number, plural, size
 from vagus_tui.journal.state import state_words
@@ -66,13 +68,18 @@ def backup_text(info: BackupInfo, timezone: str, forecast: Forecast | None = Non
     return Content("\n").join(lines)
 
 
+def can_be_rehearsed(info: BackupInfo) -> bool:
+    """Whether a migration can be tried on a copy of it: one that begins with v1, and is more than CSV."""
+    return info.state in BEGINNINGS and any(kind is not Kind.CSV for kind in info.kinds)
+
+
 def _next(info: BackupInfo, forecast: Forecast | None) -> Content:
     """What would prove the backup further; empty when all was done."""
     if not info.verified:
         key, words = "v", "reads every byte back"
     elif not info.restored:
         key, words = "t", "restores it locally and compares it"
-    elif forecast is None:
+    elif forecast is None and can_be_rehearsed(info):
         key, words = "e", "rehearses the whole migration on a copy of it"
     else:
         return Content("")

@@ -26,11 +26,12 @@ from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.outcome import job_outcome
 from vagus_tui.widgets.rehearsed import forecast_line, space_line, timeline_lines
-from vagus_tui.widgets.text import fitted, safe, safe_str
+from vagus_tui.widgets.text import fitted, safe, safe_block, safe_str
 from vagus_tui.widgets.title import TitleLine
 from vagus_tui.widgets.wait_line import WaitLine
 
 JOB = "rehearse"
+WARNINGS_SHOWN = 3
 _TITLE_WIDTH = 28
 _STATUS = {
     StepState.STARTED: Status.RUNNING,
@@ -206,6 +207,9 @@ class RehearsalScreen(JobActs):
         forecast = self.past
         if job is not None:
             parts.append(job_outcome(job, only=()))
+            # Such as that the real database could not be told of it: the stages say nothing of that.
+            warnings = [note for note in job.notes if note.level == "warning"][-WARNINGS_SHOWN:]
+            parts.extend(safe_block(note.message, STYLES[Status.WARN]) for note in warnings)
             if job.result is not None:
                 forecast = parse_forecast(job.result.figures) or forecast
         if forecast is None:
