@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from textual.content import Content
 from textual.widgets import Button
 from textual.widgets._toast import Toast
 
@@ -25,6 +26,7 @@ from vagus_tui.screens.help import HelpScreen
 from vagus_tui.screens.prerequisites import PrerequisitesScreen
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.settings import Settings
+from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.title import TitleLine
 
 HOSTILE = "[/red]\"x';DROP"
@@ -279,6 +281,27 @@ async def test_a_toast_covers_nothing(size: tuple[int, int]) -> None:
             title, toast = app.screen.query_one(TitleLine).region, app.screen.query_one(Toast).region
             assert (toast.y, toast.height) == (title.y + 1, 1), window
             app.clear_notifications()
+
+
+async def test_what_does_not_fit_beside_a_table_is_read_with_the_keys() -> None:
+    async with walking(settings_for(""), connected=False) as pilot:
+        wizard(pilot).action_go("rollout")
+        await until_text(pilot, "Get the code with v2 support")
+        panel = pilot.app.screen.query_one("#app-detail", DetailPanel)
+        table = pilot.app.focused
+        panel.show(Content("\n".join(f"line {number}" for number in range(40))))
+        await until_text(pilot, "line 0")
+        await pilot.press("tab")
+        assert pilot.app.focused is panel
+        await until_text(pilot, "▹Get the code", "━━━")
+        await pilot.press("j", "end")
+        await until_text(pilot, "line 39")
+        # Where all of it is in sight there is nothing to go to.
+        await pilot.press("tab")
+        panel.show(Content("all of it"))
+        await until_text(pilot, "all of it")
+        await pilot.press("tab")
+        assert pilot.app.focused is table
 
 
 async def test_no_color_keeps_marks_words_and_where_the_keys_go(

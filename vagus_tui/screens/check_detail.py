@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import DataTable, Static
 
@@ -20,6 +20,7 @@ from vagus_tui.widgets.detail_panel import explanation
 from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.header import HeaderLine
 from vagus_tui.widgets.long_lines import LongLines
+from vagus_tui.widgets.read_on import ReadOn
 from vagus_tui.widgets.row_page import PageTable, show_page
 from vagus_tui.widgets.text import safe_block, safe_str
 from vagus_tui.widgets.title import TitleLine
@@ -69,7 +70,7 @@ class CheckDetail(WizardScreen):
         with Vertical(id="detail"):
             yield TitleLine(safe_str(self.check.title))
             yield WaitLine(self.session)
-            with VerticalScroll(id="explanation", can_focus=False):
+            with ReadOn(id="explanation"):
                 yield Static(explanation(self.check, self.event, self.hint))
             yield Static("", id="rows-note")
             yield PageTable(id="rows")

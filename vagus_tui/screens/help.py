@@ -41,6 +41,8 @@ LEFT_OUT = (
     "move(",
     "page(",
     "end(",
+    "first",
+    "last",
     "cursor_",
 )
 
@@ -123,7 +125,7 @@ class HelpScreen(ModalScreen[None]):
 EVERYWHERE: tuple[tuple[str, str], ...] = (
     ("1 … 9 0", "go to one of the ten screens"),
     ("^down ^up", "next and previous screen"),
-    ("tab", "move the focus"),
+    ("tab", "move the focus, to text beside a table too where it has more"),
     ("↑ ↓ j k", "move in a table; page up, page down, home, end"),
     ("esc", "one step back"),
     ("G", "the whole guide: every item, where it is done, how it stands"),

@@ -35,6 +35,7 @@ from vagus_tui.session.standings import stand_by_state
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.hold_panel import HoldPanel
 from vagus_tui.widgets.job_view import JobView, PhaseLine
+from vagus_tui.widgets.read_on import ReadOn
 from vagus_tui.widgets.rows import Column, Row, Rows
 from vagus_tui.widgets.text import safe_block, safe_str
 
@@ -100,7 +101,7 @@ class MigrationScreen(MigrationActs):
             with Vertical(id="run-pane"):
                 yield JobView(PHASES, id="run")
                 yield HoldPanel(id="hold")
-            with Vertical(id="stand-pane"):
+            with ReadOn(id="stand-pane"):
                 yield Static(id="stand")
 
     def on_mount(self) -> None:

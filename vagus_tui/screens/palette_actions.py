@@ -25,6 +25,8 @@ MOVING = frozenset(
         "move",
         "page",
         "end",
+        "first",
+        "last",
         "scroll",
         "back",
         "press",

@@ -248,8 +248,9 @@ class ReportScreen(StepScreen):
             if value not in (None, "", "{}") and name not in FOR_THE_PAGE
         ]
         if section.key == "notes":
-            # The table has room for its beginning alone.
-            known.insert(0, ("note", _in_a_line(str(known[0][1]), str(known[1][1]))))
+            # The table has room for its beginning alone; what may be long stands last.
+            topic, body, *rest = known
+            known = [("note", _in_a_line(str(topic[1]), str(body[1]))), topic, *rest, body]
         label = max((len(name) for name, _ in known), default=0)
         panel.show(
             Hanging([(Content.styled(f"{name:<{label}}  ", "$text-muted"), _in_full(value)) for name, value in known])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
@@ -14,6 +13,7 @@ from vagus_tui.format import plural
 from vagus_tui.widgets.check_table import expected_text, measured_text
 from vagus_tui.widgets.hanging import Hanging
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
+from vagus_tui.widgets.read_on import ReadOn
 from vagus_tui.widgets.text import safe, safe_block
 
 FOLLOW_SECONDS = 0.06
@@ -59,11 +59,11 @@ def explanation(check: Check, event: CheckEvent, hint: str = "") -> Content:
     return Content("\n").join(lines)
 
 
-class DetailPanel(VerticalScroll):
-    """Text that follows the selection. It takes the focus only where it has more than fits."""
+class DetailPanel(ReadOn):
+    """Text that follows the selection."""
 
     def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id, can_focus=False)
+        super().__init__(id=id)
         self._content: Content | Hanging = Content("")
         self._waiting: Timer | None = None
 

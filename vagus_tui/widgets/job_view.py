@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
@@ -17,6 +16,7 @@ from vagus_tui.events import NoteEvent, Phase, Status, StepEvent, StepState
 from vagus_tui.format import clock, duration, number, plural, size
 from vagus_tui.session.job import Job
 from vagus_tui.widgets.marks import MARKS, STYLES
+from vagus_tui.widgets.read_on import ReadOn
 from vagus_tui.widgets.sparks import sparkline
 from vagus_tui.widgets.text import fitted
 
@@ -102,11 +102,11 @@ class Pace:
         return f"ETA {clock(left / self.rate)}" if self.rate > 0 and left > 0 else ""
 
 
-class JobView(VerticalScroll):
+class JobView(ReadOn):
     """The lines of a job. `show` on every change; it draws itself again while the job runs."""
 
     def __init__(self, phases: Sequence[PhaseLine], *, id: str | None = None) -> None:
-        super().__init__(id=id, can_focus=False)
+        super().__init__(id=id)
         self.phases = tuple(phases)
         self.job: Job | None = None
         self._paces: dict[Phase, Pace] = {}
