@@ -66,7 +66,7 @@ CHECKS = (
         title="Users train as before",
         why="An app that cannot write to v2 may say so to nobody. Sessions that are no longer begun show it, against "
         "the same hours of the weeks before the cut-over.",
-        expected=f"at least {LEAST_PERCENT} %",
+        expected=f"from {LEAST_PERCENT} %",
         probe=_activity,
         guide="Gradual Rollout",
         sql=lambda _: f"-- $1 and $2: the hours since the cut-over, and the same hours whole weeks before.\n{_BEGUN};",
