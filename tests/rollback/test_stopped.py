@@ -217,3 +217,10 @@ async def test_cancelled(step: str, make_database: MakeDatabase, connect: Connec
     assert changes(catalog, await catalog_fingerprint(conn)) == []
     assert await conn.fetchval("select to_regnamespace('workout_v1_restore') is null")
     assert not await _flag(conn)
+
+
+async def test_a_stop_before_anything_began_says_that_v2_is_in_place(moved_database: TestDatabase) -> None:
+    settings, control = settings_for(moved_database), Control()
+    control.cancel()
+    ran = await collected(roll_back(Database(settings), settings, control), control)
+    assert ran.result.exit_status == 3 and ran.result.message.endswith("Nothing was changed: v2 is in place.")

@@ -16,7 +16,7 @@ import asyncpg
 from vagus_tui.control import Control
 from vagus_tui.database import search_path
 from vagus_tui.database.connection import Connection, Database
-from vagus_tui.errors import RefusedError, VagusError
+from vagus_tui.errors import CancelledByOperatorError, RefusedError, VagusError
 from vagus_tui.events import NoteEvent, StepState
 from vagus_tui.format import first_upper
 from vagus_tui.jobs import Emit
@@ -201,22 +201,28 @@ async def with_short_looks(
 
     Raises:
         RefusedError: somebody stayed in the way; names them.
+        CancelledByOperatorError: a stop was asked for.
     """
 
     async def attempt() -> T:
         async with impatient(connection, settings):
             return await look()
 
-    return await with_retries(
-        attempt,
-        connection,
-        relations,
-        attempts=settings.lock_attempts,
-        control=control,
-        emit=emit,
-        doing=doing,
-        state=state,
-    )
+    try:
+        return await with_retries(
+            attempt,
+            connection,
+            relations,
+            attempts=settings.lock_attempts,
+            control=control,
+            emit=emit,
+            doing=doing,
+            state=state,
+        )
+    except CancelledByOperatorError as error:
+        # A stop's own words are a migration's.
+        error.state = state
+        raise
 
 
 async def read_state_shortly(
