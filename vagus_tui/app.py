@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -120,6 +121,7 @@ class VagusApp(App[int]):
         self.pauses = Pauses()
         self.guide_at = ""
         self._rung = 0
+        self._said: dict[str, float] = {}
         self._starting: asyncio.Task[None] | None = None
         self._ending = False
         self._ended = False
@@ -191,6 +193,22 @@ class VagusApp(App[int]):
         if isinstance(event, events.InputEvent):
             self.pauses.touch()
         await super().on_event(event)
+
+    def notify(self, message: str, **options: Any) -> None:
+        """Say something in passing: harmless whatever is in it, and once as long as it is there.
+
+        A key that is held down would cover the window with it.
+        """
+        said, now = safe_str(message, limit=2000, lines=True), time.monotonic()
+        self._said = {words: until for words, until in self._said.items() if until > now}
+        if said not in self._said:
+            self._said[said] = now + (options.get("timeout") or self.NOTIFICATION_TIMEOUT)
+            super().notify(said, **{**options, "markup": False})
+
+    def clear_notifications(self) -> None:
+        """Whatever was said may be said again."""
+        self._said.clear()
+        super().clear_notifications()
 
     def show_error(self, error: BaseException) -> None:
         """What happened, what state it left, what to do next; once, where a key that is held down meets it again."""
@@ -353,7 +371,7 @@ class VagusApp(App[int]):
         except OSError as error:
             self.notify(f"Not saved: {error.strerror}.", severity="error", markup=False)
             return
-        self.notify(f"Saved {safe_str(saved)}", markup=False)
+        self.notify(f"Saved {saved}", markup=False)
 
     # The end
 

@@ -20,6 +20,7 @@ from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.view_help import VIEW_HELP
 from vagus_tui.screens import toured
 from vagus_tui.screens.base import StepScreen, WizardScreen
+from vagus_tui.screens.finishing import FinishActs
 from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.palette import WizardCommands
 from vagus_tui.screens.palette_actions import left_out, screen_class
@@ -46,7 +47,7 @@ def test_every_view_explains_itself() -> None:
         view.__name__
         for view in every_view()
         if not issubclass(view, StepScreen)
-        and view is not JobActs
+        and view not in (JobActs, FinishActs)
         and not view.HELP
         and not VIEW_HELP.get(view.__name__)
     ]

@@ -281,6 +281,12 @@ async def test_a_toast_covers_nothing(size: tuple[int, int]) -> None:
             title, toast = app.screen.query_one(TitleLine).region, app.screen.query_one(Toast).region
             assert (toast.y, toast.height) == (title.y + 1, 1), window
             app.clear_notifications()
+        # Nor where a key that is held down says it again and again; and whatever is in it stays harmless.
+        for _ in range(20):
+            app.notify(f"{HOSTILE}\x1b[31m")
+        await until(pilot, lambda: app.screen.query(Toast))
+        await pilot.pause(0.1)
+        assert len(app.screen.query(Toast)) == 1 and f"{HOSTILE}␛[31m" in screen_text(pilot)
 
 
 async def test_what_does_not_fit_beside_a_table_is_read_with_the_keys() -> None:
