@@ -45,7 +45,7 @@ _PHASES = {
     "rollback": "Rolled back",
 }
 _OTHERWISE = {
-    ("rollback", "prepare"): "Prepared: what was changed by hand is put back, what was written worked out",
+    ("rollback", "prepare"): "Put back what was changed by hand, if anything",
     ("rollback", "prove"): "Compared every row with v1 as it was kept",
     ("restore", "build"): "Made v1 again aside",
     ("restore", "prove"): "Proved every row against the backup",

@@ -120,7 +120,7 @@ class WayBack:
         rows = kept_rows.KeptRows(self.survey, kept).step(kept_rows.STEP, Phase.PREPARE)
         last = PlanStep(
             ahead.STEP,
-            Phase.PREPARE,
+            Phase.PROVE,
             "work out what was written until now, ahead of the locks",
             tuple(Touched(self.survey, self.options, kept).look_ahead(ahead.LASTING)),
             lock="none: it only reads the workout tables",

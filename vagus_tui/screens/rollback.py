@@ -58,7 +58,7 @@ FINISHED = (
     PhaseLine(Phase.SETTLE, "references checked"),
     PhaseLine(Phase.CLEAN_UP, "what is left of the clean-up"),
 )
-PUT_BACK = PhaseLine(Phase.PREPARE, "what was changed by hand is put back", "undo: not needed")
+PUT_BACK = PhaseLine(Phase.PREPARE, "put back what was changed by hand, if any", "undo: not needed")
 QUESTIONS = (Column("", 1), Column("Question"), Column("Answer", 8), Column("Weight", 11, wide_only=64))
 CARRIED = (
     Column("Table"),
