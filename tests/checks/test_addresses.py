@@ -9,6 +9,7 @@ from tests.databases import TestDatabase
 from vagus_tui.database.connection import Database
 from vagus_tui.database.target import Target, for_driver, target_of
 from vagus_tui.errors import ConfigurationError, ConnectionFailedError
+from vagus_tui.migration.plan import SESSION_SETTINGS
 
 ELSEWHERE = {
     "PGHOST": "live.example",
@@ -125,6 +126,15 @@ alter role postgres in database "{database}" set search_path = hostile, pg_catal
 """Names of the server's own in a schema that comes before it."""
 
 
+AS_EVER = (
+    "select 0.1::float8 + 0.2::float8 || '' as number, timestamp '2026-02-01' || '' as day, "
+    "interval '1 day 2 hours' || '' as length, '\\x0a'::bytea || ''::bytea as bytes, "
+    "current_setting('row_security') as guarded, current_setting('idle_session_timeout') as idle, "
+    "current_setting('synchronous_commit') as lasting, lower('A') = 'a' as own"
+)
+"""What odd settings would make otherwise."""
+
+
 async def test_what_is_set_for_the_role_changes_nothing_for_us(clean_database: TestDatabase) -> None:
     """Neither the meaning of statements, nor the texts of values, nor how long a session may wait."""
     odd = {
@@ -152,13 +162,13 @@ async def test_what_is_set_for_the_role_changes_nothing_for_us(clean_database: T
         await admin.execute(HOSTILE.format(database=clean_database.name))
     async with looking_at(f"{clean_database.url}?connect_timeout=5") as context:
         assert context.state.shape is not None
-        found = await context.connection.fetchrow(
-            "select 0.1::float8 + 0.2::float8 || '' as number, timestamp '2026-02-01' || '' as day, "
-            "interval '1 day 2 hours' || '' as length, '\\x0a'::bytea || ''::bytea as bytes, "
-            "current_setting('row_security') as guarded, current_setting('idle_session_timeout') as idle, "
-            "current_setting('synchronous_commit') as lasting, lower('A') = 'a' as own"
-        )
-    assert found is not None
+        found = await context.connection.fetchrow(AS_EVER)
+    # Nor for a script, which whoever runs it with psql does in a session of their own.
+    async with clean_database.connect() as plain:
+        for statement in SESSION_SETTINGS:
+            await plain.execute(statement)
+        printed = await plain.fetchrow(AS_EVER)
+    assert found is not None and found == printed
     assert dict(found) == {
         "number": "0.30000000000000004",
         "day": "2026-02-01 00:00:00",

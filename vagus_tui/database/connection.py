@@ -41,6 +41,12 @@ _SAME_EVERYWHERE = {
     "transaction_timeout": "0",
     "transform_null_equals": "off",
 }
+_ENOUGH_MEMORY = (
+    "select set_config('work_mem', '4MB', false) where pg_size_bytes(current_setting('work_mem')) < 4194304"
+)
+"""The server's own default. With less even its list of settings goes through a temporary file, and those may be
+limited."""
+
 _BASELINE = (
     "select set_config(name, wanted, false) from (values "
     + ", ".join(f"({literal(name)}, {literal(wanted)})" for name, wanted in _SAME_EVERYWHERE.items())
@@ -52,6 +58,9 @@ _BASELINE = (
 """What somebody may have set for the role or the database, and what would change the meaning of our statements, the
 texts of values or the answers of access checks, or end a session that waits for the operator. Only what differs is set:
 behind a transaction pooler, which is refused but has to be looked at first, a session is the app's as well."""
+
+AS_EVERYWHERE = (_ENOUGH_MEMORY, _BASELINE)
+"""Queries that set it, in this order."""
 
 GONE_AFTER = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
 """When a network that says nothing any more counts as gone: after half a minute. Where an answer is owed, and a system
@@ -230,16 +239,9 @@ _OWN_NAMES_FIRST = (
 theirs: then, and only then, our statements go by a path of their own."""
 
 
-_ENOUGH_MEMORY = (
-    "select set_config('work_mem', '4MB', false) where pg_size_bytes(current_setting('work_mem')) < 4194304"
-)
-"""The server's own default. With less even its list of settings goes through a temporary file, and those may be
-limited."""
-
-
 async def _apply(connection: Connection, server_settings: Mapping[str, str]) -> None:
     """Make settings for the session. Poolers refuse them, all but the name, among the parameters of a connection."""
-    statements = [_OWN_NAMES_FIRST, _ENOUGH_MEMORY, _BASELINE]
+    statements = [_OWN_NAMES_FIRST, *AS_EVERYWHERE]
     if server_settings:
         made = (f"set_config({literal(name)}, {literal(value)}, false)" for name, value in server_settings.items())
         statements.append(f"select {', '.join(made)}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vagus_tui.database import search_path
-from vagus_tui.database.connection import Connection
+from vagus_tui.database.connection import AS_EVERYWHERE, Connection
 from vagus_tui.database.dependents import Dependent, Fate
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Phase, jsonable
@@ -38,6 +38,8 @@ SESSION_SETTINGS = (
     "set statement_timeout = 0;",
     "set timezone = 'UTC';",
     f"set search_path = {search_path.OWN};",
+    # As in our own sessions, whatever somebody has set for the role.
+    *(f"do $vagus$ begin perform made.* from ({query}) made; end $vagus$;" for query in AS_EVERYWHERE),
     f"set {OWN} = 'on';",
     # Nobody queues behind a script for longer than this.
     "set lock_timeout = '2s';",
