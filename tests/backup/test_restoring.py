@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from vagus_tui.backup.manifest import read_manifest, read_proof
 from vagus_tui.backup.snapshot import SESSION
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
+from vagus_tui.database.tools import bundled_tools
 from vagus_tui.errors import CancelledByOperatorError, RefusedError
 from vagus_tui.events import Phase, ProgressEvent, Status, StepEvent, StepState
 from vagus_tui.journal import backup_records
@@ -78,8 +80,14 @@ async def test_everything_comes_back(
         assert (await backup_records.backups(conn))[0].restored_at is not None
 
 
-async def test_what_only_a_newer_server_knows_is_no_damage(settings: Settings, clean_database: TestDatabase) -> None:
-    # As servers since November 2026 mark their columns, dumped by a program that takes it for an option of people's.
+async def test_what_only_a_newer_server_knows_is_no_damage(
+    settings: Settings, clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As servers since November 2026 mark their columns, dumped by a program that takes it for an option of people's:
+    # the embedded server's own, and not one of this machine's that may know better.
+    bundled = bundled_tools()
+    assert bundled is not None
+    monkeypatch.setenv("PATH", str(bundled.pg_dump.parent), prepend=os.pathsep)
     await clean_database.execute_as_admin(
         "update pg_attribute set attoptions = '{pg_attver=22388520}' where attname = 'name' and attrelid in "
         "('workout_plans'::regclass, 'exercises'::regclass)"
