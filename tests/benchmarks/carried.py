@@ -59,12 +59,10 @@ async def run(plans: int, share: float) -> None:
         await bench.fill(plans)
         async with bench.clone() as (settings, _):
             await migrated(settings)
-            connection: Connection = await asyncpg.connect(
-                settings.database_url.get_secret_value() if settings.database_url else "", timeout=60
-            )
+            database = Database(settings)
+            connection: Connection = await asyncpg.connect(database.url)
             changes = await _written(connection, share)
             await connection.close()
-            database = Database(settings)
             async with open_session(database, "preview") as session:
                 cost = await cost_of(session, settings, await preview(session, await read_state(session)))
             print(f"{plans:,} plans, {changes:,} changes noted; foretold: {cost.expected:.1f} s under the locks")

@@ -6,17 +6,14 @@ changed, and a value that the mapping only normalised, stay byte for byte.
 
 from __future__ import annotations
 
-from vagus_tui.migration.capture import V2_CHANGES
 from vagus_tui.migration.survey import Survey
 from vagus_tui.migration.unique import made_again, out_of_the_way
-from vagus_tui.rollback.ahead import Ahead
 from vagus_tui.rollback.fitting import Fitting
-from vagus_tui.rollback.kept import Kept, RowCheck
+from vagus_tui.rollback.kept import RowCheck
 from vagus_tui.rollback.touched import Touched
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import literal, qualified, quote
 from vagus_tui.schema.preferences import chosen
-from vagus_tui.schema.rules import MappingOptions
 
 REPLACED = "sets-replaced-in-v2"
 """What the journal calls the setting aside of sets that were deleted in v2 and have others in their place."""
@@ -25,18 +22,11 @@ REPLACED = "sets-replaced-in-v2"
 class CarryBack:
     """The SQL that carries writes back. `collect()` first; then count, apply and prove what it found."""
 
-    def __init__(
-        self,
-        survey: Survey,
-        options: MappingOptions,
-        kept: Kept,
-        changes: str = V2_CHANGES,
-        ahead: Ahead | None = None,
-    ) -> None:
-        """`changes` and `ahead` as for `Touched`."""
+    def __init__(self, survey: Survey, rows: Touched) -> None:
+        """`rows` is what knows which were written."""
         self.survey = survey
-        self.rows = Touched(survey, options, kept, changes, ahead)
-        self.fitting = Fitting(self.rows)
+        self.rows = rows
+        self.fitting = Fitting(rows)
 
     def collect(self, *, deletions: bool = False) -> list[str]:
         """Find the touched rows, and what of them v1 can hold.

@@ -147,6 +147,7 @@ async def _as_kept(connection: Connection, rows: kept_rows.KeptRows) -> list[str
 
 
 async def counts(connection: Connection, survey: Survey, carry: CarryBack) -> Preview:
+    """What was found to be carried back, and what not, in the transaction in which it was collected."""
     carried = []
     for base in v1.TABLES:
         row = await connection.fetchrow(carry.counts(base))

@@ -31,16 +31,24 @@ from vagus_tui.migration.noting import read_noting
 from vagus_tui.migration.noting_kept import anything_noted
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.work import open_session, run_step, with_retries, with_short_looks
-from vagus_tui.rollback import ahead, finish, guarded, kept_rows
+from vagus_tui.rollback import finish, guarded, kept_rows
 from vagus_tui.rollback.archive import archive_name, bound_note, bound_to
 from vagus_tui.rollback.around import Around
 from vagus_tui.rollback.carry_back import CarryBack
 from vagus_tui.rollback.comparing import compare
 from vagus_tui.rollback.kept import read_kept
 from vagus_tui.rollback.preview import SHOWN, Preview, counts, replaced_words
-from vagus_tui.rollback.quick_plan import COMPARED, LOCKED_SETTINGS, WayBack, quick_steps, settle_steps, way_back
+from vagus_tui.rollback.quick_plan import (
+    COMPARED,
+    LOCKED_SETTINGS,
+    NEEDED,
+    WayBack,
+    quick_steps,
+    settle_steps,
+    way_back,
+)
 from vagus_tui.rollback.swap_back import LOCKED
-from vagus_tui.rollback.unnoted import COMPARING, DECIDED, NEEDED, UNDECIDED, read_unnoted
+from vagus_tui.rollback.unnoted import COMPARING, DECIDED, UNDECIDED, read_unnoted
 from vagus_tui.rollback.v2_altered import added_words
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import qualified
@@ -186,7 +194,7 @@ class _Rollback:
                     state="Nothing of v2 was changed: it is in place.",
                 )
             except asyncpg.PostgresError as error:
-                if is_lost(error) or step.id in (*NEEDED, ahead.STEP):
+                if is_lost(error) or step.id in NEEDED:
                     raise
                 emit(step.event(StepState.FAILED, message=str(error)))
                 in_vain.append(step)

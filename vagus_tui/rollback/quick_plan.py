@@ -33,11 +33,14 @@ from vagus_tui.rollback.swap_back import (
     settle_back_statements,
 )
 from vagus_tui.rollback.touched import Touched
-from vagus_tui.rollback.unnoted import NOTE_AGAIN, Comparison
+from vagus_tui.rollback.unnoted import COMPARING, DECIDED, NOTE_AGAIN, Comparison
 from vagus_tui.rollback.v2_altered import added_columns, added_words, read_v2_altered
 from vagus_tui.schema import v1
 from vagus_tui.schema.rules import MappingOptions
 from vagus_tui.settings import Settings
+
+NEEDED = (NOTE_AGAIN, *COMPARING, DECIDED, ahead.STEP)
+"""Steps before the one transaction without which nobody knows what is to be carried back."""
 
 LOCKED_SETTINGS = (
     # Compiling takes longer than these queries, and writers wait for it.
@@ -180,7 +183,7 @@ def quick_steps(
         looked: where that is kept which was worked out ahead; None where nothing was.
     """
     survey = around.survey
-    carry = CarryBack(survey, mapping_options(run), kept, changes, looked)
+    carry = CarryBack(survey, Touched(survey, mapping_options(run), kept, changes, looked))
     held = "ACCESS EXCLUSIVE on v2's and v1's tables until the transaction ends; writes wait"
     undo = "automatic: the transaction fails as a whole"
 

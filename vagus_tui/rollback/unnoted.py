@@ -32,8 +32,6 @@ ORDER = (v2.LOGS, v2.SESSIONS, v2.DAYS, v2.EXERCISES, v2.WEEKS, v2.PLANS, v2.GRO
 COMPARING = (BEGUN, DAY_KEYS, *(f"compare-{table}" for table in ORDER), STEP)
 """The steps of the comparison, which run side by side as far as they do not need one another."""
 NOTE_AGAIN = "note-again"
-NEEDED = (NOTE_AGAIN, *COMPARING, DECIDED)
-"""Steps without which nobody knows what is to be carried back."""
 ARCHIVED = "not_noted"
 """The archive's table of them: table_name, row_id, and the row as v1 had it."""
 SHOWN = 3
