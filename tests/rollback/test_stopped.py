@@ -92,7 +92,7 @@ async def test_killed_before_the_commit(
     found = await state_of(database)
     if found.state is State.MIGRATED:
         assert found.interrupted and "interrupted, before it changed anything" in found.summary
-        assert found.possible[0] == "finish rollback"
+        assert found.possible[0] == "clear rollback away"
         cleared = await do_abandon(database)
         assert cleared.result.ok and found.run is not None
         ended = await conn.fetchval(

@@ -134,7 +134,8 @@ async def test_a_clean_up_that_broke_off_is_cleared_away_in_its_own_window(
     await store.start_run(moved_conn, "clean-up", operator="Bob", environment="development", options={})
     async with walking(settings_for(moved_database.url), size=SMALL) as pilot:
         # It leads to no rollback.
-        await until_text(pilot, "A clean-up was interrupted", "Clear the clean-up away", "next: 7 Rollout")
+        await until_text(pilot, "A clean-up was interrupted", "From here: clear clean-up away · check")
+        await until_text(pilot, "Clear the clean-up away", "next: 7 Rollout")
         await pilot.press("x")
         await until_text(pilot, "x clears it away")
         assert isinstance(pilot.app.screen, CleanUpScreen)

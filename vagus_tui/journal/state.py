@@ -55,6 +55,12 @@ def _owes(run: store.Run) -> bool:
     return run.status == "done" and run.finished_at is None
 
 
+def _taken_up(run: store.Run) -> str:
+    """What is done first about a rollback or clean-up that broke off."""
+    what = "clean-up" if run.kind == "clean-up" else "rollback"
+    return f"finish {what}" if _owes(run) else f"clear {what} away"
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseState:
     """The state, what it was concluded from, and what can be done from there.
@@ -127,7 +133,7 @@ _POSSIBLE: dict[State, tuple[str, ...]] = {
 }
 
 
-def _possible(state: State, *, left: bool, recorded: bool, empty: bool, beside: bool) -> tuple[str, ...]:
+def _possible(state: State, *, left: store.Run | None, recorded: bool, empty: bool, beside: bool) -> tuple[str, ...]:
     possible = _POSSIBLE[state]
     if beside:
         # What stands in v2's place has to make room first.
@@ -136,7 +142,7 @@ def _possible(state: State, *, left: bool, recorded: bool, empty: bool, beside: 
         possible = ("backup", *possible)
     if state is State.MIGRATED and not recorded:
         possible = tuple(act for act in possible if act != "rollback")
-    return ("finish rollback", *possible) if left else possible
+    return possible if left is None else (_taken_up(left), *possible)
 
 
 def _beside(found: Mapping[str, object]) -> tuple[str, ...]:
@@ -207,7 +213,11 @@ async def read_state(connection: Connection) -> DatabaseState:
             possible=(
                 *(("finish migration",) if settling and state is State.MIGRATED else ()),
                 *_possible(
-                    state, left=left, recorded=migration is not None, empty=bool(more.get("empty")), beside=bool(beside)
+                    state,
+                    left=run if left else None,
+                    recorded=migration is not None,
+                    empty=bool(more.get("empty")),
+                    beside=bool(beside),
                 ),
             ),
             migration=migration,
