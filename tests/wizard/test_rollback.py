@@ -126,12 +126,15 @@ async def test_later_writes_are_shown_and_carried_back(moved_database: TestDatab
         )
         await pilot.press("v")
         await until_text(pilot, "column notes of exercise_logs_v1 is gone", "Put it right: rename it back")
+        await until_text(pilot, "not possible as things are")
+        assert "undecided" not in screen_text(pilot)
         await pilot.press("b")
         await moved_conn.execute("alter table exercise_logs_v1 rename column remarks to notes")
         await pilot.press("v", "v", "v")
         await until_text(
             pilot, "1 row written since the cut-over", "and put back: index", "Counted from what was noted"
         )
+        await until_text(pilot, "1 row to carry back")
         assert wizard(pilot).session.job is None
         # What was not noted is seen only where every row is compared, and that can be asked for.
         await pilot.press("p")
@@ -150,6 +153,7 @@ async def test_later_writes_are_shown_and_carried_back(moved_database: TestDatab
         assert next_screen(wizard(pilot).session) is Step.ROLLBACK
         await pilot.press("v")
         await until_text(pilot, "Send the rollback notice")
+        assert "v: what follows" not in screen_text(pilot)
         await pilot.press("t")
         await until(pilot, lambda: "back to the earlier version" in wizard(pilot).clipboard)
         await pilot.press("down", "t")

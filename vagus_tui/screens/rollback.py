@@ -33,6 +33,7 @@ from vagus_tui.screens.rollback_words import (
     aftermath_text,
     answer_mark,
     carried_rows,
+    preview_words,
     refusal,
     what_happens,
 )
@@ -207,7 +208,7 @@ class RollbackScreen(RollbackActs):
             self.refresh_item()
             done, total = self.query_one("#after-list", Checklist).done
             self.query_one(ViewStrip).say("after", f"{done} of {total}" if done else "")
-        if topics & {Topic.STATE, Topic.JOB, Topic.LINK}:
+        if topics & {Topic.STATE, Topic.JOB, Topic.LINK, Topic.MAINTENANCE}:
             self._show_quick()
         self._stand()
 
@@ -311,8 +312,9 @@ class RollbackScreen(RollbackActs):
         back = state is not None and state.state is State.ROLLED_BACK
         if job is not None and job.running:
             return f"elapsed {clock(job.elapsed)}"
+        follows = "v: what follows" if back and self.view == "quick" else ""
         if job is not None and job.ok:
-            return f"done in {duration(job.elapsed)}" + (" · v: what follows" if back else "")
+            return " · ".join(part for part in (f"done in {duration(job.elapsed)}", follows) if part)
         if cut_off(self.session):
             return self.session.down_words
         if (left := self.left) is not None:
@@ -321,10 +323,11 @@ class RollbackScreen(RollbackActs):
             return "not done, v2 is in use · b tries again"
         if job is not None:
             # It was committed, and cut off before it could say so.
-            return "v1 is in use again · v: what follows" if back else "not done"
-        if not self.possible and self.view == "quick":
-            return "v: what follows" if back else ""
-        return None
+            return " · ".join(part for part in ("v1 is in use again", follows) if part) if back else "not done"
+        if self.view == "quick" and self.possible:
+            return preview_words(self.found, refused=self.refused is not None)
+        # The questions have the word on their own view.
+        return None if self.view == "advice" else follows
 
     def _what_can_be_done(self) -> list[Content]:
         """What a rollback would do, or why there can be none."""
@@ -361,6 +364,8 @@ class RollbackScreen(RollbackActs):
         """What would be carried back changes as users write: look again."""
         if view == "advice":
             self._show_advice()
+        else:
+            self._show_quick()
         if view == "quick" and self.possible and not self.session.busy:
             self.read(self.look, group="preview")
 

@@ -78,6 +78,15 @@ def carried_rows(found: Preview) -> list[Row]:
     ]
 
 
+def preview_words(found: Preview | None, *, refused: bool) -> str:
+    """What the quick rollback would come to in a word or two, as far as it was looked at."""
+    if refused:
+        return "not possible as things are"
+    if found is None:
+        return "looking"
+    return f"{plural(found.total, 'row') if found.total else 'nothing'} to carry back"
+
+
 def refusal(error: RefusedError) -> Content:
     """Why the quick rollback cannot go past what it found, and what to do."""
     parts = [safe_block(f"{MARKS[Status.FAIL]} {error.happened}", STYLES[Status.FAIL])]
