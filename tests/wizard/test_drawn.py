@@ -31,6 +31,7 @@ from vagus_tui.journal.state import DatabaseState, State
 from vagus_tui.migration.maintenance import Maintenance
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.cut_off import read_again
+from vagus_tui.screens.migration_words import standing_text
 from vagus_tui.session.job import Job
 from vagus_tui.session.session import Link, Snapshot
 from vagus_tui.session.watching import Alarm
@@ -177,8 +178,12 @@ async def test_rail_and_header_say_who_is_at_work_and_what_users_meet() -> None:
         assert read_again(session, job) == "" and "not known" in job_outcome(job).plain
         session.read_at = 101.0
         told = job_outcome(job, read_again=read_again(session, job)).plain
-        assert "the state was read again. v2 is in place;" in told and "write fence is up: key 5, then f" in told
-        assert "not known" not in told and not told.endswith("x")
+        assert "the state was read again. v2 is in place;" in told
+        assert told.endswith("The write fence is up. Migration (5): f switches it off.")
+        # On Migration itself there is nowhere to go.
+        on_migration = standing_text(session, DatabaseState(State.MIGRATED), job).plain
+        assert "The write fence is up. f switches it off." in on_migration
+        assert "not known" not in told
         job.result = ResultEvent(ok=False, message="A gate refused.")
         assert read_again(session, job) == ""
 

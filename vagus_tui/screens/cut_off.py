@@ -24,10 +24,13 @@ def cut_off_text(session: Knowledge) -> Content:
     )
 
 
-def read_again(session: Knowledge, job: Job | None) -> str:
+def read_again(session: Knowledge, job: Job | None, *, here: bool = False) -> str:
     """What became of a job that a lost connection cut off, as the database says now; empty unless it was asked since.
 
     The job itself could at best guess: the server that would have known was gone.
+
+    Args:
+        here: it is told on Migration itself, where the key is at hand for what it may have left on.
     """
     if job is None or job.ended is None or not job.lost:
         return ""
@@ -35,5 +38,5 @@ def read_again(session: Knowledge, job: Job | None) -> str:
         return ""
     now = session.now.maintenance
     switched = "The write fence is up" if now.fence else "The maintenance flag is on" if now.on else ""
-    left = f" {switched}: key 5, then f, switches it off." if switched else ""
+    left = f" {switched}. {'' if here else 'Migration (5): '}f switches it off." if switched else ""
     return f"The connection is back, and the state was read again. {session.state.summary}{left}"

@@ -73,7 +73,7 @@ def standing_text(session: Session, state: DatabaseState, job: Job | None) -> Co
     """Where things stand when there is neither a plan to show nor a run to watch, and what is possible."""
     parts: list[Content] = []
     if job is not None and not job.running:
-        parts.append(job_outcome(job, read_again=read_again(session, job)))
+        parts.append(job_outcome(job, read_again=read_again(session, job, here=True)))
     if cut_off(session):
         return Content("\n\n").join((*parts, cut_off_text(session)))
     # A failure says for itself what state it left.
