@@ -86,6 +86,15 @@ TOLD: list[tuple[Callable[..., str], dict[Any, str]]] = [
             timedelta(hours=119): "4 days",
         },
     ),
+    (
+        written.old,
+        {
+            timedelta(seconds=-3): "just made",
+            timedelta(seconds=59): "just made",
+            timedelta(seconds=60): "1 min old",
+            timedelta(hours=119): "4 days old",
+        },
+    ),
 ]
 
 

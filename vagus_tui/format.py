@@ -65,6 +65,11 @@ def age_text(age: timedelta) -> str:
     return f"{minutes // (24 * 60)} days"
 
 
+def old(age: timedelta) -> str:
+    """How old something is that was made: just made, 26 min old, 4 days old."""
+    return "just made" if age < timedelta(minutes=1) else f"{age_text(age)} old"
+
+
 def clock(seconds: float) -> str:
     """Elapsed time that is counted up: 0:42, 12:07, 1:02:03."""
     whole = max(0, int(seconds))

@@ -16,7 +16,7 @@ from vagus_tui.backup.options import Kind
 from vagus_tui.backup.tables import select_tables, workout_names
 from vagus_tui.checks.base import Context, Outcome
 from vagus_tui.events import Status
-from vagus_tui.format import age_text
+from vagus_tui.format import old
 from vagus_tui.journal import backup_records
 
 OLDEST = timedelta(hours=24)
@@ -86,7 +86,7 @@ async def _judged(context: Context, info: BackupInfo) -> Outcome:
         if writes
         else "Nothing was written since."
     )
-    measured = f"{age_text(age)} old, verified" + (", restored" if info.restored else "")
+    measured = f"{old(age)}, verified" + (", restored" if info.restored else "")
     message = f"{info.path}\n{since}"
     if age > OLDEST and writes != 0:
         return Outcome(Status.FAIL, measured, f"{message}\nIt is older than a day. Make a new one.")
@@ -119,7 +119,7 @@ async def _elsewhere(context: Context, fingerprint: Fingerprint) -> Outcome | No
             continue
         return Outcome(
             Status.WARN,
-            f"{age_text(age)} old, elsewhere",
+            f"{old(age)}, elsewhere",
             f"{record.operator} made a verified backup at {record.path}, which is not on this machine.",
         )
     return None

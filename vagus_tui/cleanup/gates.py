@@ -25,7 +25,7 @@ from vagus_tui.cleanup.kept import KeptTable, hanging_on, read_remains
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.impersonation import undone
 from vagus_tui.events import CheckEvent, Status
-from vagus_tui.format import age_text, plural
+from vagus_tui.format import age_text, old, plural
 from vagus_tui.journal import decisions
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.timeline import CLEAN_UP_EARLIEST
@@ -155,8 +155,8 @@ async def _final_backup(context: Context) -> Outcome:
     info, why = await holding(context, remains.v1)
     if info is None:
         return Outcome(Status.FAIL, "none", why)
-    age = age_text(datetime.now(UTC) - info.created)
-    return Outcome(Status.PASS, f"{age} old, restored", f"{info.path}\nEvery row of v1's kept tables is in it.")
+    age = datetime.now(UTC) - info.created
+    return Outcome(Status.PASS, f"{old(age)}, restored", f"{info.path}\nEvery row of v1's kept tables is in it.")
 
 
 async def _archives(context: Context) -> Outcome:

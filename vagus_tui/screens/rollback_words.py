@@ -6,7 +6,7 @@ from textual.content import Content
 
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Status
-from vagus_tui.format import age_text, moment, plural
+from vagus_tui.format import age_text, moment, old, plural
 from vagus_tui.journal.state import state_words
 from vagus_tui.journal.store import Run, run_words
 from vagus_tui.rollback.advice import Advice, Answer, Recommendation
@@ -184,7 +184,7 @@ def candidate_row(candidate: Candidate) -> Row:
 def candidate_text(candidate: Candidate, timezone: str) -> Content:
     """All about one backup: what it is of, what it holds against what is in use, what speaks against it."""
     lines = [
-        safe(f"{candidate.path.name}: {age_text(candidate.age)} old, {_proof(candidate)}", "bold"),
+        safe(f"{candidate.path.name}: {old(candidate.age)}, {_proof(candidate)}", "bold"),
         safe(f"Data of {moment(candidate.info.created, timezone)}, {state_words(candidate.info.state)}."),
     ]
     lines += [safe(f"{MARKS[Status.FAIL]} {problem}", STYLES[Status.FAIL]) for problem in candidate.problems[:5]]
@@ -202,7 +202,7 @@ def candidate_text(candidate: Candidate, timezone: str) -> Content:
 def from_backup_happens(candidate: Candidate) -> Content:
     """What a rollback to this backup would do, and what it would cost."""
     lines = [
-        safe(f"v1 as it was {age_text(candidate.age)} ago, from {candidate.path.name}."),
+        safe(f"v1 as it is in {candidate.path.name}, {old(candidate.age)}."),
         Content(
             f"At least {plural(candidate.fewer, 'row')} written since will not be in v1, but in an archive."
             if candidate.fewer
