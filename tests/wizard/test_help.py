@@ -21,6 +21,7 @@ from vagus_tui.runbook.view_help import VIEW_HELP
 from vagus_tui.screens import toured
 from vagus_tui.screens.base import StepScreen, WizardScreen
 from vagus_tui.screens.finishing import FinishActs
+from vagus_tui.screens.help import keys_of
 from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.palette import WizardCommands
 from vagus_tui.screens.palette_actions import left_out, screen_class
@@ -104,6 +105,19 @@ async def test_every_action_of_every_screen_is_in_the_palette_from_anywhere(clea
             assert possible & here <= there and there - commands
             view.dismiss(None)
             await until(pilot, lambda: isinstance(pilot.app.screen, StepScreen))
+
+
+async def test_enter_is_listed_where_it_does_something(clean_database: TestDatabase) -> None:
+    settings = settings_for(clean_database.url)
+    enters: dict[str, str] = {}
+    async with walking(settings) as pilot:
+        for step, focus in ((Step.MIGRATION, "#plan"), (Step.TROUBLESHOOTING, "#issues"), (Step.REPORT, "#sections")):
+            wizard(pilot).action_go(step.value)
+            await until(pilot, lambda: bool(pilot.app.screen.query(focus)))  # noqa: B023
+            pilot.app.screen.query_one(focus).focus()
+            await pilot.pause()
+            enters[focus] = dict(keys_of(pilot.app.screen)).get("enter", "nothing")
+    assert enters == {"#plan": "nothing", "#issues": "nothing", "#sections": "its entries"}
 
 
 async def test_an_action_of_another_screen_is_done_there(clean_database: TestDatabase) -> None:

@@ -54,6 +54,12 @@ class FailedDialog(PromptDialog):
         return "" if text else "Please say what went wrong."
 
 
+class _Testers(Rows):
+    """Its Enter is told at the bottom."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", "to the steps")]
+
+
 class AcceptanceView(ViewedScreen):
     """A view `acceptance` for a screen with several: people above, the steps of the one selected below."""
 
@@ -72,7 +78,7 @@ class AcceptanceView(ViewedScreen):
     def compose_acceptance(self) -> ComposeResult:
         """The people, then the steps and the detail."""
         with Vertical(id="acceptance"):
-            yield Rows(COLUMNS, id="testers")
+            yield _Testers(COLUMNS, id="testers")
             with Vertical(classes="split"):
                 yield Checklist(id="acceptance-list")
                 yield DetailPanel(id="acceptance-detail")

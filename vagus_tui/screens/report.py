@@ -119,6 +119,12 @@ def _in_full(value: object) -> Content:
     return safe_block("\n".join(spelled(str(value)))) if kept else safe(clean(value), limit=2000)
 
 
+class _Sections(PointedList):
+    """Its Enter is told at the bottom."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "its entries")]
+
+
 class ReportScreen(StepScreen):
     """The story first, then the journal's sections; their rows at the right, the selected row in full below."""
 
@@ -139,7 +145,7 @@ class ReportScreen(StepScreen):
 
     def compose_body(self) -> ComposeResult:
         """The sections and the rows of one."""
-        yield PointedList(id="sections", markup=False)
+        yield _Sections(id="sections", markup=False)
         with Vertical(id="report", classes="split"):
             yield Rows(COLUMNS["story"][1], id="entries")
             yield DetailPanel(id="entry-detail")

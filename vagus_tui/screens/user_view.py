@@ -26,6 +26,12 @@ from vagus_tui.widgets.wait_line import WaitLine
 COLUMNS = (Column("Plan"), Column("Whose", 16), Column("Owner", 36, wide_only=100))
 
 
+class _Plans(Rows):
+    """Its Enter is told at the bottom."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", "open the plan")]
+
+
 class UserViewScreen(WizardScreen):
     """One user, impersonated in a transaction that is undone."""
 
@@ -53,7 +59,7 @@ class UserViewScreen(WizardScreen):
             yield TitleLine("A user's view")
             yield WaitLine(self.session)
             yield Static("Looking.", id="seen-figures")
-            yield Rows(COLUMNS, id="seen-plans")
+            yield _Plans(COLUMNS, id="seen-plans")
         yield KeyFooter()
 
     def on_mount(self) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from rich.segment import Segment
+from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.geometry import Size
 from textual.strip import Strip
@@ -23,6 +26,9 @@ def pointed(line: Strip, *, focused: bool) -> Strip:
 
 class PointedList(OptionList):
     """Options with the mark in the first cell, which is left blank, of the one under the cursor."""
+
+    # Without words: where it does something, a list of its own says what.
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", show=False)]
 
     def render_line(self, y: int) -> Strip:
         """The line, marked where the cursor is; of an option that takes several, the first."""

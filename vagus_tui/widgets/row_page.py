@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 
 from rich.text import Text
+from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.strip import Strip
 from textual.widgets import DataTable
@@ -20,6 +22,9 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 class PageTable(DataTable[object]):
     """Whole rows under the cursor; left and right go ten columns, Home and End to the ends of the rows."""
+
+    # Without words: it does nothing here.
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select_cursor", show=False)]
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, cursor_type="row", zebra_stripes=False)

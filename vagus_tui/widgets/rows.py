@@ -57,6 +57,8 @@ class Rows(DataTable[Text]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "cursor_down", show=False),
         Binding("k", "cursor_up", show=False),
+        # Without words: where it opens something, a table of its own says what.
+        Binding("enter", "select_cursor", show=False),
     ]
 
     def __init__(self, columns: Sequence[Column], *, id: str | None = None) -> None:
