@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import gc
 import socket
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from tests.checks.support import measured
 from tests.checks.tls_proxy import CA, OTHER_CA, TlsProxy
 from tests.cli.program import vagus
 from tests.databases import TestDatabase
+from tests.listening import listening
 from tests.migration.support import settings_for
 from vagus_tui.database.connection import GONE_AFTER, Database
 from vagus_tui.database.pooling import ConnectionKind, conclude
@@ -49,6 +53,39 @@ async def test_a_direct_connection(clean_database: TestDatabase) -> None:
         for name, value in GONE_AFTER.items():
             if option := getattr(socket, name, None):
                 assert used.getsockopt(socket.IPPROTO_TCP, option) == value
+
+
+async def test_a_connection_that_is_given_up_leaves_nothing_behind(clean_database: TestDatabase) -> None:
+    said: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+
+    async def hang_up(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read(8)
+
+    async def give_up(database: Database, turns: int) -> None:
+        opening = asyncio.ensure_future(database.connect("given up"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        opening.cancel()
+        with contextlib.suppress(asyncio.CancelledError, ConnectionFailedError):
+            await opening
+
+    async with listening(hang_up) as port:
+        elsewhere = Settings.model_validate({"database_url": f"postgresql://somebody@127.0.0.1:{port}/x"})
+        for turns in range(20):
+            await give_up(Database(elsewhere), turns)
+    # What is reached all the same is let go.
+    database = Database(settings_for(clean_database))
+    for turns in range(0, 100, 20):
+        await give_up(database, turns)
+    async with clean_database.connect() as conn:
+        for _ in range(500):
+            left = await conn.fetchval("select count(*) from pg_stat_activity where application_name like '%given up'")
+            if not left:
+                break
+            await asyncio.sleep(0.01)
+    gc.collect()
+    assert said == [] and left == 0
 
 
 @pytest.mark.needs_pgbouncer

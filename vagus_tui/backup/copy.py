@@ -19,7 +19,7 @@ from vagus_tui.backup.process import ToolRun
 from vagus_tui.backup.progress import Progress
 from vagus_tui.backup.verify import reading_tools
 from vagus_tui.control import Control
-from vagus_tui.database.connection import Connection
+from vagus_tui.database.connection import Connection, open_connection
 from vagus_tui.database.identifiers import qualified, quote
 from vagus_tui.database.tools import ClientTools, MissingTools, bundled_tools
 from vagus_tui.errors import RefusedError, server_words
@@ -120,8 +120,7 @@ class RestoredCopy:
 
     async def admin(self, database: str) -> Connection:
         """A superuser's connection."""
-        connection: Connection = await asyncpg.connect(self.server.admin_url(database))
-        return connection
+        return await open_connection(self.server.admin_url(database))
 
     async def create_database(self, name: str) -> None:
         """An empty project: Supabase's roles and schemas, and every role that the backup speaks of.

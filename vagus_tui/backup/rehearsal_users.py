@@ -19,7 +19,7 @@ from vagus_tui.backup.folder import STOPPED
 from vagus_tui.backup.manifest import Manifest
 from vagus_tui.backup.snapshot import SESSION
 from vagus_tui.control import Control
-from vagus_tui.database.connection import Connection
+from vagus_tui.database.connection import Connection, open_connection
 from vagus_tui.database.identifiers import qualified
 from vagus_tui.errors import CancelledByOperatorError
 from vagus_tui.schema import v1, v2
@@ -179,7 +179,7 @@ async def write_as_users(authenticator_url: str, operator_url: str, control: Con
     """
     done = Writes()
     users = await _owners(operator_url)
-    connection: Connection = await asyncpg.connect(authenticator_url, statement_cache_size=0)
+    connection = await open_connection(authenticator_url, statement_cache_size=0)
     try:
         for user in users:
             done.users += 1
@@ -211,7 +211,7 @@ async def _make(connection: Connection, request: Request, user: Any, done: Write
 
 async def _owners(operator_url: str) -> Sequence[Any]:
     """Some users who own plans, those with logged sets first."""
-    connection: Connection = await asyncpg.connect(operator_url)
+    connection = await open_connection(operator_url)
     try:
         rows = await connection.fetch(
             "select user_id from (select p.user_id, exists (select from public.workout_sessions s "

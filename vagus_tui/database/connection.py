@@ -190,7 +190,7 @@ class Database:
         if (context := self._ssl()) is not None:
             arguments["ssl"] = context
         try:
-            connection: Connection = await asyncpg.connect(
+            connection = await open_connection(
                 for_driver(self._url),
                 timeout=CONNECT_TIMEOUT_SECONDS,
                 server_settings={"application_name": name},
@@ -216,6 +216,25 @@ class Database:
                 yield connection
         finally:
             await close(connection)
+
+
+async def open_connection(url: str, **arguments: Any) -> Connection:
+    """A connection as the driver makes it, which may be given up meanwhile.
+
+    Interrupted just as the server is reached, the driver leaves an error to nobody, which Python prints as a defect
+    of ours later on. So it goes on, and what comes of it is let go.
+    """
+    opening: asyncio.Future[Connection] = asyncio.ensure_future(asyncpg.connect(url, **arguments))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_let_go)
+        raise
+
+
+def _let_go(opening: asyncio.Future[Connection]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().terminate()
 
 
 def _notice_silence(connection: Connection) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import asyncpg
 
-from vagus_tui.database.connection import LOST, Connection
+from vagus_tui.database.connection import LOST, Connection, open_connection
 from vagus_tui.sandbox.app_requests import EITHER_READS, EITHER_WRITES, READS, WRITES, Request, Write
 from vagus_tui.sandbox.binaries import SandboxError
 
@@ -169,10 +169,9 @@ class Traffic:
 
     async def _connect(self) -> Connection:
         # No statement cache: a plan made for a table before the swap would fail after it.
-        conn: Connection = await asyncpg.connect(
+        return await open_connection(
             self._url, statement_cache_size=0, server_settings={"application_name": "sandbox traffic"}, timeout=10
         )
-        return conn
 
     async def _work(self, users: list[Any], random: Random) -> None:
         conn: Connection | None = None
