@@ -82,8 +82,8 @@ def _volume(tables: Tables) -> str:
 def _records(tables: Tables) -> str:
     return (
         "select best.exercise_id, best.weight, best.reps, best.achieved_at from (\n"
-        "  select l.exercise_id, l.weight, l.reps, s.started_at as achieved_at,\n"
-        "    max(l.weight) over (order by s.started_at, l.set_number, l.id\n"
+        f"  select l.exercise_id, l.weight, l.reps, {tables.done_at} as achieved_at,\n"
+        f"    max(l.weight) over (order by {tables.done_at}, l.set_number, l.id\n"
         "      rows between unbounded preceding and 1 preceding) as before\n"
         f"  from {tables.sessions} s join {tables.logs} l on l.session_id = s.id\n"
         f"  join {tables.exercises} e on e.id = l.exercise_id\n"

@@ -13,6 +13,8 @@ from vagus_tui.schema import v1, v2
 IN_PLACE = (State.MIGRATED, State.CLEANED)
 """The states in which the app works on v2."""
 
+_DONE_AT = "coalesce(l.completed_at, s.started_at)"
+
 
 @dataclass(frozen=True, slots=True)
 class Tables:
@@ -23,6 +25,7 @@ class Tables:
         own_plan_sizes: the same for the plans of user $1.
         trained_plan: a query for the plan of user $1 with the most logged sets.
         clients: a query for (coach, client), active relations only; None where there is no such table.
+        done_at: when a logged set was done, of a log l in a session s.
         muscle_group: whether exercises have one.
     """
 
@@ -35,6 +38,7 @@ class Tables:
     own_plan_sizes: str
     trained_plan: str
     clients: str | None
+    done_at: str = _DONE_AT
     muscle_group: bool = True
     weeks: str = ""
     days: str = ""
@@ -58,6 +62,7 @@ async def v1_tables(context: Context) -> Tables | None:
         trained_plan=f"select s.plan_id from {sessions} s join {logs} l on l.session_id = s.id "
         "where s.user_id = $1::uuid and s.plan_id is not null group by 1 order by count(*) desc, 1 limit 1",
         clients=await _clients(context.connection),
+        done_at=_DONE_AT if shape.logs.has("completed_at") else "s.started_at",
         muscle_group=shape.exercises.has("muscle_group"),
     )
 
