@@ -2,15 +2,18 @@
 
 import sys
 
-from vagus_tui.commands.broken_off import broken_off, listen
-
 
 def main() -> None:
     """Run the command line. Whoever presses Ctrl-C while it is still being read in sees none of Python's insides."""
-    listen()
     try:
+        # Within the block too, and the first of all: the smallest file takes its milliseconds.
+        from vagus_tui.commands.broken_off import listen
+
+        listen()
         from vagus_tui.cli import main as command_line
     except KeyboardInterrupt:
+        from vagus_tui.commands.broken_off import broken_off
+
         sys.exit(broken_off(sys.argv[1:]))
     command_line()
 

@@ -72,6 +72,17 @@ def test_broken_off_before_anything_began(capsys: pytest.CaptureFixture[str], mo
         def __getattr__(self, name: str) -> None:
             raise KeyboardInterrupt
 
+    class InterruptedOnce:
+        """In place of the file that would listen for it: Ctrl-C while that is looked for."""
+
+        def __init__(self) -> None:
+            self.asked = 0
+
+        def find_spec(self, name: str, *_: object) -> None:
+            self.asked += name == "vagus_tui.commands.broken_off"
+            if self.asked == 1:
+                raise KeyboardInterrupt
+
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -84,6 +95,11 @@ def test_broken_off_before_anything_began(capsys: pytest.CaptureFixture[str], mo
             entry()
         return int(str(end.value.code))
 
+    with monkeypatch.context() as patch:
+        patch.delitem(sys.modules, "vagus_tui.commands.broken_off")
+        patch.setattr(sys, "meta_path", [InterruptedOnce(), *sys.meta_path])
+        assert entered("status") == UNDONE
+        assert capsys.readouterr().err == "Broken off by the operator. Nothing was changed.\n"
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "vagus_tui.cli", Interrupted("vagus_tui.cli"))
         assert entered("status", "--json") == UNDONE == STATUS

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import signal
 import sys
-from collections.abc import Sequence
-from types import FrameType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
 
 STATUS = 3
 """As `outcome.UNDONE`, which brings along whatever was still being imported."""
@@ -48,6 +49,9 @@ def unless_pressed() -> None:
 
 def broken_off(arguments: Sequence[str]) -> int:
     """Say it in the form that was asked for; returns the exit status."""
+    import contextlib
+    import json
+
     # Whoever broke it off may have closed the window.
     with contextlib.suppress(OSError):
         if "--json" in arguments:
