@@ -38,7 +38,19 @@ def default_journal_dir() -> Path:
     return platformdirs.user_data_path("vagus-tui") / "journal"
 
 
-ExpandedPath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+def whole_path(path: Path | str) -> Path:
+    """A path as it was typed, made whole.
+
+    Raises:
+        ValueError: it begins with the home of somebody whom this machine does not know.
+    """
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as error:
+        raise ValueError("it begins with the home folder of a user who is not known here") from error
+
+
+ExpandedPath = Annotated[Path, AfterValidator(whole_path)]
 """Whole, whatever it was given as: backups are known to the journal by their paths, from wherever it is read."""
 
 

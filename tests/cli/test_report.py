@@ -74,8 +74,11 @@ async def test_as_text_for_a_terminal(database: TestDatabase, conn: Connection, 
 async def test_as_a_page(database: TestDatabase, conn: Connection, tmp_path: Path) -> None:
     await _history(conn)
     target = tmp_path / "deep" / "report.html"
-    ran = await vagus("report", "--output", str(target), url=database.url)
-    assert ran.status == 0
+    ran = await vagus("report", "--json", "--output", str(target), url=database.url)
+    # A folder that nobody meant does not come unseen.
+    assert ran.status == 0 and ran.result["message"].endswith(f"folder {target.parent} was not there and was made.")
+    again = await vagus("report", "--json", "--output", str(target), url=database.url)
+    assert again.result["message"] == f"Written to {target}."
     page = target.read_text()
     assert "<script>" not in page and "&lt;script&gt;" in page
     assert "\x1b" not in page
@@ -96,6 +99,8 @@ async def test_a_place_that_cannot_be_written(database: TestDatabase, tmp_path: 
     ran = await vagus("report", "--json", "--output", str(tmp_path / "file" / "report.html"), url=database.url)
     assert ran.status == 4
     assert "could not be written" in ran.result["message"]
+    ran = await vagus("report", "--json", "--output", "~nobody-of-that-name/report.html", url=database.url)
+    assert ran.status == 2 and "the home folder of a user who is not known here" in ran.result["message"]
 
 
 async def test_the_passwords_place_is_not_in_it(database: TestDatabase, conn: Connection) -> None:

@@ -10,12 +10,14 @@ import zoneinfo
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from tests.cli.program import SECRET, vagus, with_password
 from tests.databases import TestDatabase
 from vagus_tui import __version__, zones
 from vagus_tui.commands.keep import named
 from vagus_tui.commands.misspelt import misspelt
+from vagus_tui.errors import ConfigurationError
 from vagus_tui.settings import Settings
 
 COMMANDS = ("demo", "sandbox", "status", "check", "sql", "migrate", "rollback", "backup", "report")
@@ -188,6 +190,11 @@ def test_paths_are_whole_wherever_they_are_given_from(tmp_path: Path, monkeypatc
     settings = Settings(_env_file=None, backup_dir=Path("kept"))  # type: ignore[call-arg]
     assert settings.backup_dir == tmp_path / "kept"
     assert named("kept/one") == tmp_path / "kept" / "one"
+    # The home of somebody who has none here is told as what it is.
+    with pytest.raises(ValidationError, match="home folder of a user who is not known here"):
+        Settings(_env_file=None, backup_dir=Path("~nobody-of-that-name/kept"))  # type: ignore[call-arg]
+    with pytest.raises(ConfigurationError, match="home folder of a user who is not known here"):
+        named("~nobody-of-that-name/kept")
 
 
 async def test_a_settings_file_that_is_no_text(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from textual.widgets import OptionList
+from textual.widgets import Input, OptionList
 
 from tests.databases import TestDatabase
 from tests.wizard.walk import LARGE, SMALL, Walk, screen_text, settings_for, until, until_text, walking, wizard
@@ -91,7 +91,22 @@ async def test_it_is_written_to_a_file(moved_database: TestDatabase, tmp_path: P
         await until_text(pilot, "Write the report")
         await pilot.press("enter")
         await until(pilot, lambda: list((tmp_path / "kept").glob("vagus_report_*.html")))
-    (page,) = (tmp_path / "kept").glob("vagus_report_*.html")
+        (page,) = (tmp_path / "kept").glob("vagus_report_*.html")
+        made = f"Written to {page}. Its folder {page.parent} was not there and was made."
+        await until(pilot, lambda: made in [note.message for note in pilot.app._notifications])
+        # What cannot be a file, or is one already, is said where it was typed.
+        await pilot.press("w")
+        await until_text(pilot, "Write the report")
+        for typed, words in (
+            ("~nobody-of-that-name/report.html", "it begins with the home folder of a user"),
+            ("n" * 300, "That cannot be a file: File name too long."),
+            (str(tmp_path), "That is a folder"),
+            (str(page), "That is there already"),
+        ):
+            pilot.app.screen.query_one("#answer", Input).value = typed
+            await pilot.press("enter")
+            await until_text(pilot, words)
+        await pilot.press("escape")
     assert 'id="runs">Runs</h2>' in page.read_text()
 
 

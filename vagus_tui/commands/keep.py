@@ -19,9 +19,10 @@ from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import finish
 from vagus_tui.commands.session import kept, load_settings
 from vagus_tui.control import Control
-from vagus_tui.errors import VagusError
+from vagus_tui.errors import ConfigurationError, VagusError
 from vagus_tui.events import Event, NoteEvent, ResultEvent
 from vagus_tui.format import plural
+from vagus_tui.settings import whole_path
 
 if TYPE_CHECKING:
     from vagus_tui.backup.listing import BackupInfo
@@ -138,8 +139,15 @@ async def _restore_test(asked: str, control: Control) -> AsyncGenerator[Event, N
 
 
 def named(asked: str | Path) -> Path:
-    """A backup's folder as it was typed: the whole path, by which the journal knows it."""
-    return Path(asked).expanduser().absolute()
+    """A file or folder as it was typed: the whole path, by which the journal knows a backup.
+
+    Raises:
+        ConfigurationError: it cannot be made whole.
+    """
+    try:
+        return whole_path(asked)
+    except ValueError as error:
+        raise ConfigurationError(f"{asked}: {error}.", next_step="Write the folder out, from / on.") from error
 
 
 async def _with(

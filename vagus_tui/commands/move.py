@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import CliToggleFlag
 
 from vagus_tui.commands.fix import hint
+from vagus_tui.commands.keep import named
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import REFUSED, USAGE, finish
 from vagus_tui.commands.session import about, kept, opened
@@ -187,7 +188,7 @@ def _way_back(asked: RollbackCommand, control: Control) -> AsyncGenerator[Event,
         return _finish()
     if asked.from_ is None:
         return _rollback(asked, control)
-    return _rollback_from(asked, asked.from_.expanduser().absolute(), control)
+    return _rollback_from(asked, named(asked.from_), control)
 
 
 async def _rollback(asked: RollbackCommand, control: Control) -> AsyncGenerator[Event, None]:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 from pydantic_settings import CliToggleFlag
 
+from vagus_tui.commands.keep import named
 from vagus_tui.commands.options import Command
 from vagus_tui.commands.outcome import finish
 from vagus_tui.commands.session import opened
@@ -46,7 +47,7 @@ async def _report(asked: ReportCommand) -> AsyncGenerator[Event, None]:
     from vagus_tui.commands.output import TextEvent
     from vagus_tui.journal.local_copy import local_copy
     from vagus_tui.report.contents import make_report
-    from vagus_tui.report.files import FORMATS, save
+    from vagus_tui.report.files import FORMATS, folder_words, save
 
     async with opened("report") as context:
         copy = await local_copy(context.connection, context.database.label, context.settings.journal_dir)
@@ -61,8 +62,10 @@ async def _report(asked: ReportCommand) -> AsyncGenerator[Event, None]:
             )
         report = await make_report(context.connection, context.database, context.settings, context.state)
     if asked.output is not None:
-        path = save(report, asked.output.expanduser(), asked.format)
-        yield ResultEvent(ok=True, message=f"Written to {path}.", figures={"path": path}, state=report.state)
+        path = named(asked.output)
+        made = folder_words(path)
+        save(report, path, asked.format)
+        yield ResultEvent(ok=True, message=f"Written to {path}.{made}", figures={"path": path}, state=report.state)
         return
     if asked.as_json:
         yield ReportEvent(report=report.to_json())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -54,6 +55,16 @@ def default_path(report: Report, folder: Path, form: str = "html") -> Path:
     """Where a report goes when nobody says: beside the backups, named after its moment."""
     suffix = "txt" if form == "text" else form
     return folder / f"vagus_report_{report.made_at:%Y%m%d_%H%M%S}.{suffix}"
+
+
+def folder_words(path: Path) -> str:
+    """Told before a file is written: that its folder has to be made for it. Empty where it is there, or not to be had.
+
+    A folder that nobody meant, for a slip of the keys, is not to come unseen.
+    """
+    with contextlib.suppress(OSError):
+        return "" if path.parent.exists() else f" Its folder {path.parent} was not there and was made."
+    return ""
 
 
 def save(report: Report, path: Path, form: str | None = None) -> Path:

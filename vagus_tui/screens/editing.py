@@ -15,6 +15,7 @@ from textual.app import App, SuspendNotSupported
 
 from vagus_tui.errors import VagusError
 from vagus_tui.screens.dialogs import PromptDialog
+from vagus_tui.settings import whole_path
 
 USUAL_EDITORS = ("nano", "vim", "vi")
 
@@ -23,10 +24,17 @@ class PathDialog(PromptDialog):
     """Asks for a file to be written."""
 
     def problem(self, text: str) -> str:
-        """A file, not a folder."""
+        """A file that is not there yet: nobody's notes are written over for a slip of the keys."""
         if not text:
             return "Please name a file."
-        return "That is a folder; please name a file in it." if Path(text).expanduser().is_dir() else ""
+        try:
+            path = whole_path(text)
+            if path.is_dir():
+                return "That is a folder; please name a file in it."
+            return "That is there already; please name another file." if path.exists() else ""
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            return f"That cannot be a file: {why}."
 
 
 def find_editor(environment: Mapping[str, str] = os.environ) -> list[str]:
@@ -103,7 +111,6 @@ def write_text(path: Path, text: str) -> Path:
     Raises:
         VagusError: it cannot be written there, or something is there already.
     """
-    path = path.expanduser()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import ClassVar
 
 from textual import on
@@ -19,7 +18,7 @@ from textual.widgets.option_list import Option
 from vagus_tui.events import Event, Status
 from vagus_tui.format import duration, moment, plural
 from vagus_tui.report.contents import Report, Section, make_report
-from vagus_tui.report.files import FORMATS, default_path, save
+from vagus_tui.report.files import FORMATS, default_path, folder_words, save
 from vagus_tui.report.lines import spelled
 from vagus_tui.report.notes import note_in_words
 from vagus_tui.report.text import as_text
@@ -30,6 +29,7 @@ from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.editing import PathDialog
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.session.session import Topic
+from vagus_tui.settings import whole_path
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.hanging import Hanging
 from vagus_tui.widgets.marks import STYLES
@@ -311,7 +311,9 @@ class ReportScreen(StepScreen):
         body = safe_block(
             f"The name decides the form: .html, .json or .txt ({', '.join(FORMATS)}). It holds no secrets."
         )
-        path = await self.ask(PathDialog("Write the report", body, yes="Write it", value=str(proposed)))
-        if path:
-            saved = save(self.report, Path(path).expanduser())
-            self.notify(f"Written to {safe_str(saved)}", markup=False)
+        named = await self.ask(PathDialog("Write the report", body, yes="Write it", value=str(proposed)))
+        if named:
+            path = whole_path(named)
+            made = folder_words(path)
+            save(self.report, path)
+            self.notify(f"Written to {path}.{made}", timeout=8 if made else 4, markup=False)

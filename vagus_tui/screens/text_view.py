@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import ClassVar
 
 from textual import on, work
@@ -14,7 +13,9 @@ from textual.screen import ModalScreen
 
 from vagus_tui.errors import VagusError
 from vagus_tui.format import plural
+from vagus_tui.report.files import folder_words
 from vagus_tui.screens.editing import PathDialog, write_text
+from vagus_tui.settings import whole_path
 from vagus_tui.widgets.code import CodeText
 from vagus_tui.widgets.footer import KeyFooter
 from vagus_tui.widgets.long_lines import LongLines
@@ -95,13 +96,15 @@ class TextView(ModalScreen[None]):
         """Write the whole of it to a file of the operator's choice."""
         body = "It is written as it stands here, uncut."
         asked = PathDialog("Write to a file", body, yes="Write it", value=self.file_name)
-        if path := await self.app.push_screen_wait(asked):
+        if named := await self.app.push_screen_wait(asked):
+            path = whole_path(named)
+            made = folder_words(path)
             try:
-                saved = write_text(Path(path), self.text)
+                write_text(path, self.text)
             except VagusError as error:
                 self.notify(safe_str(error, limit=400), severity="error", timeout=8, markup=False)
             else:
-                self.notify(f"Written to {safe_str(saved)}", markup=False)
+                self.notify(f"Written to {path}.{made}", timeout=8 if made else 4, markup=False)
 
     def action_scroll(self, lines: int) -> None:
         """One line."""
