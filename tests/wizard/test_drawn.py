@@ -134,7 +134,12 @@ async def test_rail_and_header_say_who_is_at_work_and_what_users_meet() -> None:
         assert bottom() == "Marie: migrate"
         session.watched.take(StepEvent(id="b", phase=Phase.BUILD, title="b", state=StepState.STARTED))
         assert bottom() == "Marie: build"
+        # Beside a backup of ours they go on; and a job that takes the lock has it once they have let go.
         session.job = Job("backup", "Backup", "", Control())
+        assert bottom() == "Marie: build"
+        session.job = Job("migration", "Migration", "", Control(), before=holder)
+        assert bottom() == "Marie: build"
+        session.now = replace(session.now, lock=replace(holder, pid=4712))
         assert bottom() == "lock: ours"
         session.link = Link.DOWN
         assert bottom() == "lock: not known"

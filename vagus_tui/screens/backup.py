@@ -29,9 +29,9 @@ from vagus_tui.screens.base import StepScreen
 from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.rehearsal import JOB as REHEARSAL
 from vagus_tui.screens.rehearsal import RehearsalScreen, job_title
-from vagus_tui.session.job import Job
+from vagus_tui.session.job import BACKUP_JOBS, Job
 from vagus_tui.session.session import Topic
-from vagus_tui.session.standings import BACKUP_JOBS, stand_by_state
+from vagus_tui.session.standings import stand_by_state
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.job_view import JobView, PhaseLine
 from vagus_tui.widgets.outcome import job_outcome

@@ -15,10 +15,14 @@ import asyncpg
 from vagus_tui.control import Control
 from vagus_tui.errors import LOST_WORDS, ConnectionLostError, VagusError, account, server_words
 from vagus_tui.events import Event, NoteEvent, Phase, ProgressEvent, ResultEvent, StepEvent, StepState
+from vagus_tui.journal.lock import LockHolder
 from vagus_tui.journal.progress import StepTimes
 from vagus_tui.journal.store import Run
 
 JobFactory = Callable[[Control], AsyncIterator[Event]]
+
+BACKUP_JOBS = ("backup", "verify", "restore-test", "upload", "rehearse")
+"""Those that only read the database, and leave the operator's lock to others."""
 
 EVENTS_KEPT = 5_000
 GRACE_SECONDS = 20.0
@@ -38,6 +42,7 @@ class Job:
         events: everything but mere progress, newest last, bounded.
         spans: when a phase was first and last heard of, by the monotonic clock.
         overall: how far the whole is, for a job that says so.
+        before: who held the operator's lock when it began, as long as they do; None where nobody did.
     """
 
     name: str
@@ -48,6 +53,7 @@ class Job:
     notes: deque[NoteEvent] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
     overall: ProgressEvent | None = None
+    before: LockHolder | None = None
     spans: dict[Phase, tuple[float, float]] = field(default_factory=dict)
     _begun: dict[Phase, set[str]] = field(default_factory=dict)
     result: ResultEvent | None = None

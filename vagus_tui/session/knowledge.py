@@ -27,7 +27,7 @@ from vagus_tui.migration.announcement import Announcement
 from vagus_tui.migration.maintenance import Maintenance
 from vagus_tui.rollout.app_update import Outcome
 from vagus_tui.runbook.model import Screen as Step
-from vagus_tui.session.job import Job
+from vagus_tui.session.job import BACKUP_JOBS, Job
 from vagus_tui.settings import Settings
 from vagus_tui.zones import zone
 
@@ -176,6 +176,17 @@ class Knowledge:
     def state(self) -> DatabaseState | None:
         """Where the database stands; None as long as it has not been read."""
         return self.now.state
+
+    @property
+    def lock_ours(self) -> bool:
+        """Whether it is our own job that holds the operator's lock: one that takes it, and nobody from before it.
+
+        Beside our backup somebody may migrate, and a killed wizard's session outlives it while the server works.
+        """
+        holder, job = self.now.lock, self.job
+        if holder is None or job is None or not job.running:
+            return False
+        return job.name not in BACKUP_JOBS and holder != job.before
 
     @property
     def planned(self) -> datetime | None:

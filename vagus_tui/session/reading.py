@@ -188,10 +188,12 @@ class Reading(Knowledge):
             self.changed(*topics)
 
     def _watch(self) -> None:
-        """Somebody else's run, if one goes on: an open run, the lock held, and no job of our own."""
-        run = self.state.run if self.state is not None else None
-        ours = self.job is not None and self.job.running
-        if run is None or ours or run.finished_at is not None or self.now.lock is None:
+        """Somebody else's run, if one goes on: an open run, and the lock held, not by a job of our own."""
+        run, holder = self.state.run if self.state is not None else None, self.now.lock
+        if self.job is not None and self.job.before != holder:
+            # They have let go; a pooler may lend the same session to us.
+            self.job.before = None
+        if run is None or self.lock_ours or run.finished_at is not None or holder is None:
             self.watched = None
         else:
             self.watched = watched_job(run, self.now.steps, self.now.word)

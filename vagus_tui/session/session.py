@@ -83,7 +83,7 @@ class Session(Watching):
             raise VagusError(
                 f"{self.job.title} is running.", next_step="One job runs at a time: wait for its end or stop it."
             )
-        job = Job(name, title or name.capitalize(), on_quit, control or Control())
+        job = Job(name, title or name.capitalize(), on_quit, control or Control(), before=self.now.lock)
         self.job = job
         job.task = asyncio.create_task(run_job(job, factory, self._job_event), name=f"job {name}")
         self.changed(Topic.JOB)

@@ -11,6 +11,7 @@ from vagus_tui.events import CheckEvent, Status, StepState
 from vagus_tui.format import ago, plural
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.session.job import BACKUP_JOBS
 from vagus_tui.session.knowledge import Knowledge, Link
 from vagus_tui.session.leftover import FINISHING, leftover
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from vagus_tui.session.checking import Checking
 
 BACKUP_GATE = "backup-verified"
-BACKUP_JOBS = ("backup", "verify", "restore-test", "upload", "rehearse")
 
 
 WORDS = {Status.PASS: "pass", Status.WARN: "warn", Status.FAIL: "fail"}

@@ -100,7 +100,7 @@ class Rail(Painted):
             text, style = "lock: not known", "$text-muted"
         elif holder is None:
             text, style = "lock: free", "$text-muted"
-        elif self.session.busy:
+        elif self.session.lock_ours:
             text, style = "lock: ours", "$accent"
         elif (run := self.session.watched) is not None:
             phase = run.current.phase.value if run.current is not None else run.name
