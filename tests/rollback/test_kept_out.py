@@ -150,3 +150,24 @@ async def test_domains_of_v1s(moved: TestDatabase, connect: Connect) -> None:
     assert await conn.fetchval("select name from workout_plans where id = $1", who["plan"]) == name
     row = await conn.fetchrow("select sets, weight from exercises where id = $1", who["exercise"])
     assert row is not None and row["sets"] == 9 and (row["weight"] or 0) < 500
+
+
+async def test_whole_numbers_of_v1s(moved: TestDatabase, connect: Connect) -> None:
+    """v1's columns hold whole numbers where v2's hold fractions, and NaN: nothing is rounded without a word."""
+    conn = await connect(moved.url)
+    await conn.execute(
+        "alter table exercises alter column weight type integer using 60;"
+        "alter table exercise_logs alter column weight type bigint using 40, alter column rpe type integer using 8"
+    )
+    who = await athlete(conn)
+    await migrated(moved)
+    other = await conn.fetchval("select id from exercises where id <> $1 order by id limit 1", who["exercise"])
+    await conn.execute("update exercises set target_weight = 62 where id = $1", who["exercise"])
+    await conn.execute("update exercises set target_weight = 'NaN' where id = $1", other)
+    await conn.execute("update exercise_logs set weight = 42.25, rpe = 9 where id = $1", who["log"])
+    ran = await rolled_back(moved)
+    assert ran.result.figures is not None and ran.result.figures["kept_values"] == 2
+    weights = {row[0]: row[1] for row in await conn.fetch("select id, weight from exercises")}
+    assert (weights.pop(who["exercise"]), set(weights.values())) == (62, {60})
+    row = await conn.fetchrow("select weight, rpe from exercise_logs where id = $1", who["log"])
+    assert row is not None and tuple(row) == (40, 9)

@@ -40,7 +40,9 @@ _HOLDS_ANY = frozenset(
         *("date", "timestamp with time zone", "timestamp without time zone"),
     }
 )
-"""Types of v1 that hold whatever v2's column for them can hold."""
+"""Types of v1 that hold whatever v2's column for them can hold; of whole numbers where that has whole ones too."""
+
+_BITS = {"smallint": 15, "integer": 31, "bigint": 63}
 
 _ALIASES = {v1.PLANS: "p", v1.EXERCISES: "e", v1.SESSIONS: "s", v1.LOGS: "l"}
 
@@ -56,8 +58,17 @@ def counterpart(base: str, table: V1Table, column: str) -> str | None:
     return column if any(column == known.name for known in v2.MODEL[base].columns) else None
 
 
-def _fits(expression: str, column_type: str) -> str | None:
+def _has_fractions(base: str, table: V1Table, column: str) -> bool:
+    """Whether v2's column for one of v1's holds numbers that need not be whole, and NaN."""
+    place = counterpart(base, table, column)
+    return any(known.name == place and known.type.startswith("numeric") for known in v2.MODEL[base].columns)
+
+
+def _fits(expression: str, column_type: str, *, fractions: bool) -> str | None:
     """The condition under which a v1 column can hold a value of v2; None when it always can."""
+    if column_type == "smallint" or (fractions and column_type in _BITS):
+        value, most = f"({expression})::numeric", 2 ** _BITS[column_type]
+        return f"({value} between {-most} and {most - 1} and trunc({value}) = {value})"
     if column_type in _HOLDS_ANY:
         return None
     if found := re.fullmatch(r"character(?: varying)?\((\d+)\)", column_type):
@@ -66,8 +77,6 @@ def _fits(expression: str, column_type: str) -> str | None:
         digits, decimals = int(found[1]), int(found[2])
         value = f"({expression})::numeric"
         return f"(abs({value}) < 1e{digits - decimals} and round({value}, {decimals}) = {value})"
-    if column_type == "smallint":
-        return f"({expression})::numeric between -32768 and 32767"
     labels = f"select from pg_catalog.pg_enum l where l.enumtypid = {literal(column_type).strip()}::regtype"
     return f"(not exists ({labels}) or exists ({labels} and l.enumlabel = ({expression})::text))"
 
@@ -75,9 +84,9 @@ def _fits(expression: str, column_type: str) -> str | None:
 _QUOTED_OR_VALUE = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\bVALUE\b""")
 
 
-def _holds(expression: str, column: Column) -> str | None:
+def _holds(expression: str, column: Column, *, fractions: bool) -> str | None:
     """The condition under which a v1 column can hold a value of v2, its domain's rules included; None when always."""
-    fits = _fits(expression, column.plain)
+    fits = _fits(expression, column.plain, fractions=fractions)
     value = f"(({expression})::{column.plain})"
 
     def put(found: re.Match[str]) -> str:
@@ -128,7 +137,8 @@ class InverseMapping:
             else:
                 # An optional column of v1 that v2 has dropped: there is nothing to give back.
                 expression = "null"
-            fits = None if column.name in carried else _holds(expression, column)
+            fractions = _has_fractions(base, table, column.name)
+            fits = None if column.name in carried else _holds(expression, column, fractions=fractions)
             if fits is not None:
                 # A cast would cut a text short, or stop everything with an error.
                 expression = f"case when {fits} then {expression} end"
@@ -140,12 +150,13 @@ class InverseMapping:
     def unfit(self, base: str) -> str:
         """An array of the names of v1's columns that cannot hold what v2's row says; those come out NULL above."""
         bare = InverseMapping(_without_types(self.shape, base), self.relation).expressions(base)
+        table = self.shape.tables[base]
         parts = []
-        for column in self.shape.tables[base].columns.values():
-            if column.name not in bare or column.name in v2.carried_columns(base, self.shape.tables[base]):
+        for column in table.columns.values():
+            if column.name not in bare or column.name in v2.carried_columns(base, table):
                 continue
             expression = bare[column.name].removesuffix("::text")
-            fits = _holds(expression, column)
+            fits = _holds(expression, column, fractions=_has_fractions(base, table, column.name))
             if fits is not None:
                 parts.append(f"case when not ({fits}) then {literal(column.name).strip()} end")
         return f"array_remove(array[{', '.join(parts)}]::text[], null)"
