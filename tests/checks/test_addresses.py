@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from tests.checks.support import looking_at, settings_for
 from tests.databases import TestDatabase
-from vagus_tui.database.connection import Database
+from vagus_tui.database.connection import Database, close
 from vagus_tui.database.target import Target, for_driver, target_of
 from vagus_tui.errors import ConfigurationError, ConnectionFailedError
 from vagus_tui.migration.plan import SESSION_SETTINGS
@@ -33,7 +36,8 @@ ELSEWHERE = {
     ],
 )
 def test_where_an_address_leads(url: str, target: Target) -> None:
-    assert target_of(url, ELSEWHERE) == target
+    shell = "" if target.sslmode else "allow"
+    assert target_of(url, ELSEWHERE) == replace(target, shell_sslmode=shell)
 
 
 def test_without_a_word_the_database_is_the_users() -> None:
@@ -85,6 +89,31 @@ async def test_what_the_server_cannot_give_is_named(
 ) -> None:
     with pytest.raises(kind, match=said):
         await Database(settings_for(f"{clean_database.url}?{query}")).connect()
+
+
+@pytest.mark.parametrize(
+    ("mode", "kind", "said"),
+    [
+        ("require", ConnectionFailedError, "PGSSLMODE=require in the environment insists on"),
+        ("sure", ConfigurationError, "PGSSLMODE in the environment"),
+        ("verify-full", ConfigurationError, "PGSSLMODE=verify-full needs a CA file"),
+    ],
+)
+async def test_what_the_shell_asks_for_is_not_blamed_on_the_address(
+    mode: str,
+    kind: type[Exception],
+    said: str,
+    clean_database: TestDatabase,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    with monkeypatch.context() as shell:
+        shell.setenv("HOME", str(tmp_path))
+        shell.setenv("PGSSLMODE", mode)
+        with pytest.raises(kind, match=said):
+            await Database(settings_for(clean_database.url)).connect()
+        # What the address says comes first.
+        await close(await Database(settings_for(f"{clean_database.url}?sslmode=disable")).connect())
 
 
 @pytest.mark.parametrize(

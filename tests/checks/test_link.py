@@ -106,7 +106,7 @@ async def test_what_a_pooler_refuses_is_told_in_its_words(
 
 @pytest.mark.needs_pgbouncer
 async def test_a_pooler_that_insists_on_tls_does_not_hide_a_wrong_password(
-    clean_database: TestDatabase, make_pooler: MakePooler
+    clean_database: TestDatabase, make_pooler: MakePooler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The driver tries again without TLS where the first try was refused, and is told then that TLS is needed."""
     address = await make_pooler(clean_database, "session", strict=True)
@@ -118,6 +118,9 @@ async def test_a_pooler_that_insists_on_tls_does_not_hide_a_wrong_password(
     with pytest.raises(ConnectionFailedError, match="authentication failed") as caught:
         await Database(Settings(database_url=SecretStr(address))).connect()
     assert "holds no password" in caught.value.next_step
+    with monkeypatch.context() as shell, pytest.raises(ConnectionFailedError, match="authentication failed"):
+        shell.setenv("PGSSLMODE", "allow")
+        await Database(Settings(database_url=SecretStr(wrong))).connect()
     # Where TLS is really what is missing, that is what is told.
     with pytest.raises(ConnectionFailedError, match="SSL required"):
         await Database(Settings(database_url=SecretStr(f"{wrong}?sslmode=disable"))).connect()

@@ -8,6 +8,7 @@ import socket
 import ssl
 import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
@@ -136,7 +137,9 @@ class Database:
             )
         self.settings = settings
         self._url = settings.database_url.get_secret_value()
-        self._target = target = target_of(self._url)
+        target = target_of(self._url)
+        # The driver does not look at PGSSLMODE either where it is given a CA file.
+        self._target = target if settings.ssl_root_cert is None else replace(target, shell_sslmode="")
         self.host, self.port = target.host, target.port
         self.user, self.name = target.user, target.name
         self._opened: weakref.WeakSet[Connection] = weakref.WeakSet()

@@ -125,7 +125,7 @@ _CASES = (
 def explained(error: Exception, target: Target) -> Exception:
     """The plain account of a connection that failed; what is none of these comes back as it is."""
     where = f"{target.host}:{target.port}"
-    error = _telling(error, target.sslmode)
+    error = _telling(error, target.sslmode or target.shell_sslmode)
     if isinstance(error, asyncpg.InvalidPasswordError) and not target.has_password:
         return ConnectionFailedError(
             f"{where} asks for the password of “{target.user}”: neither the address nor PGPASSWORD holds one, and no "
@@ -150,9 +150,11 @@ def explained(error: Exception, target: Target) -> Exception:
         happened, next_step = refusal_of(error)
         return ConnectionFailedError(f"TLS with {where} failed: {happened}.", next_step=next_step)
     if isinstance(error, ConnectionError) and "SSL" in str(error):
-        who = (
-            f"the address insists on (sslmode={target.sslmode})" if target.sslmode else "VAGUS_SSL_ROOT_CERT insists on"
-        )
+        who = "VAGUS_SSL_ROOT_CERT insists on"
+        if target.sslmode:
+            who = f"the address insists on (sslmode={target.sslmode})"
+        elif target.shell_sslmode:
+            who = f"PGSSLMODE={target.shell_sslmode} in the environment insists on"
         return ConnectionFailedError(
             f"{where} does not offer TLS, which {who}.",
             next_step="Check the host and the port: Supabase always offers it. A server of your own may need it "
@@ -164,7 +166,7 @@ def explained(error: Exception, target: Target) -> Exception:
             f"No connection to {where}: {_reason(error)}.", next_step=_WAY if no_way else _HOST
         )
     if isinstance(error, ValueError | asyncpg.InterfaceError):
-        return _unusable(target.sslmode)
+        return _unusable(target)
     return error
 
 
@@ -194,16 +196,16 @@ def _reason(error: OSError) -> str:
     return said or "the host is unknown or nothing listens there"
 
 
-def _unusable(sslmode: str) -> ConfigurationError:
+def _unusable(target: Target) -> ConfigurationError:
     """The address was understood, and the driver cannot do what it asks for."""
+    sslmode = target.sslmode or target.shell_sslmode
     if sslmode in ("verify-ca", "verify-full"):
+        named = "sslmode" if target.sslmode else "PGSSLMODE"
         return ConfigurationError(
-            f"sslmode={sslmode} needs a CA file to verify the server with, and there is none.",
+            f"{named}={sslmode} needs a CA file to verify the server with, and there is none.",
             next_step="Set VAGUS_SSL_ROOT_CERT to the CA file from the project's database settings.",
         )
     if sslmode and sslmode not in _SSL_MODES:
-        return ConfigurationError(
-            "VAGUS_DATABASE_URL has an sslmode that does not exist.",
-            next_step=f"There are {', '.join(_SSL_MODES)}.",
-        )
+        named = "VAGUS_DATABASE_URL has an sslmode" if target.sslmode else "PGSSLMODE in the environment is an sslmode"
+        return ConfigurationError(f"{named} that does not exist.", next_step=f"There are {', '.join(_SSL_MODES)}.")
     return ConfigurationError("VAGUS_DATABASE_URL is not an address that can be used.", next_step=FORM)

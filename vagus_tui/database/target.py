@@ -38,9 +38,12 @@ _WITH_AT = frozenset({"application_name", "database", "dbname", "options", "pass
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The server and database that an address leads to; nothing secret. `sslmode` is the address's own, or "".
+    """The server and database that an address leads to; nothing secret.
 
-    `has_password` is whether it, or PGPASSWORD, holds one; where not, a password file may.
+    Attributes:
+        sslmode: the address's own, or "".
+        has_password: it, or PGPASSWORD, holds one; where not, a password file may.
+        shell_sslmode: what PGSSLMODE says where the address says nothing, or "".
     """
 
     host: str
@@ -49,6 +52,7 @@ class Target:
     name: str
     sslmode: str
     has_password: bool = True
+    shell_sslmode: str = ""
 
 
 def target_of(url: str, environment: Mapping[str, str] = os.environ) -> Target:
@@ -79,7 +83,9 @@ def target_of(url: str, environment: Mapping[str, str] = os.environ) -> Target:
     if not str(port).isdecimal():
         raise _unreadable()
     has_password = bool(parts.password or given.get("password") or environment.get("PGPASSWORD"))
-    return Target(host, int(port), user, name, given.get("sslmode", ""), has_password)
+    sslmode = given.get("sslmode", "")
+    shell_sslmode = "" if sslmode else environment.get("PGSSLMODE", "")
+    return Target(host, int(port), user, name, sslmode, has_password, shell_sslmode)
 
 
 def for_driver(url: str) -> str:
