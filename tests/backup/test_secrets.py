@@ -79,6 +79,15 @@ def test_an_address_becomes_environment() -> None:
     assert address.scrubbed("p@ss/w and p%40ss%2Fw") == "••• and •••"
 
 
+def test_tools_speak_one_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their messages are searched: where “error:” was “Fehler:”, a complaint made a good backup a damaged one."""
+    monkeypatch.delenv("LC_ALL", raising=False)
+    monkeypatch.setenv("LANG", "de_DE.UTF-8")
+    monkeypatch.setenv("LANGUAGE", "de")
+    found = tool_address("postgresql://h/d", purpose="x").environment
+    assert found["LC_ALL"] == "C.UTF-8" and "LANGUAGE" not in found
+
+
 @pytest.mark.parametrize(
     ("url", "tls", "root", "mode"),
     [

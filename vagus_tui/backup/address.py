@@ -79,7 +79,9 @@ def tool_address(url: str, *, purpose: str, tls: bool = False, root_cert: str | 
         for name, value in os.environ.items()
         if name in _KEPT or not (name.startswith("PG") or name == "VAGUS_DATABASE_URL")
     }
-    # Messages are searched for known causes, so they have to be in one language.
+    # Messages are searched for known causes, so they have to be in one language; of a locale like C.UTF-8 LANGUAGE
+    # would make another.
+    values.pop("LANGUAGE", None)
     values["LC_ALL"] = "C.UTF-8" if "UTF" in values.get("LC_ALL", values.get("LANG", "C.UTF-8")).upper() else "C"
     values["LC_MESSAGES"] = "C"
     values["PGAPPNAME"] = f"{APPLICATION_NAME} {purpose}"[:63]
