@@ -38,8 +38,12 @@ def beyond_a_limit(error: BaseException) -> str:
     """What to do where the server stopped a statement at a limit, of temporary files or of time; else nothing."""
     import asyncpg
 
-    if isinstance(error, asyncpg.QueryCanceledError) and "statement timeout" in str(error):
-        return "This role's statement_timeout is too short for it: alter role … set statement_timeout = '10min'."
+    if isinstance(error, asyncpg.QueryCanceledError):
+        # Which of the two only its words tell, and they are in the server's language.
+        return (
+            "Either this role's statement_timeout is too short for it (alter role … set statement_timeout = '10min'), "
+            "or somebody stopped it: then start it again."
+        )
     return RAISE_THE_LIMIT if isinstance(error, asyncpg.ConfigurationLimitExceededError) else ""
 
 

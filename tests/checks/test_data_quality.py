@@ -117,6 +117,8 @@ async def test_a_roles_timeout_is_not_for_what_reads_whole_tables(clean_database
         with pytest.raises(asyncpg.QueryCanceledError) as caught:
             await context.connection.execute("select pg_sleep(0.04)")
     assert "set statement_timeout" in beyond_a_limit(caught.value)
+    # A server speaks the language that it was given.
+    assert "set statement_timeout" in beyond_a_limit(asyncpg.QueryCanceledError("se canceló la sentencia"))
 
 
 @pytest.mark.parametrize("blocks", [1, logs.BLOCKS])
