@@ -20,6 +20,7 @@ from vagus_tui.backup import restore as restoring
 from vagus_tui.backup.digest import table_content
 from vagus_tui.backup.gauge import BackupGauge, Bound, Planned
 from vagus_tui.backup.manifest import read_manifest, read_proof
+from vagus_tui.backup.rehearsal import rehearse
 from vagus_tui.backup.snapshot import SESSION
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
@@ -258,6 +259,9 @@ async def test_a_machine_that_cannot_read_it_says_nothing_about_the_backup(
     assert done.checks["restore-tables"].status is Status.ERROR
     with pytest.raises(RefusedError, match="cannot be read here"):
         await collect(verify_backup(made.path, Control()))
+    refused = await collect(rehearse(made.path, settings, Control()))
+    assert refused.result.exit_status == 1 and "Install" in (refused.result.next_step or "")
+    assert not refused.steps
     proof = read_proof(made.path)
     assert proof is None or not proof.damage
 

@@ -18,7 +18,7 @@ import asyncpg
 from pydantic import SecretStr
 
 from vagus_tui.backup.came_back import restored_and_compared
-from vagus_tui.backup.copy import NotHereError, RestoredCopy
+from vagus_tui.backup.copy import NotHereError, RestoredCopy, restoring_tools
 from vagus_tui.backup.folder import STOPPED
 from vagus_tui.backup.forecast import Forecast, StageForecast, StepForecast
 from vagus_tui.backup.job import or_stopped
@@ -96,13 +96,14 @@ class _Rehearsal:
         """Run to the end.
 
         Raises:
-            DamagedBackupError, RefusedError: this backup cannot be rehearsed on.
+            DamagedBackupError, RefusedError: this backup cannot be rehearsed on, or not with what is installed here.
             CancelledByOperatorError: a stop was asked for; the copy is gone.
         """
         self._emit = emit
         started = time.perf_counter()
         self.manifest = await asyncio.to_thread(read_manifest, self.path)
         archive = suitable_archive(self.manifest)
+        await asyncio.to_thread(restoring_tools, self.manifest)
         await self.real.look(self.manifest)
         if self.real.note:
             emit(NoteEvent(message=self.real.note, level="warning"))
