@@ -12,7 +12,7 @@ from textual.widgets._toast import Toast
 
 from tests.databases import TestDatabase
 from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
-from vagus_tui.app import STEPS, VagusApp
+from vagus_tui.app import VagusApp
 from vagus_tui.backup import BackupOptions, make_backup
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
@@ -23,6 +23,7 @@ from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.screens.dialogs import ConfirmDialog, MessageDialog, TypedConfirmDialog
 from vagus_tui.screens.handbook import HandbookScreen
 from vagus_tui.screens.help import HelpScreen
+from vagus_tui.screens.moving import STEPS
 from vagus_tui.screens.prerequisites import PrerequisitesScreen
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.settings import Settings
