@@ -52,7 +52,7 @@ async def mapped(clean_database: TestDatabase) -> AsyncIterator[tuple[Connection
         mapping = (await make_plan(connection, settings, await state_of(clean_database))).mapping
         prepared = Prepared("copy.keyed", "copy.plan_days", "copy.plans", "copy.placed")
         await connection.execute("create schema copy")
-        for statement in mapping.prepare(prepared, lasting=False):
+        for statement in mapping.prepare(prepared, unlogged=True):
             await connection.execute(statement)
         for relation, table in ((DAYS, v2.DAYS), (WEEKS, v2.WEEKS)):
             await connection.execute(f"create table {relation} as\n{mapping.select(table)}")

@@ -93,14 +93,15 @@ def prepared_tables(purpose: str = "build") -> Prepared:
     return Prepared(*(qualified(STAGING, f"vagus_{purpose}_{name}") for name in names))
 
 
-def prepare_statements(mapping: WorkoutMapping, prepared: Prepared, *, lasting: bool = True) -> tuple[str, ...]:
+def prepare_statements(mapping: WorkoutMapping, prepared: Prepared, *, unlogged: bool = True) -> tuple[str, ...]:
     """Make those tables; what an interrupted run left of them goes first.
 
     Args:
-        lasting: a resumed run goes on with them. A proof begins anew, and can do without a log of them.
+        unlogged: made in two thirds of the time, and empty after a crash of the server (`phases.begin`); not for
+            temporary tables, which are that anyway.
     """
     # Each is made of those before it: with statistics of them, they are joined and sorted in two thirds of the time.
-    made = zip(mapping.prepare(prepared, lasting=lasting), prepared.relations, strict=True)
+    made = zip(mapping.prepare(prepared, unlogged=unlogged), prepared.relations, strict=True)
     return (
         *(f"drop table if exists {relation}" for relation in prepared.relations),
         "set local default_statistics_target = 10",

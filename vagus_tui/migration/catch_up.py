@@ -21,6 +21,9 @@ DELTA = Scope(plans="pg_temp.vagus_delta_plans", sessions="pg_temp.vagus_delta_s
 LOGGED = Scope(plans=DELTA.plans, sessions="pg_temp.vagus_delta_logged")
 """Sessions that were touched themselves. A plan that changes may move all its sessions to other days, but no log."""
 
+TOUCHED = "pg_temp.vagus_touched"
+"""What the notes of a round are about, until its transaction ends."""
+
 FEW = 20
 """Where a round touches less than one in so many plans and sessions, it looks their rows up one by one."""
 
@@ -110,13 +113,13 @@ def _collect(mapping: WorkoutMapping, schema: str, touched: str) -> list[str]:
     types = v2.id_types(mapping.shape)
     plan, session = types["plan_id"], types["session_id"]
     weeks, days, sessions = (qualified(schema, name) for name in (v2.WEEKS, v2.DAYS, v2.SESSIONS))
-    whole_plans = f"(select id::{plan} from pg_temp.vagus_touched where unit = '{PLAN}')"
+    whole_plans = f"(select id::{plan} from {TOUCHED} where unit = '{PLAN}')"
     return [
         f"create temporary table vagus_touched on commit drop as\n{touched}",
         "create temporary table vagus_delta_plans on commit drop as\n"
-        f"select distinct id::{plan} as id from pg_temp.vagus_touched where unit in ('{PLAN}', '{STRUCTURE}')",
+        f"select distinct id::{plan} as id from {TOUCHED} where unit in ('{PLAN}', '{STRUCTURE}')",
         "create temporary table vagus_delta_logged on commit drop as\n"
-        f"select id::{session} as id from pg_temp.vagus_touched where unit = '{SESSION}'",
+        f"select id::{session} as id from {TOUCHED} where unit = '{SESSION}'",
         "create temporary table vagus_delta_sessions on commit drop as\n"
         f"select id from {LOGGED.sessions}\n"
         f"union select s.id::{session} from {mapping.source(v1.SESSIONS)} s where s.plan_id in {whole_plans}\n"
@@ -194,7 +197,7 @@ def apply(mapping: WorkoutMapping, schema: str, kept_apart: Sequence[Apart]) -> 
     )
     statements.extend(made_again(one, schema) for one in colliding)
     if v2.PREFERENCES in captured(mapping.shape):
-        touched = f"(select id::uuid from pg_temp.vagus_touched where unit = '{CHOICES}')"
+        touched = f"(select id::uuid from {TOUCHED} where unit = '{CHOICES}')"
         relation = qualified(schema, v2.PREFERENCES)
         statements.append(preferences_upsert("rows", mapping.shape.schema, relation, only=f"u.id in {touched}"))
     return statements
@@ -205,10 +208,12 @@ def strays(schema: str) -> str:
 
     The build read a plan's days before its exercises. One that came to a new day in between, and was gone before the
     first round, belongs to no plan that a round would find it by; what v1 still has, that round has put on its day.
+    It has left notes: where that round, in the same transaction, found none, no exercise is looked at.
     """
     days = qualified(schema, v2.DAYS)
     return (
-        f"delete from {qualified(schema, v2.EXERCISES)} t where not exists (select from {days} d where d.id = t.day_id)"
+        f"delete from {qualified(schema, v2.EXERCISES)} t where exists (select from {TOUCHED})\n"
+        f"and not exists (select from {days} d where d.id = t.day_id)"
     )
 
 

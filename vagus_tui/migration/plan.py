@@ -129,7 +129,7 @@ def proof_steps(found: Survey, mapping: WorkoutMapping, built: Sequence[PlanStep
     """
     prepared = prepared_tables("proof")
     undo = "none needed: it only reads v1 and v2"
-    working_out = prepare_statements(mapping, prepared, lasting=False)
+    working_out = prepare_statements(mapping, prepared)
     first = PlanStep(
         PROOF_KEYS,
         Phase.PROVE,

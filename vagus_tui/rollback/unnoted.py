@@ -110,7 +110,7 @@ class Comparison:
         keys = step(
             DAY_KEYS,
             "days and weeks of every plan, as v1 was kept",
-            *prepare_statements(self.mapping, PREPARED, lasting=False),
+            *prepare_statements(self.mapping, PREPARED),
             needs=(BEGUN,),
         )
         tables = [
@@ -145,7 +145,7 @@ class Comparison:
         found = [self.found(table, _PREPARED_HERE, noted=noted) for table in v2.TABLES]
         return [
             # Temporary tables by their schema; as such they cannot be unlogged too.
-            *prepare_statements(self.mapping, _PREPARED_HERE, lasting=True),
+            *prepare_statements(self.mapping, _PREPARED_HERE, unlogged=False),
             f"create temporary table {TEMPORARY} on commit drop as\n{found[0]}",
             *(f"insert into {TEMPORARY}\n{query}" for query in found[1:]),
             f"analyze {TEMPORARY}",

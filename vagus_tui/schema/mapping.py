@@ -77,8 +77,8 @@ class WorkoutMapping(MappingRules):
         tail = f"\nwhere {' and '.join(conditions)}" if conditions else ""
         return f"{prefix}select\n  {listed}\nfrom {source}{tail}"
 
-    def prepare(self, into: Prepared, *, lasting: bool) -> list[str]:
-        """Fill the tables of which a mapping with `prepared` reads; with `lasting`, such that they outlive a crash."""
+    def prepare(self, into: Prepared, *, unlogged: bool) -> list[str]:
+        """Fill the tables of which a mapping with `prepared` reads."""
         kept = _read("keyed", into.keyed)
         steps = (
             (into.keyed, "keyed", self._keyed(None)),
@@ -86,7 +86,7 @@ class WorkoutMapping(MappingRules):
             (into.plans, "plans", self._plan_weeks(None)),
             (into.placed, "placed", f"{kept}, {_read('plan_days', into.plan_days)}, {self._placed(None)}"),
         )
-        kind = "table" if lasting else "unlogged table"
+        kind = "unlogged table" if unlogged else "table"
         statements = []
         for relation, cte, ctes in steps:
             # Straight into the table: kept aside first, every row would be written twice.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from uuid import UUID
 
@@ -18,7 +18,9 @@ from vagus_tui.journal.progress import mend_progress
 from vagus_tui.journal.state import STAGING, DatabaseState, State
 from vagus_tui.migration import maintenance, staged
 from vagus_tui.migration.abandon import take_back
+from vagus_tui.migration.build import DAY_KEYS, prepared_tables
 from vagus_tui.migration.plan import MigrationPlan, compose, make_plan
+from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.taken_over import added, without
 from vagus_tui.migration.work import with_short_looks
 from vagus_tui.schema import v2
@@ -102,6 +104,7 @@ async def _take_up(
         emit(NoteEvent(message="The maintenance flag, left on by the interrupted cut-over, is off again."))
     done = await store.steps_done(main, old.id)
     done -= await _drop_half_built_logs(main, old.id, resumed, done)
+    done -= await _lost_day_keys(main, old.id, resumed, done)
     await store.update_run(main, old.id, status="running", error=None)
     titles = {step.id: step.title for step in resumed.plan.steps}
     # One transaction, which its step in the journal tells to be ours.
@@ -146,7 +149,27 @@ async def _drop_half_built_logs(main: Connection, run_id: UUID, made: MigrationP
         return set()
     async with main.transaction():
         await main.execute(f"truncate {qualified(STAGING, v2.LOGS)}")
-        for name in begun:
-            step = StepEvent(id=name, phase=Phase.BUILD, title=parts[name].title, state=StepState.FAILED)
-            await store.record_step(main, run_id, step)
+        await _not_done(main, run_id, [parts[name] for name in begun])
     return begun
+
+
+async def _lost_day_keys(main: Connection, run_id: UUID, made: MigrationPlan, done: set[str]) -> set[str]:
+    """What is worked out once is not logged: after a crash, or on a server that took over, all of it is empty.
+
+    Returns the step that makes it, if that must be done again for steps that are left.
+    """
+    steps = made.plan.of(Phase.BUILD)
+    if DAY_KEYS not in done or all(step.id in done for step in steps if step.table and DAY_KEYS in step.needs):
+        return set()
+    there = "select bool_or(pg_relation_size(to_regclass(name)) > 0) from unnest($1::text[]) name"
+    if await main.fetchval(there, list(prepared_tables().relations)):
+        return set()
+    await _not_done(main, run_id, [step for step in steps if step.id == DAY_KEYS])
+    return {DAY_KEYS}
+
+
+async def _not_done(main: Connection, run_id: UUID, steps: Iterable[PlanStep]) -> None:
+    """Put on record that what these steps had done is gone."""
+    for step in steps:
+        gone = StepEvent(id=step.id, phase=Phase.BUILD, title=step.title, state=StepState.FAILED)
+        await store.record_step(main, run_id, gone)
