@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from tests.backup.conftest import TABLES_AND_CSV
@@ -185,6 +188,31 @@ async def test_rows_that_came_back_otherwise_are_damage(settings: Settings, made
     assert not info.usable and "digest differs" in info.problems[0] and not info.came_back
     async with opened(settings) as connection:
         assert "digest differs" in (await backup_records.backups(connection))[0].damage
+
+
+@pytest.mark.parametrize("at", ["rehearse-prerequisites", "migrate-prepare-staging"])
+async def test_the_end_of_the_local_server_means_nothing_for_the_real_one(
+    settings: Settings, made: Made, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies: list[RestoredCopy] = []
+    start = RestoredCopy.start
+
+    async def starting(path: Path, manifest: Manifest) -> RestoredCopy:
+        copies.append(await start(path, manifest))
+        return copies[-1]
+
+    monkeypatch.setattr(RestoredCopy, "start", starting)
+    events = []
+    async for event in rehearse(made.path, settings, Control()):
+        events.append(event)
+        if copies and isinstance(event, StepEvent) and event.id == at:
+            conn = await copies.pop().admin("postgres")
+            os.kill(psutil.Process(conn.get_server_pid()).ppid(), signal.SIGKILL)
+            conn.terminate()
+    result = Made(events).result
+    assert not result.ok and "was ended" in result.message, result
+    assert result.state is not None and "production" not in result.state
+    assert list_backups(settings)[0].usable
 
 
 async def test_users_without_rights_are_found(settings: Settings, clean_database: TestDatabase) -> None:

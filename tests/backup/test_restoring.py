@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from tests.backup.helpers import Made, collect, make, settings_for
@@ -17,16 +20,17 @@ from tests.databases import TestDatabase
 from vagus_tui.backup import ArchiveFormat, BackupOptions, Kind, list_backups, make_backup, restore_test, verify_backup
 from vagus_tui.backup import gauge as gauges
 from vagus_tui.backup import restore as restoring
+from vagus_tui.backup.copy import RestoredCopy
 from vagus_tui.backup.digest import table_content
 from vagus_tui.backup.gauge import BackupGauge, Bound, Planned
-from vagus_tui.backup.manifest import read_manifest, read_proof
+from vagus_tui.backup.manifest import Manifest, read_manifest, read_proof
 from vagus_tui.backup.rehearsal import rehearse
 from vagus_tui.backup.snapshot import SESSION
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.database.tools import bundled_tools
 from vagus_tui.errors import CancelledByOperatorError, RefusedError
-from vagus_tui.events import Phase, ProgressEvent, Status, StepEvent, StepState
+from vagus_tui.events import CheckEvent, Phase, ProgressEvent, Status, StepEvent, StepState
 from vagus_tui.journal import backup_records
 from vagus_tui.migration.runner import migrate
 from vagus_tui.sandbox.options import SandboxOptions
@@ -264,6 +268,48 @@ async def test_a_machine_that_cannot_read_it_says_nothing_about_the_backup(
     assert not refused.steps
     proof = read_proof(made.path)
     assert proof is None or not proof.damage
+
+
+@pytest.mark.parametrize("ends", ["disk", "server"])
+async def test_a_local_server_at_its_end_says_nothing_about_the_backup(
+    settings: Settings, clean_database: TestDatabase, ends: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundled = bundled_tools()
+    assert bundled is not None
+    full = tmp_path / "pg_restore"
+    words = 'pg_restore: error: could not extend file "base/5/6": No space left on device'
+    full.write_text(
+        f"#!/bin/sh\ncase \"$*\" in *--section=data*) echo '{words}' >&2; exit 1;; esac\n"
+        f'exec "{bundled.pg_restore}" "$@"\n'
+    )
+    full.chmod(0o755)
+    started: list[RestoredCopy] = []
+    start = RestoredCopy.start
+
+    async def starting(path: Path, manifest: Manifest) -> RestoredCopy:
+        started.append(await start(path, manifest))
+        return started[-1]
+
+    monkeypatch.setattr(RestoredCopy, "start", starting)
+    if ends == "disk":
+        monkeypatch.setattr(
+            "vagus_tui.backup.copy.bundled_tools", lambda: dataclasses.replace(bundled, pg_restore=full)
+        )
+    made = await make(settings, BackupOptions(kinds=frozenset({Kind.FULL})))
+    events = []
+    async for event in restore_test(made.path, settings, Control()):
+        events.append(event)
+        if ends == "server" and isinstance(event, CheckEvent) and len(started) == 1:
+            conn = await started[0].admin("postgres")
+            os.kill(psutil.Process(conn.get_server_pid()).ppid(), signal.SIGKILL)
+            conn.terminate()
+            started.append(started[0])
+    result = Made(events).result
+    assert not result.ok and "says nothing about the backup" in result.message, result
+    assert ("No space left" if ends == "disk" else "was ended") in result.message
+    assert list_backups(settings)[0].usable
+    async with clean_database.connect() as conn:
+        assert not (await backup_records.backups(conn))[0].damage
 
 
 def test_what_says_nothing_of_itself_goes_on_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:

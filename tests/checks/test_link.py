@@ -141,6 +141,14 @@ def test_who_is_not_let_in_hears_why(error: type[asyncpg.PostgresError], said: s
     assert "password" not in told.happened and "secret" not in str(told)
 
 
+def test_a_connection_that_breaks_at_once_is_no_wrong_address() -> None:
+    target = target_of("postgresql://postgres:secret@db.example.org/postgres")
+    for error in (asyncpg.InterfaceError("connection is closed"), asyncpg.InternalClientError("another operation")):
+        told = explained(error, target)
+        assert isinstance(told, ConnectionFailedError) and "hung up" in told.happened
+    assert isinstance(explained(asyncpg.ClientConfigurationError("x"), target), ConfigurationError)
+
+
 @pytest.mark.needs_pgbouncer
 async def test_a_transaction_pooler_is_refused_with_the_address_to_use(
     clean_database: TestDatabase, make_pooler: MakePooler

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import asyncpg
@@ -15,11 +16,11 @@ from vagus_tui.backup.folder import free_bytes
 from vagus_tui.backup.inventory import OutsideKey
 from vagus_tui.backup.manifest import ArchiveEntry, DamagedBackupError, Manifest
 from vagus_tui.backup.options import Compression
-from vagus_tui.backup.process import ToolRun
+from vagus_tui.backup.process import LOST_WORDS, ToolRun
 from vagus_tui.backup.progress import Progress
 from vagus_tui.backup.verify import reading_tools
 from vagus_tui.control import Control
-from vagus_tui.database.connection import Connection, open_connection
+from vagus_tui.database.connection import LOST, Connection, is_lost, open_connection
 from vagus_tui.database.identifiers import qualified, quote
 from vagus_tui.database.tools import ClientTools, MissingTools, bundled_tools
 from vagus_tui.errors import RefusedError, server_words
@@ -45,14 +46,46 @@ _PUBLISHED = re.compile(rb"\d+; \d+ \d+ PUBLICATION( TABLE)? ")
 
 _UNKNOWN = "unrecognized parameter"
 _COMPRESSION = "compression method lz4 not supported"
-_LACKING = (_UNKNOWN, _COMPRESSION)
 # What the PostgreSQL that comes along does not know or was built without.
+_LACKING = (_UNKNOWN, _COMPRESSION)
 # What pg_restore passes on when the machine, or the PostgreSQL that comes along, is at its end: the backup is not.
-_NOT_HERE = ("No space left on device", "Disk quota exceeded", "out of memory", "unsupported XML feature", *_LACKING)
+_AT_ITS_END = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "out of memory",
+    "connection to server at",
+    *LOST_WORDS,
+)
+_NOT_HERE = (*_AT_ITS_END, "unsupported XML feature", *_LACKING)
 
 
 class NotHereError(RefusedError):
     """This machine or the PostgreSQL on it cannot restore a backup, which says nothing about the backup."""
+
+
+def local_server_ended() -> NotHereError:
+    """What to say when the local server is gone."""
+    return NotHereError(
+        "The local PostgreSQL that the backup is restored into was ended: see whether this machine ran out of memory, "
+        "or somebody ended it.",
+        state="The backup is as it was, and so is what is known of it.",
+        next_step="Start again, or restore it on another server.",
+    )
+
+
+@contextlib.contextmanager
+def local_server_explained() -> Iterator[None]:
+    """Tell the end of the local server from damage.
+
+    Raises:
+        NotHereError: it ended, or one of its processes did, inside the block.
+    """
+    try:
+        yield
+    except LOST as error:
+        if not is_lost(error):
+            raise
+        raise local_server_ended() from error
 
 
 def restoring_tools(manifest: Manifest) -> ClientTools:
@@ -157,6 +190,11 @@ class RestoredCopy:
             NotHereError: this machine or its PostgreSQL cannot do it, which says nothing about the backup.
             CancelledByOperatorError: a stop was asked for.
         """
+        with local_server_explained():
+            async for event in self._restore(archive, database, control):
+                yield event
+
+    async def _restore(self, archive: ArchiveEntry, database: str, control: Control) -> AsyncIterator[Event]:
         await self.create_database(database)
         tools = await asyncio.to_thread(restoring_tools, self.manifest)
         strict = archive.content == "tables"
@@ -282,9 +320,10 @@ class RestoredCopy:
                 while (status := await run.wait(_TICK_SECONDS, control)) is None:
                     yield int(await admin.fetchval("select pg_database_size(current_database())"))
                 errors = [line for line in run.errors if "error:" in line]
+                said = next((line for line in errors if any(words in line for words in _AT_ITS_END)), "")
                 # Without --exit-on-error, 1 says that some statements failed; anything worse is a broken archive.
-                if status < 0 or (status != 0 and (strict or not errors)):
-                    said = next((line for line in errors), f"exit status {status}")
+                if status < 0 or (status != 0 and (strict or said or not errors)):
+                    said = said or next((line for line in errors), f"exit status {status}")
                     if status < 0 or any(words in said for words in _NOT_HERE):
                         raise _not_here(archive, said.partition("error: ")[2] or "pg_restore was ended from outside")
                     raise DamagedBackupError(
@@ -304,6 +343,8 @@ class RestoredCopy:
                 if f"{entry.schema_name}.{entry.name}" in keys:
                     await _fill(admin, entry.as_key())
         except asyncpg.PostgresError as error:
+            if is_lost(error):
+                raise
             said = server_words(error)
             raise DamagedBackupError(
                 f"What the rows refer to outside the backup cannot be filled in: {said}.",

@@ -25,6 +25,10 @@ class ToolFailedError(UndoneError):
     """A client program ended with an error; what it had written is gone."""
 
 
+LOST_WORDS = ("server closed the connection", "terminating connection", "Connection reset", "SSL connection has been")
+"""What pg_dump and pg_restore say when their connection broke."""
+
+
 class ToolRun:
     """One run of a client program, as a block: whatever ends the block ends the program and its workers.
 
@@ -173,8 +177,7 @@ class ToolRun:
             return ToolFailedError(
                 "The disk is full.", state=REMOVED, next_step="Free space or set VAGUS_BACKUP_DIR to a roomier place."
             )
-        lost = ("server closed the connection", "terminating connection", "Connection reset", "SSL connection has been")
-        if any(words in text for words in lost):
+        if any(words in text for words in LOST_WORDS):
             return ConnectionLostError(
                 f"{self.name} lost its connection to the database.",
                 state=REMOVED,

@@ -14,11 +14,10 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import asyncpg
 from pydantic import SecretStr
 
 from vagus_tui.backup.came_back import restored_and_compared
-from vagus_tui.backup.copy import NotHereError, RestoredCopy, restoring_tools
+from vagus_tui.backup.copy import RestoredCopy, restoring_tools
 from vagus_tui.backup.folder import STOPPED
 from vagus_tui.backup.forecast import Forecast, StageForecast, StepForecast
 from vagus_tui.backup.job import or_stopped
@@ -31,6 +30,7 @@ from vagus_tui.backup.rehearsal_stages import (
     StageFailedError,
     analyzed,
     as_in_production,
+    failure_of,
     space_used,
     stage_event,
     suitable_archive,
@@ -43,7 +43,7 @@ from vagus_tui.checks.registry import checks_for
 from vagus_tui.checks.selftest import SelfTest, self_test, with_faults
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
-from vagus_tui.errors import CancelledByOperatorError, VagusError, account
+from vagus_tui.errors import CancelledByOperatorError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
 from vagus_tui.format import plural
 from vagus_tui.jobs import Emit, streamed
@@ -148,12 +148,9 @@ class _Rehearsal:
         except Exception as error:
             if self.control.cancelled or isinstance(error, CancelledByOperatorError):
                 raise CancelledByOperatorError(STOPPED, state=REMOVED) from None
-            if not isinstance(error, VagusError | asyncpg.PostgresError | OSError):
+            failed = failure_of(stage, error)
+            if failed is None:
                 raise
-            meaning = error.state if isinstance(error, NotHereError) else ""
-            failed = error
-            if not isinstance(failed, StageFailedError):
-                failed = StageFailedError(stage, account(error), meaning=meaning)
             seconds = time.perf_counter() - started
             self._stages.append(
                 StageForecast(id=stage.id, title=stage.title, seconds=seconds, ok=False, message=failed.happened)

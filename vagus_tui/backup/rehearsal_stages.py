@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vagus_tui.backup.copy import RestoredCopy
+import asyncpg
+
+from vagus_tui.backup.copy import NotHereError, RestoredCopy, local_server_ended
 from vagus_tui.backup.manifest import ArchiveEntry, Manifest
-from vagus_tui.errors import RefusedError, VagusError
+from vagus_tui.database.connection import is_lost
+from vagus_tui.errors import LOST_WORDS, ConnectionFailedError, RefusedError, VagusError, account
 from vagus_tui.events import Phase, StepEvent, StepState
 from vagus_tui.journal.state import State, state_words
 
@@ -80,6 +83,21 @@ class StageFailedError(VagusError):
     def __init__(self, stage: Stage, happened: str, *, meaning: str = "") -> None:
         super().__init__(happened, state=meaning or MEANING[stage.id])
         self.stage = stage
+
+
+def failure_of(stage: Stage, error: Exception) -> StageFailedError | None:
+    """What ended a stage, as its failure; None where it is a defect of ours.
+
+    That the local server was ended, whatever was under way, means nothing for the real one.
+    """
+    lost = isinstance(error, StageFailedError) and error.happened.startswith(LOST_WORDS)
+    if lost or is_lost(error) or isinstance(error, ConnectionFailedError):
+        error = local_server_ended()
+    if isinstance(error, StageFailedError):
+        return error
+    if not isinstance(error, VagusError | asyncpg.PostgresError | OSError):
+        return None
+    return StageFailedError(stage, account(error), meaning=error.state if isinstance(error, NotHereError) else "")
 
 
 def stage_event(stage: Stage, state: StepState, seconds: float | None = None, message: str | None = None) -> StepEvent:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import asyncpg
 
-from vagus_tui.backup.copy import NotHereError, RestoredCopy
+from vagus_tui.backup.copy import NotHereError, RestoredCopy, local_server_explained
 from vagus_tui.backup.csv_files import import_csv
 from vagus_tui.backup.damage import tell_journal
 from vagus_tui.backup.digest import content, table_content
@@ -28,7 +28,7 @@ from vagus_tui.backup.tables import TableColumn
 from vagus_tui.backup.verify import GROUP, RESTORE_TEST, clears_damage, keep_damage, keep_proof, sentences
 from vagus_tui.backup.weights import of_restore_test
 from vagus_tui.control import Control
-from vagus_tui.database.connection import Connection, Database
+from vagus_tui.database.connection import Connection, Database, is_lost
 from vagus_tui.database.definitions import Inventory
 from vagus_tui.database.identifiers import qualified, quote
 from vagus_tui.errors import CancelledByOperatorError, VagusError, account, server_words
@@ -79,6 +79,8 @@ async def _test(path: Path, settings: Settings, control: Control, gauge: BackupG
                     said = f"{event.title}: {(event.message or 'failed').partition(chr(10))[0]}"
                     (not_here if event.status is Status.ERROR else failed).append(said)
             yield event
+    except NotHereError as error:
+        not_here.append(error.happened)
     except CancelledByOperatorError:
         raise CancelledByOperatorError(STOPPED, state="The local copy was removed; the backup is as it was.") from None
     finally:
@@ -159,20 +161,21 @@ async def compare_archive(
     copy: RestoredCopy, archive: ArchiveEntry, database: str, control: Control
 ) -> AsyncIterator[Event]:
     """Compare every restored table with the manifest: a check each, once as running and once with its outcome."""
-    connection = await copy.admin(database)
-    try:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            await connection.execute(SESSION)
-            same_major = connection.get_server_version().major == copy.manifest.server_major
-            tables = [entry for key in archive.tables if (entry := copy.manifest.table(key))]
-            found = await read_inventory(connection, [entry.as_table() for entry in tables])
-            for entry in tables:
-                if control.cancelled:
-                    raise CancelledByOperatorError(STOPPED)
-                yield _check(f"restore-{archive.content}-{entry.key}", entry.key, plural(entry.rows, "row"))
-                yield await _compare_table(connection, copy.manifest, archive, entry, found, same_major)
-    finally:
-        await connection.close()
+    with local_server_explained():
+        connection = await copy.admin(database)
+        try:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                await connection.execute(SESSION)
+                same_major = connection.get_server_version().major == copy.manifest.server_major
+                tables = [entry for key in archive.tables if (entry := copy.manifest.table(key))]
+                found = await read_inventory(connection, [entry.as_table() for entry in tables])
+                for entry in tables:
+                    if control.cancelled:
+                        raise CancelledByOperatorError(STOPPED)
+                    yield _check(f"restore-{archive.content}-{entry.key}", entry.key, plural(entry.rows, "row"))
+                    yield await _compare_table(connection, copy.manifest, archive, entry, found, same_major)
+        finally:
+            await connection.close()
 
 
 async def _compare_table(
@@ -189,6 +192,8 @@ async def _compare_table(
         async with connection.transaction():
             now = await table_content(connection, entry.as_table(), like=entry.digest)
     except asyncpg.PostgresError as error:
+        if is_lost(error):
+            raise
         elsewhere = isinstance(error, _NOT_HERE)
         said = server_words(error)
         return CheckEvent(
@@ -266,19 +271,20 @@ def _sequence_problems(before: dict[str, dict[str, str]], after: dict[str, dict[
 
 async def compare_csv(copy: RestoredCopy, control: Control) -> AsyncIterator[Event]:
     """Read every CSV file into a table and digest it: what people get to read is what was there."""
-    await copy.create_database(_CSV_DATABASE)
-    connection = await copy.admin(_CSV_DATABASE)
-    try:
-        for entry in copy.manifest.csv:
-            if control.cancelled:
-                raise CancelledByOperatorError(STOPPED)
-            table = copy.manifest.table(entry.table)
-            if table is None:
-                continue
-            yield _check(f"restore-csv-{entry.table}", entry.name, plural(table.rows, "row"))
-            yield await _compare_one_csv(connection, copy.path, entry, table)
-    finally:
-        await connection.close()
+    with local_server_explained():
+        await copy.create_database(_CSV_DATABASE)
+        connection = await copy.admin(_CSV_DATABASE)
+        try:
+            for entry in copy.manifest.csv:
+                if control.cancelled:
+                    raise CancelledByOperatorError(STOPPED)
+                table = copy.manifest.table(entry.table)
+                if table is None:
+                    continue
+                yield _check(f"restore-csv-{entry.table}", entry.name, plural(table.rows, "row"))
+                yield await _compare_one_csv(connection, copy.path, entry, table)
+        finally:
+            await connection.close()
 
 
 def _csv_type(column: TableColumn) -> str:
@@ -309,6 +315,8 @@ async def _compare_one_csv(connection: Connection, path: Path, entry: CsvEntry, 
     except VagusError as error:
         problems.append(error.happened)
     except (asyncpg.PostgresError, OSError) as error:
+        if is_lost(error):
+            raise
         elsewhere = isinstance(error, _NOT_HERE)
         problems.append(f"It cannot be read. {account(error)}")
     return CheckEvent(

@@ -165,7 +165,10 @@ def explained(error: Exception, target: Target) -> Exception:
         return ConnectionFailedError(
             f"No connection to {where}: {_reason(error)}.", next_step=_WAY if no_way else _HOST
         )
-    if isinstance(error, ValueError | asyncpg.InterfaceError):
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError) and not isinstance(error, ValueError):
+        # The driver's words for one that broke before the first statement.
+        return explained(asyncpg.ConnectionDoesNotExistError(), target)
+    if isinstance(error, ValueError):
         return _unusable(target)
     return error
 
