@@ -12,8 +12,10 @@ from tests.databases import TestDatabase
 from tests.wizard.walk import LARGE, settings_for, until, until_text, walking, wizard
 from vagus_tui.checks.prerequisites import activity
 from vagus_tui.database.connection import Connection
+from vagus_tui.journal.lock import take_lock
 from vagus_tui.migration.blockers import blockers, describe
 from vagus_tui.migration.maintenance import read_maintenance
+from vagus_tui.screens import blockers as blockers_screen
 from vagus_tui.screens.blockers import BlockersScreen
 
 HOSTILE = "/* [/red] \x1b[31m */ lock table exercises in access share mode"
@@ -66,6 +68,31 @@ async def test_a_running_query_is_cancelled_and_its_session_stays(
     assert isinstance(task.exception(), asyncpg.QueryCanceledError)
     await other.execute("rollback")
     assert await other.fetchval("select 1") == 1
+
+
+async def test_what_a_killed_cut_over_left_is_named_and_ended(
+    clean_database: TestDatabase, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fresh wizard can read nothing for its locks: it says whose they are, and does not call the tables free."""
+    monkeypatch.setattr(blockers_screen, "LINGERS_SECONDS", 0.3)
+    left = await connect(clean_database.url)
+    await left.execute("set application_name = 'vagus-tui migrate'")
+    await take_lock(left)
+    await left.execute("begin; lock table workout_plans in access exclusive mode")
+    pid = await left.fetchval("select pg_backend_pid()")
+    settings = settings_for(clean_database.url, backup_dir=tmp_path)
+    async with walking(settings, size=LARGE, connected=False) as pilot:
+        await until_text(pilot, "a table is locked. Who holds the", "migrate from", f"PID {pid}", "not at all")
+        wizard(pilot).action_go("migration")
+        await until_text(pilot, "not readable", "a table is locked. Who holds the")
+        await pilot.press("b")
+        await until_text(pilot, "1 session with a lock", str(pid), "what a killed one has left")
+        await pilot.press("e")
+        await until_text(pilot, "Ask whoever runs it before you end it", "Leave it")
+        await pilot.press("tab", "enter")
+        await until_text(pilot, "Nobody holds a lock on")
+        await pilot.press("escape")
+        await until_text(pilot, "m starts")
 
 
 async def test_a_prepared_transaction_is_named_and_rolled_back(

@@ -28,6 +28,12 @@ class LockHolder:
     address: str
     since: datetime | None
 
+    @property
+    def words(self) -> str:
+        """The session, and since when it is there."""
+        since = f", connected {ago(self.since)}" if self.since else ""
+        return f"{self.application or self.user} from {self.address}, PID {self.pid}{since}"
+
 
 _HOLDER = """
 select a.pid, coalesce(a.usename, '') as user, coalesce(a.application_name, '') as application,
@@ -66,8 +72,7 @@ async def take_lock(connection: Connection) -> None:
 
 async def at_work(connection: Connection, holder: LockHolder) -> str:
     """Who holds the lock, in words: their session, and the operator whose run it is where the journal knows one."""
-    since = f", connected {ago(holder.since)}" if holder.since else ""
-    session = f"{holder.application or holder.user} from {holder.address}, PID {holder.pid}{since}"
+    session = holder.words
     run = await latest_run(connection)
     if run is None or run.finished_at is not None or holder.since is None:
         return session

@@ -26,6 +26,8 @@ from vagus_tui.widgets.title import TitleLine
 from vagus_tui.widgets.wait_line import WaitLine
 
 INTERVAL_SECONDS = 1.0
+LINGERS_SECONDS = 3.0
+"""So long do our own looks at the tables take at most, as a rule."""
 COLUMNS = (
     Column("PID", 8, right=True),
     Column("Who", 22),
@@ -35,10 +37,18 @@ COLUMNS = (
 )
 
 
+_OURS = (
+    "This is vagus-tui: a run or checks in another window or on another machine, or what a killed one has left in the "
+    "server. Ask whoever runs it before you end it. Before its commit all that it did is undone."
+)
 _PREPARED = (
     "It has no session, and never ends by itself: it holds its locks, over restarts too, until somebody ends it by its "
     "name. Ask its owner whether it is to be committed. e rolls it back, where you may."
 )
+
+
+def _is_vagus(one: Blocker) -> bool:
+    return one.application.startswith(APPLICATION_NAME)
 
 
 def _prepared_facts(one: Blocker) -> str:
@@ -91,7 +101,7 @@ class BlockersScreen(WizardScreen):
         async with self.session.connection("who is in the way") as connection:
             everybody = await in_the_way(connection)
         had = bool(self.found)
-        self.found = tuple(one for one in everybody if not one.application.startswith(APPLICATION_NAME))
+        self.found = tuple(one for one in everybody if not (_is_vagus(one) and self._passing(one)))
         self.query_one("#blockers", Rows).set_rows(
             [
                 Row(
@@ -114,6 +124,10 @@ class BlockersScreen(WizardScreen):
         self._explain()
         if had != bool(self.found):
             self.refresh_bindings()
+
+    def _passing(self, one: Blocker) -> bool:
+        """Whether a session of the program is that of our own run, or of a look that is over in a moment."""
+        return self.session.lock_ours or one.seconds < LINGERS_SECONDS
 
     def _what(self) -> str:
         return "transaction" if any(one.gid for one in self.found) else "session"
@@ -141,7 +155,10 @@ class BlockersScreen(WizardScreen):
             f"PID {one.pid} · user {one.user or 'unnamed'} · {one.application or 'no application name'}\n"
             f"{one.state or 'at work'} · its transaction has been open for {clock(one.seconds)}"
         )
-        panel.show(Content("\n\n").join((safe_block(facts, "bold"), safe_block(one.query or "No query is shown."))))
+        parts = [safe_block(facts, "bold")]
+        if _is_vagus(one):
+            parts.append(Content(_OURS))
+        panel.show(Content("\n\n").join((*parts, safe_block(one.query or "No query is shown."))))
 
     def action_cancel_query(self) -> None:
         """Stop what the selected session runs."""
@@ -165,7 +182,11 @@ class BlockersScreen(WizardScreen):
         if one.gid:
             title = "Roll the prepared transaction back"
             words = "is rolled back: what its application had promised to commit is lost, so ask its owner first"
-        body = f"{who}, {one.state or 'at work'}, {clock(one.seconds)}: it {words}.\n\n{safe_str(one.query, limit=400)}"
+        ours = f"{_OURS}\n\n" if _is_vagus(one) else ""
+        body = (
+            f"{who}, {one.state or 'at work'}, {clock(one.seconds)}: it {words}.\n\n"
+            f"{ours}{safe_str(one.query, limit=400)}"
+        )
         if self.session.production:
             sure = await self.confirm_destructive(title, safe_block(body), yes=title, no="Leave it")
         else:

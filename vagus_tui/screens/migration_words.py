@@ -21,7 +21,7 @@ from vagus_tui.screens.cut_off import cut_off, cut_off_text, read_again
 from vagus_tui.screens.migration_forecast import hold_back, hold_cost
 from vagus_tui.session.job import Job
 from vagus_tui.session.leftover import BUILT, DROP, FINISH, UNSETTLED
-from vagus_tui.session.session import Session
+from vagus_tui.session.session import Link, Session
 from vagus_tui.widgets.hold_panel import HoldFacts
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
 from vagus_tui.widgets.outcome import figures, job_outcome
@@ -58,7 +58,7 @@ def _key(key: str, words: str) -> Content:
 def standing_title(session: Session, job: Job | None, *, interrupted: bool) -> str:
     """The same in a word or two, for the title line."""
     state = session.state
-    if cut_off(session):
+    if session.link is Link.DOWN:
         return session.down_words
     if interrupted:
         owed = state is not None and state.owes_settling

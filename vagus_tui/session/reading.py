@@ -85,12 +85,7 @@ class Reading(Knowledge):
                 # Somebody holds a table, at times we ourselves: the connection stands, and what is known still holds.
                 waits += 1
                 if self.link is not Link.UP or waits > PATIENT_LOOKS:
-                    self._down(
-                        VagusError(
-                            "The state could not be read: a table is locked by somebody else.",
-                            next_step="Troubleshooting shows who is in the way.",
-                        )
-                    )
+                    self._down(await self._locked())
                 delay = POLL_SECONDS
             except asyncpg.PostgresError as error:
                 self._down(
@@ -106,6 +101,27 @@ class Reading(Knowledge):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(delay):
                     await self._wake.wait()
+
+    async def _locked(self) -> VagusError:
+        """That the state cannot be read for a lock, and whether a run is at work, or a killed one has left its session.
+
+        Who holds the operator's lock can be read whatever else is locked.
+        """
+        holder = None
+        with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            if self._connection is not None:
+                holder = await lock.lock_holder(self._connection)
+        if holder is None:
+            return VagusError(
+                "The state could not be read: a table is locked by somebody else.",
+                next_step="Troubleshooting (9), then b, shows who is in the way.",
+            )
+        return VagusError(
+            f"The state could not be read: a table is locked. Who holds the operator's lock: {holder.words}.",
+            state="A cut-over or a rollback is under way, or a wizard that was killed has left it in the server. It "
+            "happens as a whole or not at all.",
+            next_step="That takes seconds. If it lasts, Troubleshooting (9), then b, shows the session and can end it.",
+        )
 
     async def refresh(self) -> None:
         """Read the state now, and say what is new.
