@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from textual.screen import ModalScreen
 from tests.databases import TestDatabase
 from tests.wizard.moved import ended
 from tests.wizard.walk import LARGE, Walk, screen_text, settings_for, until, until_text, walking, wizard
+from vagus_tui.backup.forecast import TOPIC, Forecast
 from vagus_tui.checks.base import Group
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.control import Control
@@ -20,6 +22,7 @@ from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.identifiers import quote
 from vagus_tui.errors import VagusError
 from vagus_tui.events import Phase, Status, StepEvent, StepState
+from vagus_tui.journal import store
 from vagus_tui.journal.state import STAGING
 from vagus_tui.migration.catch_up import MAPPED
 from vagus_tui.migration.phases import hold as holding
@@ -298,14 +301,25 @@ async def test_an_interrupted_run_can_be_cleaned_up(
 
 async def test_an_interrupted_run_goes_on(clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path) -> None:
     settings = _settings(clean_database.url, tmp_path)
+    rehearsed = Forecast(
+        rehearsed_at=datetime.now(UTC),
+        complete=True,
+        backup="20260301",
+        server_major=17,
+        rows={},
+        phases={},
+        writes_blocked_seconds=0.77,
+    )
     await _interrupted(settings, clean_conn)
+    await store.note(clean_conn, TOPIC, rehearsed.model_dump(mode="json"), operator="Ada")
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("migration")
         await until_text(pilot, "A run was interrupted")
         await pilot.press("u")
         await until_text(pilot, "Go on with it")
         await pilot.press("tab", "enter")
-        await until_text(pilot, "Ready to cut over")
+        # What was rehearsed is what the decision rests on in the wizard that takes it up, too.
+        await until_text(pilot, "Ready to cut over", "writes wait about 0.8 s (rehearsed)")
         async with clean_database.as_admin() as admin:
             # As when the server goes down and takes a while to come back.
             name = quote(await admin.fetchval("select current_database()"))

@@ -168,9 +168,12 @@ class MigrationScreen(MigrationActs):
         stand_by_state(self.session)
 
     def _read_forecast(self, state: DatabaseState) -> None:
-        """After a run the rehearsal is what it is compared with; also in a wizard that did not run it."""
+        """After a run the rehearsal is what it is compared with, and what a decision rests on where one is taken up.
+
+        Also in a wizard that did not run it.
+        """
         run = None if state.run is None else (state.run.id, state.run.status)
-        if state.state is State.MIGRATED and self._forecast_read_for != run:
+        if (state.state is State.MIGRATED or self.interrupted) and self._forecast_read_for != run:
             self._forecast_read_for = run
             self.read(self._load_forecast, group="forecast")
 
