@@ -7,6 +7,7 @@ import contextlib
 import gc
 import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -17,12 +18,13 @@ from tests.checks.support import measured
 from tests.checks.tls_proxy import CA, OTHER_CA, TlsProxy
 from tests.cli.program import vagus
 from tests.databases import TestDatabase
-from tests.listening import listening
+from tests.listening import connected_to, listening, pass_on
 from tests.migration.support import settings_for
 from vagus_tui.database.connection import GONE_AFTER, Database
 from vagus_tui.database.pooling import ConnectionKind, conclude
 from vagus_tui.database.refusals import explained
 from vagus_tui.database.target import target_of
+from vagus_tui.database.tls import LinkSecurity
 from vagus_tui.errors import ConfigurationError, ConnectionFailedError
 from vagus_tui.events import Status
 from vagus_tui.settings import Environment, Settings
@@ -182,6 +184,27 @@ async def test_tls_is_off(clean_database: TestDatabase) -> None:
     assert (await measured("tls", clean_database, environment=Environment.STAGING)).status is Status.WARN
     event = await measured("tls", clean_database, environment=Environment.PRODUCTION)
     assert (event.status, event.measured) == (Status.FAIL, "off")
+
+
+async def test_only_what_stays_on_this_machine_may_do_without_tls(
+    clean_database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = urlsplit(clean_database.url)
+
+    async def pass_through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with connected_to(parts.hostname, parts.port) as (back, there):
+            await asyncio.gather(pass_on(reader, there), pass_on(back, writer))
+
+    async with await asyncio.start_unix_server(pass_through, tmp_path / ".s.PGSQL.5432"):
+        local = f"postgresql://{parts.netloc.partition('@')[0]}@{parts.path}?host={tmp_path}"
+        for environment, status in ((Environment.STAGING, Status.PASS), (Environment.PRODUCTION, Status.FAIL)):
+            event = await measured("tls", local, environment=environment)
+            assert (event.status, event.measured) == (status, "local socket")
+    monkeypatch.setattr(
+        "vagus_tui.checks.prerequisites.link.link_security", lambda _: LinkSecurity(encrypted=False, verified=False)
+    )
+    event = await measured("tls", clean_database, environment=Environment.DEVELOPMENT)
+    assert (event.status, event.measured) == (Status.WARN, "off")
 
 
 async def test_tls_without_a_check_of_who_answers_is_not_enough_in_production(tls_url: str) -> None:

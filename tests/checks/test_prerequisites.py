@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,13 +12,13 @@ import pytest
 
 from tests.checks.support import looking_at, measured, outcome, settings_for
 from tests.checks.tls_proxy import CA
-from tests.conftest import Connect, MakeDatabase
+from tests.conftest import SMALL, Connect, MakeDatabase
 from tests.databases import TestDatabase
 from tests.google_store import GoogleStore
 from tests.object_store import ObjectStore
 from vagus_tui.backup import BackupOptions, Kind, make_backup
 from vagus_tui.checks.base import Context, Group, offending_rows, run_checks
-from vagus_tui.checks.prerequisites import activity, space
+from vagus_tui.checks.prerequisites import activity, rights, space
 from vagus_tui.checks.prerequisites import server as server_checks
 from vagus_tui.checks.prerequisites.tools import cli_program
 from vagus_tui.checks.registry import check_by_id, checks_for, default_group
@@ -61,7 +62,12 @@ def test_the_group_fits_the_state() -> None:
 
 async def test_server_version(clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (await measured("server-version", clean_database)).status is Status.PASS
-    monkeypatch.setattr(server_checks, "NEWEST_MAJOR", 13)
+    async with clean_database.connect() as conn:
+        major = conn.get_server_version().major
+    monkeypatch.setattr(server_checks, "OLDEST_MAJOR", major)
+    monkeypatch.setattr(server_checks, "NEWEST_MAJOR", major)
+    assert (await measured("server-version", clean_database)).status is Status.PASS
+    monkeypatch.setattr(server_checks, "NEWEST_MAJOR", major - 1)
     assert (await measured("server-version", clean_database)).status is Status.WARN
     monkeypatch.setattr(server_checks, "OLDEST_MAJOR", 99)
     assert (await measured("server-version", clean_database)).status is Status.FAIL
@@ -147,6 +153,42 @@ async def test_a_schema_that_may_not_be_entered_is_named_like_any_right(clean_da
     assert 'grant usage on schema auth to "anon"' in (event.message or "")
 
 
+async def test_a_role_is_told_what_it_lacks_by_what_gives_it(clean_database: TestDatabase) -> None:
+    role = f"{clean_database.name}_role"
+    async with clean_database.as_admin() as admin, looking_at(clean_database) as context:
+        await admin.execute(f"create role {role}; grant {role} to postgres")
+        try:
+            await context.connection.execute(f"set role {role}")
+            said = (await outcome("rights", context)).message or ""
+            assert 'hides rows of "public"."exercise_logs"' in said and f'"{role}" needs BYPASSRLS' in said
+            given = re.findall(r"grant [^;]+;", said)
+            what = ["create on schema", "create on database", "authenticated", "usage on schema auth"]
+            assert [re.sub(' "[^"]+"| to .*', "", one[6:]).replace(" public", "") for one in given] == [
+                *what,
+                "select on auth.users",
+                "references on auth.users",
+            ]
+            owned = re.findall(r"(public\.\w+) \(owned by postgres\): log in as its owner", said)
+            assert len(owned) == 4
+            await admin.execute(" ".join(given + [f"alter table {name} owner to {role};" for name in owned]))
+            await admin.execute(f"alter role {role} bypassrls")
+            event = await outcome("rights", context)
+            assert (event.status, event.measured) == (Status.WARN, "enough"), event.message
+            assert "(pg_monitor), and " in (event.message or "") and "(pg_signal_backend)" in (event.message or "")
+        finally:
+            await admin.execute(f"reassign owned by {role} to postgres; drop owned by {role}; drop role {role}")
+
+
+async def test_a_replica_and_a_server_without_the_apps_roles(clean_database: TestDatabase) -> None:
+    async with looking_at(clean_database) as context:
+        row = dict(await context.connection.fetchrow(rights._sql(context), ["exercises"]) or {})
+    assert rights._lacking(row, '"db"') == []
+    [said] = rights._lacking({**row, "standby": True, "read_only": True}, '"db"')
+    assert "read replica" in said
+    [said] = rights._lacking({**row, "api_roles": ["service_role"], "may_set_role": False}, '"db"')
+    assert said.endswith("are missing: anon, authenticated.")
+
+
 async def test_pg_dump(tls_url: str, clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
     event = await measured("pg-dump", clean_database)
     assert event.status is Status.PASS, event.message
@@ -219,6 +261,11 @@ async def test_disk_space(clean_database: TestDatabase, tmp_path: Path, monkeypa
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
+def test_room_is_asked_for_both_dumps_and_the_csv_files() -> None:
+    """Sixty percent of every table, of the workout tables once more, and what those take as text."""
+    assert space.Sizes(1_000, 400, 700).backup == 600 + 240 + 480
+
+
 async def test_server_space_says_what_cannot_be_seen(
     clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +292,11 @@ async def test_table_sizes_stand_mixed_case_names(
 async def test_active_connections(clean_database: TestDatabase, other: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     event = await measured("active-connections", clean_database)
     assert (event.status, event.measured) == (Status.PASS, 1)
+    most = await other.fetchval(
+        "select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
+    )
+    said = re.match(r"(\d+) of the server's (\d+) connections are free", event.message or "")
+    assert said is not None and int(said[1]) < int(said[2]) == most
     monkeypatch.setattr(activity, "CONNECTIONS", 1)
     assert (await measured("active-connections", clean_database)).status is Status.WARN
     monkeypatch.setattr(activity, "SPARE_CONNECTIONS", 1000)
@@ -292,10 +344,13 @@ async def test_timeouts(clean_database: TestDatabase) -> None:
     assert event.status is Status.PASS and event.measured == "120 s, lock none"
     async with clean_database.as_admin() as admin:
         await admin.execute(
+            f'alter role anon in database "{clean_database.name}" set statement_timeout = 0; '
             f"alter role authenticated in database \"{clean_database.name}\" set statement_timeout = '1s'"
         )
-    event = await measured("timeouts", clean_database)
-    assert event.status is Status.WARN and "authenticated 1s" in (event.message or "")
+    async with looking_at(clean_database) as context:
+        event = await outcome("timeouts", context)
+        assert not context.connection.is_in_transaction()
+    assert event.status is Status.WARN and "(authenticated 1s)" in (event.message or "")
 
 
 async def test_replication_slots_of_any_database(clean_database: TestDatabase) -> None:
@@ -394,11 +449,20 @@ async def test_clock(clean_database: TestDatabase, monkeypatch: pytest.MonkeyPat
 
 
 async def test_v1_is_recognised_and_what_is_carried_over_is_listed(make_database: MakeDatabase) -> None:
-    event = await measured("v1-shape", await make_database(SandboxOptions(empty=True)))
+    database = await make_database(SandboxOptions(empty=True))
+    event = await measured("v1-shape", database)
     assert (event.status, event.measured) == (Status.PASS, "v1")
     assert "workout_plans.cover_color (text) is carried over" in (event.message or "")
+    assert "does without" not in (event.message or "") and "coach_clients" not in (event.message or "")
+    await database.execute_as_admin("alter table exercises drop column tempo; drop table coach_clients cascade")
+    event = await measured("v1-shape", database)
+    assert event.status is Status.PASS and "exercises does without: tempo" in (event.message or "")
+    assert "There is no coach_clients" in (event.message or "")
     event = await measured("v1-shape", await make_database(SandboxOptions(empty=True, renamed=True)))
     assert (event.status, event.measured) == (Status.PASS, "v1, as *_v1")
+    assert "Somebody has renamed the tables already" in (event.message or "")
+    event = await measured("v1-shape", await make_database(SandboxOptions(plans=SMALL, clean=True), moved=True))
+    assert (event.status, event.measured) == (Status.PASS, "kept as *_v1")
 
 
 @pytest.mark.parametrize(

@@ -37,10 +37,15 @@ async def _tls(context: Context) -> Outcome:
         return Outcome(
             bad, "not verified", f"{link.version} is on, but nobody checked who is at the other end. {advice}"
         )
-    if link.local:
+    if link.local and production:
         return Outcome(
-            bad if production else Status.PASS, "local socket", "The connection does not leave this machine."
+            bad,
+            "local socket",
+            "The connection does not leave this machine, and no production project is on it. Check VAGUS_DATABASE_URL "
+            "and VAGUS_ENVIRONMENT.",
         )
+    if link.local:
+        return Outcome(Status.PASS, "local socket", "The connection does not leave this machine.")
     if link.loopback and context.settings.environment is Environment.DEVELOPMENT:
         return Outcome(
             Status.PASS,

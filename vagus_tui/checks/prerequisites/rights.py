@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import asyncpg
+from collections.abc import Mapping
+from typing import Any
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.database.identifiers import qualified, quote
@@ -51,7 +52,7 @@ def _sql(context: Context) -> str:
     return _SQL.replace("@MEMBER@", "'SET'" if set_right else "'MEMBER'").strip()
 
 
-def _lacking(row: asyncpg.Record, database: str) -> list[str]:
+def _lacking(row: Mapping[str, Any], database: str) -> list[str]:
     """What this user may not do to v1's tables and beside them, with what gives the right."""
     me = quote(row["me"])
     missing: list[str] = []
@@ -90,7 +91,7 @@ def _lacking(row: asyncpg.Record, database: str) -> list[str]:
     return missing
 
 
-def _lacking_of_users(row: asyncpg.Record) -> list[str]:
+def _lacking_of_users(row: Mapping[str, Any]) -> list[str]:
     """The same of auth.users, which v2's tables and policies go by."""
     me = quote(row["me"])
     if not row["users_there"]:
@@ -99,7 +100,10 @@ def _lacking_of_users(row: asyncpg.Record) -> list[str]:
     if not row["may_enter_auth"]:
         missing.append(f"The schema auth may not be entered: grant usage on schema auth to {me};")
     if not row["may_read_users"]:
-        missing.append("auth.users cannot be read past its row level security.")
+        missing.append(
+            f"auth.users cannot be read past its row level security: grant select on auth.users to {me}; "
+            f"and {me} needs BYPASSRLS, as a project's postgres has it."
+        )
     if not row["may_reference_users"]:
         missing.append(f"v2 cannot be tied to auth.users: grant references on auth.users to {me};")
     if not row["knows_callers"]:
@@ -110,8 +114,9 @@ def _lacking_of_users(row: asyncpg.Record) -> list[str]:
 async def _rights(context: Context) -> Outcome:
     shape = context.state.shape
     tables = [table.name for table in shape.tables.values()] if shape else list(v1.TABLES)
-    row = await context.connection.fetchrow(_sql(context), tables)
-    assert row is not None
+    found = await context.connection.fetchrow(_sql(context), tables)
+    assert found is not None
+    row = dict(found)
     missing = [*_lacking(row, quote(context.database.name)), *_lacking_of_users(row)]
     if missing:
         return Outcome(Status.FAIL, f"{len(missing)} missing", " ".join(missing), rows=len(missing))

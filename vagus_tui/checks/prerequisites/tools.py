@@ -31,7 +31,7 @@ async def _pg_dump(context: Context) -> Outcome:
             expected=f"{major} or later",
         )
     detail = (str(found.pg_dump), str(found.pg_restore))
-    if found.major == major and found.version < server:
+    if found.version < server:
         release = ".".join(map(str, server))
         return Outcome(
             Status.WARN,
