@@ -215,6 +215,10 @@ async def test_a_backup_on_another_machine_is_known_from_the_journal(
     shutil.rmtree(made_here.path)
     outcome = await judge(settings)
     assert outcome.status is Status.WARN and "not on this machine" in outcome.message
+    # In somebody's own folder, which may not be looked into, it might lie here as well.
+    async with clean_database.as_admin() as admin:
+        await admin.execute("update vagus_migration.backups set path = '/' || repeat('x', 300)")
+    assert (await judge(settings)).status is Status.WARN
     # As little as one that lies here does it count when it is old, was never read back, or is of another database.
     other = "manifest = jsonb_set(manifest, '{fingerprint,database_oid}', '1')"
     copied = "manifest = jsonb_set(manifest, '{fingerprint,journal_id}', '\"another\"')"

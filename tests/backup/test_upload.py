@@ -297,6 +297,9 @@ async def test_a_damaged_backup_is_not_sent_for_a_whole_one(
         await upload(made.path, there)
     (copy,) = await list_remote(there)
     assert copy.problems and copy.bytes < len(content)
+    (made.path / "SHA256SUMS").unlink()
+    with pytest.raises(DamagedBackupError, match="SHA256SUMS cannot be read"):
+        await upload(made.path, there)
 
 
 async def test_other_bytes_that_come_back_are_noticed(

@@ -253,6 +253,9 @@ async def test_disk_space(clean_database: TestDatabase, tmp_path: Path, monkeypa
     (tmp_path / "file").write_text("x")
     event = await measured("disk-space", clean_database, backup_dir=tmp_path / "file" / "below")
     assert (event.status, event.measured) == (Status.FAIL, "not writable")
+    # As where a folder above it may not be looked into, whoever runs the tests.
+    event = await measured("disk-space", clean_database, backup_dir=tmp_path / ("x" * 300) / "below")
+    assert (event.status, event.measured) == (Status.FAIL, "not writable") and "cannot be reached" in str(event.message)
     monkeypatch.setattr(space, "free_bytes", lambda _: 400_000_000)
     assert (await measured("disk-space", clean_database, backup_dir=tmp_path)).status is Status.WARN
     # A few megabytes would hold it; the backup wants some to spare, and refuses.

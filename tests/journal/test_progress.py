@@ -38,6 +38,11 @@ async def test_others_can_follow_a_run_step_by_step(clean_database: TestDatabase
             builds = [step for step in steps.values() if step.event.phase is Phase.BUILD]
             assert builds and all(step.event.state is StepState.DONE and step.ended_at for step in builds)
             assert sum(step.event.rows or 0 for step in builds) > 0
+            for step in builds:
+                assert step.ended_at is not None
+                took = (step.ended_at - step.started_at).total_seconds()
+                assert abs(took - (step.event.seconds or 0.0)) < 0.5
+            assert steps["hold"].ended_at is None
             control.go()
     assert isinstance(last, ResultEvent) and last.ok
     assert run is not None

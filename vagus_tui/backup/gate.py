@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -108,8 +109,8 @@ async def _elsewhere(context: Context, fingerprint: Fingerprint) -> Outcome | No
         age = datetime.now(UTC) - record.at
         if age > OLDEST:
             return None
-        if await asyncio.to_thread(_exists, record.path):
-            # It lies here, and was found wanting.
+        if await asyncio.to_thread(_lies_here, record.path):
+            # And was found wanting.
             return None
         try:
             recorded = Fingerprint.model_validate(record.manifest.get("fingerprint"))
@@ -120,10 +121,13 @@ async def _elsewhere(context: Context, fingerprint: Fingerprint) -> Outcome | No
         return Outcome(
             Status.WARN,
             f"{old(age)}, elsewhere",
-            f"{record.operator} made a verified backup at {record.path}, which is not on this machine.",
+            f"{record.operator} made a verified backup at {record.path}, which is not on this machine, or not to be "
+            "seen by you.",
         )
     return None
 
 
-def _exists(path: str) -> bool:
-    return Path(path).exists()
+def _lies_here(path: str) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(path).exists()
+    return False

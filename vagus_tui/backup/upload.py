@@ -156,12 +156,26 @@ async def _upload(
 
 
 def _own_files(path: Path) -> tuple[FileEntry, ...]:
-    """The manifest and its checksums, which it cannot list itself; the manifest last."""
+    """The manifest and its checksums, which it cannot list itself; the manifest last.
+
+    Raises:
+        DamagedBackupError: one of them is not there.
+    """
     found = []
     for name in (SUMS, MANIFEST):
-        data = (path / name).read_bytes()
+        try:
+            data = (path / name).read_bytes()
+        except OSError as error:
+            raise _unreadable(name, error) from None
         found.append(FileEntry(name=name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest()))
     return tuple(found)
+
+
+def _unreadable(name: str, error: OSError) -> DamagedBackupError:
+    return DamagedBackupError(
+        f"{name} cannot be read: {error.strerror or type(error).__name__}.",
+        next_step="Use another backup, or make a new one.",
+    )
 
 
 async def _copy_file(copy: _Copy, entry: FileEntry, sending: Progress, reading: Progress) -> AsyncIterator[Event]:
@@ -265,10 +279,7 @@ async def _local(path: Path) -> AsyncIterator[bytes]:
         finally:
             file.close()
     except OSError as error:
-        raise DamagedBackupError(
-            f"{path.name} cannot be read: {error.strerror or type(error).__name__}.",
-            next_step="Use another backup, or make a new one.",
-        ) from None
+        raise _unreadable(path.name, error) from None
 
 
 async def _read_back(copy: _Copy, name: str, size: int, digest: hashlib._Hash) -> AsyncIterator[int]:

@@ -70,11 +70,17 @@ async def read_sizes(context: Context) -> Sizes:
     return Sizes(**dict(row))
 
 
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
 def unwritable(folder: Path) -> str | None:
     """Why no files can be written into a folder (or made with it), or None; leaves nothing behind."""
-    existing = folder
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
+    try:
+        existing = _existing(folder)
+    except OSError as error:
+        return f"{folder} cannot be reached: {error.strerror or 'refused'}."
     if not existing.is_dir():
         return f"{existing} is not a folder."
     if existing != folder:
@@ -90,10 +96,7 @@ def unwritable(folder: Path) -> str | None:
 
 def free_bytes(folder: Path) -> int:
     """Free space where a folder is, or will be."""
-    existing = folder
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    return shutil.disk_usage(existing).free
+    return shutil.disk_usage(_existing(folder)).free
 
 
 async def _disk_space(context: Context) -> Outcome:
