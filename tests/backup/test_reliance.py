@@ -195,6 +195,11 @@ async def test_an_old_backup_fails_once_something_was_written(
         outcome = await judge(settings)
     assert outcome.status is Status.FAIL
     assert "3 row changes since" in outcome.message and "Make a new one" in outcome.message
+    # Counters that began anew say nothing of what came before.
+    async with clean_database.as_admin() as admin:
+        await admin.execute("select pg_stat_reset()")
+    outcome = await judge(settings)
+    assert outcome.status is Status.FAIL and "How much was written since is not known." in outcome.message
 
 
 async def test_a_damaged_backup_does_not_count(made_here: Made, settings: Settings, judge: Judge) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import os
@@ -18,7 +19,8 @@ import pytest
 from vagus_tui.__main__ import main as entry
 from vagus_tui.cli import run
 from vagus_tui.commands.broken_off import STATUS
-from vagus_tui.commands.outcome import DONE, NEEDS_OPERATOR, UNDONE, Finished, Job, finish
+from vagus_tui.commands.outcome import DONE, NEEDS_OPERATOR, REFUSED, UNDONE, Finished, Job, finish
+from vagus_tui.commands.output import TextEvent
 from vagus_tui.commands.status import StatusCommand
 from vagus_tui.control import Control
 from vagus_tui.events import Event, ResultEvent
@@ -163,6 +165,43 @@ def test_a_defect_ends_a_command_without_its_own_text(
         told = said.out + said.err
         assert "vagus-tui itself failed: KeyError at test_outcome.py" in told and "hush" not in told
     assert json.loads(said.out)["exit_status"] == NEEDS_OPERATOR
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_an_output_that_cannot_be_written(
+    as_json: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a full disk swallowed was the result of what only looks; a migration is done all the same."""
+
+    async def job(control: Control) -> AsyncGenerator[Event, None]:
+        yield TextEvent(text="-- SQL\n" * 1000)
+        yield ResultEvent(ok=not held, message="It.", exit_status=REFUSED if held else None)
+
+    held = False
+
+    def ended(place: int, *, graceful: bool = False) -> int:
+        with os.fdopen(place, "w") as stream:
+            monkeypatch.setattr(sys, "stdout", stream)
+            with pytest.raises(Finished) as end:
+                finish(job, as_json=as_json, graceful=graceful)
+            sys.stdout.close()
+            with contextlib.suppress(OSError):
+                stream.close()
+        return int(str(end.value.code))
+
+    def full() -> int:
+        return os.open("/dev/full", os.O_WRONLY)
+
+    assert ended(full()) == NEEDS_OPERATOR
+    assert "cannot be written any more (No space left on device)" in capsys.readouterr().err
+    assert ended(full(), graceful=True) == DONE
+    held = True
+    assert ended(full()) == REFUSED
+    held = False
+    # Whoever reads no more has seen enough.
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert ended(writer) == DONE
 
 
 def test_a_connection_given_up_while_it_was_opened_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
