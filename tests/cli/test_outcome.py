@@ -26,10 +26,12 @@ from vagus_tui.control import Control
 from vagus_tui.events import Event, ResultEvent
 
 
-def _end(job: Job, capsys: pytest.CaptureFixture[str], *, changing: bool = False) -> tuple[int, dict[str, object], str]:
+def _end(
+    job: Job, capsys: pytest.CaptureFixture[str], *, changing: bool = False, graceful: bool = False
+) -> tuple[int, dict[str, object], str]:
     """The exit status, the result line, and what went to stderr."""
     with pytest.raises(Finished) as end:
-        finish(job, as_json=True, changing=changing)
+        finish(job, as_json=True, changing=changing, graceful=graceful)
     said = capsys.readouterr()
     return int(str(end.value.code)), json.loads(said.out.splitlines()[-1]), said.err
 
@@ -52,19 +54,24 @@ def test_a_limit_of_the_server_is_told_with_what_to_do(capsys: pytest.CaptureFix
     assert "set work_mem" in str(result["next_step"])
 
 
-@pytest.mark.parametrize("changing", [False, True])
-def test_broken_off(capsys: pytest.CaptureFixture[str], changing: bool) -> None:
+@pytest.mark.parametrize("does", ["looks", "changes", "stops when asked"])
+def test_broken_off(capsys: pytest.CaptureFixture[str], does: str) -> None:
     """That nothing was changed is only said by what changes nothing."""
+    asked = []
 
     async def job(control: Control) -> AsyncGenerator[Event, None]:
         os.kill(os.getpid(), signal.SIGINT)
+        if does == "stops when asked":
+            await control.wait_cancelled()
+            asked.append(control)
+            os.kill(os.getpid(), signal.SIGINT)
         await asyncio.sleep(60)
         yield ResultEvent(ok=True, message="Too late.")
 
-    status, result, _ = _end(job, capsys, changing=changing)
-    assert status == UNDONE
-    assert (result["state"] == "Nothing was changed.") is not changing
-    assert ("next_step" in result) is changing
+    status, result, _ = _end(job, capsys, changing=does == "changes", graceful=does == "stops when asked")
+    assert status == UNDONE and len(asked) == (does == "stops when asked")
+    assert (result["state"] == "Nothing was changed.") is (does == "looks")
+    assert ("next_step" in result) is (does != "looks")
 
 
 def test_broken_off_before_anything_began(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import asyncpg
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from tests.conftest import Connect, MakeDatabase
@@ -20,9 +24,10 @@ from tests.rollback.support import backed_up, digests_differ, do_roll_back_from,
 from vagus_tui.backup import Kind
 from vagus_tui.backup.copy import RestoredCopy
 from vagus_tui.backup.manifest import read_proof
+from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection
 from vagus_tui.errors import RefusedError
-from vagus_tui.events import ProgressEvent
+from vagus_tui.events import Event, ProgressEvent, StepEvent
 from vagus_tui.journal import backup_records
 from vagus_tui.journal.state import RESTORING, State
 from vagus_tui.migration.steps import PlanStep
@@ -323,6 +328,38 @@ async def test_a_machine_that_cannot_restore_it_says_nothing_about_the_backup(
     assert proof is not None and proof.verified_at is not None and not proof.damage
     async with database.connect() as conn:
         assert not (await backup_records.backups(conn))[0].damage
+
+
+async def test_the_end_of_the_local_server_is_not_taken_for_the_databases(
+    make_database: MakeDatabase, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = await make_database(SMALL)
+    conn = await connect(database.url)
+    rows = await v1_rows(conn)
+    path = await backed_up(database, tmp_path, frozenset({Kind.TABLES}))
+    copies: list[RestoredCopy] = []
+    start = RestoredCopy.start
+
+    async def starting(*arguments: Any) -> RestoredCopy:
+        copies.append(await start(*arguments))
+        return copies[-1]
+
+    monkeypatch.setattr(RestoredCopy, "start", starting)
+    for at in ("restore-tables-data", "restore-load-exercises"):
+
+        async def kill(event: Event, _: Control, at: str = at) -> None:
+            if isinstance(event, StepEvent) and event.id == at and copies:
+                admin = await copies.pop().admin("postgres")
+                os.kill(psutil.Process(admin.get_server_pid()).ppid(), signal.SIGKILL)
+                admin.terminate()
+
+        ran = await do_roll_back_from(database, path, on_event=kill)
+        assert not copies and ran.result.exit_status == 1 and "was ended" in ran.result.message, ran.result
+        assert "Everything is as it was" in ran.result.message
+        assert changes(rows, await v1_rows(conn)) == []
+        assert await conn.fetchval("select to_regnamespace($1) is null", RESTORING)
+    proof = read_proof(path)
+    assert proof is not None and not proof.damage
 
 
 async def test_a_backup_of_another_database_is_refused(

@@ -49,33 +49,30 @@ _COMPRESSION = "compression method lz4 not supported"
 # What the PostgreSQL that comes along does not know or was built without.
 _LACKING = (_UNKNOWN, _COMPRESSION)
 # What pg_restore passes on when the machine, or the PostgreSQL that comes along, is at its end: the backup is not.
-_AT_ITS_END = (
-    "No space left on device",
-    "Disk quota exceeded",
-    "out of memory",
-    "connection to server at",
-    *LOST_WORDS,
-)
+_GONE = ("connection to server at", *LOST_WORDS)
+_AT_ITS_END = ("No space left on device", "Disk quota exceeded", "out of memory", *_GONE)
 _NOT_HERE = (*_AT_ITS_END, "unsupported XML feature", *_LACKING)
+
+AS_IT_WAS = "The backup is as it was, and so is what is known of it."
 
 
 class NotHereError(RefusedError):
     """This machine or the PostgreSQL on it cannot restore a backup, which says nothing about the backup."""
 
 
-def local_server_ended() -> NotHereError:
+def local_server_ended(state: str = AS_IT_WAS) -> NotHereError:
     """What to say when the local server is gone."""
     return NotHereError(
         "The local PostgreSQL that the backup is restored into was ended: see whether this machine ran out of memory, "
         "or somebody ended it.",
-        state="The backup is as it was, and so is what is known of it.",
+        state=state,
         next_step="Start again, or restore it on another server.",
     )
 
 
 @contextlib.contextmanager
-def local_server_explained() -> Iterator[None]:
-    """Tell the end of the local server from damage.
+def local_server_explained(state: str = AS_IT_WAS) -> Iterator[None]:
+    """Tell the end of the local server from damage, and from that of the real one.
 
     Raises:
         NotHereError: it ended, or one of its processes did, inside the block.
@@ -85,7 +82,7 @@ def local_server_explained() -> Iterator[None]:
     except LOST as error:
         if not is_lost(error):
             raise
-        raise local_server_ended() from error
+        raise local_server_ended(state) from error
 
 
 def restoring_tools(manifest: Manifest) -> ClientTools:
@@ -324,6 +321,8 @@ class RestoredCopy:
                 # Without --exit-on-error, 1 says that some statements failed; anything worse is a broken archive.
                 if status < 0 or (status != 0 and (strict or said or not errors)):
                     said = said or next((line for line in errors), f"exit status {status}")
+                    if any(words in said for words in _GONE):
+                        raise local_server_ended()
                     if status < 0 or any(words in said for words in _NOT_HERE):
                         raise _not_here(archive, said.partition("error: ")[2] or "pg_restore was ended from outside")
                     raise DamagedBackupError(
@@ -366,7 +365,7 @@ def _not_here(archive: ArchiveEntry, said: str) -> NotHereError:
         way += "is stored stays as it is) can be."
     return NotHereError(
         f"{archive.name} cannot be restored on this machine: {said}.{way}",
-        state="The backup is as it was, and so is what is known of it.",
+        state=AS_IT_WAS,
     )
 
 

@@ -10,12 +10,12 @@ from uuid import UUID
 
 import asyncpg
 
-from vagus_tui.backup.copy import RestoredCopy
+from vagus_tui.backup.copy import RestoredCopy, local_server_ended, local_server_explained
 from vagus_tui.backup.csv_files import import_csv
 from vagus_tui.backup.digest import content
 from vagus_tui.backup.manifest import ArchiveEntry, Manifest
 from vagus_tui.control import Control
-from vagus_tui.database.connection import Connection
+from vagus_tui.database.connection import LOST, Connection
 from vagus_tui.database.search_path import CATALOG_PATH
 from vagus_tui.errors import UndoneError, server_words
 from vagus_tui.events import NoteEvent, StepState
@@ -122,7 +122,8 @@ class Aside:
             if self.part is None:
                 entry = next(one for one in self.manifest.csv if one.table == table.entry.key)
                 return await import_csv(self.connection, self.path / entry.name, RESTORING, table.name, entry.columns)
-            source = await copy.admin(f"restored_{self.part.content}")
+            with local_server_explained(UNTOUCHED):
+                source = await copy.admin(f"restored_{self.part.content}")
             try:
                 async with source.transaction(isolation="repeatable_read", readonly=True):
                     await steady(source)
@@ -134,6 +135,10 @@ class Aside:
                         table.columns,
                         self._telling(step),
                     )
+            except LOST as error:
+                if source.is_closed() and not self.connection.is_closed():
+                    raise local_server_ended(UNTOUCHED) from error
+                raise
             finally:
                 await source.close()
 

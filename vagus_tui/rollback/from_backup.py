@@ -235,15 +235,18 @@ class _FromBackup:
     async def _restored(self, copy: RestoredCopy) -> FromCopy:
         """Restore it locally and compare; returns what only the copy knows."""
         failed: dict[Status, list[str]] = {Status.FAIL: [], Status.ERROR: []}
-        if self.part is None:
-            async for event in compare_csv(copy, self.control):
-                self._judge(event, failed)
-        else:
-            database = f"restored_{self.part.content}"
-            async for event in copy.restore(self.part, database, self.control):
-                self._emit(event)
-            async for event in compare_archive(copy, self.part, database, self.control):
-                self._judge(event, failed)
+        try:
+            if self.part is None:
+                async for event in compare_csv(copy, self.control):
+                    self._judge(event, failed)
+            else:
+                database = f"restored_{self.part.content}"
+                async for event in copy.restore(self.part, database, self.control):
+                    self._emit(event)
+                async for event in compare_archive(copy, self.part, database, self.control):
+                    self._judge(event, failed)
+        except NotHereError as error:
+            failed[Status.ERROR].append(error.happened)
         if wrong := failed[Status.FAIL]:
             await self._keep_damage(sentences(wrong), by=RESTORE_TEST)
             raise DamagedBackupError(
