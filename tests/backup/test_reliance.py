@@ -133,6 +133,8 @@ async def test_a_proof_that_was_changed_is_none(made: Made, settings: Settings) 
 async def test_without_a_backup_the_gate_fails(settings: Settings, judge: Judge) -> None:
     outcome = await judge(settings)
     assert outcome.status is Status.FAIL and "Make one" in outcome.message
+    # To go without may be somebody's decision.
+    assert outcome.overridable is None
 
 
 async def test_a_fresh_backup_warns_until_it_was_restored_and_then_passes(
@@ -203,9 +205,16 @@ async def test_an_old_backup_fails_once_something_was_written(
 
 
 async def test_a_damaged_backup_does_not_count(made_here: Made, settings: Settings, judge: Judge) -> None:
+    (made_here.path.parent / "235959-v1-abcdef.partial").mkdir()
+    proof = made_here.path / "proof.json"
+    proof.rename(settings.backup_dir / "proof")
+    outcome = await judge(settings)
+    assert outcome.status is Status.FAIL and "was never read back" in outcome.message
+    (settings.backup_dir / "proof").rename(proof)
     (made_here.path / "csv" / "exercises.csv").unlink()
     outcome = await judge(settings)
     assert outcome.status is Status.FAIL and "csv/exercises.csv is missing" in outcome.message
+    assert outcome.overridable is None
 
 
 async def test_csv_alone_warns(settings: Settings, judge: Judge) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -17,11 +19,11 @@ from tests.wizard.walk import settings_for as wizard_settings
 from tests.wizard.walk import until, walking, wizard
 from vagus_tui.backup.options import BackupOptions, Kind
 from vagus_tui.checks.base import Context, Group, blocking, run_check
-from vagus_tui.checks.overrides import overridden
+from vagus_tui.checks.overrides import overridden, refusal, way_past, words
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.database.connection import Database
 from vagus_tui.errors import ConfigurationError, RefusedError
-from vagus_tui.events import Status
+from vagus_tui.events import CheckEvent, Status
 from vagus_tui.journal import decisions
 from vagus_tui.journal.state import read_state
 from vagus_tui.migration.gates import OWN_GATES, GateId, gates, override_gates
@@ -37,6 +39,22 @@ NEVER = {
 def test_the_proof_cannot_be_overridden() -> None:
     checks = (*checks_for(Group.VERIFICATION), *checks_for(Group.ACCESS))
     assert {check.id for check in checks if not check.overridable} >= NEVER
+
+
+def test_what_holds_up_and_what_lets_it_pass() -> None:
+    at = datetime(2026, 5, 1, 8, 30, tzinfo=UTC)
+    allowed = {"tls": decisions.Override("tls", "a tunnel", "ada", at)}
+    fails = CheckEvent(id="tls", group="prerequisites", title="TLS", status=Status.FAIL)
+    passes, other = replace(fails, status=Status.PASS), replace(fails, id="rights", overridable=False)
+    shown = overridden(fails, allowed)
+    assert (shown.overridden or "").startswith("a tunnel (ada, since ") and "08:30 UTC)" in (shown.overridden or "")
+    assert words(allowed["tls"], "Europe/Vienna").endswith("10:30)")
+    assert overridden(passes, allowed) is passes and overridden(other, allowed | {"rights": allowed["tls"]}) is other
+    assert refusal([passes, shown], "a migration") is None
+    assert refusal([fails], "a migration") == "1 of the gates before a migration holds it up: tls."
+    assert refusal([fails, passes, other], "a rollback") == "2 of the gates before a rollback hold it up: tls, rights."
+    assert way_past([fails, other]).endswith("with --override CHECK=REASON: tls.")
+    assert "none of them can be let pass" in way_past([passes, other])
 
 
 async def test_an_override_is_on_record_with_who_why_and_when(clean_database: TestDatabase) -> None:
