@@ -58,7 +58,7 @@ async def run(plans: int, share: float) -> None:
         bench = Bench(server)
         await bench.fill(plans)
         async with bench.clone() as (settings, _):
-            await migrated(settings)
+            await migrated(settings, server.data_dir)
             database = Database(settings)
             connection: Connection = await asyncpg.connect(database.url)
             changes = await _written(connection, share)

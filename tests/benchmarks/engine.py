@@ -22,6 +22,7 @@ from pathlib import Path
 import asyncpg
 
 from tests.benchmarks.live import Live, live
+from tests.benchmarks.processor import seconds_used
 from tests.benchmarks.rivals import copy_floor, row_loop
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
@@ -44,9 +45,13 @@ sandbox's own servers make do with 128 MB, so that they fit any laptop."""
 
 @dataclass
 class Engine:
-    """One migration without traffic: seconds per phase and per step, and the rows proved."""
+    """One migration without traffic: seconds per phase, passed and of the processor, and per step; the rows proved.
+
+    A phase's processor time is that of the whole server until the next one begins; the last phase has none.
+    """
 
     phases: dict[str, float]
+    processor: dict[str, float]
     steps: dict[str, float]
     rows: int
 
@@ -121,22 +126,30 @@ async def planned(settings: Settings) -> MigrationPlan:
         return await make_plan(connection, settings, await read_state(connection))
 
 
-async def migrated(settings: Settings) -> Engine:
-    """Migrate without traffic."""
+async def migrated(settings: Settings, data_dir: Path) -> Engine:
+    """Migrate without traffic on the server that has this folder."""
     phases: dict[str, list[float]] = {}
+    used: dict[str, float] = {}
     steps: dict[str, float] = {}
     rows = 0
     async for event in migrate(Database(settings), settings, Control(), hold=False):
-        now = time.perf_counter()
         if isinstance(event, StepEvent):
-            phases.setdefault(event.phase.value, [now, now])[1] = now
+            now, phase = time.perf_counter(), event.phase.value
+            if phase not in phases:
+                # Not at every step: looking takes a while.
+                used[phase] = seconds_used(data_dir)
+            phases.setdefault(phase, [now, now])[1] = now
             if event.state is StepState.DONE:
                 steps[event.id] = event.seconds or 0.0
         if isinstance(event, ResultEvent):
             if not event.ok:
                 raise RuntimeError(event.message)
             rows = sum((event.figures or {})["rows"].values())
-    return Engine({name: end - start for name, (start, end) in phases.items()}, steps, rows)
+    passed = {name: end - start for name, (start, end) in phases.items()}
+    processor = {
+        name: after - before for (name, before), after in zip(used.items(), [*used.values()][1:], strict=False)
+    }
+    return Engine(passed, processor, steps, rows)
 
 
 async def measure(plans: int, *, loop: bool, repeat: int, buffers: str, say: Callable[[str], None]) -> Size:
@@ -152,7 +165,7 @@ async def measure(plans: int, *, loop: bool, repeat: int, buffers: str, say: Cal
         for _ in range(repeat):
             async with bench.clone() as (settings, _):
                 made = await planned(settings)
-                engines.append(await migrated(settings))
+                engines.append(await migrated(settings, server.data_dir))
                 say(f"  engine: build {engines[-1].build:.2f} s, proof {engines[-1].proof:.2f} s")
                 async with open_session(Database(settings), "benchmark") as connection:
                     # As our own sessions are: no helpers for an index build.
@@ -196,6 +209,7 @@ def table(sizes: list[Size]) -> list[tuple[str, ...]]:
     rows = [
         row("", lambda s: f"{s.plans:,} plans, {s.rows / 1e6:.1f} M rows of v2"),
         row("build: rows, indexes, keys, references", lambda s: f"{s.engine.build:.1f} s"),
+        row("processor time of the build", lambda s: f"{s.engine.processor[Phase.BUILD.value]:.1f} s"),
         row("row loop, same tables", lambda s: compared(s.loop, s.engine.build)),
         row("copy floor, one connection, one process", lambda s: copied(s.floor, s.engine.build)),
         row("copy floor, index builds with helpers", lambda s: copied(s.plain_floor, s.engine.build)),
@@ -213,8 +227,14 @@ def table(sizes: list[Size]) -> list[tuple[str, ...]]:
     ]
     if len(sizes) > 1:
         first, last = sizes[0], sizes[-1]
-        exponent = math.log(last.engine.build / first.engine.build) / math.log(last.rows / first.rows)
-        rows.append(("time grows as rows to the power of", *[""] * (len(sizes) - 1), f"{exponent:.2f}"))
+        builds = {
+            "time": [size.engine.build for size in (first, last)],
+            "processor time": [size.engine.processor[Phase.BUILD.value] for size in (first, last)],
+            "copy floor": [sum(size.floor.values()) for size in (first, last)],
+        }
+        for name, (small, large) in builds.items():
+            exponent = math.log(large / small) / math.log(last.rows / first.rows)
+            rows.append((f"{name} grows as rows to the power of", *[""] * (len(sizes) - 1), f"{exponent:.2f}"))
     return rows
 
 
