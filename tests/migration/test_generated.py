@@ -15,7 +15,8 @@ from vagus_tui.migration.plan import make_plan
 from vagus_tui.migration.proof import compare
 from vagus_tui.migration.work import open_session
 from vagus_tui.schema import v2
-from vagus_tui.schema.mapping import Prepared, WorkoutMapping
+from vagus_tui.schema.mapping import WorkoutMapping
+from vagus_tui.schema.plan_parts import Prepared
 
 DAYS, WEEKS = "copy.workout_days", "copy.workout_weeks"
 ONE = f"(select id from {DAYS} order by id limit 1)"

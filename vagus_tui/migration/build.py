@@ -18,7 +18,8 @@ from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.helpers import made
 from vagus_tui.schema.identifiers import qualified, quote
-from vagus_tui.schema.mapping import Prepared, WorkoutMapping
+from vagus_tui.schema.mapping import WorkoutMapping
+from vagus_tui.schema.plan_parts import Prepared
 from vagus_tui.schema.preferences import preferences_upsert
 
 DAY_KEYS = "build-day-keys"

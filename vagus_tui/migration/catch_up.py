@@ -13,7 +13,8 @@ from vagus_tui.migration.difference import EXCUSED, differences
 from vagus_tui.migration.unique import Apart, made_again, out_of_the_way
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import literal, qualified, quote
-from vagus_tui.schema.mapping import Scope, WorkoutMapping
+from vagus_tui.schema.mapping import WorkoutMapping
+from vagus_tui.schema.plan_parts import Scope
 from vagus_tui.schema.preferences import chosen, preferences_upsert
 from vagus_tui.schema.v1 import V1Shape
 

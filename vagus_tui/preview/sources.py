@@ -13,7 +13,8 @@ from vagus_tui.errors import RefusedError
 from vagus_tui.journal.state import State
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import qualified
-from vagus_tui.schema.mapping import Scope, WorkoutMapping
+from vagus_tui.schema.mapping import WorkoutMapping
+from vagus_tui.schema.plan_parts import Scope
 from vagus_tui.schema.rules import MappingOptions
 
 AFTER = (State.MIGRATED, State.CLEANED)

@@ -23,7 +23,8 @@ from vagus_tui.migration.survey import Survey
 from vagus_tui.rollback.touched import kept_shape
 from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import literal, qualified
-from vagus_tui.schema.mapping import Prepared, WorkoutMapping
+from vagus_tui.schema.mapping import WorkoutMapping
+from vagus_tui.schema.plan_parts import Prepared
 from vagus_tui.schema.rules import MappingOptions
 
 BEGUN, DAY_KEYS, STEP, DECIDED = "compare-begin", "compare-day-keys", "compare-unnoted", "compare-decided"
