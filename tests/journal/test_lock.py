@@ -7,12 +7,14 @@ import platform
 
 import pytest
 
-from tests.conftest import Connect
+from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Phase, StepEvent, StepState
 from vagus_tui.journal.lock import at_work, lock_holder, take_lock
+from vagus_tui.journal.state import read_state
 from vagus_tui.journal.store import RESUMED, record_step, start_run, update_run
+from vagus_tui.sandbox.options import SandboxOptions
 
 
 async def test_a_second_operator_is_told_who_is_first(empty_database: TestDatabase, connect: Connect) -> None:
@@ -21,6 +23,22 @@ async def test_a_second_operator_is_told_who_is_first(empty_database: TestDataba
     session = rf"from \S+, PID {first.get_server_pid()}, connected just now"
     with pytest.raises(RefusedError, match=session):
         await take_lock(second)
+
+
+async def test_who_works_on_another_database_is_in_nobodys_way(
+    make_database: MakeDatabase, empty_database: TestDatabase, connect: Connect
+) -> None:
+    options = SandboxOptions(empty=True)
+    first, second = await connect(empty_database.url), await connect((await make_database(options)).url)
+    await start_run(second, "migrate", operator="ada", environment="staging", options={})
+    await take_lock(first)
+    assert await lock_holder(second) is None and (await read_state(second)).interrupted
+    # Nor is another lock there taken for it, not even one in two numbers that make up ours.
+    await second.execute("select pg_advisory_lock(1), pg_advisory_lock(1, -1225752341)")
+    assert await lock_holder(first) is not None and await lock_holder(second) is None
+    assert (await read_state(second)).interrupted
+    await take_lock(second)
+    assert not (await read_state(second)).interrupted
 
 
 async def test_the_one_at_work_is_named_as_the_journal_knows_them(
