@@ -147,6 +147,9 @@ async def test_a_fault_and_its_mending_are_told_once_each(clean_database: TestDa
     broken = await anext(rounds)
     assert changes(broken)["orphaned-exercises"].broke
     assert summary(broken).failing >= 1 and summary(broken).checks == len(checks_for(Group.DATA_QUALITY))
+    # A round is followed by as much rest, for the app.
+    told = summary(broken)
+    assert (told.next_at - told.at).total_seconds() >= 2 * told.seconds - 0.01
     still = await anext(rounds)
     assert changes(still) == {} and summary(still).failing >= 1
     async with clean_database.planting() as admin:
