@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from tests.backup.helpers import Made, collect, make
 from tests.databases import TestDatabase
@@ -17,7 +19,7 @@ from vagus_tui.backup import ArchiveFormat, BackupOptions, Kind, list_backups, r
 from vagus_tui.backup.manifest import DamagedBackupError, read_manifest
 from vagus_tui.control import Control
 from vagus_tui.errors import CancelledByOperatorError
-from vagus_tui.events import StepEvent, StepState
+from vagus_tui.events import NoteEvent, StepEvent, StepState
 from vagus_tui.journal import backup_records, store
 from vagus_tui.settings import Settings
 
@@ -53,8 +55,8 @@ def reseal(path: Path, **changes: object) -> None:
 async def test_a_good_backup_passes_as_often_as_it_is_verified(made: Made) -> None:
     for _ in range(2):
         done = await verify(made.path)
-        assert done.result.ok and done.result.exit_status == 0
-        assert not done.problems
+        assert done.result.ok and done.result.exit_status == 0 and done.result.next_step is None
+        assert not done.problems and all(not event.overridable for event in done.checks.values())
     assert {"backup-files", "backup-archive-tables", "backup-archive-definitions"} <= done.checks.keys()
 
 
@@ -126,6 +128,24 @@ async def test_what_was_found_stands_until_the_same_test_finds_it_whole(
     assert list_backups(settings)[0].usable and (await recorded()).restored
 
 
+@pytest.mark.parametrize("reading", ["hashing._piece", "csv_files.CsvCheck._piece"])
+async def test_a_disk_that_does_not_give_a_file_back_is_damage(
+    made: Made, settings: Settings, reading: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(f"vagus_tui.backup.{reading}", refused)
+    # And neither can the journal be told.
+    nowhere = settings.model_copy(update={"database_url": SecretStr("postgresql://nobody@127.0.0.1:9/x")})
+    done = await collect(verify_backup(made.path, Control(), nowhere))
+    assert not done.result.ok and "csv/exercises.csv cannot be read: Input/output error." in done.problems
+    assert "do not rely on this one" in (done.result.next_step or "")
+    notes = [event.message for event in done.events if isinstance(event, NoteEvent)]
+    assert len(notes) == 1 and notes[0].startswith("The journal could not be told what was found of the backup.")
+    assert not list_backups(settings)[0].usable
+
+
 async def test_a_missing_and_an_extra_file_are_found_and_named(made: Made) -> None:
     (made.path / "csv" / "exercises.csv").unlink()
     (made.path / "csv" / "other.csv").write_text("id\n")
@@ -169,10 +189,16 @@ async def test_rows_that_do_not_add_up_are_found(made: Made) -> None:
     for table in manifest["csv"]:
         if table["table"] == "public.exercises":
             table["rows"] += 1
-    reseal(made.path, tables=manifest["tables"], csv=manifest["csv"])
+            table["columns"] = table["columns"][1:]
+    gone = {**manifest["tables"][0], "name": "gone"}
+    for archive in manifest["archives"]:
+        if archive["content"] == "tables":
+            archive["tables"].append("public.gone")
+    reseal(made.path, tables=[*manifest["tables"], gone], csv=manifest["csv"], archives=manifest["archives"])
     done = await verify(made.path)
     assert "rows of public.exercises" in done.problems
-    assert "exercises.csv holds" in done.problems
+    assert "holds no rows of public.gone" in done.problems
+    assert "exercises.csv holds" in done.problems and "exercises.csv has other columns" in done.problems
 
 
 async def test_a_csv_row_that_lost_a_column_is_found(made: Made) -> None:
