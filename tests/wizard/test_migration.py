@@ -314,7 +314,9 @@ async def test_an_interrupted_run_goes_on(clean_database: TestDatabase, clean_co
     await store.note(clean_conn, TOPIC, rehearsed.model_dump(mode="json"), operator="Ada")
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("migration")
-        await until_text(pilot, "A run was interrupted")
+        await until_text(pilot, "A run was interrupted", "goes on where it stood")
+        await until(pilot, lambda: wizard(pilot).session.failing(Step.MIGRATION))
+        assert "Locked by" not in screen_text(pilot), "u measures the gates itself"
         await pilot.press("u")
         await until_text(pilot, "Go on with it")
         await pilot.press("tab", "enter")

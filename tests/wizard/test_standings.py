@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from tests.wizard.walk import settings_for
+from vagus_tui.control import Control
 from vagus_tui.events import CheckEvent, Status
-from vagus_tui.session.standings import display_status, worst
+from vagus_tui.journal.state import DatabaseState, State
+from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.session.job import Job
+from vagus_tui.session.knowledge import Knowledge, Link, Snapshot
+from vagus_tui.session.standings import display_status, stand_by_state, worst
 
 
 @pytest.mark.parametrize(
@@ -40,3 +46,22 @@ def test_what_was_let_pass_warns(status: Status, overridden: str | None, shown: 
 )
 def test_the_worst_counts(statuses: list[Status], sum_up: Status) -> None:
     assert worst(statuses) is sum_up
+
+
+def test_what_somebody_else_does_is_not_done_yet() -> None:
+    """A migration past its cut-over has last steps to do; and what was watched may have ended while nothing is read."""
+    session = Knowledge(settings_for(""), lambda *_: None)
+    session.link, session.now = Link.UP, Snapshot(state=DatabaseState(State.MIGRATED))
+
+    def stands(watched: str) -> list[tuple[Status, str]]:
+        session.watched = Job(watched, "Marie on laptop", "", Control()) if watched else None
+        stand_by_state(session)
+        found = (session.standings.get(step) for step in (Step.MIGRATION, Step.ROLLBACK))
+        return [(one.status, one.word) for one in found if one is not None]
+
+    done, pending, theirs = (Status.PASS, "done"), (Status.PENDING, ""), (Status.RUNNING, "elsewhere")
+    assert stands("migrate") == [theirs]
+    assert stands("rollback") == [done, theirs]
+    assert stands("") == [done, pending]
+    session.link = Link.DOWN
+    assert stands("migrate") == [done, pending]

@@ -167,12 +167,16 @@ class Checking(Reading):
         """The gates that lock a screen now: those that fail and are not overridden.
 
         A run that is under way has passed its gates. What fails since is asked about before the cut-over (`failing`),
-        and must not hide what the run shows.
+        and must not hide what the run shows. One that broke off has passed them, too, and is locked by what fails now;
+        that nobody has looked since does not keep from going on: they are measured then, or from clearing it away.
         """
         ours = self.job is not None and self.job.running and self.job.name == MIGRATE
         if step is Step.MIGRATION and (ours or self.watched is not None):
             return ()
-        return self.failing(step)
+        held = self.failing(step)
+        if step is Step.MIGRATION and self.state is not None and self.state.interrupted:
+            held = tuple(gate for gate in held if gate.id != UNCHECKED.id)
+        return held
 
     def failing(self, step: Step) -> tuple[CheckEvent, ...]:
         """The gates of a screen that fail now and are not overridden, whether they lock it or not."""

@@ -74,6 +74,8 @@ def stand_by_state(session: Knowledge) -> None:
     """Set the marks of Overview, Backup, Migration, Rollback, and without a v2 those of Verification and Rollout."""
     job = session.job if session.job is not None and session.job.running else None
     running = job.name if job is not None else ""
+    # While there is no connection, what was watched may have ended.
+    elsewhere = session.watched.name if session.watched is not None and session.link is not Link.DOWN else ""
     state = session.state
     session.set_standing(Step.OVERVIEW, *overview_standing(session))
     if running == "migration" and job is not None:
@@ -85,6 +87,9 @@ def stand_by_state(session: Knowledge) -> None:
     elif state is not None and session.link is Link.DOWN and state.state in (State.BUILDING, State.READY):
         # Who is at work, if anybody still is, was known when the state was last read.
         session.set_standing(Step.MIGRATION, Status.WARN, "not known")
+    elif elsewhere == "migrate":
+        # Also of one that is past its cut-over and has its last steps to do.
+        session.set_standing(Step.MIGRATION, Status.RUNNING, "elsewhere")
     elif state is not None:
         session.set_standing(
             Step.MIGRATION, *_migration(state.state, interrupted=state.interrupted, owed=state.owes_settling)
@@ -92,11 +97,15 @@ def stand_by_state(session: Knowledge) -> None:
     left = leftover(state)
     if running in ("rollback", "restore", FINISHING):
         session.set_standing(Step.ROLLBACK, Status.RUNNING, "running")
+    elif elsewhere in ("rollback", "restore"):
+        session.set_standing(Step.ROLLBACK, Status.RUNNING, "elsewhere")
     elif left is not None and left.screen is Step.ROLLBACK:
         session.set_standing(Step.ROLLBACK, Status.WARN, "interrupted")
     elif state is not None and state.state is State.ROLLED_BACK:
         session.set_standing(Step.ROLLBACK, Status.WARN, "done")
-    elif session.standings.get(Step.ROLLBACK) is not None and (state is None or state.state is not State.MIGRATED):
+    elif (stands := session.standings.get(Step.ROLLBACK)) is not None and (
+        state is None or state.state is not State.MIGRATED or stands.status is Status.RUNNING
+    ):
         session.set_standing(Step.ROLLBACK, Status.PENDING)
     if left is not None and left.screen is Step.ROLLOUT:
         session.set_standing(Step.ROLLOUT, Status.WARN, "interrupted")
