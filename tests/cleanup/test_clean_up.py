@@ -170,6 +170,7 @@ async def test_archives_on_choice(make_database: MakeDatabase, connect: Connect,
     await conn.execute("drop function count_active_plans")
     ran = await do_clean_up(database, tmp_path, archives=True)
     assert ran.result.ok, (ran.result, failing(ran))
+    assert "tables and 1 archive of earlier rollbacks are gone" in ran.result.message
     assert await conn.fetchval(count) == 0
     assert await conn.fetchval("select to_regnamespace('workout_v1_compat') is null")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from textual.widgets import Static
+
 from tests.backup.helpers import collect, make
 from tests.databases import TestDatabase
 from tests.wizard.moved import ended, migrated
@@ -94,12 +96,25 @@ async def test_clean_up_waits_for_its_gates(
         standings = wizard(pilot).session.standings
         await until(pilot, lambda: Step.BACKUP in standings and standings[Step.BACKUP].status is Status.PASS)
         await moved_conn.execute(OLD)
+        # Archives go only where that was chosen, and then by name.
+        await moved_conn.execute(
+            "create schema workout_v2_archive_1; create table workout_v2_archive_1.plans as select 1 as id"
+        )
         await pilot.press("r")
+        await until_text(pilot, "nothing holds it up", "Kept: 1 archive of earlier rollbacks.", patience=60)
+        await until_text(pilot, "a removes them too")
+        await pilot.press("a")
+        await until_text(pilot, "earlier rollbacks, in workout_v2_archive_1: 8.2 kB.", "a keeps them", patience=60)
+        # It is in no backup, which is a gate of its own.
+        await until_text(pilot, "1 gate holds it up", patience=60)
+        await pilot.press("a")
         await until_text(pilot, "nothing holds it up", patience=60)
         await pilot.press("c")
-        await until_text(pilot, "Type vagus-dev to go on", "no longer possible")
+        await until_text(pilot, "Type vagus-dev to go on", "no longer possible", "Kept: 1 archive")
+        # Its key is not at hand here.
+        assert "removes them" not in str(pilot.app.screen.query_one("#dialog-text", Static).render())
         await pilot.press(*"vagus-dev", "enter", "enter")
-        await until_text(pilot, "Cleaned up: v1's tables are gone", patience=60)
+        await until_text(pilot, "Cleaned up: v1's tables are gone", "done in", patience=60)
         # What is over is offered nowhere, and what it waited for is not asked for again.
         await pilot.press("escape")
         await until(pilot, lambda: keys(pilot) >= {"f", "v"})

@@ -178,9 +178,11 @@ class _CleanUp:
             async with finish.undone_on_failure(self.database, connection, run_id, WORDS, self.control):
                 await self._drop(connection, run_id, step, later, figures, emit, backup, remains)
             await finish.settle(connection, run_id, later, emit, figures=figures)
+            count = len(figures["archives"])
+            too = f" and {plural(count, 'archive')} of earlier rollbacks" if count else ""
             return ResultEvent(
                 ok=True,
-                message=f"Cleaned up: v1's tables are gone; {kept} is the way back.",
+                message=f"Cleaned up: v1's tables{too} are gone; {kept} is the way back.",
                 state=State.CLEANED.value,
                 exit_status=0,
                 seconds=time.perf_counter() - started,

@@ -16,7 +16,7 @@ from vagus_tui.cleanup.gates import gates
 from vagus_tui.cleanup.kept import Remains, read_remains
 from vagus_tui.cleanup.run import IRREVERSIBLE, clean_up, plan_clean_up
 from vagus_tui.events import CheckEvent, Phase, Status
-from vagus_tui.format import clock, plural, size
+from vagus_tui.format import clock, duration, plural, size
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.acts import override_check
@@ -42,6 +42,7 @@ from vagus_tui.widgets.title import TitleLine
 from vagus_tui.widgets.wait_line import WaitLine
 
 JOB = "clean-up-v1"
+FIGURES = ("removed", "bytes", "archives", "way_back")
 FINISHING = "finish-clean-up"
 PHASES = (PhaseLine(Phase.CLEAN_UP, "v1's tables removed in one transaction", "undo: a backup", "v1's tables go"),)
 GATES = (Column("", 1), Column("Gate"), Column("Measured", 20), Column("Expected", 16, wide_only=100))
@@ -200,7 +201,8 @@ class CleanUpScreen(FinishActs):
         if (left := self.left) is not None:
             return f"interrupted · {left.key}: {left.label.lower()}"
         if not self.possible:
-            return "nothing to remove"
+            job = self.job
+            return f"done in {duration(job.elapsed)}" if job is not None and job.ok else "nothing to remove"
         if not self.measured:
             return "measuring"
         held = len(self.held)
@@ -209,21 +211,36 @@ class CleanUpScreen(FinishActs):
     def _text(self, job: Job | None) -> Content:
         state = self.session.state
         if job is not None and not job.running:
-            ended = job_outcome(job, only=("removed", "bytes", "way_back"), read_again=read_again(self.session, job))
+            ended = job_outcome(
+                job, only=("removed", "bytes", "archives", "way_back"), read_again=read_again(self.session, job)
+            )
             return Content("\n\n").join((ended, *interrupted_text(self.left, state, (ended,))))
         lines = interrupted_text(self.left, state)
         if not self.possible:
             return lines[0] if lines else safe_block(state.summary if state is not None else "")
-        lines.append(Content(IRREVERSIBLE))
-        if self.remains is not None:
-            names = ", ".join(table.name for table in self.remains.v1)
-            lines.append(safe(f"To be removed: {names}, {size(self.remains.bytes)}."))
-            if self.remains.archives:
-                count = plural(len(self.remains.archives), "archive")
-                lines.append(
-                    Content(f"{count} of earlier rollbacks: {'removed too' if self.archives else 'kept'} (a).")
-                )
+        lines += self._what_goes()
+        if self.remains is not None and self.remains.archives:
+            lines.append(
+                Content.assemble(("a", "bold $accent"), " keeps them" if self.archives else " removes them too")
+            )
         return Content("\n").join(lines)
+
+    def _what_goes(self) -> list[Content]:
+        """What would be removed, by name and size, and what of earlier rollbacks would not."""
+        lines = [Content(IRREVERSIBLE)]
+        if self.remains is None:
+            return lines
+        names = ", ".join(table.name for table in self.remains.v1)
+        lines.append(safe(f"To be removed: {names}, {size(self.remains.bytes)}."))
+        archives = self.remains.archives
+        if archives and self.archives:
+            held = size(sum(table.bytes for tables in archives.values() for table in tables))
+            lines.append(
+                safe(f"And what v2 held before earlier rollbacks, in {', '.join(archives)}: {held}.", limit=600)
+            )
+        elif archives:
+            lines.append(Content(f"Kept: {plural(len(archives), 'archive')} of earlier rollbacks."))
+        return lines
 
     @on(DataTable.RowHighlighted, "#gates")
     def _explain(self) -> None:
@@ -289,16 +306,16 @@ class CleanUpScreen(FinishActs):
         session, database = self.session, self.session.database
         if database is None or self.held or not self.measured:
             return
-        parts = [self._text(None), Content("The gates are measured once more before anything goes.")]
+        archives = self.archives and self.remains is not None and bool(self.remains.archives)
+        parts = [*self._what_goes(), Content("The gates are measured once more before anything goes.")]
         if (passed := told(session, self.events)) is not None:
             parts.append(passed)
         body = Content("\n").join(parts)
-        expected = session.project
-        if not await self.ask(
-            TypedConfirmDialog("Remove v1", body, expected=expected, yes="Remove v1's tables", no="Keep them")
-        ):
+        title, yes = "Remove v1", "Remove v1's tables"
+        if archives:
+            title, yes = "Remove v1 and the archives", "Remove them all"
+        if not await self.ask(TypedConfirmDialog(title, body, expected=session.project, yes=yes, no="Keep them")):
             return
-        archives = self.archives
         session.start_job(
             JOB,
             lambda control: clean_up(database, session.settings, control, archives=archives),
