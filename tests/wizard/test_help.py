@@ -26,6 +26,7 @@ from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.palette import WizardCommands
 from vagus_tui.screens.palette_actions import left_out, screen_class
 from vagus_tui.screens.tour import CARDS, TourScreen
+from vagus_tui.widgets.rows import Rows
 
 
 def every_view() -> list[type[WizardScreen]]:
@@ -117,6 +118,15 @@ async def test_enter_is_listed_where_it_does_something(clean_database: TestDatab
             pilot.app.screen.query_one(focus).focus()
             await pilot.pause()
             enters[focus] = dict(keys_of(pilot.app.screen)).get("enter", "nothing")
+        # What the help says of every table: Home and End lead to its first and its last row.
+        wizard(pilot).action_go("migration")
+        plan = pilot.app.screen.query_one("#plan", Rows)
+        await until(pilot, lambda: plan.row_count > 1)
+        plan.focus()
+        await pilot.press("end")
+        assert plan.cursor_row == plan.row_count - 1
+        await pilot.press("home")
+        assert plan.cursor_row == 0
     assert enters == {"#plan": "nothing", "#issues": "nothing", "#sections": "its entries"}
 
 

@@ -57,6 +57,9 @@ class Rows(DataTable[Text]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "cursor_down", show=False),
         Binding("k", "cursor_up", show=False),
+        # Rows are what there is to go to the ends of: the columns are all in view.
+        Binding("home", "scroll_top", show=False),
+        Binding("end", "scroll_bottom", show=False),
         # Without words: where it opens something, a table of its own says what.
         Binding("enter", "select_cursor", show=False),
     ]
