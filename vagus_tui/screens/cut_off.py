@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.content import Content
 
+from vagus_tui.screens.base import error_text
 from vagus_tui.session.job import Job
 from vagus_tui.session.knowledge import Knowledge, Link
 from vagus_tui.widgets.text import safe_block
@@ -12,6 +13,11 @@ from vagus_tui.widgets.text import safe_block
 def cut_off(session: Knowledge) -> bool:
     """Whether the connection that once stood is gone, so that what was read before may hold no more."""
     return session.link is Link.DOWN and session.state is not None
+
+
+def unread_text(session: Knowledge) -> Content:
+    """That nothing is known of the database, and why, as long as its state was never read."""
+    return Content("The database has not been read yet.") if session.error is None else error_text(session.error)
 
 
 def cut_off_text(session: Knowledge) -> Content:

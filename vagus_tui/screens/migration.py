@@ -23,7 +23,7 @@ from vagus_tui.migration.steps import Plan, PlanStep
 from vagus_tui.report.timeline import RunTimeline, run_timelines
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.schema.v1 import V1Shape
-from vagus_tui.screens.base import error_text
+from vagus_tui.screens.cut_off import unread_text
 from vagus_tui.screens.dependent_words import dependent_panel, dependent_rows, dependent_text, selected
 from vagus_tui.screens.migration_acts import MigrationActs
 from vagus_tui.screens.migration_forecast import against_actual, plan_words, run_words, with_forecast
@@ -158,8 +158,7 @@ class MigrationScreen(MigrationActs):
         elif self.session.watched is not None:
             self._show_watched(self.session.watched)
         elif state is None:
-            error = self.session.error
-            self._show_stand(error_text(error) if error is not None else Content("The database has not been read yet."))
+            self._show_stand(unread_text(self.session))
         elif self.plannable and state.state not in (State.BUILDING, State.READY) and not self._just_ended():
             self._show_plan()
         else:

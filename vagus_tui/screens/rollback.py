@@ -22,7 +22,7 @@ from vagus_tui.runbook import aftermath
 from vagus_tui.runbook.model import Item
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.rollback_advice import CRITERIA
-from vagus_tui.screens.cut_off import cut_off, cut_off_text, read_again
+from vagus_tui.screens.cut_off import cut_off, cut_off_text, read_again, unread_text
 from vagus_tui.screens.finishing import interrupted_text
 from vagus_tui.screens.item_facts import item_text
 from vagus_tui.screens.rollback_acts import RollbackActs
@@ -47,7 +47,7 @@ from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.job_view import JobView, PhaseLine
 from vagus_tui.widgets.outcome import job_outcome
 from vagus_tui.widgets.rows import Column, Row, Rows
-from vagus_tui.widgets.text import safe
+from vagus_tui.widgets.text import safe, safe_str
 from vagus_tui.widgets.views import ViewStrip
 
 PHASES = (
@@ -202,7 +202,7 @@ class RollbackScreen(RollbackActs):
     def changed(self, topics: frozenset[Topic], events: Sequence[Event]) -> None:
         """Bring the views up to date."""
         self._notice_state()
-        if topics & {Topic.CHECKS, Topic.SIGN_OFFS, Topic.STATE}:
+        if topics & {Topic.CHECKS, Topic.SIGN_OFFS, Topic.STATE, Topic.LINK}:
             self._show_advice()
             self.fill_checklist("#after-list", aftermath.GROUPS)
             self.refresh_item()
@@ -229,7 +229,10 @@ class RollbackScreen(RollbackActs):
     def _show_advice(self) -> None:
         advice = self.advice
         state = self.session.state
-        says = advice_text(advice) if self.possible or state is None else safe(state.summary, "bold")
+        if state is None:
+            says = unread_text(self.session)
+        else:
+            says = advice_text(advice) if self.possible else safe(state.summary, "bold")
         if state is not None and state.state in (State.UNKNOWN, State.CLEANED):
             says = Content.assemble(says, "\n", ("f", "bold $accent"), " goes back to a backup, whatever is left.")
         self.query_one("#advice-says", Static).update(says)
@@ -317,6 +320,8 @@ class RollbackScreen(RollbackActs):
             return " · ".join(part for part in (f"done in {duration(job.elapsed)}", follows) if part)
         if cut_off(self.session):
             return self.session.down_words
+        if (watched := self.session.watched) is not None and watched.name != "migrate":
+            return f"{safe_str(watched.title, limit=40)} runs it · Migration (5) shows it"
         if (left := self.left) is not None:
             return f"interrupted · {left.key}: {left.label.lower()}"
         if job is not None and self.possible:
@@ -336,7 +341,7 @@ class RollbackScreen(RollbackActs):
             return []
         if not self.possible:
             said = [f"There is nothing to roll back: {state.summary}", *state.reasons]
-            if state.state is State.UNKNOWN:
+            if state.state in (State.UNKNOWN, State.CLEANED):
                 said.append("f goes back to a backup, whatever is left.")
             return [Content("\n").join(safe(line, limit=SHOWN_OF_ONE) for line in said)]
         # Looking holds locks of its own: never while a rollback waits for them.

@@ -139,6 +139,7 @@ class RollbackActs(FinishActs, ViewedScreen):
     async def _roll_back(self) -> None:
         session = self.session
         database = session.database
+        self.say("looking once more")
         await self.look()
         if database is None or self.found is None:
             return
