@@ -312,6 +312,27 @@ async def test_a_local_server_at_its_end_says_nothing_about_the_backup(
         assert not (await backup_records.backups(conn))[0].damage
 
 
+def test_a_sequence_may_come_back_further_on_and_never_further_back() -> None:
+    def at(position: object) -> dict[str, dict[str, str]]:
+        return {"sequences": {"ids": f"bigint increment 1 last {position}"}}
+
+    for before, after in ((5, 5), (5, 6), ("none", "none"), ("none", 1)):
+        assert restoring._sequence_problems(at(before), at(after)) == []
+    for before, after in ((5, 4), (1, "none")):
+        [said] = restoring._sequence_problems(at(before), at(after))
+        assert said.startswith("sequences: ids stands at ") and "a second time" in said
+    assert restoring.without_positions(at(5)) == restoring.without_positions(at("none")) != at(5)
+    # One that is gone is told as any other object is.
+    assert restoring._sequence_problems(at(5), {}) == []
+
+
+async def test_a_backup_of_nothing_proves_nothing(made: Made, settings: Settings) -> None:
+    reseal(made.path, archives=[], csv=[])
+    done = await restore(made.path, settings)
+    assert not done.result.ok and "nothing that can be restored" in done.result.message
+    assert list_backups(settings)[0].restored is None
+
+
 def test_what_says_nothing_of_itself_goes_on_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr("vagus_tui.backup.gauge.time.monotonic", lambda: clock[-1])
