@@ -225,7 +225,7 @@ async def test_stopped_after_the_commit(moved: TestDatabase, connect: Connect, t
 
 async def test_on_the_command_line(moved: TestDatabase, connect: Connect, tmp_path: Path) -> None:
     conn: Connection = await connect(moved.url)
-    more: dict[str, Any] = {"VAGUS_BACKUP_DIR": str(tmp_path), "VAGUS_PROJECT": "vagus-prod"}
+    more: dict[str, Any] = {"VAGUS_BACKUP_DIR": str(tmp_path), "VAGUS_PROJECT": "vagus live"}
     shown = await vagus("cleanup", "--json", url=moved.url, **more)
     assert shown.status == 1
     assert any("drop table" in line["sql"] for line in shown.of("sql"))
@@ -242,6 +242,7 @@ async def test_on_the_command_line(moved: TestDatabase, connect: Connect, tmp_pa
     assert refused.status == 2 and "cannot be overridden" in refused.result["message"]
     untyped = await vagus("cleanup", "--yes", "--json", url=moved.url, VAGUS_ENVIRONMENT="production", **more)
     assert untyped.status == 2 and "typed out" in untyped.result["message"]
+    assert untyped.result["next_step"] == "Add --confirm 'vagus live'."
     ran = await vagus("cleanup", "--yes", *reason, "--json", url=moved.url, **more)
     assert ran.status == 0, ran.result
     assert ran.result["state"] == "cleaned"

@@ -29,8 +29,10 @@ async def test_listed_shown_and_refused_before_anything_is_done(database: TestDa
     for arguments in (("no-such-fix",), ("--yes",), ("--safe", name), ("--undo", "last", "--safe")):
         assert (await vagus("fix", *arguments, "--json", url=url)).status == 2
     assert (await vagus("fix", "--undo", "last", "--yes", "--json", url=url)).status == 1
-    asked = await vagus("fix", name, "--yes", "--json", url=url, VAGUS_ENVIRONMENT="production", VAGUS_PROJECT="vagus")
-    assert asked.status == 2 and asked.result["next_step"] == "Add --confirm vagus."
+    asked = await vagus(
+        "fix", name, "--yes", "--json", url=url, VAGUS_ENVIRONMENT="production", VAGUS_PROJECT="vagus live"
+    )
+    assert asked.status == 2 and asked.result["next_step"] == "Add --confirm 'vagus live'."
     # Whatever was looked at or refused, nothing was written: not even the journal.
     assert await conn.fetchval("select to_regnamespace('vagus_migration')") is None
 

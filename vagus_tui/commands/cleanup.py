@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import AsyncGenerator
 
 from pydantic import Field
@@ -56,7 +57,7 @@ async def _clean_up(asked: CleanupCommand, control: Control) -> AsyncGenerator[E
             if asked.yes and settings.environment is Environment.PRODUCTION and asked.confirm != database.project:
                 raise ConfigurationError(
                     "In production the project's name has to be typed out.",
-                    next_step=f"Add --confirm {database.project}.",
+                    next_step=f"Add --confirm {shlex.quote(database.project)}.",
                 )
             if asked.yes and reasons:
                 await override_gates(context.connection, reasons, operator=settings.operator, archives=archives)

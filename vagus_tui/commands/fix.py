@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -210,7 +211,7 @@ def _confirmed(chosen: list[Remedy], typed: str, context: Context) -> None:
     if leaving and settings.environment is Environment.PRODUCTION and typed != name:
         raise ConfigurationError(
             "This sets rows aside, and in production the project's name has to be typed out for that.",
-            next_step=f"Add --confirm {name}.",
+            next_step=f"Add --confirm {shlex.quote(name)}.",
         )
 
 
