@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -13,6 +14,8 @@ from tests.conftest import Connect
 from tests.databases import TestDatabase
 from vagus_tui.backup import BackupOptions, Kind
 from vagus_tui.errors import RefusedError
+from vagus_tui.journal import store
+from vagus_tui.journal.lock import take_lock
 from vagus_tui.journal.schema import ensure_journal, journal_exists
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.rollback.quick_plan import migrated_run
@@ -68,6 +71,55 @@ async def test_what_hands_left_behind(clean_database: TestDatabase, connect: Con
     assert found["exercises"] == 1 and found["workout_plans_v1"] == plans
     with pytest.raises(RefusedError, match="exercise_logs_v1 is missing"):
         await migrated_run(conn, state)
+
+
+async def test_what_the_journal_says_of_where_things_stand(empty_database: TestDatabase, connect: Connect) -> None:
+    """v1's tables stand there all the while: what is told hangs on the last run, and on whether somebody is at work."""
+    conn, other = await connect(empty_database.url), await connect(empty_database.url)
+    run: UUID | None = None
+
+    async def told(kind: str, status: str, *, finished: bool = False) -> tuple[str, bool, str, str]:
+        nonlocal run
+        run = await store.start_run(conn, kind, operator="ada", environment="staging", options={})
+        await store.update_run(conn, run, status=status, finished=finished)
+        found = await read_state(conn)
+        assert found.run is not None and found.run.id == run
+        return found.state.value, found.interrupted, found.possible[0], found.summary.partition(". ")[0]
+
+    for kind, what, act in (
+        ("rollback", "A rollback", "rollback"),
+        ("restore", "A rollback from a backup", "rollback"),
+        ("clean-up", "A clean-up", "clean-up"),
+    ):
+        words = f"{what} was interrupted, before it changed anything"
+        assert (await told(kind, "running"))[1:] == (True, f"clear {act} away", words), kind
+        await take_lock(other)
+        found = await read_state(conn)
+        assert not found.interrupted and found.possible[0] == "check" and "interrupted" not in found.summary
+        await other.execute("select pg_advisory_unlock_all()")
+        owed = f"{what} was interrupted, its last steps are owed"
+        assert (await told(kind, "done"))[1:] == (True, f"finish {act}", owed), kind
+        assert (await told(kind, "failed", finished=True))[1:3] == (False, "check")
+        # A clean-up is no way back.
+        state = "v1" if kind == "clean-up" else "rolled-back"
+        assert (await told(kind, "done", finished=True))[:2] == (state, False)
+    for status, state, act in (
+        ("running", "building", "resume"),
+        ("interrupted", "building", "resume"),
+        ("ready", "ready", "cut over"),
+    ):
+        assert await told("migrate", status) == (state, True, act, "A run was interrupted"), status
+        await take_lock(other)
+        found = await read_state(conn)
+        assert (found.state.value, found.interrupted, found.owes_settling) == (state, False, False)
+        await other.execute("select pg_advisory_unlock_all()")
+    await told("rollback", "done", finished=True)
+    assert await told("migrate", "abandoned", finished=True) == (
+        "rolled-back",
+        False,
+        "check",
+        "v1 is in place again; what v2 held is archived.",
+    )
 
 
 async def test_two_at_once_make_one_journal(clean_database: TestDatabase, connect: Connect) -> None:
