@@ -17,6 +17,7 @@ from rich.text import Text
 from textual import events
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.screen import Screen
 
 from vagus_tui.errors import VagusError
@@ -25,7 +26,7 @@ from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.view_help import VIEW_HELP
 from vagus_tui.screens.crash import crash_text
 from vagus_tui.screens.demo import Demo
-from vagus_tui.screens.dialogs import ConfirmDialog, MessageDialog
+from vagus_tui.screens.dialogs import ConfirmDialog, LossDialog, MessageDialog
 from vagus_tui.screens.messages import SessionChanged
 from vagus_tui.screens.moving import STEPS, Moving
 from vagus_tui.screens.palette import WizardCommands
@@ -122,7 +123,7 @@ class VagusApp(Moving):
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own colours, so that the stylesheet parses under any theme."""
-        return {"production": "#b3383f", "production-text": "#ffffff", "rule": "#333c45"}
+        return {"production": "#a3222c", "production-text": "#ffffff", "rule": "#333c45"}
 
     def on_mount(self) -> None:
         """Start what is to be worked on."""
@@ -169,6 +170,8 @@ class VagusApp(Moving):
             for event in events:
                 if isinstance(event, NoteEvent):
                     self.notify(event.message, timeout=8, markup=False)
+        if Topic.LINK in topics and self.session.link is Link.UP and isinstance(self.screen, LossDialog):
+            self.screen.answer(None)
         for screen in self.screen_stack:
             screen.post_message(SessionChanged(topics, events))
 
@@ -201,6 +204,15 @@ class VagusApp(Moving):
         said = error_text(error)
         if not (isinstance(self.screen, MessageDialog) and self.screen.body == said):
             self.push_screen(MessageDialog("That did not work", said, danger=True))
+        self.session.wake()
+
+    def show_loss(self, error: BaseException) -> None:
+        """What could not be read for want of a connection: once, however much could not, and as long as it is gone."""
+        from vagus_tui.screens.base import error_text
+
+        if not any(isinstance(screen, LossDialog) for screen in self.screen_stack):
+            said = Content("\n\n").join((error_text(error), Content("It is read again once the connection is back.")))
+            self.push_screen(LossDialog("That did not work", said, danger=True))
         self.session.wake()
 
     # What every screen has

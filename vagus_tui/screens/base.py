@@ -158,9 +158,9 @@ class WizardScreen(Screen[None]):
     async def _reading(self, work: Callable[[], Coroutine[Any, Any, None]], group: str) -> None:
         try:
             await work()
-        except (ConnectionFailedError, ConnectionLostError):
+        except (ConnectionFailedError, ConnectionLostError) as error:
             self._unread[group] = work
-            raise
+            self.wizard.show_loss(error)
 
     def open_window(self, window: Screen[Any], closed: Callable[[Any], None] | None = None) -> None:
         """Open a window over this one, unless something lies over it: a key that is held down comes again meanwhile."""

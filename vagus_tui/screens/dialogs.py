@@ -308,3 +308,7 @@ class MessageDialog(Dialog[None]):
     def action_cancel(self) -> None:
         """Done reading."""
         self.answer(None)
+
+
+class LossDialog(MessageDialog):
+    """Of a reading that found no connection. It is done again once that is back, and then this closes by itself."""

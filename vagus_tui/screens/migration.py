@@ -31,7 +31,7 @@ from vagus_tui.screens.migration_words import gates_text, hold_facts, standing_t
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.session.job import Job
 from vagus_tui.session.leftover import DROP, FINISH
-from vagus_tui.session.session import Topic
+from vagus_tui.session.session import Link, Topic
 from vagus_tui.session.standings import stand_by_state
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.hold_panel import HoldPanel
@@ -283,6 +283,9 @@ class MigrationScreen(MigrationActs):
             self._say_plan(self.plan)
 
     def _say_plan(self, plan: Plan) -> None:
+        if self.session.link is Link.DOWN:
+            self.say(self.session.down_words)
+            return
         cleaned = self.job is not None and self.job.name == "abandon" and self.job.ok
         before = "cleaned up, v1 is as it was" if cleaned else plural(len(plan.steps), "step")
         if cleaned:
