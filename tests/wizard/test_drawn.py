@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from rich.color import Color, ColorSystem
 from textual.app import App, ComposeResult
 
 from tests.wizard.walk import LARGE, settings_for, until, wizard
@@ -42,6 +43,7 @@ from vagus_tui.widgets.job_view import JobView, Pace, PhaseLine, bar
 from vagus_tui.widgets.lock_panel import LockPanel
 from vagus_tui.widgets.outcome import job_outcome
 from vagus_tui.widgets.rail import Rail, countdown
+from vagus_tui.widgets.theme import DARK, LIGHT
 
 
 def check(status: Status, id: str = "c", **values: Any) -> CheckEvent:
@@ -327,3 +329,11 @@ def test_a_pace_needs_two_samples_and_begins_anew_with_another_phase() -> None:
     assert (pace.rate, pace.eta(100), pace.eta(0)) == (50.0, "ETA 0:02", "")
     pace.sample(10, 3.0)
     assert pace.rate == 0.0
+
+
+def test_production_is_red_where_there_are_few_colours_too() -> None:
+    """A terminal of sixteen gets what is nearest: brown, which warns of nothing, for many a red."""
+    reds = {1, 9}
+    for theme in (DARK, LIGHT):
+        shown = Color.parse(theme.variables["production"]).downgrade(ColorSystem.STANDARD)
+        assert shown.number in reds, (theme.name, shown)
