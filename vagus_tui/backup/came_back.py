@@ -12,7 +12,7 @@ from vagus_tui.backup.copy import NotHereError, RestoredCopy
 from vagus_tui.backup.listing import BackupInfo
 from vagus_tui.backup.manifest import ArchiveEntry, DamagedBackupError, Manifest
 from vagus_tui.backup.options import Kind
-from vagus_tui.backup.restore import compare_archive, keep_found, keep_restored
+from vagus_tui.backup.restore import compare_archive, first_words, keep_found, keep_restored
 from vagus_tui.backup.verify import keep_proof, sentences
 from vagus_tui.control import Control
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Status
@@ -52,17 +52,18 @@ async def _compare(
         if isinstance(event, CheckEvent) and event.status.blocks:
             lacking.append(event)
     ours = [event for event in lacking if event.title in workout]
-    if wrong := [_said(event) for event in ours if event.status is Status.FAIL]:
+    if wrong := [first_words(event) for event in ours if event.status is Status.FAIL]:
         raise DamagedBackupError(f"What came back is not what was backed up: {sentences(wrong)}")
     if ours:
         raise NotHereError(
-            sentences([_said(event) for event in ours]), state="The backup is as it was, and so is what is known of it."
+            sentences([first_words(event) for event in ours]),
+            state="The backup is as it was, and so is what is known of it.",
         )
     if lacking:
         yield NoteEvent(
             level="warning",
             message="Beside the workout tables, not all came back as in the manifest: "
-            f"{sentences([_said(event) for event in lacking])}",
+            f"{sentences([first_words(event) for event in lacking])}",
         )
         return
     if archive.content in _whole(copy.manifest):
@@ -79,10 +80,6 @@ def _whole(manifest: Manifest) -> set[str]:
     """The archive that holds all rows there are in the backup, if one does."""
     with_rows: set[str] = {archive.content for archive in manifest.archives if archive.content != "definitions"}
     return with_rows if len(with_rows) == 1 and not manifest.csv else set()
-
-
-def _said(event: CheckEvent) -> str:
-    return f"{event.title}: {(event.message or 'failed').partition(chr(10))[0]}"
 
 
 def not_restored_yet(info: BackupInfo) -> str:

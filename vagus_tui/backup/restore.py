@@ -76,8 +76,7 @@ async def _test(path: Path, settings: Settings, control: Control, gauge: BackupG
             if isinstance(event, CheckEvent) and event.status is not Status.RUNNING:
                 compared += 1
                 if event.status.blocks:
-                    said = f"{event.title}: {(event.message or 'failed').partition(chr(10))[0]}"
-                    (not_here if event.status is Status.ERROR else failed).append(said)
+                    (not_here if event.status is Status.ERROR else failed).append(first_words(event))
             yield event
     except NotHereError as error:
         not_here.append(error.happened)
@@ -123,6 +122,11 @@ def server_step(state: StepState, seconds: float = 0.0) -> StepEvent:
     """The word that the local server is being started, or is there."""
     title = "Start a local PostgreSQL"
     return StepEvent(id="restore-server", phase=Phase.VERIFY, title=title, state=state, seconds=round(seconds, 3))
+
+
+def first_words(event: CheckEvent) -> str:
+    """What a comparison found, in one line."""
+    return f"{event.title}: {(event.message or 'failed').partition(chr(10))[0]}"
 
 
 async def _restore_all(copy: RestoredCopy, control: Control) -> AsyncIterator[Event]:

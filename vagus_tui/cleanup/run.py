@@ -26,9 +26,10 @@ from vagus_tui.journal.state import DatabaseState, State, read_state
 from vagus_tui.migration import capture, kept_v1, noting_kept
 from vagus_tui.migration.plan import SESSION_SETTINGS
 from vagus_tui.migration.steps import Plan, PlanStep
-from vagus_tui.migration.work import open_session, with_retries, with_short_looks
+from vagus_tui.migration.work import open_session, with_retries
 from vagus_tui.rollback import finish, kept_rows
-from vagus_tui.schema import v1, v2
+from vagus_tui.rollback.looks import looked
+from vagus_tui.schema import v2
 from vagus_tui.schema.helpers import dropped, dropped_if_unused
 from vagus_tui.schema.identifiers import qualified, quote
 from vagus_tui.settings import Settings
@@ -190,17 +191,14 @@ class _CleanUp:
             )
 
     async def _looked(self, connection: Connection, look: Callable[[], Awaitable[T]], emit: Emit) -> T:
-        """Look at the tables; whoever has one for themselves meanwhile is not waited for without end."""
-        names = (*v2.TABLES, *(f"{base}{v1.SUFFIX}" for base in v1.TABLES))
-        return await with_short_looks(
+        return await looked(
             connection,
             self.settings,
-            [qualified("public", name) for name in names],
+            self.control,
             look,
             emit=emit,
             doing="Looking at what there is",
             state=_UNTOUCHED,
-            control=self.control,
         )
 
     async def _gates(self, connection: Connection, state: DatabaseState, remains: Remains, emit: Emit) -> BackupInfo:

@@ -18,20 +18,19 @@ from uuid import UUID
 
 import asyncpg
 
-from vagus_tui.backup.copy import NotHereError, RestoredCopy
-from vagus_tui.backup.damage import tell_journal
+from vagus_tui.backup.copy import RestoredCopy
 from vagus_tui.backup.gauge import BackupGauge, telling
 from vagus_tui.backup.identity import read_fingerprint
 from vagus_tui.backup.inventory import differences, read_inventory
-from vagus_tui.backup.manifest import DamagedBackupError, read_manifest
-from vagus_tui.backup.restore import compare_archive, compare_csv, server_step, without_positions
-from vagus_tui.backup.verify import RESTORE_TEST, VERIFICATION, keep_damage, sentences, some, verify_contents
+from vagus_tui.backup.manifest import read_manifest
+from vagus_tui.backup.restore import server_step, without_positions
+from vagus_tui.backup.verify import sentences, some
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.encoding import refuse_unless_utf8
 from vagus_tui.database.search_path import CATALOG_PATH, OWN_PATH
 from vagus_tui.errors import RefusedError, UndoneError, account
-from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepEvent, StepState
+from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
 from vagus_tui.format import plural
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
@@ -41,17 +40,17 @@ from vagus_tui.journal.state import RESTORING, State, read_state
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.abandon import take_back
 from vagus_tui.migration.steps import PlanStep
-from vagus_tui.migration.work import open_session, with_retries, with_short_looks
+from vagus_tui.migration.work import open_session, with_retries
 from vagus_tui.rollback import finish
 from vagus_tui.rollback.archive import archive_name, bound_note, bound_to
 from vagus_tui.rollback.aside import UNTOUCHED, Aside
 from vagus_tui.rollback.backup_plan import chosen_part, compose
+from vagus_tui.rollback.backup_proof import BackupProof
 from vagus_tui.rollback.blueprint import read_blueprints
-from vagus_tui.rollback.in_place import SCHEMA, FromCopy, read_copy
+from vagus_tui.rollback.in_place import FromCopy
+from vagus_tui.rollback.looks import looked
 from vagus_tui.rollback.replace import Replacement
 from vagus_tui.rollback.weights import of_rollback
-from vagus_tui.schema import v1, v2
-from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
 
 LIMIT_SECONDS = 30.0
@@ -162,13 +161,16 @@ class _FromBackup:
 
     async def _work(self, connection: Connection) -> list[PlanStep]:
         """Everything up to the commit; returns the steps that are owed after it."""
-        await self._verified()
+        proof = BackupProof(
+            self.path, self.manifest, self.part, self.blueprints.shape, self.settings, self.control, self._emit
+        )
+        await proof.read_back()
         started = time.perf_counter()
         self._emit(server_step(StepState.STARTED))
         copy = await RestoredCopy.start(self.path, self.manifest)
         try:
             self._emit(server_step(StepState.DONE, time.perf_counter() - started))
-            known = await self._restored(copy)
+            known = await proof.restored(copy)
             await self._undo_open_run(connection)
             archive = archive_name(datetime.now(UTC))
             made = await self._composed(connection, known, archive)
@@ -198,17 +200,14 @@ class _FromBackup:
         return await self._looked(connection, partial(compose, connection, self.blueprints, copy, archive))
 
     async def _looked(self, connection: Connection, look: Callable[[], Awaitable[T]]) -> T:
-        """Look at the catalog; whoever has a table for themselves meanwhile is not waited for without end."""
-        names = (*v2.TABLES, *(f"{base}{v1.SUFFIX}" for base in v1.TABLES))
-        return await with_short_looks(
+        return await looked(
             connection,
             self.settings,
-            [qualified(SCHEMA, name) for name in names],
+            self.control,
             look,
             emit=self._emit,
             doing="Looking at what is in place",
             state=UNTOUCHED,
-            control=self.control,
         )
 
     async def _undo_open_run(self, connection: Connection) -> None:
@@ -218,72 +217,6 @@ class _FromBackup:
             await take_back(connection, state.shape, self.settings, self._emit)
             if state.run is not None and state.run.kind == "migrate":
                 await store.update_run(connection, state.run.id, status="abandoned", finished=True, phase="clean-up")
-
-    # ── the proof that the backup is good ────────────────────────────────────────────────────────────────────────
-
-    async def _verified(self) -> None:
-        problems: list[str] = []
-        async for event in verify_contents(self.path, self.manifest, self.control, problems):
-            self._emit(event)
-        if problems:
-            await self._keep_damage(sentences(problems), by=VERIFICATION)
-            raise DamagedBackupError(
-                f"The backup is damaged: {sentences(problems)}",
-                next_step="Use another backup; do not rely on this one.",
-            )
-
-    async def _restored(self, copy: RestoredCopy) -> FromCopy:
-        """Restore it locally and compare; returns what only the copy knows."""
-        failed: dict[Status, list[str]] = {Status.FAIL: [], Status.ERROR: []}
-        try:
-            if self.part is None:
-                async for event in compare_csv(copy, self.control):
-                    self._judge(event, failed)
-            else:
-                database = f"restored_{self.part.content}"
-                async for event in copy.restore(self.part, database, self.control):
-                    self._emit(event)
-                async for event in compare_archive(copy, self.part, database, self.control):
-                    self._judge(event, failed)
-        except NotHereError as error:
-            failed[Status.ERROR].append(error.happened)
-        if wrong := failed[Status.FAIL]:
-            await self._keep_damage(sentences(wrong), by=RESTORE_TEST)
-            raise DamagedBackupError(
-                f"The restored copy is not what was backed up: {sentences(wrong)}",
-                next_step="Use another backup; do not rely on this one.",
-            )
-        if failed[Status.ERROR]:
-            raise NotHereError(
-                "It could not be restored on this machine, which says nothing about the backup: "
-                f"{sentences(failed[Status.ERROR])}",
-                state=UNTOUCHED,
-                next_step="Start it from a machine with more room, or with all that the backup makes use of.",
-            )
-        if self.part is None:
-            self._emit(
-                NoteEvent(
-                    level="warning",
-                    message="This backup is CSV alone: keys, indexes, policies and rights are made from its manifest; "
-                    "comments, and views or publications that are gone, are not in it.",
-                )
-            )
-            return FromCopy()
-        admin = await copy.admin(f"restored_{self.part.content}")
-        try:
-            return await read_copy(admin, self.blueprints.shape, RESTORING)
-        finally:
-            await admin.close()
-
-    def _judge(self, event: Event, failed: dict[Status, list[str]]) -> None:
-        self._emit(event)
-        if isinstance(event, CheckEvent) and event.status.blocks:
-            failed[event.status].append(f"{event.title}: {(event.message or 'failed').partition(chr(10))[0]}")
-
-    async def _keep_damage(self, found: str, *, by: str) -> None:
-        await asyncio.to_thread(keep_damage, self.path, found, by=by)
-        if told := await tell_journal(self.settings, self.path, found, by=by):
-            self._emit(NoteEvent(level="warning", message=told))
 
     async def _compare_with_now(self, connection: Connection, made: Replacement) -> None:
         step, started = made.compare_step(), time.perf_counter()

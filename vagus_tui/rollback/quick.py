@@ -11,53 +11,42 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-import asyncpg
-
 from vagus_tui.control import Control
-from vagus_tui.database.connection import Connection, Database, is_lost
+from vagus_tui.database.connection import Connection, Database
 from vagus_tui.errors import RefusedError, UndoneError
 from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
 from vagus_tui.format import plural
 from vagus_tui.jobs import Emit, streamed
 from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
-from vagus_tui.journal.missing_v2 import SCHEMA
 from vagus_tui.journal.progress import published
-from vagus_tui.journal.state import DatabaseState, State, read_state
+from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration import maintenance
-from vagus_tui.migration.capture import V2_CHANGES, V2_UNNOTED
-from vagus_tui.migration.kept_v1 import new_name
+from vagus_tui.migration.capture import V2_CHANGES
 from vagus_tui.migration.noting import read_noting
-from vagus_tui.migration.noting_kept import anything_noted
 from vagus_tui.migration.steps import PlanStep
-from vagus_tui.migration.work import open_session, run_step, with_retries, with_short_looks
+from vagus_tui.migration.work import open_session, with_retries
 from vagus_tui.rollback import finish, guarded, kept_rows
 from vagus_tui.rollback.archive import archive_name, bound_note, bound_to
 from vagus_tui.rollback.around import Around
+from vagus_tui.rollback.beforehand import Beforehand
 from vagus_tui.rollback.carry_back import CarryBack
-from vagus_tui.rollback.comparing import compare
 from vagus_tui.rollback.kept import read_kept
+from vagus_tui.rollback.looks import looked
 from vagus_tui.rollback.preview import SHOWN, Preview, counts, replaced_words
 from vagus_tui.rollback.quick_plan import (
-    COMPARED,
     LOCKED_SETTINGS,
-    NEEDED,
     WayBack,
     quick_steps,
     settle_steps,
     way_back,
 )
 from vagus_tui.rollback.swap_back import LOCKED
-from vagus_tui.rollback.unnoted import COMPARING, DECIDED, UNDECIDED, read_unnoted
-from vagus_tui.rollback.v2_altered import added_words
-from vagus_tui.schema import v1, v2
+from vagus_tui.schema import v1
 from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
 
 T = TypeVar("T")
-
-ROUNDS = 3
-"""So often every row is compared, where users leave meanwhile who have handed something over."""
 
 LIMIT_SECONDS = 60.0
 """How long the transaction may hold its locks before it is taken back, with little to carry."""
@@ -104,7 +93,11 @@ class _Rollback:
             )
             figures: dict[str, Any] = {"archive": archive_name(datetime.now(UTC))}
             async with finish.undone_on_failure(self.database, connection, run_id, WORDS, self.control):
-                way = await self._put_back(connection, run_id, state, way, figures, emit)
+                before = Beforehand(self.database, connection, self.settings, self.control, emit, run_id)
+                was = way
+                if await before.put_back(was, figures):
+                    way = await self._looked(connection, partial(way_back, connection, state, mended=True), emit)
+                before.tell(was, way, figures)
                 await self._swap(connection, run_id, way, figures, emit)
             if bound := await bound_to(connection, figures["archive"]):
                 figures["bound_to_archive"] = bound
@@ -127,107 +120,15 @@ class _Rollback:
             )
 
     async def _looked(self, connection: Connection, look: Callable[[], Awaitable[T]], emit: Emit) -> T:
-        """Look at the catalog; whoever has a table for themselves meanwhile is not waited for without end."""
-        kept = [f"{base}{v1.SUFFIX}" for base in v1.TABLES]
-        return await with_short_looks(
+        return await looked(
             connection,
             self.settings,
-            [qualified(SCHEMA, name) for name in (*v2.TABLES, *kept)],
+            self.control,
             look,
             emit=emit,
             doing="Looking at what points at v1 and v2",
             state="Nothing was changed: v2 is in place.",
-            control=self.control,
         )
-
-    async def _put_back(
-        self,
-        connection: Connection,
-        run_id: UUID,
-        state: DatabaseState,
-        way: WayBack,
-        figures: dict[str, Any],
-        emit: Emit,
-    ) -> WayBack:
-        """Put back what was changed by hand about the kept v1 tables, before anything of v2 is touched, and compare.
-
-        What cannot be made again, since rows are in its way, is said; the rollback does not hang on it. It does on the
-        notes of what was written: without them nothing is carried back.
-
-        Raises:
-            RefusedError: rows differ, and somebody has to say what they are.
-        """
-        mends, missed = way.altered.mends, not way.noting.intact
-        if missed:
-            emit(NoteEvent(level="warning", message=f"{way.noting.words} {COMPARED}"))
-        before = way.before(await read_kept(connection, way.survey))
-        comparing = [step for step in before if step.id in COMPARING]
-        waiting, in_vain, rounds = list(before), list[PlanStep](), ROUNDS
-        while waiting:
-            step = waiting.pop(0)
-            if step.id in COMPARING:
-                if step is comparing[0]:
-                    names = [*v2.TABLES, *(new_name(way.survey, base) for base in v1.TABLES)]
-                    read = [qualified(way.survey.shape.schema, name) for name in names]
-                    await compare(self.database, connection, comparing, read, run_id, self.control, emit)
-                continue
-            try:
-                if step.id == kept_rows.STEP:
-                    # What was just made again of them is theirs too.
-                    rows = kept_rows.KeptRows(way.survey, await read_kept(connection, way.survey))
-                    step = rows.step(step.id, step.phase)
-                if step.id == DECIDED and (undecided := await read_unnoted(connection, UNDECIDED)).total:
-                    rounds -= 1
-                    if rounds and await anything_noted(connection):
-                        # Somebody left while rows were compared.
-                        waiting[:0] = before[[one.id for one in before].index(kept_rows.STEP) :]
-                        continue
-                    undecided.refuse()
-                await with_retries(
-                    partial(run_step, connection, step, run_id, emit, lock_timeout_ms=self.settings.lock_timeout_ms),
-                    connection,
-                    list(step.tables),
-                    attempts=self.settings.lock_attempts,
-                    control=self.control,
-                    emit=emit,
-                    doing=step.title.capitalize(),
-                    state="Nothing of v2 was changed: it is in place.",
-                )
-            except asyncpg.PostgresError as error:
-                if is_lost(error) or step.id in NEEDED:
-                    raise
-                emit(step.event(StepState.FAILED, message=str(error)))
-                in_vain.append(step)
-            if step.id == kept_rows.STEP:
-                # What rows were in the way of may come back by now.
-                waiting[:0], in_vain = in_vain, []
-                for words in kept_rows.put_back_words(await kept_rows.read_put_back(connection)):
-                    emit(NoteEvent(level="warning", message=words))
-        unnoted = await read_unnoted(connection, V2_UNNOTED)
-        if unnoted.total:
-            figures["not_noted"] = unnoted.rows
-        if missed:
-            emit(NoteEvent(level="warning", message=unnoted.carried()))
-        if mends or missed:
-            way = await self._looked(connection, partial(way_back, connection, state, mended=True), emit)
-        left = [f"{mend.what} could not be put back" for mend in way.altered.mends] if mends else []
-        about_v1 = [*left, *way.altered.stays]
-        again = ["the noting of what is written to v2"] * missed
-        figures["put_back"] = [
-            *again,
-            *(mend.what for mend in mends if mend not in way.altered.mends),
-            *way.around.back,
-        ]
-        figures["changed_by_hand"] = [*about_v1, *way.around.left]
-        if way.added:
-            figures["columns_only_in_archive"] = list(way.added)
-        for words in added_words(way.added):
-            emit(NoteEvent(level="warning", message=words))
-        for words in about_v1:
-            emit(NoteEvent(level="warning", message=f"The kept v1 tables were changed by hand: {words}."))
-        for words in way.around.left:
-            emit(NoteEvent(level="warning", message=f"Not bound to v1 again: {words}."))
-        return way
 
     async def _swap(
         self, connection: Connection, run_id: UUID, way: WayBack, figures: dict[str, Any], emit: Emit
