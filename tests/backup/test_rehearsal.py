@@ -18,7 +18,7 @@ from tests.backup.test_restoring import tables
 from tests.backup.test_verification import reseal
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
-from vagus_tui.backup import BackupOptions, Kind, list_backups, rehearsal, verify_backup
+from vagus_tui.backup import BackupOptions, Kind, list_backups, rehearsal_work, verify_backup
 from vagus_tui.backup.came_back import not_restored_yet
 from vagus_tui.backup.copy import RestoredCopy
 from vagus_tui.backup.forecast import Forecast, StepForecast, compare, latest_forecast, parse_forecast, read_forecast
@@ -77,7 +77,7 @@ def grudge(monkeypatch: pytest.MonkeyPatch) -> str:
     check = Check(id="grudge", group=Group.DATA_QUALITY, title="Grudge", why="", expected="always", probe=objects)
     others = registry.checks_for
     monkeypatch.setattr(
-        rehearsal, "checks_for", lambda group: (check,) if group is Group.DATA_QUALITY else others(group)
+        rehearsal_work, "checks_for", lambda group: (check,) if group is Group.DATA_QUALITY else others(group)
     )
     return check.id
 

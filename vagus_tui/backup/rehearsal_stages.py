@@ -75,6 +75,10 @@ MEANING = {
 """What the failure of each stage would mean for the real run."""
 
 
+REMOVED = "The local copy was removed; the backup and the real database are as they were."
+"""What state the end of a rehearsal leaves."""
+
+
 class StageFailedError(VagusError):
     """A stage of the rehearsal failed; the real database was not touched."""
 
