@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.backup.helpers import Made, make, settings_for
+from tests.backup.helpers import Made, Store, make, settings_for
 from tests.conftest import SMALL
 from tests.databases import Databases, TestDatabase, outside_loop
+from tests.object_store import ObjectStore
 from vagus_tui.backup import BackupOptions, Kind
 from vagus_tui.backup.manifest import read_manifest
 from vagus_tui.journal import backup_records
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.settings import Settings
+
+_numbers = itertools.count(1)
 
 TABLES_AND_CSV = BackupOptions(kinds=frozenset({Kind.TABLES, Kind.CSV}))
 
@@ -58,3 +62,19 @@ async def made(made_once: Made, settings: Settings, clean_database: TestDatabase
 async def made_here(settings: Settings) -> Made:
     """The same, of `clean_database` itself."""
     return await make(settings, TABLES_AND_CSV)
+
+
+@pytest.fixture
+def bucket(cloud: ObjectStore) -> str:
+    name = f"bucket{next(_numbers)}"
+    cloud.bucket(name)
+    return name
+
+
+@pytest.fixture(params=["s3", "gs"])
+def place(request: pytest.FixtureRequest) -> tuple[str, Store]:
+    """Either cloud: the address of a new bucket, and the server that has it."""
+    store: Store = request.getfixturevalue("cloud" if request.param == "s3" else "google_cloud")
+    name = f"bucket{next(_numbers)}"
+    store.bucket(name)
+    return f"{request.param}://{name}", store

@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.databases import TestDatabase
+from tests.google_store import GoogleStore
+from tests.object_store import ObjectStore
 from vagus_tui.backup import BackupOptions, make_backup
+from vagus_tui.backup.upload import upload_backup
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.events import CheckEvent, Event, ResultEvent, Status, StepEvent
 from vagus_tui.settings import Settings
+
+Store = ObjectStore | GoogleStore
 
 
 def settings_for(database: TestDatabase, folder: Path) -> Settings:
@@ -65,6 +70,11 @@ async def collect(events: AsyncIterator[Event]) -> Made:
 async def make(settings: Settings, options: BackupOptions | None = None, control: Control | None = None) -> Made:
     """Make a backup."""
     return await collect(make_backup(Database(settings), settings, options or BackupOptions(), control or Control()))
+
+
+async def upload(path: Path, settings: Settings, control: Control | None = None) -> Made:
+    """Copy a backup to where the settings say."""
+    return await collect(upload_backup(path, settings, control or Control()))
 
 
 def tools_running(name: str = "pg_dump") -> list[int]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from tests.checks import test_data_quality, test_link, test_performance, test_prerequisites, test_rollout
+from tests.checks import test_activity, test_data_quality, test_link, test_performance, test_prerequisites, test_rollout
 from tests.checks.faults import FAULTS
 from tests.checks.support import looking_at
 from tests.cleanup import test_clean_up
@@ -33,12 +33,12 @@ RED: Mapping[str, Callable[..., object]] = {
     "tls": test_link.test_tls_without_a_check_of_who_answers_is_not_enough_in_production,
     "v1-shape": test_prerequisites.test_another_shape_is_refused_with_what_was_found,
     "rights": test_prerequisites.test_rights,
-    "migration-lock": test_prerequisites.test_the_lock,
-    "long-transactions": test_prerequisites.test_whoever_holds_a_transaction_open_is_named,
-    "idle-in-transaction": test_prerequisites.test_whoever_holds_a_transaction_open_is_named,
-    "active-connections": test_prerequisites.test_active_connections,
-    "timeouts": test_prerequisites.test_timeouts,
-    "replication-slots": test_prerequisites.test_replication_slots_of_any_database,
+    "migration-lock": test_activity.test_the_lock,
+    "long-transactions": test_activity.test_whoever_holds_a_transaction_open_is_named,
+    "idle-in-transaction": test_activity.test_whoever_holds_a_transaction_open_is_named,
+    "active-connections": test_activity.test_active_connections,
+    "timeouts": test_activity.test_timeouts,
+    "replication-slots": test_activity.test_replication_slots_of_any_database,
     "default-privileges": test_prerequisites.test_both_kinds_of_default_privileges_are_told_apart,
     "table-sizes": test_prerequisites.test_table_sizes_stand_mixed_case_names,
     "server-space": test_prerequisites.test_server_space_says_what_cannot_be_seen,

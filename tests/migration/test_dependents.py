@@ -14,7 +14,8 @@ from tests.databases import TestDatabase
 from tests.migration.dependents_of_v1 import FOLLOWING, STUCK
 from tests.migration.support import as_user, do_migrate, migrated, rolled_back, settings_for
 from tests.migration.test_plan import psql
-from tests.oracle import OURS, V1_TABLES, catalog_fingerprint, changes, v1_rows, v2_differences
+from tests.oracle import OURS, catalog_fingerprint, changes, v1_rows, v2_differences
+from tests.oracle_mapping import V1_TABLES
 from tests.rollback.support import backed_up, rolled_back_from
 from vagus_tui.checks.base import Context
 from vagus_tui.cleanup.kept import hanging_on, read_remains
