@@ -1,4 +1,4 @@
-"""What a clean-up would remove: v1's kept tables old archives; and what still hangs on them."""
+"""What a clean-up would remove: v1's kept tables and old archives, and what still hangs on them."""
 
 from __future__ import annotations
 

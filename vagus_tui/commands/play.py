@@ -1,4 +1,4 @@
-"""The wizard and its playgrounds, demo and sandbox. These have no JSON form."""
+"""The wizard, and what may be played with: the demo, which is the wizard too, and the sandbox."""
 
 from __future__ import annotations
 

@@ -193,7 +193,8 @@ class PromptDialog(Dialog[str | None]):
     """Asks for one line of text: a reason, a note, a date. The answer is stripped; None means cancelled.
 
     Args:
-        check: says what is wrong with the text, or "" when it will do.
+        value: what stands there to begin with.
+        required: an empty answer will not do.
     """
 
     AUTO_FOCUS = "#answer"
