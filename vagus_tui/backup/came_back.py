@@ -13,7 +13,7 @@ from vagus_tui.backup.listing import BackupInfo
 from vagus_tui.backup.manifest import ArchiveEntry, DamagedBackupError, Manifest
 from vagus_tui.backup.options import Kind
 from vagus_tui.backup.restore import compare_archive, first_words, keep_found, keep_restored
-from vagus_tui.backup.verify import keep_proof, sentences
+from vagus_tui.backup.verify import keep_proof, some_sentences
 from vagus_tui.control import Control
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Status
 from vagus_tui.settings import Settings
@@ -53,17 +53,17 @@ async def _compare(
             lacking.append(event)
     ours = [event for event in lacking if event.title in workout]
     if wrong := [first_words(event) for event in ours if event.status is Status.FAIL]:
-        raise DamagedBackupError(f"What came back is not what was backed up: {sentences(wrong)}")
+        raise DamagedBackupError(f"What came back is not what was backed up: {some_sentences(wrong)}")
     if ours:
         raise NotHereError(
-            sentences([first_words(event) for event in ours]),
+            some_sentences([first_words(event) for event in ours]),
             state="The backup is as it was, and so is what is known of it.",
         )
     if lacking:
         yield NoteEvent(
             level="warning",
             message="Beside the workout tables, not all came back as in the manifest: "
-            f"{sentences([first_words(event) for event in lacking])}",
+            f"{some_sentences([first_words(event) for event in lacking])}",
         )
         return
     if archive.content in _whole(copy.manifest):

@@ -35,7 +35,7 @@ from vagus_tui.backup.parts import checksums, digests, dump_full, dump_tables, e
 from vagus_tui.backup.progress import Progress
 from vagus_tui.backup.snapshot import Snapshot, exported_snapshot
 from vagus_tui.backup.tables import left_out, select_tables, workout_names
-from vagus_tui.backup.verify import keep_proof, sentences, some, verify_contents
+from vagus_tui.backup.verify import keep_proof, some, some_sentences, verify_contents
 from vagus_tui.backup.weights import of_backup
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
@@ -99,7 +99,7 @@ async def _make(
                 yield event
             if problems:
                 raise UndoneError(
-                    f"The backup was written but could not be read back: {sentences(problems)}",
+                    f"The backup was written but could not be read back: {some_sentences(problems)}",
                     state=REMOVED,
                     next_step="Check the disk, then make the backup again.",
                 )

@@ -25,7 +25,7 @@ from vagus_tui.backup.inventory import Difference, differences, read_inventory
 from vagus_tui.backup.manifest import ArchiveEntry, CsvEntry, DamagedBackupError, Manifest, TableEntry, read_manifest
 from vagus_tui.backup.snapshot import SESSION
 from vagus_tui.backup.tables import TableColumn
-from vagus_tui.backup.verify import GROUP, RESTORE_TEST, clears_damage, keep_damage, keep_proof, sentences
+from vagus_tui.backup.verify import GROUP, RESTORE_TEST, clears_damage, keep_damage, keep_proof, some_sentences
 from vagus_tui.backup.weights import of_restore_test
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database, is_lost
@@ -88,7 +88,7 @@ async def _test(path: Path, settings: Settings, control: Control, gauge: BackupG
         yield NoteEvent(
             level="info",
             message=f"{len(copy.complaints)} statements outside the compared tables did not run here: "
-            f"{sentences(copy.complaints)}",
+            f"{some_sentences(copy.complaints)}",
             detail={"said": copy.complaints[:_KEPT_DIFFERENCES]},
         )
     ok = not failed and not not_here and compared > 0
@@ -96,15 +96,16 @@ async def _test(path: Path, settings: Settings, control: Control, gauge: BackupG
         async for event in keep_restored(path, settings):
             yield event
     elif failed:
-        async for event in keep_found(path, settings, sentences(failed)):
+        async for event in keep_found(path, settings, some_sentences(failed)):
             yield event
     yield ResultEvent(
         ok=ok,
         message=f"Restored and compared: {compared} tables and files as in the manifest."
         if ok
-        else f"The restored copy is not what was backed up: {sentences(failed)}"
+        else f"The restored copy is not what was backed up: {some_sentences(failed)}"
         if failed
-        else f"It could not be restored on this machine, which says nothing about the backup: {sentences(not_here)}"
+        else "It could not be restored on this machine, which says nothing about the backup: "
+        f"{some_sentences(not_here)}"
         if not_here
         else "The backup holds nothing that can be restored.",
         next_step=None

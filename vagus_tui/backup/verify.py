@@ -36,7 +36,7 @@ from vagus_tui.backup.progress import Progress
 from vagus_tui.backup.weights import of_verification
 from vagus_tui.control import Control
 from vagus_tui.database.tools import ClientTools, MissingTools, find_tools
-from vagus_tui.errors import CancelledByOperatorError, RefusedError, VagusError
+from vagus_tui.errors import CancelledByOperatorError, RefusedError, VagusError, sentences
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status
 from vagus_tui.format import plural
 from vagus_tui.settings import Settings
@@ -52,9 +52,9 @@ def some(names: list[str]) -> str:
     return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more"
 
 
-def sentences(said: list[str]) -> str:
+def some_sentences(said: list[str]) -> str:
     """The first few of a list of sentences, and how many more there are."""
-    shown = " ".join(f"{text.rstrip('.')}." for text in said[:_SHOWN])
+    shown = sentences(*said[:_SHOWN])
     return shown if len(said) <= _SHOWN else f"{shown} And {len(said) - _SHOWN} more."
 
 
@@ -113,8 +113,8 @@ async def _verify(
         except OSError as error:
             yield NoteEvent(level="warning", message=f"The proof could not be kept: {error.strerror or 'no access'}.")
     else:
-        await asyncio.to_thread(keep_damage, path, sentences(problems), by=VERIFICATION)
-        told = await tell_journal(settings, path, sentences(problems), by=VERIFICATION)
+        await asyncio.to_thread(keep_damage, path, some_sentences(problems), by=VERIFICATION)
+        told = await tell_journal(settings, path, some_sentences(problems), by=VERIFICATION)
     if spoilt:
         yield NoteEvent(level="warning", message=f"{PROOF} was changed or cut off: what it said of tests is lost.")
     if told:
@@ -123,7 +123,7 @@ async def _verify(
         ok=ok,
         message=f"The backup is whole: {plural(len(manifest.files), 'file')}, {plural(manifest.rows, 'row')}."
         if ok
-        else f"The backup is damaged: {sentences(problems)}",
+        else f"The backup is damaged: {some_sentences(problems)}",
         next_step=None if ok else "Make a new backup; do not rely on this one.",
         exit_status=0 if ok else 1,
         seconds=round(time.perf_counter() - started, 3),

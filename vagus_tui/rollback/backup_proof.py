@@ -9,7 +9,7 @@ from vagus_tui.backup.copy import NotHereError, RestoredCopy
 from vagus_tui.backup.damage import tell_journal
 from vagus_tui.backup.manifest import ArchiveEntry, DamagedBackupError, Manifest
 from vagus_tui.backup.restore import compare_archive, compare_csv, first_words
-from vagus_tui.backup.verify import RESTORE_TEST, VERIFICATION, keep_damage, sentences, verify_contents
+from vagus_tui.backup.verify import RESTORE_TEST, VERIFICATION, keep_damage, some_sentences, verify_contents
 from vagus_tui.control import Control
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Status
 from vagus_tui.jobs import Emit
@@ -56,9 +56,9 @@ class BackupProof:
         async for event in verify_contents(self.path, self.manifest, self.control, problems):
             self._emit(event)
         if problems:
-            await self._keep_damage(sentences(problems), by=VERIFICATION)
+            await self._keep_damage(some_sentences(problems), by=VERIFICATION)
             raise DamagedBackupError(
-                f"The backup is damaged: {sentences(problems)}",
+                f"The backup is damaged: {some_sentences(problems)}",
                 next_step="Use another backup; do not rely on this one.",
             )
 
@@ -83,15 +83,15 @@ class BackupProof:
         except NotHereError as error:
             failed[Status.ERROR].append(error.happened)
         if wrong := failed[Status.FAIL]:
-            await self._keep_damage(sentences(wrong), by=RESTORE_TEST)
+            await self._keep_damage(some_sentences(wrong), by=RESTORE_TEST)
             raise DamagedBackupError(
-                f"The restored copy is not what was backed up: {sentences(wrong)}",
+                f"The restored copy is not what was backed up: {some_sentences(wrong)}",
                 next_step="Use another backup; do not rely on this one.",
             )
         if failed[Status.ERROR]:
             raise NotHereError(
                 "It could not be restored on this machine, which says nothing about the backup: "
-                f"{sentences(failed[Status.ERROR])}",
+                f"{some_sentences(failed[Status.ERROR])}",
                 state=UNTOUCHED,
                 next_step="Start it from a machine with more room, or with all that the backup makes use of.",
             )

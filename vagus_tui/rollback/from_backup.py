@@ -24,7 +24,7 @@ from vagus_tui.backup.identity import read_fingerprint
 from vagus_tui.backup.inventory import differences, read_inventory
 from vagus_tui.backup.manifest import read_manifest
 from vagus_tui.backup.restore import server_step, without_positions
-from vagus_tui.backup.verify import sentences, some
+from vagus_tui.backup.verify import some, some_sentences
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.encoding import refuse_unless_utf8
@@ -318,7 +318,7 @@ class _FromBackup:
         ]
         if problems:
             raise UndoneError(
-                f"The restored tables are not as the manifest has them: {sentences(problems)}",
+                f"The restored tables are not as the manifest has them: {some_sentences(problems)}",
                 state=UNTOUCHED,
                 next_step="Keep the report; use another backup, or restore by hand.",
             )
