@@ -121,7 +121,7 @@ class Checking(Reading):
             self.take_result(check.event(Status.ERROR, measured=measured, message=reason))
 
     async def refresh(self) -> None:
-        """Read the state now. Once there is a connection again, checks that the last one cut off are run again, once."""
+        """Read the state now. Where there is a connection again, checks that the last one cut off run again, once."""
         await super().refresh()
         for name, run in tuple(self._owed.items()):
             if run.again:
