@@ -13,11 +13,12 @@ from tests.backup.helpers import make, settings_for
 from tests.conftest import Connect
 from tests.databases import TestDatabase
 from vagus_tui.backup import BackupOptions, Kind
+from vagus_tui.database.impersonation import undone
 from vagus_tui.errors import RefusedError
 from vagus_tui.journal import store
 from vagus_tui.journal.lock import take_lock
 from vagus_tui.journal.schema import ensure_journal, journal_exists
-from vagus_tui.journal.state import State, read_state
+from vagus_tui.journal.state import DatabaseState, State, read_state
 from vagus_tui.rollback.quick_plan import migrated_run
 from vagus_tui.schema import v1
 
@@ -45,6 +46,9 @@ async def test_what_hands_left_behind(clean_database: TestDatabase, connect: Con
     assert state.state is State.UNKNOWN and "backup" in state.possible
     assert "half done: workout_plans_v1" in state.reasons[0]
     assert (await backed_up())["workout_plans_v1"] == plans
+    async with undone(conn):
+        await conn.execute("drop table exercise_logs cascade")
+        assert "Nothing is missing" not in " ".join((await read_state(conn)).reasons)
     statement = state.reasons[0].partition("takes it back: ")[2]
     await conn.execute(statement)
     assert (await read_state(conn)).state is State.V1
@@ -120,6 +124,60 @@ async def test_what_the_journal_says_of_where_things_stand(empty_database: TestD
         "check",
         "v1 is in place again; what v2 held is archived.",
     )
+
+
+async def test_where_things_stand_after_a_migration(moved_database: TestDatabase, connect: Connect) -> None:
+    conn, other = await connect(moved_database.url), await connect(moved_database.url)
+    found = await read_state(conn)
+    migration = found.run
+    assert migration is not None and found.migration == migration and found.moved_at == migration.finished_at
+    assert found.state is State.MIGRATED and "rollback is possible" in found.summary and "rollback" in found.possible
+
+    async def as_if(phase: str, status: str) -> DatabaseState:
+        await conn.execute(
+            "update vagus_migration.runs set phase = $2, status = $3, finished_at = null where id = $1",
+            migration.id,
+            phase,
+            status,
+        )
+        return await read_state(conn)
+
+    found = await as_if("settle", "running")
+    assert found.owes_settling and found.interrupted and found.possible[0] == "finish migration"
+    assert found.summary.startswith("A migration was interrupted after its cut-over, its last steps are owed. v2 is")
+    await take_lock(other)
+    found = await read_state(conn)
+    assert not found.owes_settling and not found.interrupted and found.possible[0] == "check"
+    await other.execute("select pg_advisory_unlock_all()")
+    for phase, status in (("settle", "failed"), ("cut-over", "running")):
+        found = await as_if(phase, status)
+        assert not found.owes_settling and not found.interrupted and found.possible[0] == "check"
+    await store.update_run(conn, migration.id, status="done", finished=True)
+    # A rollback that failed is the latest run, and not what brought v2.
+    failed = await store.start_run(conn, "rollback", operator="ada", environment="staging", options={})
+    await store.update_run(conn, failed, status="failed", finished=True)
+    found = await read_state(conn)
+    assert found.run is not None and found.run.id == failed and found.migration is not None
+    assert found.migration.id == migration.id and "rollback" in found.possible
+
+    await conn.execute("drop table workout_days cascade")
+    found = await read_state(conn)
+    assert found.state is State.UNKNOWN and not found.empty and "workout_days" in " ".join(found.reasons)
+    assert "v2 was put in place" in found.reasons[0] and found.possible == ("backup", "rollback from a backup")
+    await conn.execute(
+        "drop table workout_plans, workout_weeks, exercise_groups, exercises, workout_sessions, exercise_logs, "
+        "notification_preferences, workout_plans_v1, exercises_v1, workout_sessions_v1, exercise_logs_v1 cascade"
+    )
+    await conn.execute("update vagus_migration.runs set kind = 'clean-up' where id = $1", failed)
+    await store.update_run(conn, failed, status="done")
+    found = await read_state(conn)
+    assert found.state is State.UNKNOWN and found.empty and found.possible == ("rollback from a backup",)
+    assert "v2" in found.reasons[0]
+    # Where a migration was begun since, nobody expects v2 to be there.
+    begun = await store.start_run(conn, "migrate", operator="ada", environment="staging", options={})
+    await store.update_run(conn, begun, status="failed", finished=True)
+    found = await read_state(conn)
+    assert found.state is State.UNKNOWN and found.empty and "v2" not in " ".join(found.reasons)
 
 
 async def test_two_at_once_make_one_journal(clean_database: TestDatabase, connect: Connect) -> None:
