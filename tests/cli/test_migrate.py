@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -36,10 +37,13 @@ async def test_without_yes_nothing_happens(clean_database: TestDatabase, clean_c
 
 async def test_the_whole_way(clean_database: TestDatabase, clean_conn: Connection) -> None:
     plans = await clean_conn.fetchval("select count(*) from workout_plans")
-    ran = await vagus("migrate", "--yes", "--json", url=clean_database.url)
+    ran = await vagus("migrate", "--yes", "--json", url=clean_database.url, VAGUS_OPERATOR="ada")
     assert ran.status == 0
     assert ran.result["ok"] is True
     steps = ran.of("step")
+    # Scripts are asked for no name: what was about to begin, where and in whose name is in their logs.
+    assert any(re.match("Migration on .*, development, by ada", note["message"]) for note in ran.of("note"))
+    assert "vagus-tui rollback" in ran.result["next_step"]
     seen = list(dict.fromkeys(step["phase"] for step in steps))
     assert seen == PHASES
     assert {step["state"] for step in steps} <= {"started", "progress", "done"}
@@ -66,7 +70,7 @@ async def test_faulty_data_is_refused(database: TestDatabase, conn: Connection) 
     assert await conn.fetchval("select to_regnamespace('workout_v2')") is None
 
 
-async def test_production_insists_on_backup_and_messages(clean_database: TestDatabase) -> None:
+async def test_production_insists_on_backup_and_messages(clean_database: TestDatabase, clean_conn: Connection) -> None:
     url = clean_database.url
     ran = await vagus("migrate", "--yes", "--json", url=url, VAGUS_ENVIRONMENT="production")
     assert ran.status == 1
@@ -89,6 +93,9 @@ async def test_production_insists_on_backup_and_messages(clean_database: TestDat
     assert {line["id"] for line in shown.of("check") if "overridden" in line} == failing
     shown = await vagus("migrate", "--json", "--override", "tsl=a trial", url=url)
     assert shown.status == 2 and "no gate named" in shown.result["message"]
+    shown = await vagus("migrate", "--json", "--override", "tls", url=url)
+    assert shown.status == 2 and shown.result["message"] == "--override tls gives no reason."
+    assert await clean_conn.fetchval("select count(*) from vagus_migration.overrides") == 0
 
 
 async def test_gates_let_pass_by_name_are_recorded(clean_database: TestDatabase, clean_conn: Connection) -> None:
@@ -104,6 +111,8 @@ async def test_gates_let_pass_by_name_are_recorded(clean_database: TestDatabase,
     rows = await clean_conn.fetch("select check_id, reason, operator from vagus_migration.overrides")
     assert {row["check_id"] for row in rows} == set(failing)
     assert {(row["reason"], row["operator"]) for row in rows} == {("a trial, nobody works on it", "ada")}
+    told = {note["message"] for note in ran.of("note") if note["level"] == "warning"}
+    assert {f"Override recorded: {check}, because: a trial, nobody works on it" for check in failing} <= told
     for line in ran.of("check"):
         assert ("overridden" in line) == (line["id"] in failing)
 
@@ -145,6 +154,7 @@ async def test_ctrl_c_undoes(clean_database: TestDatabase, clean_conn: Connectio
         )
     assert ran.status == 3
     assert ran.result["ok"] is False
+    assert any("Stopping and undoing; Ctrl-C again" in note["message"] for note in ran.of("note"))
     assert await clean_conn.fetchval("select to_regnamespace('workout_v2')") is None
     assert await _state(clean_database.url) == "v1"
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zoneinfo
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -15,8 +16,17 @@ from pydantic import ValidationError
 from tests.cli.program import SECRET, vagus, with_password
 from tests.databases import TestDatabase
 from vagus_tui import __version__, zones
-from vagus_tui.commands.keep import named
+from vagus_tui.commands.check import CheckCommand
+from vagus_tui.commands.cleanup import CleanupCommand
+from vagus_tui.commands.fix import FixCommand
+from vagus_tui.commands.keep import BackupCommand, named
+from vagus_tui.commands.maintain import AbandonCommand, MaintenanceCommand
 from vagus_tui.commands.misspelt import misspelt
+from vagus_tui.commands.move import MigrateCommand, RollbackCommand
+from vagus_tui.commands.options import Command
+from vagus_tui.commands.outcome import Finished
+from vagus_tui.commands.sign import SignCommand
+from vagus_tui.commands.status import StatusCommand
 from vagus_tui.errors import ConfigurationError
 from vagus_tui.settings import Settings
 
@@ -42,6 +52,86 @@ async def test_every_command_explains_itself(command: str) -> None:
     assert ran.status == 0
     assert ran.out.startswith(f"usage: vagus-tui {command} ")
     assert "list[str]" not in ran.out and "default: []" not in ran.out
+
+
+TOGETHER: list[tuple[type[Command], dict[str, object], str]] = [
+    (RollbackCommand, {"from": "/x", "apply_deletions": True}, "--apply-deletions is for the quick rollback"),
+    (RollbackCommand, {"other_database": True}, "--other-database goes with --from"),
+    (RollbackCommand, {"finish": True, "from": "/x"}, "--finish stands alone"),
+    (RollbackCommand, {"finish": True, "apply_deletions": True}, "--finish stands alone"),
+    (BackupCommand, {"kind": ["csv"], "verify": "/x"}, "exclude each other"),
+    (BackupCommand, {"format": "custom", "list": True}, "exclude each other"),
+    (BackupCommand, {"compression": "gzip", "upload": "newest"}, "exclude each other"),
+    (BackupCommand, {"upload": "newest", "restore_test": "newest"}, "exclude each other"),
+    (CheckCommand, {"for": "2h"}, "--for goes with --every"),
+    (CheckCommand, {"group": "access", "every": "60", "everyone": True}, "not with --everyone"),
+    (CheckCommand, {"group": "access", "self_test": True, "everyone": True}, "--self-test goes neither"),
+    (CheckCommand, {"self_test": True, "every": "60"}, "--self-test goes neither"),
+    (CheckCommand, {"group": "verification", "everyone": True}, "the group access alone"),
+    (FixCommand, {"names": ["x"], "safe": True}, "exclude each other"),
+    (FixCommand, {"undo": "last", "safe": True}, "exclude each other"),
+    (FixCommand, {"names": ["x"], "partly": True}, "--partly goes with --undo"),
+    (FixCommand, {"yes": True}, "--yes needs to know what to do"),
+    (MaintenanceCommand, {"act": "off", "message": "Back soon."}, "--message goes with on"),
+    (SignCommand, {"note": "seen"}, "go with the names"),
+    (SignCommand, {"take_back": True}, "go with the names"),
+]
+ALONE: list[tuple[type[Command], dict[str, object]]] = [
+    (RollbackCommand, {"from": "/x", "other_database": True, "yes": True}),
+    (RollbackCommand, {"apply_deletions": True, "yes": True}),
+    (RollbackCommand, {"finish": True}),
+    (BackupCommand, {"kind": ["csv", "full"], "format": "custom", "compression": "gzip"}),
+    (BackupCommand, {"verify": "/x"}),
+    (CheckCommand, {"group": "access", "everyone": True}),
+    (CheckCommand, {"every": "60", "for": "2h"}),
+    (CheckCommand, {"self_test": True, "yes": True}),
+    (FixCommand, {"undo": "last", "partly": True, "yes": True}),
+    (FixCommand, {"safe": True, "yes": True}),
+    (SignCommand, {"required": True, "take_back": True}),
+    (SignCommand, {"names": ["x"], "note": "seen"}),
+]
+
+
+def test_what_goes_together_and_what_does_not() -> None:
+    for command, options, said in TOGETHER:
+        with pytest.raises(ValidationError, match=said):
+            command.model_validate(options)
+    for command, options in ALONE:
+        assert command.model_validate(options)
+
+
+STOPS = [
+    *((command, {"yes": True}, {"graceful"}) for command in (MigrateCommand, RollbackCommand, CleanupCommand)),
+    *((BackupCommand, options, {"graceful"}) for options in ({}, {"verify": "/x"}, {"upload": "newest"})),
+    (BackupCommand, {"list": True}, set()),
+    (CheckCommand, {"every": "60"}, {"graceful"}),
+    (CheckCommand, {}, set()),
+    (StatusCommand, {}, set()),
+    (AbandonCommand, {"yes": True}, {"changing"}),
+    (FixCommand, {"safe": True, "yes": True}, {"changing"}),
+    *((command, {}, set()) for command in (FixCommand, AbandonCommand, SignCommand)),
+    (SignCommand, {"names": ["x"]}, {"changing"}),
+    (SignCommand, {"required": True}, {"changing"}),
+    (MaintenanceCommand, {"act": "on"}, {"changing"}),
+    (MaintenanceCommand, {}, set()),
+]
+"""What a Ctrl-C does to a command: asks it to stop and undo, breaks off what may have changed something, or ends it."""
+
+
+@pytest.mark.parametrize(("command", "options", "does"), STOPS)
+def test_what_ctrl_c_does(
+    command: type[Any], options: dict[str, object], does: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def finish(_: object, **values: Any) -> None:
+        asked.update(values)
+        raise Finished(0)
+
+    monkeypatch.setattr(f"{command.__module__}.finish", finish)
+    with pytest.raises(Finished):
+        command.model_validate(options).cli_cmd()
+    assert {name for name in ("graceful", "changing") if asked.get(name)} == does
 
 
 @pytest.mark.parametrize(
