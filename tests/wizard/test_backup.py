@@ -13,6 +13,8 @@ from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, un
 from vagus_tui.backup.listing import list_backups
 from vagus_tui.events import Status
 from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.backup_words import rows_lines
+from vagus_tui.screens.job_acts import job_log
 from vagus_tui.widgets.rows import Rows
 
 
@@ -22,7 +24,11 @@ async def test_one_is_taken_and_can_be_relied_on(clean_database: TestDatabase, t
         wizard(pilot).action_go("backup")
         await until_text(pilot, "No backup yet")
         await pilot.press("b")
-        await until_text(pilot, "Backed up and read back", "parts compared and equal", patience=60)
+        await until_text(pilot, "Backed up and read back", "parts compared and equal", "Backup · done in", patience=60)
+        # What has only begun has taken no time yet, and no rows.
+        job = wizard(pilot).session.job
+        begun = [line for line in job_log(job).splitlines() if " started " in line] if job is not None else []
+        assert begun and not [line for line in begun if line.endswith((" s", " rows", " bytes"))]
         await pilot.press("enter")
         await until_text(pilot, "1 backup", "verified", "Next: t restores it")
         await until(pilot, lambda: wizard(pilot).session.standings[Step.BACKUP].word == "just now")
@@ -44,6 +50,11 @@ async def test_one_is_taken_and_can_be_relied_on(clean_database: TestDatabase, t
         await until_text(pilot, "2 backups", "Back up now")
         # What there is has the keys, as soon as it was found.
         await until(pilot, lambda: pilot.app.focused is not None and pilot.app.focused.id == "backups")
+
+
+def test_counts_leave_the_names_of_tables_room() -> None:
+    lines = [line.plain for line in rows_lines([("workout_sessions_v1", 18_941), ("workout_sessions", 1_600)])]
+    assert lines == ["workout_sessions_v1 18,941", "workout_sessions     1,600"]
 
 
 async def test_only_the_chosen_kinds_are_taken(clean_database: TestDatabase, tmp_path: Path) -> None:

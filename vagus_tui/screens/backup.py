@@ -21,7 +21,7 @@ from vagus_tui.backup.restore import restore_test
 from vagus_tui.backup.upload import upload_backup
 from vagus_tui.backup.verify import verify_backup
 from vagus_tui.events import CheckEvent, Event, Phase
-from vagus_tui.format import ago, clock, moment, plural, size
+from vagus_tui.format import ago, clock, duration, moment, plural, size
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.backup_words import backup_text, can_be_rehearsed, checks_text
@@ -194,7 +194,9 @@ class BackupScreen(JobActs, StepScreen):
         checks = [event for event in job.events if isinstance(event, CheckEvent)]
         parts = [part for part in (checks_text(checks), job_outcome(job, only=("path", "url", "files"))) if part]
         self.query_one("#ended", Static).update(Content("\n\n").join(parts))
-        self.say(f"{safe_str(job.title)} · {clock(job.elapsed)}")
+        took = duration(job.elapsed)
+        how = clock(job.elapsed) if job.running else f"done in {took}" if job.ok else f"ended after {took}"
+        self.say(f"{safe_str(job.title)} · {how}")
 
     def action_reload(self) -> None:
         """Read the backup folder."""

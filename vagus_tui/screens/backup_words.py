@@ -17,7 +17,8 @@ from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.rehearsed import forecast_line
 from vagus_tui.widgets.text import fitted, safe, safe_block, safe_str
 
-_NAME_WIDTH = 17
+ROWS_WIDTH = 26
+"""Cells of a line of the rows by table: what there is beside the list at 110 columns."""
 
 
 def backup_text(info: BackupInfo, timezone: str, forecast: Forecast | None = None) -> Content:
@@ -61,11 +62,11 @@ def backup_text(info: BackupInfo, timezone: str, forecast: Forecast | None = Non
         (table for table in manifest.tables if table.schema_name == "public"),
         key=lambda table: (not table.workout, table.key),
     )
-    lines.extend(_rows(table.name, table.rows) for table in shown)
+    counts = [(table.name, table.rows) for table in shown]
     others = [table for table in manifest.tables if table.schema_name != "public"]
     if others:
-        lines.append(_rows(f"{plural(len(others), 'other')}", sum(table.rows for table in others)))
-    return Content("\n").join(lines)
+        counts.append((plural(len(others), "other"), sum(table.rows for table in others)))
+    return Content("\n").join((*lines, *rows_lines(counts)))
 
 
 def can_be_rehearsed(info: BackupInfo) -> bool:
@@ -86,8 +87,13 @@ def _next(info: BackupInfo, forecast: Forecast | None) -> Content:
     return Content.assemble("Next: ", (key, "bold $accent"), f" {words}.")
 
 
-def _rows(name: str, rows: int) -> Content:
-    return Content.assemble(fitted(name, _NAME_WIDTH), fitted(number(rows), 9, right=True))
+def rows_lines(counts: Sequence[tuple[str, int]]) -> list[Content]:
+    """A table and its count per line; names have what the widest count leaves, so that a `_v1` at the end is seen."""
+    wide = max((len(number(rows)) for _, rows in counts), default=0)
+    return [
+        Content.assemble(fitted(name, ROWS_WIDTH - wide - 1), " ", fitted(number(rows), wide, right=True))
+        for name, rows in counts
+    ]
 
 
 def checks_text(events: Sequence[CheckEvent]) -> Content:

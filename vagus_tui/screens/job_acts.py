@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual.widget import Widget
 
-from vagus_tui.events import NoteEvent, ResultEvent, StepEvent
+from vagus_tui.events import NoteEvent, ResultEvent, StepEvent, StepState
 from vagus_tui.format import duration
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
@@ -60,9 +60,10 @@ def job_log(job: Job) -> str:
     for event in job.events:
         if isinstance(event, StepEvent):
             parts = [f"{event.phase.value:<9} {event.state.value:<9} {event.title}"]
-            if event.rows is not None:
+            begun = event.state is StepState.STARTED
+            if event.rows is not None and not begun:
                 parts.append(f"{event.rows:,} {event.unit or 'rows'}")
-            if event.seconds is not None:
+            if event.seconds is not None and not begun:
                 parts.append(duration(event.seconds))
             if event.message:
                 parts.append(event.message)
