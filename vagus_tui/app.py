@@ -7,6 +7,8 @@ however it ends, stops.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -24,7 +26,7 @@ from vagus_tui.errors import VagusError
 from vagus_tui.events import Event, NoteEvent, Status
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.view_help import VIEW_HELP
-from vagus_tui.screens.crash import crash_text
+from vagus_tui.screens.crash import crash_text, killed_text
 from vagus_tui.screens.demo import Demo
 from vagus_tui.screens.dialogs import ConfirmDialog, LossDialog, MessageDialog
 from vagus_tui.screens.messages import SessionChanged
@@ -33,7 +35,7 @@ from vagus_tui.screens.palette import WizardCommands
 from vagus_tui.session.pauses import LOOK_SECONDS, Pauses
 from vagus_tui.session.session import Link, Session, Topic
 from vagus_tui.settings import Settings
-from vagus_tui.widgets.terminal import drawing_driver
+from vagus_tui.widgets.terminal import die_of, drawing_driver
 from vagus_tui.widgets.text import safe_str
 from vagus_tui.widgets.theme import DARK, LIGHT
 
@@ -330,7 +332,23 @@ class VagusApp(Moving):
                 self._ended = True
 
 
+def _die(app: VagusApp, number: int, words: str) -> None:
+    die_of(number, app._driver, words)
+
+
+def _die_in_order(app: VagusApp) -> None:
+    """Whoever ends the program from outside gets their terminal back; Python would leave it in the wizard's mode."""
+    loop = asyncio.get_running_loop()
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # Not every system has both, nor can every loop hear them.
+        with contextlib.suppress(NotImplementedError, RuntimeError):
+            if number is not None:
+                loop.add_signal_handler(number, _die, app, number, killed_text(name))
+
+
 async def _run(app: VagusApp) -> int:
+    _die_in_order(app)
     app.pauses.begin()
     try:
         return await app.run_async() or app.return_code or 0

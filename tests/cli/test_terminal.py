@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 from tests.cli.program import environment, vagus
@@ -27,8 +28,10 @@ def _read_until(terminal: int, wanted: bytes) -> bytes:
     return drawn
 
 
-def test_errors_may_go_into_a_file(tmp_path: Path) -> None:
+def test_errors_may_go_into_a_file_and_a_signal_gives_the_terminal_back(tmp_path: Path) -> None:
+    """Python would leave it without an echo and in the wizard's own screen, and say nothing."""
     terminal, other_end = pty.openpty()
+    before = termios.tcgetattr(other_end)
     with (tmp_path / "errors").open("wb") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "vagus_tui"],
@@ -38,13 +41,19 @@ def test_errors_may_go_into_a_file(tmp_path: Path) -> None:
             env=environment(NOWHERE, HOME=str(tmp_path), TERM="xterm-256color"),
             cwd=tmp_path,
         )
-    os.close(other_end)
     try:
         drawn = _read_until(terminal, b"Overview")
         assert b"Overview" in drawn and (tmp_path / "errors").read_bytes() == b""
+        assert termios.tcgetattr(other_end) != before
+        process.send_signal(signal.SIGTERM)
+        assert b"\x1b[?1049l" in _read_until(terminal, b"\x1b[?1049l")
+        assert process.wait(10) == -signal.SIGTERM
+        assert termios.tcgetattr(other_end) == before
+        assert "ended by SIGTERM" in (tmp_path / "errors").read_text()
     finally:
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
+        os.close(other_end)
         os.close(terminal)
 
 

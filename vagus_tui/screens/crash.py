@@ -1,4 +1,4 @@
-"""What the terminal shows when a defect has ended the wizard."""
+"""What the terminal shows when a defect, or somebody from outside, has ended the wizard."""
 
 from __future__ import annotations
 
@@ -18,4 +18,12 @@ def crash_text(error: BaseException) -> str:
             "vagus-tui status reads where things stand. Please report this:",
             *(f"  {Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames),
         )
+    )
+
+
+def killed_text(by: str) -> str:
+    """The same for whoever ended it from outside, as by SIGTERM: nothing was asked, and nothing cleared away."""
+    return (
+        f"The wizard was ended by {by}. What was under way in the database is undone by the server; a migration that "
+        "was built can be taken up.\nvagus-tui status reads where things stand."
     )

@@ -5,6 +5,9 @@ The toolkit draws on standard error. With `vagus-tui 2>log` it would draw into t
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import sys
 from typing import Any
 
@@ -26,3 +29,20 @@ def drawing_driver() -> type[Driver] | None:
                 self._file = sys.__stdout__
 
     return OutputDriver
+
+
+def die_of(number: int, driver: Driver | None, words: str) -> None:
+    """Give the terminal back as it was, say something, and end by a signal as if it had not been heard.
+
+    Nothing is stopped or undone on the way: whoever pulls the plug has no time for it, and what can be taken up stays.
+    """
+    if driver is not None:
+        # A terminal that was closed needs nothing given back.
+        with contextlib.suppress(OSError):
+            driver.stop_application_mode()
+            driver.close()
+    with contextlib.suppress(OSError):
+        # Not `sys.stderr`: while the toolkit runs, that is its own.
+        print(words, file=sys.__stderr__, flush=True)
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
