@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import errno
 import hashlib
 import json
@@ -18,7 +19,8 @@ from tests.databases import TestDatabase
 from vagus_tui.backup import ArchiveFormat, BackupOptions, Kind, list_backups, restore_test, verify_backup
 from vagus_tui.backup.manifest import DamagedBackupError, read_manifest
 from vagus_tui.control import Control
-from vagus_tui.errors import CancelledByOperatorError
+from vagus_tui.database.tools import bundled_tools
+from vagus_tui.errors import CancelledByOperatorError, RefusedError, UndoneError
 from vagus_tui.events import NoteEvent, StepEvent, StepState
 from vagus_tui.journal import backup_records, store
 from vagus_tui.settings import Settings
@@ -144,6 +146,41 @@ async def test_a_disk_that_does_not_give_a_file_back_is_damage(
     notes = [event.message for event in done.events if isinstance(event, NoteEvent)]
     assert len(notes) == 1 and notes[0].startswith("The journal could not be told what was found of the backup.")
     assert not list_backups(settings)[0].usable
+
+
+@pytest.mark.parametrize("said", ["was ended from outside .SIGKILL", "could not be started", "Permission denied"])
+async def test_what_ails_this_machine_is_no_damage(
+    made: Made,
+    settings: Settings,
+    clean_database: TestDatabase,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*_: object) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    bundled = bundled_tools()
+    assert bundled is not None
+    program = tmp_path / "pg_restore"
+    program.write_text("#!/bin/sh\nkill -9 $$\n")
+    program.chmod(0o755 if "ended" in said else 0o644)
+    if "Permission" in said:
+        monkeypatch.setattr("vagus_tui.backup.hashing._piece", refused)
+    else:
+        tools = dataclasses.replace(bundled, pg_restore=program)
+        monkeypatch.setattr("vagus_tui.backup.verify.reading_tools", lambda *_: tools)
+    with pytest.raises(RefusedError, match=said) as caught:
+        await collect(verify_backup(made.path, Control(), settings))
+    assert caught.value.state == "The backup is as it was, and so is what is known of it."
+    assert list_backups(settings)[0].usable
+    async with clean_database.connect() as connection:
+        assert not (await backup_records.backups(connection))[0].damage
+    if "ended" in said:
+        # One that is being made is gone then, and that is what is said.
+        with pytest.raises(UndoneError, match="written but could not be read back: pg_restore was ended") as undone:
+            await make(settings, BackupOptions(kinds=frozenset({Kind.TABLES})))
+        assert "was removed" in undone.value.state and len(list_backups(settings)) == 1
 
 
 async def test_a_missing_and_an_extra_file_are_found_and_named(made: Made) -> None:

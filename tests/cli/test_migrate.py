@@ -50,6 +50,9 @@ async def test_the_whole_way(clean_database: TestDatabase, clean_conn: Connectio
     assert all({"id", "phase", "title", "state"} <= step.keys() for step in steps)
     assert await _state(clean_database.url) == "migrated"
     assert await clean_conn.fetchval("select count(*) from workout_plans") == plans
+    # What the gates said before it is in its journal.
+    gates = await clean_conn.fetch("select distinct check_id from vagus_migration.checks")
+    assert {line["id"] for line in ran.of("check")} == {row["check_id"] for row in gates}
     again = await vagus("migrate", "--yes", "--json", url=clean_database.url)
     assert again.status == 1
 

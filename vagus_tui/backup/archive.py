@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from vagus_tui.backup.address import tool_address
+from vagus_tui.backup.folder import AS_IT_WAS
 from vagus_tui.backup.manifest import DamagedBackupError
-from vagus_tui.backup.process import ToolRun
+from vagus_tui.backup.process import ToolFailedError, ToolRun
 from vagus_tui.control import Control
 from vagus_tui.database.tools import ClientTools
+from vagus_tui.errors import RefusedError
 
 _HEADER = re.compile(
     rb'COPY (?:("(?:[^"]|"")*"|[^\s."(]+)\.)("(?:[^"]|"")*"|[^\s."(]+) \(.*\) FROM stdin;\Z', re.DOTALL
@@ -98,8 +100,19 @@ async def read_archive(
 
     Raises:
         DamagedBackupError: it cannot be read to its end.
+        RefusedError: the program was ended, or could not be started, which says nothing about the archive.
         CancelledByOperatorError: a stop was asked for.
     """
+    try:
+        async for size in _read_archive(tools, archive, counter, control):
+            yield size
+    except ToolFailedError as error:
+        raise RefusedError(error.happened, state=AS_IT_WAS, next_step=error.next_step) from None
+
+
+async def _read_archive(
+    tools: ClientTools, archive: Path, counter: RowCounter | None, control: Control
+) -> AsyncIterator[int]:
     arguments = ["--file=-", *(["--data-only"] if counter else []), str(archive)]
     # No database takes part, so the tool is given none.
     address = tool_address("postgresql://", purpose="verify")
@@ -111,6 +124,8 @@ async def read_archive(
                 break
             yield len(data)
         status = await run.finish(control)
+        if status < 0:
+            raise run.failure(status)
         if status != 0 or any("error:" in line for line in run.errors):
             said = next((line for line in run.errors if "error:" in line), f"exit status {status}")
             raise DamagedBackupError(

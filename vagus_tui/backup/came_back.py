@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from vagus_tui.backup.copy import NotHereError, RestoredCopy
+from vagus_tui.backup.folder import AS_IT_WAS
 from vagus_tui.backup.listing import BackupInfo
 from vagus_tui.backup.manifest import ArchiveEntry, DamagedBackupError, Manifest
 from vagus_tui.backup.options import Kind
@@ -57,7 +58,7 @@ async def _compare(
     if ours:
         raise NotHereError(
             some_sentences([first_words(event) for event in ours]),
-            state="The backup is as it was, and so is what is known of it.",
+            state=AS_IT_WAS,
         )
     if lacking:
         yield NoteEvent(

@@ -12,7 +12,7 @@ from pathlib import Path
 import asyncpg
 
 from vagus_tui.backup.address import tool_address
-from vagus_tui.backup.folder import free_bytes
+from vagus_tui.backup.folder import AS_IT_WAS, free_bytes
 from vagus_tui.backup.inventory import OutsideKey
 from vagus_tui.backup.manifest import ArchiveEntry, DamagedBackupError, Manifest
 from vagus_tui.backup.options import Compression
@@ -52,8 +52,6 @@ _LACKING = (_UNKNOWN, _COMPRESSION)
 _GONE = ("connection to server at", *LOST_WORDS)
 _AT_ITS_END = ("No space left on device", "Disk quota exceeded", "out of memory", *_GONE)
 _NOT_HERE = (*_AT_ITS_END, "unsupported XML feature", *_LACKING)
-
-AS_IT_WAS = "The backup is as it was, and so is what is known of it."
 
 
 class NotHereError(RefusedError):

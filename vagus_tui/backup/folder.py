@@ -22,6 +22,7 @@ REHEARSAL = "rehearsal.json"
 """What a rehearsal on the backup measured; beside the manifest, not part of what it lists."""
 STOPPED = "Stopped by the operator."
 REMOVED = "What had been written of the backup was removed; the database was only read."
+AS_IT_WAS = "The backup is as it was, and so is what is known of it."
 AGAIN = "Check the network, then start the backup again."
 # More than any table's first pages take, so that a nearly full disk is noticed before anything is written.
 RESERVE_BYTES = 64 << 20

@@ -58,6 +58,7 @@ from vagus_tui.journal.state import DatabaseState, read_state
 from vagus_tui.settings import Settings
 
 _DUMPS = frozenset({Kind.TABLES, Kind.FULL})
+_UNREAD = "The backup was written but could not be read back:"
 
 
 async def make_backup(
@@ -95,11 +96,14 @@ async def _make(
                     yield event
                 manifest = await write_manifest(job, snapshot)
             problems: list[str] = []
-            async for event in verify_contents(job.path, manifest, control, problems):
-                yield event
+            try:
+                async for event in verify_contents(job.path, manifest, control, problems):
+                    yield event
+            except RefusedError as error:
+                raise UndoneError(f"{_UNREAD} {error.happened}", state=REMOVED, next_step=error.next_step) from None
             if problems:
                 raise UndoneError(
-                    f"The backup was written but could not be read back: {some_sentences(problems)}",
+                    f"{_UNREAD} {some_sentences(problems)}",
                     state=REMOVED,
                     next_step="Check the disk, then make the backup again.",
                 )

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import asyncpg
 
 from vagus_tui.backup.copy import NotHereError, RestoredCopy, local_server_ended
+from vagus_tui.backup.folder import AS_IT_WAS
 from vagus_tui.backup.manifest import ArchiveEntry, Manifest
+from vagus_tui.backup.process import ToolFailedError
 from vagus_tui.database.connection import is_lost
 from vagus_tui.errors import LOST_WORDS, ConnectionFailedError, RefusedError, VagusError, account
 from vagus_tui.events import Phase, StepEvent, StepState
@@ -101,7 +103,8 @@ def failure_of(stage: Stage, error: Exception) -> StageFailedError | None:
         return error
     if not isinstance(error, VagusError | asyncpg.PostgresError | OSError):
         return None
-    return StageFailedError(stage, account(error), meaning=error.state if isinstance(error, NotHereError) else "")
+    here = isinstance(error, NotHereError | ToolFailedError)
+    return StageFailedError(stage, account(error), meaning=AS_IT_WAS if here else "")
 
 
 def stage_event(stage: Stage, state: StepState, seconds: float | None = None, message: str | None = None) -> StepEvent:

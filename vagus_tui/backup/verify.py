@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import stat
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 from vagus_tui.backup.archive import RowCounter, read_archive
 from vagus_tui.backup.csv_files import CsvCheck
 from vagus_tui.backup.damage import tell_journal
-from vagus_tui.backup.folder import PARTIAL, STOPPED, content_files, sums_text
+from vagus_tui.backup.folder import AS_IT_WAS, PARTIAL, STOPPED, content_files, sums_text
 from vagus_tui.backup.gauge import BackupGauge, gauged
 from vagus_tui.backup.hashing import FileHash
 from vagus_tui.backup.manifest import (
@@ -36,7 +37,7 @@ from vagus_tui.backup.progress import Progress
 from vagus_tui.backup.weights import of_verification
 from vagus_tui.control import Control
 from vagus_tui.database.tools import ClientTools, MissingTools, find_tools
-from vagus_tui.errors import CancelledByOperatorError, RefusedError, VagusError, sentences
+from vagus_tui.errors import CancelledByOperatorError, RefusedError, sentences
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status
 from vagus_tui.format import plural
 from vagus_tui.settings import Settings
@@ -154,6 +155,24 @@ async def verify_contents(
             yield event
 
 
+_OURS = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Why a file cannot be read by whoever asks, here and now, whatever is in it."""
+
+
+def _unread(name: str, error: OSError) -> str:
+    """What to say of a file that cannot be read.
+
+    Raises:
+        RefusedError: it is for a reason that says nothing about the backup.
+    """
+    said = f"{name} cannot be read: {error.strerror or type(error).__name__}."
+    if error.errno in _OURS:
+        raise RefusedError(
+            said, state=AS_IT_WAS, next_step="Mend that, or log in as whoever made it; then start again."
+        )
+    return said
+
+
 async def _verify_files(path: Path, manifest: Manifest, control: Control, problems: list[str]) -> AsyncIterator[Event]:
     """Every file that should be there is, with its bytes; no other is."""
     step = Progress("verify-files", Phase.VERIFY, "Read every file", manifest.bytes)
@@ -186,7 +205,7 @@ async def _verify_files(path: Path, manifest: Manifest, control: Control, proble
             if reading.sha256 != entry.sha256:
                 found.append(f"{name} was changed: its checksum differs.")
         except OSError as error:
-            found.append(f"{name} cannot be read: {error.strerror or type(error).__name__}.")
+            found.append(_unread(name, error))
     problems += found
     yield step.finished()
     yield check(
@@ -234,7 +253,7 @@ async def _verify_archive(
     if isinstance(tools, MissingTools):
         raise RefusedError(
             f"{archive.name} cannot be read here: {tools.reason}",
-            state="The backup is as it was, and so is what is known of it.",
+            state=AS_IT_WAS,
             next_step=f"Install {tools.package}.",
         )
     try:
@@ -243,7 +262,7 @@ async def _verify_archive(
                 yield event
     except CancelledByOperatorError:
         raise CancelledByOperatorError(STOPPED, state="The backup is as it was.") from None
-    except VagusError as error:
+    except DamagedBackupError as error:
         found.append(error.happened)
     if counter is not None and not found:
         for key in archive.tables:
@@ -289,7 +308,7 @@ async def _verify_csv(path: Path, table: CsvEntry, control: Control, problems: l
     except DamagedBackupError as error:
         found.append(error.happened)
     except OSError as error:
-        found.append(f"{table.name} cannot be read: {error.strerror or type(error).__name__}.")
+        found.append(_unread(table.name, error))
     problems += found
     yield step.finished()
     yield check(
