@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import socket
+import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -36,7 +37,9 @@ from vagus_tui.settings import Environment, Settings
         ([1, 1, 1], [2, 2, 2], [1, 2], ConnectionKind.DIRECT),
         ([1, 1, 1], [2, 2, 2], [77, 78], ConnectionKind.SESSION_POOLER),
         ([1, 1, 1], [2, 1, 2], [77, 78], ConnectionKind.TRANSACTION_POOLER),
+        ([1, 1, 1], [1, 1, 1], [77, 78], ConnectionKind.TRANSACTION_POOLER),
         ([1, 3, 1], [2, 2, 2], [1, 2], ConnectionKind.TRANSACTION_POOLER),
+        ([1, 1, 1], [2, 3, 2], [1, 2], ConnectionKind.TRANSACTION_POOLER),
     ],
 )
 def test_the_kind_is_concluded_from_who_served_whom(
@@ -209,19 +212,32 @@ async def test_only_what_stays_on_this_machine_may_do_without_tls(
 
 async def test_tls_without_a_check_of_who_answers_is_not_enough_in_production(tls_url: str) -> None:
     for environment, status in ((Environment.STAGING, Status.WARN), (Environment.PRODUCTION, Status.FAIL)):
-        event = await measured("tls", tls_url + "?sslmode=require", environment=environment)
-        assert (event.status, event.measured) == (status, "not verified")
+        # Nor is it that somebody has a certificate of this authority, whoever that may be.
+        for mode in ("require", f"verify-ca&sslrootcert={CA}"):
+            event = await measured("tls", f"{tls_url}?sslmode={mode}", environment=environment)
+            assert (event.status, event.measured) == (status, "not verified")
 
 
 async def test_verified_tls_passes(tls_url: str) -> None:
     event = await measured("tls", tls_url, ssl_root_cert=CA, environment=Environment.PRODUCTION)
     assert (event.status, event.measured) == (Status.PASS, "verify-full")
+    assert (event.message or "").startswith("TLSv1.")
 
 
 async def test_another_authority_is_refused_before_the_password_is_sent(tls_url: str) -> None:
     with pytest.raises(ConnectionFailedError, match=r"TLS with localhost:\d+ .* not in the CA file\.") as refused:
         await measured("tls", tls_url, ssl_root_cert=OTHER_CA)
     assert "VAGUS_SSL_ROOT_CERT" in refused.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [(9, "not valid yet"), (10, "has expired"), (62, "another host"), (19, "not in the CA file")]
+)
+def test_why_a_certificate_was_refused(code: int, said: str) -> None:
+    error = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED]")
+    error.verify_code = code
+    told = explained(error, target_of("postgresql://postgres:secret@db.example.org/postgres"))
+    assert isinstance(told, ConnectionFailedError) and said in told.happened and told.next_step
 
 
 async def test_a_certificate_for_another_host_is_refused(clean_database: TestDatabase) -> None:

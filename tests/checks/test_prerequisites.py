@@ -23,7 +23,7 @@ from vagus_tui.checks.registry import check_by_id, checks_for, default_group
 from vagus_tui.control import Control
 from vagus_tui.database import tools as client_tools
 from vagus_tui.database.connection import Database
-from vagus_tui.database.encoding import refuse_unless_utf8
+from vagus_tui.database.encoding import refuse_unless_utf8, wrong_encoding
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Status
 from vagus_tui.journal.state import DatabaseState, State, read_state
@@ -67,6 +67,7 @@ async def test_server_version(clean_database: TestDatabase, monkeypatch: pytest.
 async def test_encoding(empty_database: TestDatabase, tmp_path: Path) -> None:
     """Supabase's is UTF8; of another neither a backup nor a migration is begun."""
     assert (await measured("encoding", empty_database)).status is Status.PASS
+    assert "SQL_ASCII, which does not say how its texts are spelled" in wrong_encoding("SQL_ASCII")
     name = f"{empty_database.name}_latin"
     async with empty_database.as_admin() as admin:
         locale = "locale 'C'" if admin.get_server_version().major < 15 else "locale_provider libc locale 'C'"

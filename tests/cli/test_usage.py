@@ -324,3 +324,11 @@ async def test_help_needs_neither_the_wizard_nor_the_driver() -> None:
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate()
     assert out.decode().strip() == "set()"
+
+
+def test_a_planned_start_that_cannot_be_read_is_not_taken_for_none() -> None:
+    assert Settings.model_validate({"planned_at": " 2026-03-01T22:00 "}).planned_at == "2026-03-01T22:00"
+    assert Settings.model_validate({"planned_at": "  "}).planned_at == ""
+    for wrong in ("tomorrow", "2026-03-01T25:00", "01.03.2026"):
+        with pytest.raises(ValidationError, match="not a date and time"):
+            Settings.model_validate({"planned_at": wrong})
