@@ -23,6 +23,7 @@ from vagus_tui.backup import (
     restore_test,
     verify_backup,
 )
+from vagus_tui.backup.manifest import Fingerprint
 from vagus_tui.checks.base import Context, Outcome
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
@@ -128,6 +129,33 @@ async def test_a_proof_that_was_changed_is_none(made: Made, settings: Settings) 
     del proof["sha256"]
     written.write_text(json.dumps(proof))
     assert list_backups(settings)[0].verified is not None
+
+
+def test_which_database_a_backup_is_of() -> None:
+    """By what the server says of itself, else by the journal, else by the address; what comes first decides alone."""
+    one = Fingerprint(system_identifier="7", database_oid=5, database="app", journal_id="j", label="a/app")
+
+    def other(**values: object) -> Fingerprint:
+        return one.model_copy(update=values)
+
+    elsewhere = {"label": "b/app", "database": "renamed"}
+    assert one.same_database(other(**elsewhere)) and one.same_database(other(journal_id="k", **elsewhere))
+    for wrong in ({"system_identifier": "8"}, {"database_oid": 6}):
+        assert not one.same_database(other(**wrong)) and not other(**wrong).same_database(one)
+    # Where either server may not be asked.
+    silent = other(system_identifier=None)
+    for mine, theirs in ((silent, other), (one, lambda **values: other(system_identifier=None, **values))):
+        assert mine.same_database(theirs(**elsewhere))
+        for wrong in ({"journal_id": "k"}, {"database_oid": 6}):
+            assert not mine.same_database(theirs(**wrong)), wrong
+        # Where one of the two was made before there was a journal.
+        assert mine.same_database(theirs(journal_id=None))
+        for wrong in ({"label": "b/app"}, {"database_oid": 6}):
+            assert not mine.same_database(theirs(journal_id=None, **wrong)), wrong
+    # A server that was copied as a whole is told by what its journal lacks.
+    assert one.vouches_for(one) and other(journal_id=None).vouches_for(one)
+    assert not one.vouches_for(other(journal_id="k")) and not one.vouches_for(other(journal_id=None))
+    assert not other(journal_id=None).vouches_for(other(database_oid=6))
 
 
 async def test_without_a_backup_the_gate_fails(settings: Settings, judge: Judge) -> None:
