@@ -108,10 +108,8 @@ async def test_a_slow_policy_is_seen(moved_database: TestDatabase, monkeypatch: 
     async with looking_at(moved_database, page_limit_seconds=60) as context:
         one = await outcome("plan-loading", context)
         assert one.status is Status.FAIL and "rollback" in (one.message or "")
-        broken_off = await outcome("current-week", context)
-        assert broken_off.status is Status.FAIL
     found = await outcomes(moved_database, page_limit_seconds=0.02)
-    assert found["slowdown"].status is Status.FAIL
+    assert found["slowdown"].status is found["current-week"].status is Status.FAIL
     assert str(found["plan-loading"].measured).startswith("over ")
     assert "broken off" in (found["plan-loading"].message or "")
 
