@@ -6,11 +6,14 @@ import hashlib
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Connect, MakeDatabase
 from tests.databases import TestDatabase
 from tests.migration.support import migrated
 from tests.report.test_story import report_of
 from vagus_tui.database.connection import Connection
+from vagus_tui.errors import VagusError
 from vagus_tui.events import CheckEvent, Phase, Status, StepEvent, StepState
 from vagus_tui.journal import backup_records, decisions, store
 from vagus_tui.journal.local_copy import LocalCopy, file_name, local_copy
@@ -23,7 +26,7 @@ HOSTILE = 'a "quote", a\nline, \u202e and ‮'
 async def test_everything_but_users_data_is_copied_once(
     clean_database: TestDatabase, clean_conn: Connection, tmp_path: Path
 ) -> None:
-    copy = LocalCopy(tmp_path / "deep" / "copy.jsonl")
+    copy = LocalCopy(tmp_path / "deep" / "deeper" / "copy.jsonl")
     assert await copy.sync(clean_conn) == 0 and not copy.path.exists()
     await migrated(clean_database)
     await decisions.sign(clean_conn, "communications.reminder-email", ticked=True, operator="ada", note=HOSTILE)
@@ -31,7 +34,7 @@ async def test_everything_but_users_data_is_copied_once(
     first = await copy.sync(clean_conn)
     assert first > 50 and await copy.sync(clean_conn) == 0
     assert await LocalCopy(copy.path).sync(clean_conn) == 0
-    assert copy.path.stat().st_mode & 0o077 == 0
+    assert copy.path.stat().st_mode & 0o077 == copy.path.parent.stat().st_mode & 0o077 == 0
     await decisions.withdraw_override(clean_conn, "tls", operator="ada")
     assert await copy.sync(clean_conn) == 2
     lines = [json.loads(line) for line in copy.path.read_text().splitlines()]
@@ -73,6 +76,13 @@ async def test_whatever_happens_to_the_journal_is_news(
         assert await copy.sync(conn) == 0
     # Another program's copy of it holds as much, and knows the latest of what was changed.
     assert await LocalCopy(copy.path).sync(conn) == 0 and await copy.missing(conn) == []
+    # What somebody's editor or disk left in it is passed over, and what is no file is said.
+    with copy.path.open("ab") as file:
+        file.write(b'\xff\xfe {"table": "notes"}\n[]\n"x"\n{"table": "passwords", "key": "x", "row": {}}\n')
+    assert await LocalCopy(copy.path).sync(conn) == 0 and await LocalCopy(copy.path).missing(conn) == []
+    with pytest.raises(VagusError, match="local copy of the journal cannot be read: Is a directory") as refused:
+        await LocalCopy(tmp_path).missing(conn)
+    assert str(tmp_path) in refused.value.next_step
     await conn.execute("drop schema vagus_migration cascade")
     told = {entry.table: entry.row for entry in await copy.missing(conn)}
     assert (told["runs"]["phase"], told["runs"]["figures"]) == ("build", {"rows": 1})
@@ -145,8 +155,8 @@ async def test_names_are_safe_and_databases_apart(database: TestDatabase, conn: 
     # Cloned servers have one identifier: on one machine their ports tell them apart.
     system = await conn.fetchval("select system_identifier from pg_control_system()")
     port = await conn.fetchval("select inet_server_port()")
-    without = hashlib.sha256(f"{system}|db".encode()).hexdigest()[:12]
-    assert ((await file_name(conn, "db")) == f"db_{without}.jsonl") is (port in (None, 5432))
+    told = f"{system}|db" if port in (None, 5432) else f"{system}|db:{port}"
+    assert await file_name(conn, "db") == f"db_{hashlib.sha256(told.encode()).hexdigest()[:12]}.jsonl"
     assert await local_copy(conn, "x", None) is None
     found = await local_copy(conn, "host/db", tmp_path)
     assert found is not None and found.path.parent == tmp_path and found.path.name.startswith("host_db_")
