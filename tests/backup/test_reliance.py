@@ -86,7 +86,8 @@ async def test_rubbish_is_passed_over_and_broken_backups_are_shown_with_their_pr
     made: Made, settings: Settings
 ) -> None:
     day = made.path.parent
-    (settings.backup_dir / "notes").mkdir()
+    (settings.backup_dir / "notes" / "101010-v1-abcdef.partial").mkdir(parents=True)
+    (day / "101013-v1-abcdef").write_text("a file")
     (settings.backup_dir / "20990101").write_text("a file")
     (day / "holiday pictures").mkdir()
     (day / "readme.txt").write_text("x")
@@ -108,6 +109,28 @@ async def test_rubbish_is_passed_over_and_broken_backups_are_shown_with_their_pr
     assert latest is not None and latest.path == made.path
 
 
+async def test_the_newest_that_can_be_relied_on_counts(made: Made, settings: Settings) -> None:
+    day = made.path.parent
+    for name, hours in (("000001-v1-aaaaaa", 2), ("000002-v1-aaaaaa", -1), ("000003-v1-aaaaaa", -2)):
+        shutil.copytree(made.path, day / name)
+        age(day / name, timedelta(hours=hours))
+    (day / "000002-v1-aaaaaa" / "proof.json").unlink()
+    (day / "000003-v1-aaaaaa" / "csv" / "exercises.csv").unlink()
+    older, found = day / "000001-v1-aaaaaa", list_backups(settings)
+    assert [info.path.name for info in found] == [
+        "000003-v1-aaaaaa",
+        "000002-v1-aaaaaa",
+        made.path.name,
+        "000001-v1-aaaaaa",
+    ]
+    latest = latest_backup(settings)
+    assert latest is not None and latest.path == made.path and latest.manifest is not None
+    mine, began = latest.manifest.fingerprint, latest.manifest.started_at
+    fitting = latest_backup(settings, mine, lambda manifest: manifest.started_at < began)
+    assert fitting is not None and fitting.path == older
+    assert latest_backup(settings, mine.model_copy(update={"database_oid": 1})) is None
+
+
 async def test_a_proof_of_another_manifest_is_none(made: Made, settings: Settings) -> None:
     manifest = json.loads((made.path / "manifest.json").read_text())
     manifest["operator"] = "somebody else"
@@ -125,6 +148,8 @@ async def test_a_proof_that_was_changed_is_none(made: Made, settings: Settings) 
     notes = [event.message for event in ran.events if isinstance(event, NoteEvent)]
     assert ran.result.ok and any("proof.json was changed" in note for note in notes), notes
     assert list_backups(settings)[0].verified is not None and list_backups(settings)[0].restored is None
+    written.write_text("[]")
+    assert list_backups(settings)[0].verified is None
     # Earlier versions did not seal theirs.
     del proof["sha256"]
     written.write_text(json.dumps(proof))
