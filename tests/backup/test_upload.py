@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import secrets
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from vagus_tui.backup import list_backups, s3_bucket
 from vagus_tui.backup.manifest import DamagedBackupError, read_manifest
 from vagus_tui.backup.remote import UploadFailedError, open_remote
 from vagus_tui.backup.remote_listing import list_remote
+from vagus_tui.backup.retrying import Retrying
 from vagus_tui.backup.s3_bucket import S3Bucket
 from vagus_tui.backup.upload import upload_backup
 from vagus_tui.control import Control
@@ -301,3 +303,40 @@ async def test_what_else_lies_there_is_passed_over(
     await upload(made.path, there)
     broken, whole = sorted(await list_remote(there), key=lambda copy: copy.id)
     assert not whole.problems and "not a readable manifest" in broken.problems[0]
+
+
+def test_what_is_told_of_tries_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("vagus_tui.backup.retrying.time.monotonic", lambda: clock[0])
+    told: list[str] = []
+    retrying = Retrying("S3", 60, lambda note: told.append(note.message))
+
+    def at(seconds: float) -> None:
+        clock[0] = 100.0 + seconds
+
+    retrying.failed("it refuses")
+    at(10)
+    retrying.failed("it refuses")
+    at(59.5)
+    # The error that ends it is about to follow.
+    retrying.failed("it refuses")
+    assert [line.partition(". It goes on")[0] for line in told] == [
+        "S3: try 1 failed, it refuses. Trying again for 60 s at most",
+        "S3: try 2 failed, it refuses. Trying again for 50 s at most",
+    ]
+    assert not retrying.exhausted
+    at(61)
+    assert retrying.exhausted
+    retrying.answered()
+    retrying.answered()
+    assert told[2:] == ["S3 answers again, after 61 s; 3 tries had failed."] and not retrying.exhausted
+    # A line that had been silent for a while before the try.
+    retrying.failed("nothing came", heard=clock[0] - 20)
+    assert "Trying again for 40 s" in told[3]
+    for seconds, limit in ((200, 30.0), (230, 30.0), (261, math.inf)):
+        at(seconds)
+        retrying.waiting(5.0, limit)
+    assert told[4:] == [
+        "S3 answers, but slowly: nothing has moved for 5 s. It is made again after 30 s.",
+        "S3 answers, but slowly: nothing has moved for 5 s.",
+    ]
