@@ -71,6 +71,12 @@ async def test_the_journal_remembers_figures_and_reads_no_more_than_asked(clean_
     history = History()
     await history.load(clean_conn, ["x", "y"])
     assert [sample.value for sample in history.samples("x")] == list(range(8))
+    await history.load(clean_conn, ["x", "y"])
+    assert len(history.samples("x")) == 8
+    beside = History()
+    beside.take(event(Status.PASS, 9))
+    await beside.load(clean_conn, ["x"])
+    assert [sample.value for sample in beside.samples("x")] == [9]
     # What was passed before the wizard was started, and fails now, has changed.
     change = history.take(event(Status.FAIL))
     assert change is not None and change.broke
@@ -161,6 +167,9 @@ async def test_a_fault_and_its_mending_are_told_once_each(clean_database: TestDa
     assert [one async for one in rounds] == []
     recorded = await store.recent_checks(clean_conn, ["orphaned-exercises"], each=10)
     assert [one.status for one in recorded] == [Status.PASS, Status.FAIL, Status.FAIL, Status.PASS]
+    # Each outcome is known once, though every round begins with what the journal has.
+    known = watched.history.samples("orphaned-exercises")
+    assert [one.status for one in known] == [one.status for one in recorded]
     assert watched.most_at_work == 1
 
 
