@@ -18,7 +18,9 @@ from vagus_tui.screens.job_acts import job_log
 from vagus_tui.widgets.rows import Rows
 
 
-async def test_one_is_taken_and_can_be_relied_on(clean_database: TestDatabase, tmp_path: Path) -> None:
+async def test_one_is_taken_and_can_be_relied_on(
+    clean_database: TestDatabase, database: TestDatabase, tmp_path: Path
+) -> None:
     settings = settings_for(clean_database.url, backup_dir=tmp_path)
     async with walking(settings, size=SMALL) as pilot:
         wizard(pilot).action_go("backup")
@@ -50,6 +52,10 @@ async def test_one_is_taken_and_can_be_relied_on(clean_database: TestDatabase, t
         await until_text(pilot, "2 backups", "Back up now")
         # What there is has the keys, as soon as it was found.
         await until(pilot, lambda: pilot.app.focused is not None and pilot.app.focused.id == "backups")
+    # Of another database in the same folder they are shown as what they are, and count for none.
+    async with walking(settings_for(database.url, backup_dir=tmp_path), size=LARGE) as pilot:
+        wizard(pilot).action_go("backup")
+        await until_text(pilot, "0 backups · 2 of other databases", "– Of another database:", "▸–")
 
 
 def test_counts_leave_the_names_of_tables_room() -> None:

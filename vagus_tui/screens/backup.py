@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import ClassVar
 
+import asyncpg
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -14,12 +16,14 @@ from textual.content import Content
 from textual.widgets import Button, ContentSwitcher, DataTable, Static
 
 from vagus_tui.backup.forecast import Forecast, read_forecast
+from vagus_tui.backup.identity import read_identity
 from vagus_tui.backup.listing import BackupInfo, list_backups
 from vagus_tui.backup.make import make_backup
 from vagus_tui.backup.options import ArchiveFormat, BackupOptions, Kind
 from vagus_tui.backup.restore import restore_test
 from vagus_tui.backup.upload import upload_backup
 from vagus_tui.backup.verify import verify_backup
+from vagus_tui.errors import VagusError
 from vagus_tui.events import CheckEvent, Event, Phase
 from vagus_tui.format import ago, clock, duration, moment, plural, size
 from vagus_tui.journal.state import State
@@ -30,7 +34,7 @@ from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.rehearsal import JOB as REHEARSAL
 from vagus_tui.screens.rehearsal import RehearsalScreen, job_title
 from vagus_tui.session.job import BACKUP_JOBS, Job
-from vagus_tui.session.session import Topic
+from vagus_tui.session.session import Link, Topic
 from vagus_tui.session.standings import stand_by_state
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.job_view import JobView, PhaseLine
@@ -88,6 +92,7 @@ class BackupScreen(JobActs, StepScreen):
         super().__init__()
         self.infos: dict[str, BackupInfo] = {}
         self.forecasts: dict[str, Forecast | None] = {}
+        self.others: frozenset[str] = frozenset()
         self._read: Job | None = None
         self._led = False
         self._followed: Job | None = None
@@ -207,10 +212,13 @@ class BackupScreen(JobActs, StepScreen):
         first = not self.infos
         self.infos = {str(info.path): info for info in found}
         self.forecasts = await asyncio.to_thread(lambda: {str(info.path): read_forecast(info.path) for info in found})
+        self.others = await self._of_others(found)
         zone = self.session.settings.timezone
         rows = []
         for info in found:
             mark, style = ("✓", "") if info.usable else ("✗", "") if info.problems else ("!", "")
+            if str(info.path) in self.others:
+                mark, style = "–", "dim"
             proved = "restored" if info.restored else "verified" if info.verified else "not yet"
             holds = "all parts" if len(info.kinds) == len(Kind) else ", ".join(kind.value for kind in info.kinds)
             proved = "damaged" if info.problems else proved
@@ -223,12 +231,29 @@ class BackupScreen(JobActs, StepScreen):
             self.focus_first()
         self._explain()
         if not self.running and self.query_one("#panes", ContentSwitcher).current == "list-pane":
-            usable = next((info for info in found if info.usable), None)
+            ours = [info for info in found if str(info.path) not in self.others]
+            usable = next((info for info in ours if info.usable), None)
             newest = f" · newest {ago(usable.created)}" if usable else ""
-            words = f"{plural(len(found), 'backup')}{newest}"
+            others = f" · {len(self.others)} of other databases" if self.others else ""
+            words = f"{plural(len(ours), 'backup')}{newest}{others}"
             self.say(f"{words} · rehearsing: e" if self.rehearsing else words)
         stand_by_state(self.session)
         self.refresh_bindings()
+
+    async def _of_others(self, found: Sequence[BackupInfo]) -> frozenset[str]:
+        """The paths of those that are of another database; none while this one cannot be asked which it is."""
+        database = self.session.database
+        if database is None or not found or self.session.link is not Link.UP:
+            return frozenset()
+        with contextlib.suppress(VagusError, asyncpg.PostgresError):
+            async with self.session.connection("backups") as connection:
+                identity = await read_identity(connection, database.label)
+            return frozenset(
+                str(info.path)
+                for info in found
+                if info.manifest is not None and not identity.vouches_for(info.manifest)
+            )
+        return frozenset()
 
     def _follow(self) -> None:
         """The cursor goes to what was just made or tried, once: what comes next is about that one."""
@@ -245,7 +270,12 @@ class BackupScreen(JobActs, StepScreen):
         folder = safe_str(self.session.settings.backup_dir, limit=200)
         panel = self.query_one("#backup-detail", DetailPanel)
         panel.show(
-            backup_text(info, self.session.settings.timezone, self.forecasts.get(str(info.path)))
+            backup_text(
+                info,
+                self.session.settings.timezone,
+                self.forecasts.get(str(info.path)),
+                other=str(info.path) in self.others,
+            )
             if info is not None
             else Content(f"No backup yet in {folder}. b makes one; the app goes on meanwhile.")
         )

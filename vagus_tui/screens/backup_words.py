@@ -21,9 +21,17 @@ ROWS_WIDTH = 26
 """Cells of a line of the rows by table: what there is beside the list at 110 columns."""
 
 
-def backup_text(info: BackupInfo, timezone: str, forecast: Forecast | None = None) -> Content:
-    """A backup from its manifest: where, how it was proved, what is wrong, and rows and bytes by table."""
+def backup_text(info: BackupInfo, timezone: str, forecast: Forecast | None = None, *, other: bool = False) -> Content:
+    """A backup from its manifest: where, how it was proved, what is wrong, and rows and bytes by table.
+
+    Args:
+        other: it is of another database than the one at work.
+    """
     lines = [safe(str(info.path), "bold", limit=500)]
+    if other and info.manifest is not None:
+        of = info.manifest.fingerprint.label or info.manifest.fingerprint.database
+        words = f"{MARKS[Status.SKIP]} Of another database: {of}. It counts for nothing here."
+        lines.append(safe(words, STYLES[Status.WARN]))
     proved = "not read back yet"
     if info.verified:
         proved = f"read back {moment(info.verified, timezone)}"

@@ -273,7 +273,7 @@ class RollbackScreen(RollbackActs):
         ]
         if answer.yes is not None:
             lines.append(Content(f"{'Yes' if answer.yes else 'No'}: {answer.words}"))
-        else:
+        elif self.possible:
             lines.append(Content("y answers yes, o answers no; both are kept in the journal."))
         self.query_one("#advice-detail", DetailPanel).show(Content("\n").join(lines))
 
