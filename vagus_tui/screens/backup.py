@@ -115,7 +115,7 @@ class BackupScreen(JobActs, StepScreen):
 
     def on_mount(self) -> None:
         """Count the time while one runs."""
-        self.set_interval(1, self._tick)
+        self.follow_clock(self._show_run)
 
     # What is the case
 
@@ -183,10 +183,6 @@ class BackupScreen(JobActs, StepScreen):
             if topics & {Topic.BACKUPS, Topic.STATE}:
                 self.action_reload()
         stand_by_state(self.session)
-
-    def _tick(self) -> None:
-        if self.running and self.is_current and self.job is not None:
-            self._show_run(self.job)
 
     def _show_run(self, job: Job) -> None:
         view = self.query_one("#run", JobView)

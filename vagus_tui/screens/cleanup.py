@@ -91,7 +91,7 @@ class CleanUpScreen(FinishActs):
 
     def on_mount(self) -> None:
         """Measure at once, and count the time while it runs."""
-        self.set_interval(1, self._tick)
+        self.follow_clock(lambda _: self._show())
         self._show()
         self.action_measure()
 
@@ -161,10 +161,6 @@ class CleanUpScreen(FinishActs):
             # What it had left held the gates up.
             self._measured_after = job
             self.action_measure()
-
-    def _tick(self) -> None:
-        if self.running and self.is_current:
-            self._show()
 
     def _show(self) -> None:
         if not self.is_attached:

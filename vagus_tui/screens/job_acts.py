@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual.widget import Widget
@@ -29,6 +30,16 @@ class JobActs(WizardScreen):
     def running(self) -> bool:
         """Whether it is at work."""
         return self.job is not None and self.job.running
+
+    def follow_clock(self, show: Callable[[Job], object], every: float = 1.0) -> None:
+        """Show it again and again, every so many seconds, while it is at work and somebody looks: time goes on."""
+
+        def tick() -> None:
+            job = self.job
+            if job is not None and job.running and self.is_current:
+                show(job)
+
+        self.set_interval(every, tick)
 
     def action_stop(self) -> None:
         """Stop, after a question."""

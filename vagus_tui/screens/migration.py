@@ -107,7 +107,7 @@ class MigrationScreen(MigrationActs):
 
     def on_mount(self) -> None:
         """Count the time while it runs."""
-        self.set_interval(1, self._tick)
+        self.follow_clock(lambda _: self.show_run())
 
     # What is the case
 
@@ -300,11 +300,6 @@ class MigrationScreen(MigrationActs):
         self._pane("stand-pane")
         self.say(standing_title(self.session, self.job, interrupted=self.interrupted))
         self.query_one("#stand", Static).update(text)
-
-    def _tick(self) -> None:
-        """The clock goes on while it runs."""
-        if self.running and self.is_current:
-            self.show_run()
 
     async def _make_plan(self) -> None:
         self.say("making the plan")

@@ -146,7 +146,7 @@ class RehearsalScreen(JobActs):
 
     def on_mount(self) -> None:
         """Read what was measured before, and count the time while one runs."""
-        self.set_interval(0.5, self._tick)
+        self.follow_clock(lambda _: self._show(), every=0.5)
         self.read(self._load, group="load")
         self._show()
 
@@ -183,10 +183,6 @@ class RehearsalScreen(JobActs):
     def on_resize(self) -> None:
         """The lines follow the width."""
         self._show()
-
-    def _tick(self) -> None:
-        if self.running and self.is_current:
-            self._show()
 
     def _show(self) -> None:
         if not self.is_attached:

@@ -85,7 +85,7 @@ class FromBackupScreen(JobActs):
 
     def on_mount(self) -> None:
         """Look for backups, and count the time while it runs."""
-        self.set_interval(1, self._tick)
+        self.follow_clock(lambda _: self._show())
         self._show()
         self.read(self._load, group="load")
 
@@ -126,10 +126,6 @@ class FromBackupScreen(JobActs):
         if job is not None and not job.running and self._asked_after is not job:
             self._asked_after = job
             self.read(self._load, group="load")
-
-    def _tick(self) -> None:
-        if self.running and self.is_current:
-            self._show()
 
     def _show(self) -> None:
         if not self.is_attached:
