@@ -95,7 +95,7 @@ def test_commands_start_without_the_wizards_toolkit() -> None:
 def test_no_file_is_larger_than_a_sitting() -> None:
     sizes = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in ROOT.rglob("*.py")}
     assert sizes
-    assert {path.name: size for path, size in sizes.items() if size > 700} == {}
+    assert {path.name: size for path, size in sizes.items() if size > 450} == {}
 
 
 def test_what_functions_of_others_could_shadow_is_called_by_its_whole_name() -> None:
