@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,16 @@ async def test_one_is_taken_and_can_be_relied_on(
         await until_text(pilot, "2 backups", "Back up now")
         # What there is has the keys, as soon as it was found.
         await until(pilot, lambda: pilot.app.focused is not None and pilot.app.focused.id == "backups")
+        # One that was cut off is in no journal, and is of this database all the same.
+        cut_off = newest.with_name(newest.name + ".partial")
+        shutil.copytree(newest, cut_off)
+        manifest = cut_off / "manifest.json"
+        assert info.manifest is not None
+        manifest.write_text(manifest.read_text().replace(info.manifest.id, "another"))
+        await pilot.press("r")
+        await until_text(pilot, "3 backups")
+        assert "of other databases" not in screen_text(pilot)
+        shutil.rmtree(cut_off)
     # Of another database in the same folder they are shown as what they are, and count for none.
     async with walking(settings_for(database.url, backup_dir=tmp_path), size=LARGE) as pilot:
         wizard(pilot).action_go("backup")

@@ -16,7 +16,7 @@ from textual.content import Content
 from textual.widgets import Button, ContentSwitcher, DataTable, Static
 
 from vagus_tui.backup.forecast import Forecast, read_forecast
-from vagus_tui.backup.identity import read_identity
+from vagus_tui.backup.identity import Identity, read_identity
 from vagus_tui.backup.listing import BackupInfo, list_backups
 from vagus_tui.backup.make import make_backup
 from vagus_tui.backup.options import ArchiveFormat, BackupOptions, Kind
@@ -67,6 +67,17 @@ KINDS = (
     (Kind.FULL, "all", "everything but Supabase's own schemas, as the guide has it"),
 )
 ONE_FILE = "pg_dump's custom format, as in the guide: one file per archive, but slower"
+
+
+def _of_another(info: BackupInfo, identity: Identity) -> bool:
+    """Whether it is of another database, or of a server that is a copy of this one.
+
+    One that was never finished is in no journal, and is ours by its identifiers all the same.
+    """
+    if info.manifest is None:
+        return False
+    ours = info.manifest.fingerprint.vouches_for(identity.fingerprint)
+    return not ours or (info.usable and not identity.vouches_for(info.manifest))
 
 
 class BackupScreen(JobActs, StepScreen):
@@ -244,11 +255,7 @@ class BackupScreen(JobActs, StepScreen):
         with contextlib.suppress(VagusError, asyncpg.PostgresError):
             async with self.session.connection("backups") as connection:
                 identity = await read_identity(connection, database.label)
-            return frozenset(
-                str(info.path)
-                for info in found
-                if info.manifest is not None and not identity.vouches_for(info.manifest)
-            )
+            return frozenset(str(info.path) for info in found if _of_another(info, identity))
         return frozenset()
 
     def _follow(self) -> None:
