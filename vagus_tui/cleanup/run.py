@@ -13,7 +13,7 @@ from vagus_tui.checks.overrides import way_past
 from vagus_tui.cleanup.gates import AGAIN, differing_now, gates, holding, refusal
 from vagus_tui.cleanup.kept import Remains, read_remains
 from vagus_tui.control import Control
-from vagus_tui.database.connection import Connection, Database
+from vagus_tui.database.connection import Connection, Database, execute_all
 from vagus_tui.database.dependent_reader import COMPAT, KEPT
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import CheckEvent, Event, NoteEvent, Phase, ResultEvent, Status, StepState
@@ -249,8 +249,7 @@ class _CleanUp:
                         state=_UNTOUCHED,
                         next_step=f"{await noting_kept.why_changed(connection)} {AGAIN}",
                     )
-                for statement in drops:
-                    await connection.execute(statement)
+                await execute_all(connection, drops)
                 done = step.event(StepState.DONE, since=started)
                 await store.record_step(connection, run_id, done)
                 await store.update_run(

@@ -7,7 +7,7 @@ import contextlib
 import socket
 import ssl
 import weakref
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -268,6 +268,16 @@ async def _apply(connection: Connection, server_settings: Mapping[str, str]) -> 
         made = (f"set_config({literal(name)}, {literal(value)}, false)" for name, value in server_settings.items())
         statements.append(f"select {', '.join(made)}")
     await connection.execute("; ".join(statements))
+
+
+async def execute_all(connection: Connection, statements: Iterable[str]) -> str:
+    """Run statements, if any, in one message, and give what the server says of the last, such as "INSERT 0 5".
+
+    One by one, each waits for the answer to the one before: over a long line that takes longer than all the work, and
+    under locks others wait for it.
+    """
+    script = "\n;\n".join(statements)
+    return await connection.execute(script) if script else ""
 
 
 async def close(connection: Connection) -> None:

@@ -145,18 +145,15 @@ async def runs(connection: Connection) -> list[Run]:
     return [_run(row) for row in rows]
 
 
-async def record_step(connection: Connection, run_id: UUID, event: StepEvent) -> None:
-    """Append one step's outcome."""
-    await connection.execute(
+async def record_step(connection: Connection, run_id: UUID, *events: StepEvent) -> None:
+    """Append the outcome of one step, or of several at once."""
+    await connection.executemany(
         "insert into vagus_migration.steps (run_id, step, phase, state, seconds, rows, message) "
         "values ($1, $2, $3, $4, $5, $6, $7)",
-        run_id,
-        event.id,
-        event.phase.value,
-        event.state.value,
-        event.seconds,
-        event.rows,
-        event.message,
+        [
+            (run_id, event.id, event.phase.value, event.state.value, event.seconds, event.rows, event.message)
+            for event in events
+        ],
     )
 
 

@@ -145,15 +145,19 @@ def cut_over_steps(survey: Survey, mapping: WorkoutMapping, ddl: V2Ddl) -> list[
             tuple(deltas.values()),
             lock=held,
             undo=undo,
-            printed=(
-                *(
-                    stop_unless_zero(f"select count(*) from (\n{query}\n) proof", f"changed rows of {table} differ")
-                    for table, query in deltas.items()
-                ),
-                catch_up.AS_USUAL,
+            printed=tuple(
+                stop_unless_zero(f"select count(*) from (\n{query}\n) proof", f"changed rows of {table} differ")
+                for table, query in deltas.items()
             ),
         ),
-        PlanStep("swap", Phase.CUT_OVER, "swap v1 for v2", tuple(swap_statements(survey, ddl)), lock=held, undo=undo),
+        PlanStep(
+            "swap",
+            Phase.CUT_OVER,
+            "swap v1 for v2",
+            (catch_up.AS_USUAL, *swap_statements(survey, ddl)),
+            lock=held,
+            undo=undo,
+        ),
         PlanStep(
             "repoint",
             Phase.CUT_OVER,

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from vagus_tui.database.connection import Connection
+from vagus_tui.database.connection import Connection, execute_all
 from vagus_tui.database.dependents import Dependent, Kind
 from vagus_tui.errors import RefusedError, server_words
 from vagus_tui.migration.binding import translated
@@ -45,8 +45,7 @@ class Trial:
         wrong = ""
         try:
             async with self.connection.transaction():
-                for statement in statements:
-                    await self.connection.execute(statement)
+                await execute_all(self.connection, statements)
                 if compare is not None:
                     made, wanted = [await self.connection.fetchval(_COLUMNS, name) for name in compare]
                     if made != wanted:
@@ -125,11 +124,9 @@ async def trial(connection: Connection, shape: V1Shape) -> AsyncIterator[Trial]:
             await connection.execute(ddl.create_table(table))
             for index in ddl.unique_indexes(table):
                 await connection.execute(index.sql)
-            for statement in ddl.key_constraints(table):
-                await connection.execute(statement)
+            await execute_all(connection, ddl.key_constraints(table))
         await connection.execute(f"create schema {quote(TRIAL_COMPAT)}")
-        for statement in compat_views(shape, TRIAL, TRIAL_COMPAT, connection.get_server_version().major):
-            await connection.execute(statement)
+        await execute_all(connection, compat_views(shape, TRIAL, TRIAL_COMPAT, connection.get_server_version().major))
         yield Trial(connection, shape)
     finally:
         if not connection.is_closed():

@@ -15,7 +15,7 @@ import asyncpg
 
 from vagus_tui.control import Control
 from vagus_tui.database import search_path
-from vagus_tui.database.connection import Connection, Database
+from vagus_tui.database.connection import Connection, Database, execute_all
 from vagus_tui.errors import CancelledByOperatorError, RefusedError, VagusError
 from vagus_tui.events import NoteEvent, StepState
 from vagus_tui.format import first_upper
@@ -98,10 +98,9 @@ async def run_step(
         if lock_timeout_ms is not None:
             await connection.execute(f"set local lock_timeout = {int(lock_timeout_ms)}")
         rows = step.rows
-        for statement in step.statements:
-            tag = await connection.execute(statement)
-            if step.table and tag.startswith("INSERT"):
-                rows = int(tag.rsplit(" ", 1)[1])
+        tag = await execute_all(connection, step.statements)
+        if step.table and tag.startswith("INSERT"):
+            rows = int(tag.rsplit(" ", 1)[1])
         done = step.event(StepState.DONE, since=started, rows=rows, total=rows)
         await store.record_step(connection, run_id, done)
     emit(done)
@@ -263,13 +262,11 @@ async def with_short_locks(
     Raises:
         RefusedError: somebody stayed in the way; names them.
     """
-    script = list(statements)
+    script = [f"set local lock_timeout = {settings.lock_timeout_ms}", *statements]
 
     async def attempt() -> None:
         async with connection.transaction():
-            await connection.execute(f"set local lock_timeout = {settings.lock_timeout_ms}")
-            for statement in script:
-                await connection.execute(statement)
+            await execute_all(connection, script)
 
     await with_retries(
         attempt,

@@ -15,7 +15,7 @@ from vagus_tui.backup.csv_files import import_csv
 from vagus_tui.backup.digest import content
 from vagus_tui.backup.manifest import ArchiveEntry, Manifest
 from vagus_tui.control import Control
-from vagus_tui.database.connection import LOST, Connection
+from vagus_tui.database.connection import LOST, Connection, execute_all
 from vagus_tui.database.search_path import CATALOG_PATH
 from vagus_tui.errors import UndoneError, server_words
 from vagus_tui.events import NoteEvent, StepState
@@ -95,8 +95,7 @@ class Aside:
     async def _execute(self, step: PlanStep) -> int | None:
         async with self.connection.transaction():
             await self.connection.execute(CATALOG_PATH)
-            for statement in step.statements:
-                await self.connection.execute(statement)
+            await execute_all(self.connection, step.statements)
         return step.rows
 
     async def _outside(self, step: PlanStep) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Container
 
 import asyncpg
 
-from vagus_tui.database.connection import Connection
+from vagus_tui.database.connection import Connection, execute_all
 from vagus_tui.database.dependents import Dependent, Kind
 from vagus_tui.errors import server_words
 from vagus_tui.migration.binding import in_path
@@ -100,8 +100,8 @@ class _Trials:
         relation = qualified(TRIAL if own else view.schema, view.name)
         try:
             async with self.connection.transaction():
-                for statement in in_path(self.path, f"create view {relation}{options} as\n{view.definition}"):
-                    await self.connection.execute(statement)
+                made = in_path(self.path, f"create view {relation}{options} as\n{view.definition}")
+                await execute_all(self.connection, made)
         except asyncpg.PostgresError as error:
             return server_words(error)
         return ""

@@ -26,7 +26,7 @@ from vagus_tui.backup.manifest import read_manifest
 from vagus_tui.backup.restore import server_step, without_positions
 from vagus_tui.backup.verify import some, some_sentences
 from vagus_tui.control import Control
-from vagus_tui.database.connection import Connection, Database
+from vagus_tui.database.connection import Connection, Database, execute_all
 from vagus_tui.database.encoding import refuse_unless_utf8
 from vagus_tui.database.search_path import CATALOG_PATH, OWN_PATH
 from vagus_tui.errors import RefusedError, UndoneError, account
@@ -273,8 +273,7 @@ class _FromBackup:
             for step in steps:
                 started = time.perf_counter()
                 self._emit(step.event(StepState.STARTED))
-                for statement in step.statements:
-                    await connection.execute(statement)
+                await execute_all(connection, step.statements)
                 if step.id == "place":
                     await self._prove_inventory(connection)
                 done = step.event(StepState.DONE, since=started)
@@ -283,8 +282,7 @@ class _FromBackup:
                 if step.id == "lock":
                     locked = time.perf_counter()
             await connection.execute(OWN_PATH)
-            for event in events:
-                await store.record_step(connection, self.run_id, event)
+            await store.record_step(connection, self.run_id, *events)
             # Committed together with the swap, so that whoever looks next sees what happened and what is owed.
             await store.update_run(
                 connection,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 
-from vagus_tui.database.connection import Connection
+from vagus_tui.database.connection import Connection, execute_all
 from vagus_tui.format import plural
 from vagus_tui.journal.state import DatabaseState
 from vagus_tui.migration.capture import V2_CHANGES, V2_UNNOTED
@@ -20,7 +20,7 @@ from vagus_tui.rollback.kept import read_kept
 from vagus_tui.rollback.quick_plan import LOCKED_SETTINGS, quick_steps, way_back
 from vagus_tui.rollback.unnoted import TEMPORARY, UNDECIDED, Comparison, read_unnoted
 from vagus_tui.schema import v1, v2
-from vagus_tui.schema.identifiers import qualified
+from vagus_tui.schema.identifiers import literal, qualified
 
 SHORT_MS = 500
 """How long a preview waits for a lock."""
@@ -106,18 +106,15 @@ async def preview(connection: Connection, state: DatabaseState, *, compare: bool
     try:
         put_back = await _as_kept(connection, kept_rows.KeptRows(way.survey, kept))
         if compare:
-            for statement in Comparison(way.survey, way.options).temporary(noted=not noting.gone):
-                await connection.execute(statement)
+            await execute_all(connection, Comparison(way.survey, way.options).temporary(noted=not noting.gone))
             unnoted = await read_unnoted(connection, f"pg_temp.{TEMPORARY}")
             compared = unnoted.told() if noting.intact else [unnoted.carried()]
         elif await connection.fetchval("select to_regclass($1) is not null", V2_UNNOTED):
             # What an earlier attempt has found, and nobody has decided about yet.
             compared = (await read_unnoted(connection, UNDECIDED)).told()
-        for statement in (*carry.rows.look_ahead(ahead.TEMPORARY), *LOCKED_SETTINGS):
-            await connection.execute(statement)
+        await execute_all(connection, (*carry.rows.look_ahead(ahead.TEMPORARY), *LOCKED_SETTINGS))
         began = time.perf_counter()
-        for statement in carry.collect():
-            await connection.execute(statement)
+        await execute_all(connection, carry.collect())
         found = await counts(connection, way.survey, carry)
         seconds = time.perf_counter() - began
         bound = await will_be_bound(connection, way.survey)
@@ -139,8 +136,7 @@ async def _as_kept(connection: Connection, rows: kept_rows.KeptRows) -> list[str
     try:
         async with connection.transaction():
             await connection.execute(f"set local lock_timeout = {SHORT_MS}")
-            for statement in rows.statements():
-                await connection.execute(statement)
+            await execute_all(connection, rows.statements())
     except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
         return ["Somebody is leaving just now: rows of the kept v1 that they take along are not counted in here."]
     return kept_rows.put_back_words(await kept_rows.read_put_back(connection))
@@ -148,20 +144,21 @@ async def _as_kept(connection: Connection, rows: kept_rows.KeptRows) -> list[str
 
 async def counts(connection: Connection, survey: Survey, carry: CarryBack) -> Preview:
     """What was found to be carried back, and what not, in the transaction in which it was collected."""
-    carried = []
-    for base in v1.TABLES:
-        row = await connection.fetchrow(carry.counts(base))
-        assert row is not None
-        carried.append(Carried(base, **dict(row)))
-    only: dict[str, int] = {}
-    for table in (v2.WEEKS, v2.DAYS, v2.GROUPS):
-        count = await connection.fetchval(
-            "select count(*) from pg_temp.vagus_changed c join "
-            f"{qualified(survey.shape.schema, table)} t on t.id::text = c.id where c.table_name = $1",
-            table,
+    rows = await connection.fetch(
+        "\nunion all\n".join(
+            f'select {literal(base)} as "table", c.* from (\n{carry.counts(base)}\n) c' for base in v1.TABLES
         )
-        if count:
-            only[table] = count
+    )
+    found = {row["table"]: Carried(**dict(row)) for row in rows}
+    carried = [found[base] for base in v1.TABLES]
+    rows = await connection.fetch(
+        "\nunion all\n".join(
+            f"select {literal(table)} as name, count(*) as count from pg_temp.vagus_changed c join "
+            f"{qualified(survey.shape.schema, table)} t on t.id::text = c.id where c.table_name = {literal(table)}"
+            for table in (v2.WEEKS, v2.DAYS, v2.GROUPS)
+        )
+    )
+    only = {row["name"]: row["count"] for row in rows if row["count"]}
     named: list[str] = []
     if any(item.not_expressible or item.kept_values for item in carried):
         rows = await connection.fetch(f"select * from (\n{carry.kept_out()}\n) k order by 1, 2 limit {SHOWN}")

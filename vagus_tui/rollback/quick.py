@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from vagus_tui.control import Control
-from vagus_tui.database.connection import Connection, Database
+from vagus_tui.database.connection import Connection, Database, execute_all
 from vagus_tui.errors import RefusedError, UndoneError
 from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
 from vagus_tui.format import plural
@@ -43,7 +43,7 @@ from vagus_tui.rollback.quick_plan import (
 )
 from vagus_tui.rollback.swap_back import LOCKED
 from vagus_tui.schema import v1
-from vagus_tui.schema.identifiers import qualified
+from vagus_tui.schema.identifiers import literal, qualified
 from vagus_tui.settings import Settings
 
 T = TypeVar("T")
@@ -189,8 +189,7 @@ class _Rollback:
                 emit(done)
             left_out = await connection.fetch(guarded.READ)
             figures["not_bound_back"] = [guarded.in_words(row) for row in left_out]
-            for event in events:
-                await store.record_step(connection, run_id, event)
+            await store.record_step(connection, run_id, *events)
             # Committed together with the swap, so that whoever looks next sees what happened and what is owed.
             await store.update_run(
                 connection,
@@ -212,8 +211,7 @@ class _Rollback:
         if step.id == "prove":
             await self._prove(connection, carry)
             return
-        for statement in step.statements:
-            await connection.execute(statement)
+        await execute_all(connection, step.statements)
         if step.id == "lock":
             # From the comparison up to here too.
             noting = await read_noting(connection, carry.survey.shape.schema)
@@ -240,14 +238,18 @@ class _Rollback:
         return figures
 
     async def _prove(self, connection: Connection, carry: CarryBack) -> None:
-        for base in v1.TABLES:
-            wrong = await connection.fetchval(carry.proof(base))
-            if wrong:
-                raise UndoneError(
-                    f"{plural(wrong, 'row')} of {base} did not arrive in v1 as v2 has them.",
-                    state="The rollback was undone as a whole: v2 is in place and in use.",
-                    next_step="Keep the report; roll back from a backup if you must.",
-                )
+        found = await connection.fetch(
+            "\nunion all\n".join(
+                f"select {literal(base)} as base, (\n{carry.proof(base)}\n) as wrong" for base in v1.TABLES
+            )
+        )
+        wrong = [f"{plural(row['wrong'], 'row')} of {row['base']}" for row in found if row["wrong"]]
+        if wrong:
+            raise UndoneError(
+                f"{', '.join(wrong)} did not arrive in v1 as v2 has them.",
+                state="The rollback was undone as a whole: v2 is in place and in use.",
+                next_step="Keep the report; roll back from a backup if you must.",
+            )
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from uuid import UUID
 
-from vagus_tui.database.connection import Connection
+from vagus_tui.database.connection import Connection, execute_all
 from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
 from vagus_tui.format import plural
 from vagus_tui.jobs import Emit
@@ -110,8 +110,7 @@ async def _take_up(
     # One transaction, which its step in the journal tells to be ours.
     async with main.transaction():
         # Settings may have changed meanwhile. To set one again does no harm.
-        for statement in added(resumed.plan, plain.plan, done):
-            await main.execute(statement)
+        await execute_all(main, added(resumed.plan, plain.plan, done))
         if known:
             known = await staged.words(main)
             await store.update_run(main, old.id, catalog={staged.KEPT_AS: known})

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext
 
 import asyncpg
 
+from vagus_tui.database.connection import execute_all
 from vagus_tui.errors import ConnectionFailedError, VagusError, sentences
 from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
 from vagus_tui.journal import store
@@ -191,8 +192,7 @@ async def _compare(run: MigrationRun, *, locked: bool = False) -> None:
     made = compose(found.survey, run.settings)
     statements = added(made.plan, run.made.plan)
     async with run.main.transaction():
-        for statement in statements:
-            await run.main.execute(statement)
+        await execute_all(run.main, statements)
         now = await staged.words(run.main)
         await store.update_run(run.main, run.id, catalog={**undo_record(found.survey), staged.KEPT_AS: now})
         await store.record_step(run.main, run.id, _as_now(found.harmless))
@@ -225,9 +225,12 @@ async def _swap(run: MigrationRun, known: str) -> tuple[list[StepEvent], float]:
     events: list[StepEvent] = []
     await maintenance.raise_flag_for(run.main, run.id, await maintenance_page(run.main))
     async with run.main.transaction():
-        await run.main.execute(f"set local lock_timeout = {run.settings.lock_timeout_ms}")
         # A client that stands still or has vanished must not keep v1 locked: the server takes it all back by itself.
-        await run.main.execute(f"set local idle_in_transaction_session_timeout = {int(LIMIT_SECONDS * 1000)}")
+        limits = {
+            "lock_timeout": run.settings.lock_timeout_ms,
+            "idle_in_transaction_session_timeout": int(LIMIT_SECONDS * 1000),
+        }
+        await execute_all(run.main, (f"set local {name} = {limit}" for name, limit in limits.items()))
         locking = time.perf_counter()
         for step in run.made.plan.of(Phase.CUT_OVER):
             started = time.perf_counter()
@@ -246,8 +249,7 @@ async def _swap(run: MigrationRun, known: str) -> tuple[list[StepEvent], float]:
                 run.emit(step.event(StepState.FAILED, message="taken back as a whole"))
                 raise
             events.append(step.event(StepState.DONE, since=started))
-        for done in events:
-            await store.record_step(run.main, run.id, done)
+        await store.record_step(run.main, run.id, *events)
         await store.update_run(run.main, run.id, phase=Phase.SETTLE.value, status="running")
     return events, time.perf_counter() - locking
 
@@ -263,13 +265,11 @@ async def _lock(run: MigrationRun, step: PlanStep) -> None:
     Raises:
         LockNotAvailableError: somebody is in the way.
     """
-    await run.main.execute(f"set local statement_timeout = {run.settings.lock_timeout_ms}")
+    limit = f"set local statement_timeout = {run.settings.lock_timeout_ms}"
     try:
-        for statement in step.statements:
-            await run.main.execute(statement)
+        await execute_all(run.main, [limit, *step.statements, "set local statement_timeout = 0"])
     except asyncpg.QueryCanceledError as error:
         raise asyncpg.LockNotAvailableError("the locks together took too long") from error
-    await run.main.execute("set local statement_timeout = 0")
 
 
 async def _swap_step(run: MigrationRun, step: PlanStep) -> None:
@@ -280,5 +280,4 @@ async def _swap_step(run: MigrationRun, step: PlanStep) -> None:
         await prove_delta(run)
         return
     with _fitting() if step.id == "delta" else nullcontext():
-        for statement in step.statements:
-            await run.main.execute(statement)
+        await execute_all(run.main, step.statements)

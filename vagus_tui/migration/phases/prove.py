@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 
-from vagus_tui.database.connection import Connection
+from vagus_tui.database.connection import Connection, execute_all
 from vagus_tui.errors import UndoneError, server_words
 from vagus_tui.events import NoteEvent, Phase, StepState
 from vagus_tui.format import plural
@@ -59,8 +59,7 @@ async def note_again(run: MigrationRun) -> None:
         return
     async with run.main.transaction():
         await run.main.execute(f"set local lock_timeout = {run.settings.lock_timeout_ms}")
-        for statement in vigil.noted_again(shape, bases):
-            await run.main.execute(statement)
+        await execute_all(run.main, vigil.noted_again(shape, bases))
     names = ", ".join(captured(shape)[base] for base in bases)
     message = (
         f"Somebody switched off what notes the changes to {names}. It is on again, and every row is proved after that."
@@ -132,8 +131,7 @@ async def _prove_step(run: MigrationRun, connection: Connection, step: PlanStep)
 
 
 async def _peek(run: MigrationRun, connection: Connection, table: str) -> None:
-    for statement in catch_up.peek(run.made.mapping, STAGING, table):
-        await connection.execute(statement)
+    await execute_all(connection, catch_up.peek(run.made.mapping, STAGING, table))
 
 
 def _stop_on_differences(run: MigrationRun, proofs: Sequence[TableProof]) -> None:
