@@ -31,6 +31,7 @@ RED: Mapping[str, Callable[..., object]] = {
     "encoding": test_prerequisites.test_encoding,
     "connection-kind": test_link.test_a_transaction_pooler_is_refused_with_the_address_to_use,
     "tls": test_link.test_tls_without_a_check_of_who_answers_is_not_enough_in_production,
+    "answer-time": test_link.test_answers_that_take_long_say_how_long_users_would_wait,
     "v1-shape": test_prerequisites.test_another_shape_is_refused_with_what_was_found,
     "rights": test_prerequisites.test_rights,
     "migration-lock": test_activity.test_the_lock,

@@ -60,6 +60,36 @@ async def test_a_direct_connection(clean_database: TestDatabase) -> None:
                 assert used.getsockopt(socket.IPPROTO_TCP, option) == value
 
 
+@pytest.mark.parametrize(
+    ("seconds", "status", "words"),
+    [
+        (0.0, Status.PASS, "waits for 13 answers"),
+        (0.08, Status.WARN, "s for the way alone"),
+        (0.2, Status.FAIL, "would not come to its end in the 3 s"),
+    ],
+)
+async def test_answers_that_take_long_say_how_long_users_would_wait(
+    seconds: float, status: Status, words: str, clean_database: TestDatabase
+) -> None:
+    target = urlsplit(clean_database.url)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def answer(up: asyncio.StreamReader) -> None:
+            while data := await up.read(65536):
+                if b"SELECT 1" in data:
+                    await asyncio.sleep(seconds)
+                writer.write(data)
+            writer.close()
+
+        async with connected_to(target.hostname, target.port) as (up, down):
+            await asyncio.gather(pass_on(reader, down), answer(up))
+
+    async with listening(serve) as port:
+        event = await measured("answer-time", clean_database.url.replace(f":{target.port}/", f":{port}/"))
+    assert event.status is status, event
+    assert words in (event.message or ""), event
+
+
 async def test_a_connection_that_is_given_up_leaves_nothing_behind(clean_database: TestDatabase) -> None:
     said: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))

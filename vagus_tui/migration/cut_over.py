@@ -36,6 +36,8 @@ from vagus_tui.schema.preferences import preferences_upsert
 
 KEPT_PREFERENCES = "vagus_migration.preferences_kept"
 _QUICK = "quick rollback"
+ANSWERS = 13
+"""How often a cut-over waits for an answer of the server's while everybody waits for the cut-over."""
 
 
 def rename_statement(schema: str, rename: Rename, *, back: bool = False) -> str:

@@ -8,6 +8,7 @@ PREREQUISITES: frozenset[str] = frozenset(
         "encoding",
         "connection-kind",
         "tls",
+        "answer-time",
         "rights",
         "pg-dump",
         "supabase-cli",

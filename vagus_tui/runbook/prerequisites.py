@@ -71,6 +71,13 @@ TECHNICAL = Group(
         ),
         _measured(
             _TECHNICAL,
+            "distance",
+            "Near enough to the server",
+            "While users wait for the cut-over, it waits a dozen times for the way to the server and back.",
+            "answer-time",
+        ),
+        _measured(
+            _TECHNICAL,
             "rights",
             "Owner of the tables, may create and set role",
             "Supabase grants no superuser, and none is needed. These rights are.",

@@ -10,6 +10,7 @@ _ORDER = (
     "encoding",
     "connection-kind",
     "tls",
+    "answer-time",
     "v1-shape",
     "rights",
     "migration-lock",

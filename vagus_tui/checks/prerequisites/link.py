@@ -1,15 +1,24 @@
-"""How the server is reached: not through a transaction pooler, and with a verified identity."""
+"""How the server is reached: not through a transaction pooler, with a verified identity, and from near enough."""
 
 from __future__ import annotations
+
+import statistics
+import time
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.database.addresses import NEEDED, right_address
 from vagus_tui.database.pooling import ConnectionKind, pooling
 from vagus_tui.database.tls import link_security
 from vagus_tui.events import Status
+from vagus_tui.format import milliseconds, span
+from vagus_tui.migration.cut_over import ANSWERS
 from vagus_tui.settings import Environment
 
 PREPARATION = "Pre-Migration Checklist · Environment Preparation"
+
+NEAR_SECONDS, FAR_SECONDS = 0.06, 0.17
+"""How long an answer may take for writes to wait under a second at the cut-over, and for a cut-over to come to its end
+within the three that they may wait at all."""
 
 
 async def _connection_kind(context: Context) -> Outcome:
@@ -55,6 +64,25 @@ async def _tls(context: Context) -> Outcome:
     return Outcome(bad, "off", f"The password and every row travel in the clear. {advice}")
 
 
+async def _answer_time(context: Context) -> Outcome:
+    times = []
+    for _ in range(3):
+        started = time.perf_counter()
+        await context.connection.execute("select 1")
+        times.append(time.perf_counter() - started)
+    taken = statistics.median(times)
+    measured = "under 1 ms" if taken < 0.001 else f"{milliseconds(taken)} ms"
+    waits = f"While writes wait, the cut-over waits for {ANSWERS} answers of the server"
+    if taken <= NEAR_SECONDS:
+        return Outcome(Status.PASS, measured, f"{waits}.")
+    nearer = "Run vagus-tui from a machine in the project's region."
+    if taken <= FAR_SECONDS:
+        return Outcome(Status.WARN, measured, f"{waits}: {span(ANSWERS * taken)} for the way alone. {nearer}")
+    return Outcome(
+        Status.FAIL, measured, f"{waits}: from here it would not come to its end in the 3 s that they may. {nearer}"
+    )
+
+
 CHECKS = (
     Check(
         id="connection-kind",
@@ -75,5 +103,14 @@ CHECKS = (
         "the other end is the project's server.",
         expected="verify-full",
         probe=_tls,
+    ),
+    Check(
+        id="answer-time",
+        group=Group.PREREQUISITES,
+        title="Answer time",
+        why="At the cut-over users wait for the server, and the server for us: what the way there and back takes, they "
+        "wait a dozen times.",
+        expected=f"under {milliseconds(NEAR_SECONDS)} ms",
+        probe=_answer_time,
     ),
 )
