@@ -21,6 +21,13 @@ LOCKED_PER_LOOK = 2.1
 """Finding what was written takes half of the time under the locks, carrying it back and the proof the rest."""
 
 
+ANSWERS = 23
+"""How often a quick rollback waits for an answer of the server's under its locks."""
+
+ANSWERS_LOOKED_FOR = 5
+"""How often finding what was written does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """The cost of a quick rollback at one moment.
@@ -30,7 +37,8 @@ class Cost:
         deleted: rows deleted since, which stay in v1 unless chosen otherwise.
         seconds, blocked_seconds: as rehearsed, on this machine, or as it took the last time; None where neither was.
         rehearsed: it is the rehearsal's.
-        expected: how many seconds writes are likely to wait now, by how long it took to find what was written.
+        expected: how many seconds writes are likely to wait now, by how long it took to find what was written, and
+            how long the server's answers take to get here.
     """
 
     carried: int
@@ -78,7 +86,8 @@ class Cost:
 async def cost_of(connection: Connection, settings: Settings, found: Preview) -> Cost:
     """The cost, from what was looked up, and from the newest rehearsal or else the last rollback."""
     left = sum(item.not_expressible for item in found.carried) + sum(found.only_in_v2.values())
-    expected = LOCKED_PER_LOOK * found.seconds
+    looking = max(0.0, found.seconds - ANSWERS_LOOKED_FOR * found.answer_seconds)
+    expected = LOCKED_PER_LOOK * looking + ANSWERS * found.answer_seconds
     forecast = await latest_forecast(connection, settings)
     last = await store.latest_run(connection, "rollback", done=True)
     # One that broke off and was finished later says nothing about how long it takes.

@@ -54,6 +54,7 @@ class Preview:
         whole: every row was compared.
         replaced: sets that were deleted and have another in their place; those are set aside, unless all is to go.
         seconds: how long it took to find out what was written, as far as that is done while writes wait.
+        answer_seconds: how long the server's answers take to get here.
     """
 
     carried: tuple[Carried, ...]
@@ -66,6 +67,7 @@ class Preview:
     whole: bool = False
     replaced: int = 0
     seconds: float = 0.0
+    answer_seconds: float = 0.0
 
     @property
     def told(self) -> list[str]:
@@ -114,9 +116,11 @@ async def preview(connection: Connection, state: DatabaseState, *, compare: bool
             compared = (await read_unnoted(connection, UNDECIDED)).told()
         await execute_all(connection, (*carry.rows.look_ahead(ahead.TEMPORARY), *LOCKED_SETTINGS))
         began = time.perf_counter()
+        await connection.execute("select 1")
+        looking = time.perf_counter()
         await execute_all(connection, carry.collect())
         found = await counts(connection, way.survey, carry)
-        seconds = time.perf_counter() - began
+        answer, seconds = looking - began, time.perf_counter() - looking
         bound = await will_be_bound(connection, way.survey)
         return replace(
             found,
@@ -126,6 +130,7 @@ async def preview(connection: Connection, state: DatabaseState, *, compare: bool
             compared=tuple(compared),
             whole=compare,
             seconds=seconds,
+            answer_seconds=answer,
         )
     finally:
         await transaction.rollback()
