@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import asyncpg
 
-from vagus_tui.database.connection import Connection
+from vagus_tui.database.connection import Connection, execute_all
 from vagus_tui.database.identifiers import quote
 from vagus_tui.errors import RefusedError, UndoneError, beyond_a_limit, server_words
 from vagus_tui.journal.lock import at_work, lock_holder
@@ -147,17 +147,16 @@ class QuietTriggers:
 
     async def wake(self, connection: Connection) -> None:
         """Switch them on again. Checks that were put off are made first, or the server refuses."""
-        await connection.execute("set constraints all immediate")
-        for statement in self.statements:
-            await connection.execute(statement)
+        await execute_all(connection, ["set constraints all immediate", *self.statements])
 
 
 async def quieten(connection: Connection, tables: Sequence[str]) -> QuietTriggers:
     """Switch the app's triggers off until the transaction wakes them: no updated_at moves, no notice goes out."""
-    statements = []
+    off, on = [], []
     for table in tables:
         for row in await connection.fetch(_TRIGGERS, table):
             name = quote(row["name"])
-            await connection.execute(f"alter table {table} disable trigger {name}")
-            statements.append(f"alter table {table} enable {'always ' if row['always'] else ''}trigger {name}")
-    return QuietTriggers(tuple(statements))
+            off.append(f"alter table {table} disable trigger {name}")
+            on.append(f"alter table {table} enable {'always ' if row['always'] else ''}trigger {name}")
+    await execute_all(connection, off)
+    return QuietTriggers(tuple(on))

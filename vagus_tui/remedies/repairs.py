@@ -15,6 +15,7 @@ import asyncpg
 
 from vagus_tui.checks.base import Context
 from vagus_tui.checks.verification.base import SCHEMA, relation
+from vagus_tui.database.connection import execute_all
 from vagus_tui.errors import RefusedError, UndoneError, server_words
 from vagus_tui.format import plural
 from vagus_tui.journal.schema import ensure_journal
@@ -353,8 +354,7 @@ async def apply(repair: Repair, context: Context) -> Finding:
                 await connection.execute(f"set local lock_timeout = {context.settings.lock_timeout_ms}")
                 number = await open_note(context, _body(repair, found, await _before(repair, context, found)))
                 await _keep(repair, context, number)
-                for statement in found.statements:
-                    await connection.execute(statement)
+                await execute_all(connection, found.statements)
                 await _kept_after(repair, context, number)
         else:
             await connection.execute("set statement_timeout = 0")

@@ -14,7 +14,7 @@ import asyncpg
 
 from vagus_tui.checks.base import Context
 from vagus_tui.checks.verification.base import SCHEMA, relation
-from vagus_tui.database.connection import Connection
+from vagus_tui.database.connection import Connection, execute_all
 from vagus_tui.errors import RefusedError, UndoneError, server_words
 from vagus_tui.journal import store
 from vagus_tui.journal.schema import journal_exists
@@ -198,9 +198,8 @@ async def undo_repair(context: Context, done: Applied) -> Finding:
             await store.note(connection, UNDONE_TOPIC, body, operator=context.settings.operator)
         else:
             async with connection.transaction():
-                await connection.execute(f"set local lock_timeout = {context.settings.lock_timeout_ms}")
-                for statement in found.statements:
-                    await connection.execute(statement)
+                limit = f"set local lock_timeout = {context.settings.lock_timeout_ms}"
+                await execute_all(connection, [limit, *found.statements])
                 await store.note(connection, UNDONE_TOPIC, body, operator=context.settings.operator)
     except asyncpg.PostgresError as error:
         raise UndoneError(
