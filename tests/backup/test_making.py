@@ -22,6 +22,8 @@ from vagus_tui.backup.gauge import BackupGauge
 from vagus_tui.backup.job import estimated_bytes
 from vagus_tui.backup.manifest import Manifest, read_manifest
 from vagus_tui.backup.tables import BackupTable
+from vagus_tui.checks import waiting
+from vagus_tui.checks.waiting import LockedError
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.errors import RefusedError
@@ -190,6 +192,19 @@ async def test_without_workout_tables_it_refuses(make_database: MakeDatabase, tm
     with pytest.raises(RefusedError, match="no workout tables"):
         await make(settings, kinds(Kind.TABLES))
     assert not settings.backup_dir.exists()
+
+
+async def test_a_table_that_is_held_against_everybody_is_not_waited_for_without_end(
+    clean_database: TestDatabase, connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever holds it is named, and nothing was written."""
+    monkeypatch.setattr(waiting, "PATIENCE_SECONDS", 0.2)
+    holder = await connect(clean_database.url)
+    await holder.execute("set application_name = 'nightly job'; begin; lock table workout_plans")
+    async with asyncio.timeout(30):
+        with pytest.raises(LockedError, match="workout_plans is locked") as told:
+            await make(settings_for(clean_database, tmp_path))
+    assert "nightly job" in str(told.value.state) and not list(tmp_path.rglob("*"))
 
 
 async def test_the_journal_knows_the_backup(made_here: Made, clean_database: TestDatabase) -> None:

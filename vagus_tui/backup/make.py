@@ -37,6 +37,7 @@ from vagus_tui.backup.snapshot import Snapshot, exported_snapshot
 from vagus_tui.backup.tables import left_out, select_tables, workout_names
 from vagus_tui.backup.verify import keep_proof, some, some_sentences, verify_contents
 from vagus_tui.backup.weights import of_backup
+from vagus_tui.checks.waiting import Patience
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.database.encoding import refuse_unless_utf8
@@ -71,6 +72,7 @@ async def make_backup(
 
     Raises:
         RefusedError: it cannot begin: no fitting pg_dump, no space, no workout tables, a folder that cannot be made.
+        LockedError: the same, for a table that somebody holds; says who.
         CancelledByOperatorError, UndoneError: it was stopped or failed, and what was written was removed.
         ConnectionLostError: the database went away; what was written was removed.
     """
@@ -139,7 +141,9 @@ async def _begin(
     notes: list[NoteEvent] = []
     async with database.connection("backup", statement_timeout="0") as connection:
         await refuse_unless_utf8(connection)
-        state = await read_state(connection)
+        # A table that somebody holds against everybody would let it stand still without a word and without an end.
+        async with Patience.with_(database, connection, settings.timezone) as patience:
+            state = await patience.through(read_state(connection), lambda _: None)
         _refuse_without_tables(state, options)
         uses_tls = link_security(connection).encrypted
         tools = await tools_for(connection) if options.kinds & _DUMPS else None
