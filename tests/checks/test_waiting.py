@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -14,8 +16,11 @@ from tests.databases import TestDatabase
 from vagus_tui.checks import waiting
 from vagus_tui.checks.base import LOCKED, Group, run_checks
 from vagus_tui.checks.registry import check_by_id, checks_for
+from vagus_tui.checks.waiting import LockedError, Patience, Waiting
 from vagus_tui.database.connection import Connection
 from vagus_tui.events import CheckEvent, Status
+from vagus_tui.format import clock_time
+from vagus_tui.migration.blockers import Blocker
 
 LOOKED = (
     "select count(*) > 0 from pg_stat_activity where application_name = 'vagus-tui who is in the way' "
@@ -37,6 +42,48 @@ async def until(connection: Connection, question: str) -> None:
             return
         await asyncio.sleep(0.01)
     raise AssertionError(question)
+
+
+def test_who_is_in_the_way_in_words() -> None:
+    now = datetime.now(UTC)
+    holders = (
+        Blocker(7, "postgres", "deploy", "active", 3600.0, "alter  table\n exercises " + "x" * 300),
+        Blocker(0, "ada", "", "prepared", 600.0, "rollback prepared 'g'", gid="g"),
+        Blocker(9, "", "", "idle in transaction", 60.0, ""),
+    )
+    said = Waiting("exercises", holders, now + timedelta(seconds=9)).words("UTC").splitlines()
+    assert said[0].startswith("Waits for a lock on exercises, until ") and len(said) == 4 and said[3] == "and 1 more."
+    since = [clock_time(now - timedelta(seconds=one.seconds), "UTC", now) for one in holders]
+    query = ("alter table exercises " + "x" * 300)[:200]
+    # A second may have passed meanwhile.
+    assert re.sub(r":\d\d,", ":–,", said[1]) == re.sub(
+        r":\d\d,", ":–,", f"PID 7 (deploy, postgres, active), open since {since[0]}, runs: {query} …"
+    )
+    assert said[2].startswith("Prepared transaction g (ada, prepared), open since ")
+    assert said[2].endswith(", is ended by: rollback prepared 'g'")
+    alone = Waiting("exercises", holders[2:], now)
+    assert alone.who("UTC").startswith("PID 9 (idle in transaction), open since ")
+    assert alone.who("UTC").endswith(", last ran: no query is shown")
+    assert Waiting("exercises", (), now).who("UTC") == "Whoever holds it cannot be seen by this user."
+    assert str(LockedError(alone, 15.2, "UTC")).splitlines()[0] == "Given up after 0:15: exercises is locked."
+
+
+async def test_a_stop_from_elsewhere_is_not_taken_for_the_end_of_patience(clean_database: TestDatabase) -> None:
+    async with looking_at(clean_database) as context:
+        begun = asyncio.Event()
+
+        async def work(patience: Patience) -> None:
+            async with patience.within(lambda _: None):
+                begun.set()
+                await asyncio.sleep(60)
+
+        async with Patience.with_(context.database, context.connection, "UTC") as patience:
+            working = asyncio.create_task(work(patience))
+            await begun.wait()
+            working.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await working
+            assert working.cancelled()
 
 
 async def test_who_holds_the_lock_is_told_and_the_wait_has_an_end(
