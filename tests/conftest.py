@@ -51,6 +51,7 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     memory = memory_folder()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        patch.setenv("VAGUS_BACKUP_DIR", str(tmp_path_factory.mktemp("backups")))
         if memory is not None:
             memory.mkdir()
             # Servers run as another user, who has to reach what is theirs.

@@ -19,6 +19,7 @@ from vagus_tui.errors import RefusedError
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.plan import plan_migration
 from vagus_tui.migration.rollback_script import journalled
+from vagus_tui.migration.trial import trial
 from vagus_tui.report.contents import make_report
 from vagus_tui.rollback.quick_plan import plan_rollback
 from vagus_tui.sandbox.options import SandboxOptions
@@ -55,6 +56,22 @@ async def test_psql_gets_the_same(kind: str, make_database: MakeDatabase, connec
     await migrated(by_us)
     assert await v2_differences(conn) == []
     assert changes(await catalog_fingerprint(ours), await catalog_fingerprint(conn)) == []
+
+
+async def test_two_who_plan_at_once_wait_for_each_other(clean_database: TestDatabase, connect: Connect) -> None:
+    """Both try what hangs on v1 on tables of the same name: the second one did not wait for the first, and failed."""
+    first, second, look = [await connect(clean_database.url) for _ in range(3)]
+    state = await read_state(first)
+    assert state.shape is not None
+    async with trial(first, state.shape):
+        planning = asyncio.create_task(plan_migration(second, settings_for(clean_database), state))
+        waits = "select wait_event from pg_stat_activity where pid = $1 and wait_event_type = 'Lock'"
+        while not planning.done() and not await look.fetchval(waits, second.get_server_pid()):
+            await asyncio.wait([planning], timeout=0.05)
+        # Longer than a trial itself waits for anybody.
+        await asyncio.wait([planning], timeout=1.2)
+        assert not planning.done(), planning
+    assert (await planning).steps
 
 
 async def test_psql_stops_at_a_difference(make_database: MakeDatabase, connect: Connect, tmp_path: Path) -> None:

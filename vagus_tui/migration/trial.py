@@ -111,7 +111,11 @@ async def trial(connection: Connection, shape: V1Shape) -> AsyncIterator[Trial]:
     transaction = connection.transaction()
     await transaction.start()
     try:
-        # Nothing here waits for anybody, and nobody waits for it.
+        # One at a time: the schema of a second one would wait for the first one's end, and be cut off.
+        await connection.execute(
+            "set local lock_timeout = '30s'; select pg_advisory_xact_lock(hashtextextended('vagus_migration trial', 0))"
+        )
+        # Nothing else here waits for anybody, and nobody waits for it.
         await connection.execute("set local lock_timeout = '1s'")
         try:
             await connection.execute(f"create schema {quote(TRIAL)}")
@@ -120,13 +124,12 @@ async def trial(connection: Connection, shape: V1Shape) -> AsyncIterator[Trial]:
                 "Whether views, policies and functions can follow cannot be tried: no right to create schemas.",
                 next_step="See the check “rights”.",
             ) from error
+        made = [f"create schema {quote(TRIAL_COMPAT)}"]
         for table in ddl.tables:
-            await connection.execute(ddl.create_table(table))
-            for index in ddl.unique_indexes(table):
-                await connection.execute(index.sql)
-            await execute_all(connection, ddl.key_constraints(table))
-        await connection.execute(f"create schema {quote(TRIAL_COMPAT)}")
-        await execute_all(connection, compat_views(shape, TRIAL, TRIAL_COMPAT, connection.get_server_version().major))
+            indexes = (index.sql for index in ddl.unique_indexes(table))
+            made += [ddl.create_table(table), *indexes, *ddl.key_constraints(table)]
+        made += compat_views(shape, TRIAL, TRIAL_COMPAT, connection.get_server_version().major)
+        await execute_all(connection, made)
         yield Trial(connection, shape)
     finally:
         if not connection.is_closed():
