@@ -207,7 +207,7 @@ async def test_the_end_of_the_local_server_means_nothing_for_the_real_one(
         events.append(event)
         if copies and isinstance(event, StepEvent) and event.id == at:
             conn = await copies.pop().admin("postgres")
-            os.kill(psutil.Process(conn.get_server_pid()).ppid(), signal.SIGKILL)
+            os.kill(psutil.Process(conn.get_server_pid()).ppid(), signal.SIGQUIT)
             conn.terminate()
     result = Made(events).result
     assert not result.ok and "was ended" in result.message, result

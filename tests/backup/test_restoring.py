@@ -301,7 +301,7 @@ async def test_a_local_server_at_its_end_says_nothing_about_the_backup(
         events.append(event)
         if ends == "server" and isinstance(event, CheckEvent) and len(started) == 1:
             conn = await started[0].admin("postgres")
-            os.kill(psutil.Process(conn.get_server_pid()).ppid(), signal.SIGKILL)
+            os.kill(psutil.Process(conn.get_server_pid()).ppid(), signal.SIGQUIT)
             conn.terminate()
             started.append(started[0])
     result = Made(events).result

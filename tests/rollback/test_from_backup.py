@@ -350,7 +350,7 @@ async def test_the_end_of_the_local_server_is_not_taken_for_the_databases(
         async def kill(event: Event, _: Control, at: str = at) -> None:
             if isinstance(event, StepEvent) and event.id == at and copies:
                 admin = await copies.pop().admin("postgres")
-                os.kill(psutil.Process(admin.get_server_pid()).ppid(), signal.SIGKILL)
+                os.kill(psutil.Process(admin.get_server_pid()).ppid(), signal.SIGQUIT)
                 admin.terminate()
 
         ran = await do_roll_back_from(database, path, on_event=kill)
