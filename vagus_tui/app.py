@@ -341,9 +341,9 @@ def _die_in_order(app: VagusApp) -> None:
     loop = asyncio.get_running_loop()
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
-        # Not every system has both, nor can every loop hear them.
+        # Not every system has both, nor can every loop hear them; what nohup has silenced stays silent.
         with contextlib.suppress(NotImplementedError, RuntimeError):
-            if number is not None:
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 loop.add_signal_handler(number, _die, app, number, killed_text(name))
 
 
