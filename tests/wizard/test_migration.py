@@ -314,7 +314,7 @@ async def test_an_interrupted_run_goes_on(clean_database: TestDatabase, clean_co
     await store.note(clean_conn, TOPIC, rehearsed.model_dump(mode="json"), operator="Ada")
     async with walking(settings, size=LARGE) as pilot:
         wizard(pilot).action_go("migration")
-        await until_text(pilot, "A run was interrupted", "goes on where it stood")
+        await until_text(pilot, "A run was interrupted", "broke off in hold", "goes on where it stood")
         await until(pilot, lambda: wizard(pilot).session.failing(Step.MIGRATION))
         assert "Locked by" not in screen_text(pilot), "u measures the gates itself"
         await pilot.press("u")

@@ -28,11 +28,15 @@ from vagus_tui.widgets.outcome import figures, job_outcome
 from vagus_tui.widgets.text import safe_block, safe_str
 
 
-def run_text(run: Run, timezone: str) -> list[Content]:
-    """A run as the journal has it."""
+def run_text(run: Run, timezone: str, *, interrupted: bool = False) -> list[Content]:
+    """A run as the journal has it; of one that broke off, the phase in which it did.
+
+    The journal goes on calling that one running or ready, for nobody was left to write anything else.
+    """
     again = f", taken up by {run.taken_up_by}" if run.taken_up_by else ""
     begun = f"{run_words(run.kind)} by {run.operator}, begun {moment(run.started_at, timezone)}"
-    parts = [safe_block(f"{begun}{again}, {run.status} in {run.phase}", "$text-muted")]
+    stands = "broke off" if interrupted else run.status
+    parts = [safe_block(f"{begun}{again}, {stands} in {run.phase}", "$text-muted")]
     if run.error:
         parts.append(safe_block(run.error, "$warning"))
     if run.figures:
@@ -80,7 +84,7 @@ def standing_text(session: Session, state: DatabaseState, job: Job | None) -> Co
     if not any(state.summary in part.plain for part in parts):
         parts.append(safe_block(" ".join((state.summary, *state.reasons)), "bold"))
     if state.run is not None and (job is None or job.result is None):
-        parts.extend(run_text(state.run, session.settings.timezone))
+        parts.extend(run_text(state.run, session.settings.timezone, interrupted=state.interrupted))
     if state.state in (State.BUILDING, State.READY):
         if state.interrupted:
             parts.append(

@@ -235,7 +235,8 @@ def last_run(session: Session) -> Content:
     if run is None:
         return lines([*rows, Content.styled("None on record.", "$text-muted")])
     zone = session.settings.timezone
-    rows.append(fact("What", safe(run_words(run.kind)), " · ", safe(run.status), " · phase ", safe(run.phase)))
+    stands = "broke off" if session.state is not None and session.state.interrupted else run.status
+    rows.append(fact("What", safe(run_words(run.kind)), " · ", safe(stands), " · phase ", safe(run.phase)))
     rows.append(fact("Who", safe(run.at_work)))
     rows.append(fact("Started", f"{moment(run.started_at, zone)} ({ago(run.started_at)})"))
     if run.finished_at is not None:
