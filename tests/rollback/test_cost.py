@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from tests.databases import TestDatabase
 from tests.migration.support import settings_for
 from vagus_tui.journal.state import read_state
@@ -23,5 +27,9 @@ async def test_what_looking_took_is_what_is_expected(moved_database: TestDatabas
     async with moved_database.connect() as conn:
         await conn.execute("update exercises set notes = 'later'")
         found = await preview(conn, await read_state(conn))
-        assert 0 < found.seconds < 30
-        assert (await cost_of(conn, settings_for(moved_database), found)).expected == LOCKED_PER_LOOK * found.seconds
+        assert 0 < found.answer_seconds < found.seconds < 30
+        settings = settings_for(moved_database)
+        # Of what it took five answers' way is taken off, and 23 come on top, as many as there are under the locks.
+        far = replace(found, seconds=1.0, answer_seconds=0.1)
+        assert (await cost_of(conn, settings, far)).expected == pytest.approx(LOCKED_PER_LOOK * 0.5 + 2.3)
+        assert (await cost_of(conn, settings, replace(far, seconds=0.4))).expected == pytest.approx(2.3)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 
-from vagus_tui.database.connection import Connection, execute_all
+from vagus_tui.database.connection import Connection, answer_time, execute_all
 from vagus_tui.format import plural
 from vagus_tui.journal.state import DatabaseState
 from vagus_tui.migration.capture import V2_CHANGES, V2_UNNOTED
@@ -115,12 +115,11 @@ async def preview(connection: Connection, state: DatabaseState, *, compare: bool
             # What an earlier attempt has found, and nobody has decided about yet.
             compared = (await read_unnoted(connection, UNDECIDED)).told()
         await execute_all(connection, (*carry.rows.look_ahead(ahead.TEMPORARY), *LOCKED_SETTINGS))
+        answer = await answer_time(connection)
         began = time.perf_counter()
-        await connection.execute("select 1")
-        looking = time.perf_counter()
         await execute_all(connection, carry.collect())
         found = await counts(connection, way.survey, carry)
-        answer, seconds = looking - began, time.perf_counter() - looking
+        seconds = time.perf_counter() - began
         bound = await will_be_bound(connection, way.survey)
         return replace(
             found,

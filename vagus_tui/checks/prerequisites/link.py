@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
-import time
-
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.database.addresses import NEEDED, right_address
+from vagus_tui.database.connection import answer_time
 from vagus_tui.database.pooling import ConnectionKind, pooling
 from vagus_tui.database.tls import link_security
 from vagus_tui.events import Status
@@ -65,12 +63,7 @@ async def _tls(context: Context) -> Outcome:
 
 
 async def _answer_time(context: Context) -> Outcome:
-    times = []
-    for _ in range(3):
-        started = time.perf_counter()
-        await context.connection.execute("select 1")
-        times.append(time.perf_counter() - started)
-    taken = statistics.median(times)
+    taken = await answer_time(context.connection)
     measured = "under 1 ms" if taken < 0.001 else f"{milliseconds(taken)} ms"
     waits = f"While writes wait, the cut-over waits for {ANSWERS} answers of the server"
     if taken <= NEAR_SECONDS:
