@@ -282,7 +282,7 @@ async def execute_all(connection: Connection, statements: Iterable[str]) -> str:
 
 
 async def answer_time(connection: Connection) -> float:
-    """Seconds that the server's answer takes when it has nothing to do; of three the quickest, the others met a delay."""
+    """Seconds that the server's answer takes when it has nothing to do: of three the quickest, which met no delay."""
     times = []
     for _ in range(3):
         started = time.perf_counter()
