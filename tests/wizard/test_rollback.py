@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from textual.containers import VerticalScroll
 
@@ -9,12 +11,14 @@ from tests.databases import TestDatabase
 from tests.wizard.moved import migrated
 from tests.wizard.walk import LARGE, SMALL, screen_text, settings_for, until, until_text, walking, wizard
 from vagus_tui.database.connection import Connection
-from vagus_tui.events import CheckEvent, Status
+from vagus_tui.events import CheckEvent, Event, Status
 from vagus_tui.journal import decisions, store
+from vagus_tui.journal.lock import take_lock
 from vagus_tui.journal.state import State
 from vagus_tui.rollback.advice import Recommendation, advise
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.runbook.rollback_advice import CRITERIA, Weight
+from vagus_tui.session.knowledge import Topic
 from vagus_tui.session.way_on import next_screen
 
 NO_TO_ALL = {criterion.id: False for criterion in CRITERIA}
@@ -188,6 +192,31 @@ async def test_the_harmless_answer_comes_first(moved_database: TestDatabase, mov
         await pilot.pause(0.2)
         assert wizard(pilot).session.job is None
     assert await moved_conn.fetchval("select to_regclass('public.workout_weeks')") is not None
+
+
+async def test_one_that_runs_elsewhere_keeps_its_mark(
+    moved_database: TestDatabase, moved_conn: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The screen's own mark and that of a rollback elsewhere took turns, each calling the other up, without an end."""
+    await store.start_run(moved_conn, "rollback", operator="Bob", environment="development", options={})
+    await take_lock(moved_conn)
+    async with walking(settings_for(moved_database.url), size=SMALL) as pilot:
+        session, told = wizard(pilot).session, 0
+        await pilot.press("8")
+        await until_text(pilot, "Bob: rollback", "Does the app crash")
+        await until(pilot, lambda: session.standings[Step.ROLLBACK].status is Status.RUNNING)
+        tell = session._listener
+
+        def counted(topics: frozenset[Topic], events: Sequence[Event]) -> None:
+            nonlocal told
+            told += Topic.STANDING in topics
+            tell(topics, events)
+
+        monkeypatch.setattr(session, "_listener", counted)
+        await pilot.pause(0.6)
+        assert told < 3
+        assert session.standings[Step.ROLLBACK].status is Status.RUNNING
+    await moved_conn.execute("select pg_advisory_unlock_all()")
 
 
 async def test_an_interrupted_one_is_finished_or_cleared_away(

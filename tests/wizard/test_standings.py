@@ -48,7 +48,7 @@ def test_the_worst_counts(statuses: list[Status], sum_up: Status) -> None:
     assert worst(statuses) is sum_up
 
 
-def test_what_somebody_else_does_is_not_done_yet() -> None:
+async def test_what_somebody_else_does_is_not_done_yet() -> None:
     """A migration past its cut-over has last steps to do; and what was watched may have ended while nothing is read."""
     session = Knowledge(settings_for(""), lambda *_: None)
     session.link, session.now = Link.UP, Snapshot(state=DatabaseState(State.MIGRATED))

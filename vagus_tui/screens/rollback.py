@@ -26,7 +26,6 @@ from vagus_tui.screens.cut_off import cut_off, cut_off_text, read_again, unread_
 from vagus_tui.screens.finishing import interrupted_text
 from vagus_tui.screens.item_facts import item_text
 from vagus_tui.screens.rollback_acts import RollbackActs
-from vagus_tui.screens.rollback_backup import JOB as RESTORE
 from vagus_tui.screens.rollback_words import (
     SHOWN_OF_ONE,
     advice_text,
@@ -218,10 +217,10 @@ class RollbackScreen(RollbackActs):
 
     def _stand(self) -> None:
         stand_by_state(self.session)
-        job = self.session.job
-        # A rollback from a backup has a window of its own, and the mark says that it runs.
-        restoring = job is not None and job.running and job.name == RESTORE
-        if self.possible and not self.running and not restoring and self.left is None:
+        stands = self.session.standings.get(self.STEP)
+        # Not over the mark that one runs, here or elsewhere: each would call the other up again, without an end.
+        going_on = stands is not None and stands.status is Status.RUNNING
+        if self.possible and self.left is None and not going_on:
             advised = self.advice.recommendation is Recommendation.ROLL_BACK
             status, word = (Status.FAIL, "advised") if advised else (Status.PENDING, "")
             self.session.set_standing(self.STEP, status, word)

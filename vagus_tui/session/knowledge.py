@@ -213,7 +213,8 @@ class Knowledge:
         standing = Standing(status, word)
         if self.standings.get(step) != standing:
             self.standings[step] = standing
-            self.changed(Topic.STANDING)
+            # Told a moment later: what hears of it sets marks too, and must not find itself called again at once.
+            self._say(Topic.STANDING)
 
     def _say(self, topic: Topic, event: Event | None = None) -> None:
         """Tell the listener, many events at once rather than one by one."""
