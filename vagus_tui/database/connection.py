@@ -281,6 +281,12 @@ async def execute_all(connection: Connection, statements: Iterable[str]) -> str:
     return await connection.execute(script) if script else ""
 
 
+async def fetch_named(connection: Connection, queries: Mapping[str, str]) -> list[asyncpg.Record]:
+    """The rows of several queries of the same columns, asked for in one message; `name` says whose each is."""
+    named = (f"select {literal(name)} as name, q.* from (\n{query}\n) q" for name, query in queries.items())
+    return await connection.fetch("\nunion all\n".join(named))
+
+
 async def answer_time(connection: Connection) -> float:
     """Seconds that the server's answer takes when it has nothing to do: of three the quickest, which met no delay."""
     times = []

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 
-from vagus_tui.database.connection import Connection, answer_time, execute_all
+from vagus_tui.database.connection import Connection, answer_time, execute_all, fetch_named
 from vagus_tui.format import plural
 from vagus_tui.journal.state import DatabaseState
 from vagus_tui.migration.capture import V2_CHANGES, V2_UNNOTED
@@ -139,8 +139,7 @@ async def _as_kept(connection: Connection, rows: kept_rows.KeptRows) -> list[str
     """Within a transaction that is taken back: put back rows of the kept v1, and say which; nobody waits long."""
     try:
         async with connection.transaction():
-            await connection.execute(f"set local lock_timeout = {SHORT_MS}")
-            await execute_all(connection, rows.statements())
+            await execute_all(connection, [f"set local lock_timeout = {SHORT_MS}", *rows.statements()])
     except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
         return ["Somebody is leaving just now: rows of the kept v1 that they take along are not counted in here."]
     return kept_rows.put_back_words(await kept_rows.read_put_back(connection))
@@ -148,20 +147,15 @@ async def _as_kept(connection: Connection, rows: kept_rows.KeptRows) -> list[str
 
 async def counts(connection: Connection, survey: Survey, carry: CarryBack) -> Preview:
     """What was found to be carried back, and what not, in the transaction in which it was collected."""
-    rows = await connection.fetch(
-        "\nunion all\n".join(
-            f'select {literal(base)} as "table", c.* from (\n{carry.counts(base)}\n) c' for base in v1.TABLES
-        )
-    )
-    found = {row["table"]: Carried(**dict(row)) for row in rows}
-    carried = [found[base] for base in v1.TABLES]
-    rows = await connection.fetch(
-        "\nunion all\n".join(
-            f"select {literal(table)} as name, count(*) as count from pg_temp.vagus_changed c join "
-            f"{qualified(survey.shape.schema, table)} t on t.id::text = c.id where c.table_name = {literal(table)}"
-            for table in (v2.WEEKS, v2.DAYS, v2.GROUPS)
-        )
-    )
+    rows = await fetch_named(connection, {base: carry.counts(base) for base in v1.TABLES})
+    found = {row["name"]: {name: value for name, value in row.items() if name != "name"} for row in rows}
+    carried = [Carried(base, **found[base]) for base in v1.TABLES]
+    changed = {
+        table: f"select count(*) from pg_temp.vagus_changed c join {qualified(survey.shape.schema, table)} t "
+        f"on t.id::text = c.id where c.table_name = {literal(table)}"
+        for table in (v2.WEEKS, v2.DAYS, v2.GROUPS)
+    }
+    rows = await fetch_named(connection, changed)
     only = {row["name"]: row["count"] for row in rows if row["count"]}
     named: list[str] = []
     if any(item.not_expressible or item.kept_values for item in carried):

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from vagus_tui.control import Control
-from vagus_tui.database.connection import Connection, Database, execute_all
+from vagus_tui.database.connection import Connection, Database, execute_all, fetch_named
 from vagus_tui.errors import RefusedError, UndoneError
 from vagus_tui.events import Event, NoteEvent, Phase, ResultEvent, StepEvent, StepState
 from vagus_tui.format import plural
@@ -43,7 +43,7 @@ from vagus_tui.rollback.quick_plan import (
 )
 from vagus_tui.rollback.swap_back import LOCKED
 from vagus_tui.schema import v1
-from vagus_tui.schema.identifiers import literal, qualified
+from vagus_tui.schema.identifiers import qualified
 from vagus_tui.settings import Settings
 
 T = TypeVar("T")
@@ -170,9 +170,8 @@ class _Rollback:
         limit = LIMIT_SECONDS + SECONDS_PER_CHANGE * changes
         locked = time.perf_counter()
         async with connection.transaction(), _within(limit, changes):
-            await connection.execute(f"set local lock_timeout = {self.settings.lock_timeout_ms}")
-            for setting in LOCKED_SETTINGS:
-                await connection.execute(setting)
+            patience = f"set local lock_timeout = {self.settings.lock_timeout_ms}"
+            await execute_all(connection, [patience, *LOCKED_SETTINGS])
             for step in steps:
                 started = time.perf_counter()
                 emit(step.event(StepState.STARTED))
@@ -238,12 +237,8 @@ class _Rollback:
         return figures
 
     async def _prove(self, connection: Connection, carry: CarryBack) -> None:
-        found = await connection.fetch(
-            "\nunion all\n".join(
-                f"select {literal(base)} as base, (\n{carry.proof(base)}\n) as wrong" for base in v1.TABLES
-            )
-        )
-        wrong = [f"{plural(row['wrong'], 'row')} of {row['base']}" for row in found if row["wrong"]]
+        found = await fetch_named(connection, {base: carry.proof(base) for base in v1.TABLES})
+        wrong = [f"{plural(rows, 'row')} of {base}" for base, rows in found if rows]
         if wrong:
             raise UndoneError(
                 f"{', '.join(wrong)} did not arrive in v1 as v2 has them.",

@@ -169,6 +169,5 @@ async def _lost_day_keys(main: Connection, run_id: UUID, made: MigrationPlan, do
 
 async def _not_done(main: Connection, run_id: UUID, steps: Iterable[PlanStep]) -> None:
     """Put on record that what these steps had done is gone."""
-    for step in steps:
-        gone = StepEvent(id=step.id, phase=Phase.BUILD, title=step.title, state=StepState.FAILED)
-        await store.record_step(main, run_id, gone)
+    gone = [StepEvent(id=step.id, phase=Phase.BUILD, title=step.title, state=StepState.FAILED) for step in steps]
+    await store.record_step(main, run_id, *gone)

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 
-from vagus_tui.database.connection import execute_all
+from vagus_tui.database.connection import execute_all, fetch_named
 from vagus_tui.errors import UndoneError
 from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
 from vagus_tui.format import plural
@@ -17,7 +17,6 @@ from vagus_tui.migration.difference import first_of
 from vagus_tui.migration.proof import WRONG_ROWS
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.work import BUSY
-from vagus_tui.schema.identifiers import literal
 
 SMALL_BACKLOG = 200
 """Changes that the cut-over can take along without anybody noticing."""
@@ -48,7 +47,7 @@ async def _round(run: MigrationRun) -> int:
             # A hold may last for hours: tables made and dropped every second would fill the catalog for nothing.
             return 0
         await execute_all(run.main, catch_up.collect(run.made.mapping, STAGING))
-        notes = int(await run.main.fetchval("select count(*) from pg_temp.vagus_touched"))
+        notes = int(await run.main.fetchval(f"select count(*) from {catch_up.TOUCHED}"))
         if notes:
             await execute_all(run.main, catch_up.apply(run.made.mapping, STAGING, run.made.kept_apart))
             await prove_delta(run)
@@ -61,13 +60,10 @@ async def prove_delta(run: MigrationRun) -> None:
     Raises:
         UndoneError: a row differs.
     """
-    first = await run.main.fetchrow(
-        "\nunion all\n".join(
-            f"select {literal(table)} as name, d.id, d.difference from (\n{first_of(query, 1)}\n) d"
-            for table, query in catch_up.delta_differences(run.made.mapping, STAGING).items()
-        )
-    )
-    if first is not None:
+    differing = catch_up.delta_differences(run.made.mapping, STAGING)
+    rows = await fetch_named(run.main, {table: first_of(query, 1) for table, query in differing.items()})
+    if rows:
+        first = rows[0]
         raise UndoneError(
             f"Changes brought over do not agree with v1: {first['name']} {first['id']} {first['difference']}.",
             next_step=WRONG_ROWS,
