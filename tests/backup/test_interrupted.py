@@ -137,6 +137,18 @@ async def test_a_lost_snapshot_is_said(settings: Settings, clean_database: TestD
     assert "removed" in told.value.state and "start the backup again" in told.value.next_step
 
 
+async def test_a_table_that_goes_away_meanwhile_is_said(
+    settings: Settings, clean_database: TestDatabase, connect: Connect
+) -> None:
+    other = await connect(clean_database.url)
+    await other.execute("create table public.dropped (plan uuid references workout_plans)")
+    with pytest.raises(UndoneError, match=r'relation "public\.dropped" does not exist'):
+        async for event in make_backup(Database(settings), settings, TABLES, Control()):
+            if isinstance(event, StepEvent) and event.id == "snapshot" and event.state is StepState.STARTED:
+                await other.execute("drop table public.dropped")
+    assert nothing_left(settings)
+
+
 async def test_a_connection_that_is_lost_during_the_csv_is_said_of_its_step(
     settings: Settings, clean_database: TestDatabase, connect: Connect
 ) -> None:
@@ -149,7 +161,7 @@ async def test_a_connection_that_is_lost_during_the_csv_is_said_of_its_step(
                 if event.id == "csv-exercises" and event.state is StepState.STARTED:
                     await admin.execute(
                         "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
-                        "where application_name = 'vagus-tui backup csv' and datname = current_database()"
+                        "where application_name = 'vagus-tui backup snapshot' and datname = current_database()"
                     )
     assert events[-1].state is StepState.FAILED and "connection to the database was lost" in (events[-1].message or "")
     assert nothing_left(settings)

@@ -27,7 +27,7 @@ from vagus_tui.checks.waiting import LockedError
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.errors import RefusedError
-from vagus_tui.events import NoteEvent, ProgressEvent, StepEvent, StepState
+from vagus_tui.events import NoteEvent, ProgressEvent, ResultEvent, StepEvent, StepState
 from vagus_tui.journal import backup_records
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.settings import Settings
@@ -205,6 +205,56 @@ async def test_a_table_that_is_held_against_everybody_is_not_waited_for_without_
         with pytest.raises(LockedError, match="workout_plans is locked") as told:
             await make(settings_for(clean_database, tmp_path))
     assert "nightly job" in str(told.value.state) and not list(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "step", "held"),
+    [(Kind.CSV, "snapshot", "exercises"), (Kind.CSV, "digest", "exercises"), (Kind.FULL, "snapshot", "of_others")],
+)
+async def test_nor_one_that_is_held_only_once_the_backup_has_begun(
+    settings: Settings,
+    clean_database: TestDatabase,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Kind,
+    step: str,
+    held: str,
+) -> None:
+    monkeypatch.setattr(waiting, "PATIENCE_SECONDS", 0.2)
+    holder = await connect(clean_database.url)
+    await holder.execute("set application_name = 'nightly job'; create table of_others ()")
+    await holder.execute("begin")
+    steps: list[StepEvent] = []
+    async with asyncio.timeout(30):
+        with pytest.raises(LockedError, match=f"{held} is locked") as told:
+            async for event in make_backup(Database(settings), settings, kinds(kind), Control()):
+                if isinstance(event, StepEvent):
+                    steps.append(event)
+                    if event.id == step and event.state is StepState.STARTED:
+                        await holder.execute(f"lock table {held}")
+    assert (steps[-1].id, steps[-1].state) == (step, StepState.FAILED)
+    assert "nightly job" in str(told.value.state) and not list(settings.backup_dir.rglob("*"))
+
+
+async def test_whoever_waits_to_change_a_table_does_not_hold_up_its_csv(
+    settings: Settings, clean_database: TestDatabase, connect: Connect
+) -> None:
+    """They wait for the backup's end: one that got in line behind them would never see it."""
+    other = await connect(clean_database.url)
+    changing: asyncio.Task[str] | None = None
+    async with asyncio.timeout(30):
+        async for event in make_backup(Database(settings), settings, kinds(Kind.CSV), Control()):
+            if isinstance(event, StepEvent) and event.id == "digest" and event.state is StepState.DONE:
+                changing = asyncio.create_task(other.execute("alter table exercises add column later int"))
+                queued = "select exists (select from pg_locks where relation = 'exercises'::regclass and not granted)"
+                async with clean_database.connect() as conn:
+                    for _ in range(500):
+                        if await conn.fetchval(queued):
+                            break
+                        await asyncio.sleep(0.01)
+            done = event
+        assert changing is not None and await changing == "ALTER TABLE"
+    assert isinstance(done, ResultEvent) and done.ok
 
 
 async def test_the_journal_knows_the_backup(made_here: Made, clean_database: TestDatabase) -> None:

@@ -37,7 +37,7 @@ from vagus_tui.backup.snapshot import Snapshot, exported_snapshot
 from vagus_tui.backup.tables import left_out, select_tables, workout_names
 from vagus_tui.backup.verify import keep_proof, some, some_sentences, verify_contents
 from vagus_tui.backup.weights import of_backup
-from vagus_tui.checks.waiting import Patience
+from vagus_tui.checks.waiting import LockedError, Patience
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.database.encoding import refuse_unless_utf8
@@ -207,13 +207,41 @@ def _refuse_without_tables(state: DatabaseState, options: BackupOptions) -> None
 async def _write(job: BackupJob, snapshot: Snapshot, gauge: BackupGauge) -> AsyncIterator[Event]:
     """Write all parts from the snapshot."""
     kinds = job.options.kinds
+    # Once the digests are taken, the tables are held for as long as it takes.
+    async with Patience.with_(job.database, snapshot.connection, job.settings.timezone) as patience:
+        async for event in _choose(job, snapshot, patience):
+            yield event
+        gauge.plan(of_backup(job))
+        async for event in digests(job, snapshot, patience):
+            yield event
+    if Kind.TABLES in kinds:
+        async for event in dump_tables(job, snapshot):
+            yield event
+    if Kind.FULL in kinds:
+        async for event in dump_full(job, snapshot):
+            yield event
+    if Kind.CSV in kinds:
+        async for event in export(job, snapshot):
+            yield event
+    async for event in checksums(job):
+        yield event
+
+
+async def _choose(job: BackupJob, snapshot: Snapshot, patience: Patience) -> AsyncIterator[Event]:
+    """Which tables belong to it, and whether the disk has room for them."""
+    kinds = job.options.kinds
     step = Progress("snapshot", Phase.BACKUP, "One snapshot for every part", 0)
     yield step.started()
     names = workout_names(job.state)
-    job.selected = await select_tables(snapshot.connection, names)
+    try:
+        job.selected = await patience.through(select_tables(snapshot.connection, names), lambda _: None)
+        if Kind.FULL in kinds:
+            everything = select_tables(snapshot.connection, names, everything=True)
+            job.everything = await patience.through(everything, lambda _: None)
+    except LockedError as error:
+        yield step.failed(error.happened)
+        raise
     job.left_out = await left_out(snapshot.connection)
-    if Kind.FULL in kinds:
-        job.everything = await select_tables(snapshot.connection, names, everything=True)
     yield step.finished(message=f"snapshot {snapshot.id}, {plural(len(job.tables), 'table')}")
     if Kind.FULL in kinds and (job.left_out.unreadable_schemas or job.left_out.unreadable_tables):
         unreadable = [*job.left_out.unreadable_schemas, *(".".join(key) for key in job.left_out.unreadable_tables)]
@@ -232,20 +260,6 @@ async def _write(job: BackupJob, snapshot: Snapshot, gauge: BackupGauge) -> Asyn
     yield step.finished()
     for note in _how_to_pack(job):
         yield note
-    gauge.plan(of_backup(job))
-    async for event in digests(job, snapshot):
-        yield event
-    if Kind.TABLES in kinds:
-        async for event in dump_tables(job, snapshot):
-            yield event
-    if Kind.FULL in kinds:
-        async for event in dump_full(job, snapshot):
-            yield event
-    if Kind.CSV in kinds:
-        async for event in export(job, snapshot):
-            yield event
-    async for event in checksums(job):
-        yield event
 
 
 def _refuse_without_space(job: BackupJob) -> None:

@@ -19,18 +19,29 @@ from vagus_tui.backup.options import ArchiveFormat, Compression
 from vagus_tui.backup.progress import Progress
 from vagus_tui.backup.snapshot import Snapshot
 from vagus_tui.backup.tables import BackupTable
+from vagus_tui.checks.waiting import Patience
 from vagus_tui.database.connection import Connection, is_lost
 from vagus_tui.errors import CancelledByOperatorError, account
 from vagus_tui.events import Event, Phase
 from vagus_tui.format import plural, size
 
 
-async def digests(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
-    """Count and digest every table in the snapshot, and read what hangs on it."""
+async def digests(job: BackupJob, snapshot: Snapshot, patience: Patience) -> AsyncIterator[Event]:
+    """Count and digest every table in the snapshot, and read what hangs on it.
+
+    Raises:
+        LockedError: somebody holds one of the tables; says who.
+        CancelledByOperatorError: a stop was asked for.
+    """
     step = Progress("digest", Phase.BACKUP, "Count and digest every table", sum(table.bytes for table in job.tables))
     yield step.started()
     for table in job.tables:
-        job.contents[table.key] = await or_stopped(table_content(snapshot.connection, table), job.control)
+        content = patience.through(table_content(snapshot.connection, table), lambda _: None)
+        try:
+            job.contents[table.key] = await or_stopped(content, job.control)
+        except Exception as error:
+            yield step.failed(_why(error))
+            raise
         if event := step.add(table.bytes):
             yield event
     # Sequences go on under a snapshot: each dump that follows has them where they are here, or further on, and no row
@@ -136,12 +147,15 @@ def _archive(job: BackupJob, target: Path, content: str, tables: Sequence[Backup
 
 
 async def export(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
-    """The workout tables as CSV."""
+    """The workout tables as CSV.
+
+    Read by the connection that has held them since they were digested: another one would stand in line behind whoever
+    waits for us in order to change a table, and neither would ever get on.
+    """
     await asyncio.to_thread((job.path / "csv").mkdir, 0o700)
-    async with snapshot.reader("backup csv") as connection:
-        for table in job.workout:
-            async for event in _export_one(job, connection, table):
-                yield event
+    for table in job.workout:
+        async for event in _export_one(job, snapshot.connection, table):
+            yield event
 
 
 async def _export_one(job: BackupJob, connection: Connection, table: BackupTable) -> AsyncIterator[Event]:

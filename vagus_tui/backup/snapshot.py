@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from vagus_tui.database.connection import Connection, Database
-from vagus_tui.database.identifiers import literal
 from vagus_tui.errors import VagusError
 
 # Texts of values depend on these; a digest taken anywhere must come out the same. pg_dump sets most of them too.
@@ -31,26 +30,13 @@ set local jit = off;
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """An exported snapshot, alive as long as the block that made it. `connection` reads from it too."""
+    """An exported snapshot, alive as long as the block that made it; `connection` reads from it, and pg_dump by `id`.
+
+    What `connection` has read it holds until the end, so that nobody changes a table's structure meanwhile.
+    """
 
     id: str
-    database: Database
     connection: Connection
-
-    @contextlib.asynccontextmanager
-    async def reader(self, purpose: str) -> AsyncIterator[Connection]:
-        """A further connection that sees exactly the same data."""
-        async with self.database.connection(purpose) as connection:
-            transaction = connection.transaction(isolation="repeatable_read", readonly=True)
-            await transaction.start()
-            try:
-                await connection.execute(f"set transaction snapshot {literal(self.id)}")
-                await connection.execute(SESSION)
-                yield connection
-            finally:
-                if not connection.is_closed():
-                    with contextlib.suppress(Exception):
-                        await transaction.rollback()
 
 
 @contextlib.asynccontextmanager
@@ -69,7 +55,7 @@ async def exported_snapshot(database: Database) -> AsyncIterator[Snapshot]:
             snapshot_id = str(await connection.fetchval("select pg_export_snapshot()"))
             if not re.fullmatch(r"[0-9A-F]+(-[0-9A-F]+)+", snapshot_id, re.IGNORECASE):
                 raise VagusError("The server gave a snapshot with an unusable name.")
-            yield Snapshot(snapshot_id, database, connection)
+            yield Snapshot(snapshot_id, connection)
         finally:
             if not connection.is_closed():
                 with contextlib.suppress(Exception):

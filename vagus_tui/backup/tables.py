@@ -139,7 +139,8 @@ with workout as (
 _DETAILS = """
 select n.nspname as schema, c.relname as name, c.relkind = 'p' as partitioned,
        exists (select from workout where workout.oid = c.oid) as workout,
-       pg_table_size(c.oid) as bytes,
+       -- Nothing where it went away since the snapshot, which is told by whoever reads it.
+       coalesce(pg_table_size(c.oid), 0) as bytes,
        pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid)
          as writes,
        array(select a.attname::text from pg_attribute a
