@@ -43,6 +43,7 @@ from vagus_tui.widgets.job_view import JobView, Pace, PhaseLine, bar
 from vagus_tui.widgets.lock_panel import LockPanel
 from vagus_tui.widgets.outcome import job_outcome
 from vagus_tui.widgets.rail import Rail, countdown
+from vagus_tui.widgets.rows import Column, Row, Rows
 from vagus_tui.widgets.theme import DARK, LIGHT
 
 
@@ -308,6 +309,39 @@ async def test_a_job_is_drawn_as_it_stands() -> None:
         assert said(replace(facts, refused="no"))[0] == "Not ready: v1 has a row that v2 refuses"
         assert said(replace(facts, altered="x is gone"))[0] == "Not ready: what was built has been altered"
         assert "in the way no room. Mend that, or stop." in said(replace(facts, hindered="no room"))
+
+
+class Lists(App[None]):
+    """A table of checks above rows in columns."""
+
+    CSS = "CheckTable, Rows { height: 1fr; }"
+
+    def compose(self) -> ComposeResult:
+        yield CheckTable()
+        yield Rows([Column("")])
+
+
+async def test_a_smaller_window_keeps_the_cursor_in_view() -> None:
+    async with Lists().run_test(size=(80, 40)) as pilot:
+        checks, rows = pilot.app.query_one(CheckTable), pilot.app.query_one(Rows)
+        checks.set_events([("Data", [check(P, f"c{number}") for number in range(60)])])
+        rows.set_rows([Row(f"r{number}", (f"r{number}",)) for number in range(60)])
+        await pilot.pause()
+        checks.select("c15")
+        rows.select("r15")
+
+        async def seen(height: int) -> list[str]:
+            await pilot.resize_terminal(80, height)
+            await pilot.pause()
+            lines = [one.render_line(line).text for one in (checks, rows) for line in range(one.size.height)]
+            return [word.strip("▸▹") for line in lines for word in line.split() if word.endswith(("c15", "r15"))]
+
+        for height in (40, 20, 12, 40):
+            assert await seen(height) == ["c15", "r15"], height
+        # Whoever has scrolled away from it is not brought back.
+        checks.scroll_to(y=40, animate=False)
+        rows.scroll_to(y=40, animate=False)
+        assert await seen(30) == []
 
 
 def test_a_bar_is_full_only_at_the_end() -> None:

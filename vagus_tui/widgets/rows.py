@@ -68,7 +68,7 @@ class Rows(DataTable[Text]):
         super().__init__(id=id, cursor_type="row", zebra_stripes=False, cell_padding=PADDING)
         self.layout_columns = tuple(columns)
         self._rows: tuple[Row, ...] = ()
-        self._width = 0
+        self._width = self._room = 0
         self._wanted: str | None = None
 
     def set_rows(self, rows: Sequence[Row]) -> None:
@@ -108,9 +108,12 @@ class Rows(DataTable[Text]):
         return cursor_marked(self, y, super().render_line(y))
 
     def on_resize(self) -> None:
-        """Lay the columns out again."""
+        """Lay the columns out again. A cursor that was in view stays in view."""
+        room, self._room = self._room, self.scrollable_content_region.height - self.header_height
         if self.size.width != self._width:
             self._fill()
+        elif 0 <= self.cursor_row - self.scroll_offset.y < room:
+            self.move_cursor(row=self.cursor_row, animate=False)
 
     def _fill(self) -> None:
         self._width = self.size.width

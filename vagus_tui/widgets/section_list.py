@@ -68,6 +68,7 @@ class SectionList(ScrollView, Generic[Item], can_focus=True):
         self._lines: list[str | tuple[str]] = []
         self._line_of: dict[str, int] = {}
         self._order: list[str] = []
+        self._room = 0
 
     # What subclasses say
 
@@ -150,8 +151,11 @@ class SectionList(ScrollView, Generic[Item], can_focus=True):
         self.virtual_size = Size(self.scrollable_content_region.width, len(self._lines) + self.HEADER_LINES)
 
     def on_resize(self) -> None:
-        """Lay out again."""
+        """Lay out again. A cursor that was in view stays in view; a list that was scrolled away from it stays there."""
+        room, self._room = self._room, self.scrollable_content_region.height - self.HEADER_LINES
         self._measure()
+        if self._order and 0 <= self._line_of[self._order[self.cursor]] - self.scroll_offset.y < room:
+            self._follow()
 
     def render_line(self, y: int) -> Strip:
         """The heading stays; the rest scrolls under it."""
@@ -205,24 +209,29 @@ class SectionList(ScrollView, Generic[Item], can_focus=True):
         """Follow the cursor."""
         if not self._order or before == now:
             return
-        line = self._line_of[self._order[now]]
-        # The first row of a section brings its heading into view with it.
-        first = line - 1 if line > 0 and isinstance(self._lines[line - 1], str) else line
-        scrolled = self.scroll_to_region(
-            Region(0, first + self.HEADER_LINES, self.size.width, line - first + 1),
-            spacing=Spacing(top=self.HEADER_LINES),
-            animate=False,
-            force=True,
-            # Otherwise the window follows the cursor one painting later.
-            immediate=True,
-        )
-        if scrolled or not 0 <= before < len(self._order):
+        if self._follow() or not 0 <= before < len(self._order):
             self.refresh()
         else:
             # Two rows look different; painting all of them would make every key wait.
             self._refresh_line(self._line_of[self._order[before]])
-            self._refresh_line(line)
+            self._refresh_line(self._line_of[self._order[now]])
         self._tell()
+
+    def _follow(self) -> bool:
+        """Bring the cursor's row into view; returns whether that moved anything."""
+        line = self._line_of[self._order[self.cursor]]
+        # The first row of a section brings its heading into view with it.
+        first = line - 1 if line > 0 and isinstance(self._lines[line - 1], str) else line
+        return bool(
+            self.scroll_to_region(
+                Region(0, first + self.HEADER_LINES, self.size.width, line - first + 1),
+                spacing=Spacing(top=self.HEADER_LINES),
+                animate=False,
+                force=True,
+                # Otherwise the window follows the cursor one painting later.
+                immediate=True,
+            )
+        )
 
     def action_move(self, step: int) -> None:
         """One row up or down."""
