@@ -34,13 +34,14 @@ async def test_an_item_is_signed_off_and_taken_back(clean_database: TestDatabase
 
 
 async def test_a_note_is_kept_with_a_tick(clean_database: TestDatabase) -> None:
-    async with walking(settings_for(clean_database.url)) as pilot:
+    async with walking(settings_for(clean_database.url, operator="Alexandra Schmidt")) as pilot:
         await pilot.press("3")
         await until_text(pilot, "Send the announcement")
-        await pilot.press("e")
+        await pilot.press("j", "j", "e")
         await until_text(pilot, "A note")
         await pilot.press(*"sent [/red] to all", "enter")
-        await until_text(pilot, "1 of 10 sent")
+        # A long name leaves room for the day.
+        await until_text(pilot, "1 of 10 sent", f"Alexandra S… {datetime.now(UTC):%m-%d}")
     async with clean_database.connect() as conn:
         assert await conn.fetchval("select note from vagus_migration.sign_offs") == "sent [/red] to all"
 

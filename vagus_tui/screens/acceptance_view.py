@@ -30,7 +30,7 @@ from vagus_tui.widgets.checklist import Checklist, Entry
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.marks import MARKS, STYLES
 from vagus_tui.widgets.rows import Column, Row, Rows
-from vagus_tui.widgets.text import safe, safe_str
+from vagus_tui.widgets.text import safe, safe_str, short
 
 EVERYBODY = "everybody"
 COLUMNS = (
@@ -171,7 +171,7 @@ class AcceptanceView(ViewedScreen):
         if tried is None or tried.verdict is Verdict.OPEN:
             return Entry(Status.PENDING, "not tried")
         at = moment(tried.at, self.session.settings.timezone)
-        return Entry(_MARKS[tried.verdict], f"{tried.verdict.value}, {safe_str(tried.operator, limit=10)} {at[5:]}")
+        return Entry(_MARKS[tried.verdict], f"{tried.verdict.value}, {short(tried.operator, 10)} {at[5:]}")
 
     def show_item(self, item: Item) -> None:
         """How the step went for the person, and what they should see."""

@@ -23,7 +23,7 @@ from vagus_tui.session.session import Session
 from vagus_tui.session.standings import display_status, worst
 from vagus_tui.widgets.checklist import Entry
 from vagus_tui.widgets.marks import STYLES
-from vagus_tui.widgets.text import safe, safe_str
+from vagus_tui.widgets.text import safe, short
 
 FRESH = timedelta(days=1)
 WAITED = f"{CLEAN_UP.id}.waited"
@@ -103,7 +103,7 @@ def _waited(session: Session) -> Entry:
     left = _days_left(session)
     override = session.now.overrides.get(GateId.WAITED)
     if override is not None and left:
-        return Entry(Status.WARN, f"overridden, {safe_str(override.operator, limit=12)}")
+        return Entry(Status.WARN, f"overridden, {short(override.operator, 12)}")
     if since_cut_over(session) is None:
         return Entry(Status.PENDING, "–")
     return Entry(Status.PENDING, left) if left else Entry(Status.PASS, "waited")

@@ -41,7 +41,7 @@ from vagus_tui.session.session import Topic
 from vagus_tui.widgets.checklist import Checklist, Entry
 from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.marks import STYLES
-from vagus_tui.widgets.text import safe, safe_block, safe_str
+from vagus_tui.widgets.text import safe, safe_block, short
 
 NO_DATE = "T−0 is not set: the dates in the texts are gaps until it is. t sets it."
 IN_APP = (Channel.BANNER, Channel.PAGE)
@@ -98,7 +98,7 @@ class CommunicationsScreen(StepScreen):
         timezone = self.session.settings.timezone
         signed = self.session.now.sign_offs.get(item.id)
         if signed is not None and signed.ticked:
-            return Entry(Status.PASS, f"{safe_str(signed.operator, limit=12)} {moment(signed.at, timezone)[5:10]}")
+            return Entry(Status.PASS, f"{short(signed.operator, 12)} {moment(signed.at, timezone)[5:10]}")
         planned = self.session.planned
         if planned is None or item.due is None:
             return Entry(Status.PENDING, item.owner.value)

@@ -20,7 +20,7 @@ from vagus_tui.session.session import Session
 from vagus_tui.session.standings import worst
 from vagus_tui.widgets.checklist import Entry
 from vagus_tui.widgets.marks import MARKS, STYLES, WORDS
-from vagus_tui.widgets.text import safe, safe_block, safe_str
+from vagus_tui.widgets.text import safe, safe_block, safe_str, short
 
 _SEEN = (Status.PASS, Status.WARN, Status.FAIL, Status.ERROR, Status.RUNNING)
 """What a check says when it could look; a check that was left out leaves the item to people."""
@@ -35,7 +35,7 @@ def check_entry(session: Session, check: str) -> Entry:
     if other is None:
         return Entry(Status.PENDING, "not measured yet")
     at = moment(other.at, session.settings.timezone)
-    return Entry(other.status, f"{WORDS[other.status]}, {safe_str(other.operator, limit=10)} {at[5:]}")
+    return Entry(other.status, f"{WORDS[other.status]}, {short(other.operator, 10)} {at[5:]}")
 
 
 def standing_sign(session: Session, item: Item) -> SignOff | None:
@@ -78,7 +78,7 @@ def item_entry(session: Session, item: Item) -> Entry:
             return replace(one, status=Status.WARN) if ticked else one
     if signed is not None and ticked:
         at = moment(signed.at, session.settings.timezone)
-        return Entry(Status.PASS, f"{safe_str(signed.operator, limit=12)} {at[5:]}")
+        return Entry(Status.PASS, f"{short(signed.operator, 12)} {at[5:]}")
     return Entry(Status.RUNNING, f"{passed} pass, to be ticked") if passed else Entry(Status.PENDING, item.owner.value)
 
 
@@ -112,7 +112,7 @@ def criterion_entry(session: Session, item: Criterion) -> Entry:
     entry = _needed(session, item) if item.needs else _measured(session, item)
     override = standing_override(session, item)
     if override is not None and not holds(entry):
-        return Entry(Status.WARN, f"let pass, {safe_str(override.operator, limit=12)}")
+        return Entry(Status.WARN, f"let pass, {short(override.operator, 12)}")
     return entry
 
 

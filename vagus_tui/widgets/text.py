@@ -10,7 +10,7 @@ from textual.content import Content
 
 from vagus_tui.widgets.harmless import BLOCK_LIMIT, CELL_LIMIT, safe_str
 
-__all__ = ["BLOCK_LIMIT", "CELL_LIMIT", "fitted", "safe", "safe_block", "safe_str"]
+__all__ = ["BLOCK_LIMIT", "CELL_LIMIT", "fitted", "safe", "safe_block", "safe_str", "short"]
 
 
 def safe(value: object, style: str = "", *, limit: int = CELL_LIMIT, lines: bool = False) -> Content:
@@ -31,3 +31,8 @@ def fitted(value: object, width: int, *, right: bool = False) -> str:
         content = content.truncate(width, ellipsis=True)
     room = max(0, width - content.cell_length)
     return " " * room + content.plain if right else content.plain + " " * room
+
+
+def short(value: object, width: int) -> str:
+    """Outside text in at most `width` terminal cells, such as a name beside a date; an ellipsis where it was cut."""
+    return fitted(value, width).rstrip()
