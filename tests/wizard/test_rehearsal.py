@@ -59,6 +59,9 @@ async def test_the_timeline_stands_beside_the_guides(clean_database: TestDatabas
         # Opened again, it shows what was measured.
         await pilot.press("e")
         await until_text(pilot, "none lost")
+        # To its last word, however small the window is.
+        stages = str(pilot.app.screen.query_one("#stages").render())
+        assert "before" in stages.partition("none lost")[2].partition("Migrate again")[0]
     (info,) = list_backups(settings)
     assert not info.problems
 

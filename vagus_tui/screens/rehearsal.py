@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import textwrap
 from typing import ClassVar
 
 from textual import on
@@ -70,13 +71,16 @@ def stage_line(stage: Stage, job: Job | None, past: Forecast | None, width: int)
             status = Status.PASS if done.ok else Status.FAIL
             words, seconds = done.message, done.seconds
     took = "" if seconds is None or status is Status.RUNNING else duration(seconds)
-    room = max(0, width - _TITLE_WIDTH - 12)
+    room = max(1, width - _TITLE_WIDTH - 12)
+    # What came of it is read to its end; why it failed stands below, and what goes on changes too often.
+    words, *further = (textwrap.wrap(safe_str(words), room) if status is Status.PASS else [words]) or [""]
     return Content.assemble(
         (MARKS[status], STYLES[status]),
         " ",
         (fitted(stage.title, _TITLE_WIDTH), "bold" if status in (Status.RUNNING, Status.FAIL) else ""),
         (fitted(words, room), "" if status is Status.FAIL else "$text-muted"),
         (f"{took:>9}", "$text-muted"),
+        *((f"\n{'':{_TITLE_WIDTH + 2}}{line}", "$text-muted") for line in further),
     )
 
 
