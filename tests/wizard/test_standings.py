@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from tests.wizard.walk import settings_for
 from vagus_tui.control import Control
 from vagus_tui.events import CheckEvent, Status
+from vagus_tui.journal.decisions import SignOff
 from vagus_tui.journal.state import DatabaseState, State
+from vagus_tui.runbook import communications
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.session.job import Job
 from vagus_tui.session.knowledge import Knowledge, Link, Snapshot
@@ -65,3 +69,23 @@ async def test_what_somebody_else_does_is_not_done_yet() -> None:
     assert stands("") == [done, pending]
     session.link = Link.DOWN
     assert stands("migrate") == [done, pending]
+
+
+async def test_messages_that_are_out_stand_on_the_rail_before_anybody_looks() -> None:
+    session = Knowledge(settings_for(""), lambda *_: None)
+    names = [item.id for group in communications.GROUPS for item in group.items]
+    before = [item.id for group in (communications.WEEK_BEFORE, communications.DAY_BEFORE) for item in group.items]
+
+    def stands(state: State, *sent: str) -> tuple[Status, str]:
+        ticks = {name: SignOff(name, name in sent, "Ada", "", datetime.now(UTC)) for name in names}
+        session.link, session.now = Link.UP, Snapshot(state=DatabaseState(state), sign_offs=ticks)
+        stand_by_state(session)
+        found = session.standings[Step.COMMUNICATIONS]
+        return found.status, found.word
+
+    assert stands(State.V1) == (Status.PENDING, "")
+    assert stands(State.V1, before[0]) == (Status.PENDING, f"1 of {len(names)}")
+    assert stands(State.V1, *before) == (Status.PASS, f"{len(before)} of {len(names)}")
+    # After the cut-over the others are due.
+    assert stands(State.MIGRATED, *before) == (Status.PENDING, f"{len(before)} of {len(names)}")
+    assert stands(State.MIGRATED, *names) == (Status.PASS, "all sent")

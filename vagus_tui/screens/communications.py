@@ -15,7 +15,6 @@ from textual.content import Content
 from vagus_tui.errors import RefusedError
 from vagus_tui.events import Event, Status
 from vagus_tui.format import moment
-from vagus_tui.journal.state import State
 from vagus_tui.migration import announcement
 from vagus_tui.runbook import communications
 from vagus_tui.runbook.messages import (
@@ -91,7 +90,6 @@ class CommunicationsScreen(StepScreen):
         planned = self.session.planned
         when = f"T−0 {planned:%Y-%m-%d %H:%M %Z}" if planned else "T−0 is not set"
         self.say(Content.assemble(f"{done} of {total} sent · ", (when, "" if planned else STYLES[Status.WARN])))
-        self._stand(done, total)
 
     def _entry(self, item: Item) -> Entry:
         """Signed by whom and when; or when it is due, and whether that is past. The rest is in the detail."""
@@ -107,20 +105,6 @@ class CommunicationsScreen(StepScreen):
         if standing is Standing.LATE:
             return Entry(Status.WARN, f"late {day}")
         return Entry(Status.WARN, f"due {day}") if standing is Standing.DUE else Entry(Status.PENDING, f"by {day}")
-
-    def _stand(self, done: int, total: int) -> None:
-        """The mark on the rail: what was due before the cut-over counts first."""
-        state = self.session.state
-        signed = self.session.now.sign_offs
-        before = [item for group in (communications.WEEK_BEFORE, communications.DAY_BEFORE) for item in group.items]
-        open_before = [item for item in before if not (item.id in signed and signed[item.id].ticked)]
-        moved = state is not None and state.state in (State.MIGRATED, State.CLEANED)
-        if done == total:
-            self.session.set_standing(self.STEP, Status.PASS, "all sent")
-        elif not moved and not open_before:
-            self.session.set_standing(self.STEP, Status.PASS, f"{done} of {total}")
-        else:
-            self.session.set_standing(self.STEP, Status.PENDING, f"{done} of {total}" if done else "")
 
     # The texts
 

@@ -10,6 +10,8 @@ from vagus_tui.checks.registry import checks_for
 from vagus_tui.events import CheckEvent, Status, StepState
 from vagus_tui.format import ago, plural
 from vagus_tui.journal.state import State
+from vagus_tui.runbook import communications
+from vagus_tui.runbook.model import Group as Items
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.session.job import BACKUP_JOBS
 from vagus_tui.session.knowledge import Knowledge, Link
@@ -71,13 +73,15 @@ def stand_by_checks(session: Checking) -> None:
 
 
 def stand_by_state(session: Knowledge) -> None:
-    """Set the marks of Overview, Backup, Migration, Rollback, and without a v2 those of Verification and Rollout."""
+    """Set the marks of all screens but Prerequisites, Troubleshooting and Report; Verification's and Rollout's only
+    without a v2."""
     job = session.job if session.job is not None and session.job.running else None
     running = job.name if job is not None else ""
     # While there is no connection, what was watched may have ended.
     elsewhere = session.watched.name if session.watched is not None and session.link is not Link.DOWN else ""
     state = session.state
     session.set_standing(Step.OVERVIEW, *overview_standing(session))
+    session.set_standing(Step.COMMUNICATIONS, *_communications(session))
     if running == "migration" and job is not None:
         hold = job.steps.get("hold")
         waits = hold is not None and hold.state in (StepState.STARTED, StepState.PROGRESS) and not job.control.decided
@@ -144,6 +148,22 @@ def overview_standing(session: Knowledge) -> tuple[Status, str]:
     if state.interrupted:
         return Status.WARN, "interrupted"
     return Status.PASS, state.state.words
+
+
+def _communications(session: Knowledge) -> tuple[Status, str]:
+    """What was due before the cut-over counts first."""
+
+    def sent(*groups: Items) -> list[bool]:
+        ticks = (session.now.sign_offs.get(item.id) for group in groups for item in group.items)
+        return [tick is not None and tick.ticked for tick in ticks]
+
+    everything = sent(*communications.GROUPS)
+    if all(everything):
+        return Status.PASS, "all sent"
+    moved = session.state is not None and session.state.state in (State.MIGRATED, State.CLEANED)
+    so_far = f"{sum(everything)} of {len(everything)}" if any(everything) else ""
+    in_time = not moved and all(sent(communications.WEEK_BEFORE, communications.DAY_BEFORE))
+    return Status.PASS if in_time else Status.PENDING, so_far
 
 
 def _migration(state: State, *, interrupted: bool, owed: bool) -> tuple[Status, str]:
