@@ -17,7 +17,8 @@ from pydantic import SecretStr
 from tests.backup.helpers import Made, collect, make
 from tests.databases import TestDatabase
 from vagus_tui.backup import ArchiveFormat, BackupOptions, Kind, list_backups, restore_test, verify_backup
-from vagus_tui.backup.manifest import DamagedBackupError, read_manifest
+from vagus_tui.backup.manifest import DamagedBackupError, read_manifest, read_proof
+from vagus_tui.backup.verify import keep_damage, keep_proof
 from vagus_tui.control import Control
 from vagus_tui.database.tools import bundled_tools
 from vagus_tui.errors import CancelledByOperatorError, RefusedError, UndoneError
@@ -117,17 +118,43 @@ async def test_what_was_found_stands_until_the_same_test_finds_it_whole(
     ):
         assert not (await collect(test)).result.ok
         (info,) = list_backups(settings)
-        assert not info.usable and f"A {name} found" in info.problems[0] and path.name in info.problems[0]
+        assert not info.usable and f"A {name} found" in info.problems[-1] and path.name in info.problems[-1]
         # That it was restored stays on record, and counts no longer.
         record = await recorded()
         assert record.restored_at is not None and not record.restored and not record.verified
         assert path.name in record.damage
     flip(path, 0.5)
-    assert (await collect(restore_test(made.path, settings, Control()))).result.ok
-    assert not list_backups(settings)[0].usable
-    assert (await recorded()).damage
+    # What the one has found the other does not take back.
     assert (await collect(verify_backup(made.path, Control(), settings))).result.ok
+    (info,) = list_backups(settings)
+    assert not info.usable and len(info.problems) == 1 and "A restore test found" in info.problems[0]
+    assert (await recorded()).damage
+    assert (await collect(restore_test(made.path, settings, Control()))).result.ok
     assert list_backups(settings)[0].usable and (await recorded()).restored
+
+
+def test_a_finding_is_taken_back_by_the_test_that_found_it_alone(made_once: Made, tmp_path: Path) -> None:
+    shutil.copytree(made_once.path, path := tmp_path / "backup")
+
+    def damage() -> dict[str, str]:
+        proof = read_proof(path)
+        assert proof is not None
+        return proof.damage
+
+    keep_damage(path, "one thing", by="restore test")
+    keep_damage(path, "another", by="verification")
+    assert damage() == {"restore test": "one thing", "verification": "another"}
+    keep_proof(path, uploaded="s3://bucket")
+    keep_proof(path, restored=True)
+    assert damage() == {"verification": "another"}
+    keep_proof(path, verified=True)
+    assert damage() == {}
+    # As earlier versions kept it: one at a time, and without a seal.
+    said = {"manifest_sha256": "0" * 64, "damage": "a thing", "damaged_by": "restore test"}
+    (path / "proof.json").write_text(json.dumps(said))
+    assert damage() == {"restore test": "a thing"}
+    (path / "proof.json").write_text(json.dumps({**said, "damage": "", "damaged_by": ""}))
+    assert damage() == {}
 
 
 @pytest.mark.parametrize("reading", ["hashing._piece", "csv_files.CsvCheck._piece"])

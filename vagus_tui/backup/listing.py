@@ -119,8 +119,8 @@ def read_backup(folder: Path) -> BackupInfo:
     if proof is not None and proof.manifest_sha256 != hashlib.sha256(data).hexdigest():
         problems.append(f"{MANIFEST} was changed after the backup was verified.")
         proof = None
-    if proof is not None and proof.damage:
-        problems.append(f"A {proof.damaged_by} found: {proof.damage}")
+    if proof is not None:
+        problems += [f"A {test} found: {found}" for test, found in proof.damage.items()]
     return BackupInfo(
         path=folder,
         state=manifest.state,

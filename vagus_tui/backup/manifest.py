@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vagus_tui.backup.inventory import OutsideKey
 from vagus_tui.backup.options import ArchiveFormat, Compression, Kind
@@ -270,8 +270,8 @@ class Proof(_Model):
 
     Attributes:
         came_back: the archive that a rehearsal restored and compared, as `full`, where the backup holds more than it.
-        damage: what speaks against it, in words; empty when the latest test of that kind found it whole.
-        damaged_by: the kind of test that found it: `verification` or `restore test`.
+        damage: what speaks against it, in words, by the kind of test that found it (`verification`, `restore test`);
+            only a test of that kind that finds it whole takes it back.
     """
 
     manifest_sha256: str
@@ -280,9 +280,15 @@ class Proof(_Model):
     uploaded_at: datetime | None = None
     uploaded_to: str = ""
     came_back: str = ""
-    damage: str = ""
-    damaged_by: str = ""
-    damaged_at: datetime | None = None
+    damage: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_earlier_version(cls, said: object) -> object:
+        """Which knew of one finding at a time."""
+        if isinstance(said, dict) and isinstance(found := said.get("damage"), str):
+            return {**said, "damage": {str(said.get("damaged_by")): found} if found else {}}
+        return said
 
 
 _SEAL = "sha256"

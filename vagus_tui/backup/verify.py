@@ -337,7 +337,7 @@ def _proof(path: Path) -> Proof:
 def clears_damage(path: Path, by: str) -> bool:
     """Whether a test that finds the backup whole takes back what it had found itself."""
     with contextlib.suppress(OSError):
-        return _proof(path).damaged_by == by
+        return by in _proof(path).damage
     return False
 
 
@@ -351,8 +351,8 @@ def keep_damage(path: Path, found: str, *, by: str) -> None:
         if known is not None and known.manifest_sha256 != manifest_checksum(path):
             # The manifest itself was changed, which is seen without a note.
             return
-        news = {"damage": found[:2000], "damaged_by": by, "damaged_at": datetime.now(UTC)}
-        write_proof(path, _proof(path).model_copy(update=news))
+        proof = _proof(path)
+        write_proof(path, proof.model_copy(update={"damage": {**proof.damage, by: found[:2000]}}))
 
 
 def keep_proof(
@@ -372,9 +372,9 @@ def keep_proof(
         news["verified_at"] = now
     if restored:
         news["restored_at"] = now
-    if (VERIFICATION if verified else RESTORE_TEST if restored else "") == known.damaged_by:
-        # The same test finds it whole: the disk reads it again.
-        news |= {"damage": "", "damaged_by": "", "damaged_at": None}
+    # A test that finds it whole takes back what the same test had found: the disk reads it again.
+    whole = {VERIFICATION: verified, RESTORE_TEST: restored}
+    news["damage"] = {test: found for test, found in known.damage.items() if not whole.get(test)}
     if came_back:
         news["came_back"] = came_back
     if uploaded:

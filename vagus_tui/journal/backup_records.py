@@ -61,10 +61,11 @@ async def record_backup(
 
 DAMAGE = "backup-damage"
 DAMAGE_OF = (
-    f"select n.body ->> 'found' from vagus_migration.notes n where n.topic = '{DAMAGE}' "
-    "and n.body ->> 'path' = b.path order by n.id desc limit 1"
+    "select l.found from (select distinct on (n.body ->> 'by') n.id, n.body ->> 'found' as found "
+    f"from vagus_migration.notes n where n.topic = '{DAMAGE}' and n.body ->> 'path' = b.path "
+    "order by n.body ->> 'by', n.id desc) l where l.found <> '' order by l.id desc limit 1"
 )
-"""What the latest test that had something to say found wrong with the backup `b`."""
+"""The newest of what tests found wrong with the backup `b` and no test of the same kind has taken back."""
 
 
 async def record_damage(connection: Connection, path: str, found: str, *, by: str, operator: str) -> None:
