@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.conftest import Connect
 from tests.databases import TestDatabase
 from tests.wizard.walk import settings_for
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
-from vagus_tui.events import Phase, ResultEvent, StepEvent, StepState
-from vagus_tui.journal import store
+from vagus_tui.events import NoteEvent, Phase, ResultEvent, StepEvent, StepState
+from vagus_tui.jobs import Emit
+from vagus_tui.journal import progress, store
 from vagus_tui.journal.progress import StepTimes, read_progress
 from vagus_tui.migration.runner import migrate
 
@@ -49,6 +52,35 @@ async def test_others_can_follow_a_run_step_by_step(clean_database: TestDatabase
     final = await read_progress(watcher, run.id)
     assert {step.event.phase for step in final} == {step.phase for step in seen.values()}
     assert all(step.event.state is StepState.DONE for step in final)
+
+
+async def test_an_older_run_that_is_still_open_is_not_taken_for_this_one(
+    clean_database: TestDatabase, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a rollback from a backup begins after a migration that broke off."""
+    monkeypatch.setattr(progress, "INTERVAL_SECONDS", 0.02)
+    conn = await connect(clean_database.url)
+    older = await store.start_run(conn, "migrate", operator="ada", environment="staging", options={})
+    begun = [older]
+
+    async def work(emit: Emit) -> ResultEvent:
+        emit(NoteEvent(message="Looking at what is in place"))
+        for _ in range(200):
+            if await progress.latest_word(conn, older):
+                break
+            await asyncio.sleep(0.02)
+        begun.append(await store.start_run(conn, "restore", operator="ada", environment="staging", options={}))
+        emit(StepEvent(id="verify-files", phase=Phase.VERIFY, title="Read every file", state=StepState.STARTED))
+        await asyncio.sleep(0.1)
+        # It fails before it has taken the older one back.
+        emit(StepEvent(id="verify-files", phase=Phase.VERIFY, title="Read every file", state=StepState.FAILED))
+        await store.update_run(conn, begun[1], status="failed", finished=True)
+        return ResultEvent(ok=False, message="The backup is damaged.")
+
+    await progress.published(Database(settings_for(clean_database.url)), work)(lambda _: None)
+    assert await read_progress(conn, older) == []
+    (step,) = await read_progress(conn, begun[1])
+    assert (step.event.id, step.event.state) == ("verify-files", StepState.FAILED)
 
 
 async def test_a_run_goes_on_when_its_progress_cannot_be_written(clean_database: TestDatabase) -> None:

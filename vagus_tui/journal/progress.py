@@ -26,8 +26,9 @@ INTERVAL_SECONDS = 0.7
 NOTE = "note"
 """The step id of the row that holds the latest thing worth saying, such as who is in the way."""
 
-_OPEN_RUN = """
-select id from vagus_migration.runs where status in ('running', 'ready') and finished_at is null
+# One that broke off may still be open when another begins; and the last words are those of a run that is over.
+_NEWEST_RUN = """
+select id from vagus_migration.runs where id = $1 or status in ('running', 'ready') and finished_at is null
 order by started_at desc limit 1
 """
 _PUT = """
@@ -126,12 +127,12 @@ class _Publisher:
     async def _write(self, connection: Connection) -> None:
         if not self.changed:
             return
+        if not await connection.fetchval("select to_regclass('vagus_migration.runs') is not null"):
+            return
+        known, self.run = self.run, await connection.fetchval(_NEWEST_RUN, self.run)
         if self.run is None:
-            if not await connection.fetchval("select to_regclass('vagus_migration.runs') is not null"):
-                return
-            self.run = await connection.fetchval(_OPEN_RUN)
-            if self.run is None:
-                return
+            return
+        if known is None:
             await connection.execute(PROGRESS_DDL)
         rows, self.changed = self.changed, {}
         now = time.monotonic()
