@@ -216,6 +216,10 @@ async def test_stopped_after_the_commit(moved: TestDatabase, connect: Connect, t
     await conn.execute("delete from vagus_migration.steps where step like 'capture-%'")
     found = await state_of(moved)
     assert found.state is State.CLEANED and found.interrupted and found.possible[0] == "finish clean-up"
+    # Shown without --yes, and done with it.
+    shown = await vagus("cleanup", "--json", url=moved.url, VAGUS_BACKUP_DIR=str(tmp_path))
+    assert shown.status == 2 and shown.result["state"] == "Nothing was changed." and len(shown.of("sql")) > 1
+    assert "rollback --finish" in shown.result["next_step"] and (await state_of(moved)).interrupted
     ran = await do_clean_up(moved, tmp_path)
     assert ran.result.ok, ran.result
     found = await state_of(moved)

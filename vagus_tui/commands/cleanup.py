@@ -45,13 +45,27 @@ async def _clean_up(asked: CleanupCommand, control: Control) -> AsyncGenerator[E
     from vagus_tui.cleanup.gates import gate_checks, gates, override_gates, refusal
     from vagus_tui.cleanup.kept import read_remains
     from vagus_tui.cleanup.run import clean_up, plan_clean_up, refuse_unless_possible
-    from vagus_tui.rollback.finish import owes_steps
+    from vagus_tui.journal.store import run_words
+    from vagus_tui.migration.steps import Plan
+    from vagus_tui.rollback.finish import owed_steps, owes_steps
     from vagus_tui.settings import Environment
 
     reasons, archives = parse_overrides(asked.override), asked.archives
     async with opened("cleanup") as context:
-        settings, database = context.settings, context.database
-        if not owes_steps(context.state.run):
+        settings, database, run = context.settings, context.database, context.state.run
+        if run is not None and owes_steps(run):
+            if not asked.yes:
+                for statement in sql_events(Plan(tuple(owed_steps(run)))):
+                    yield statement
+                yield ResultEvent(
+                    ok=False,
+                    message=f"A {run_words(run.kind)} is committed and still owes these last steps.",
+                    state="Nothing was changed.",
+                    next_step="vagus-tui rollback --finish does them.",
+                    exit_status=USAGE,
+                )
+                return
+        else:
             remains = await read_remains(context.connection)
             refuse_unless_possible(context.state, remains)
             if asked.yes and settings.environment is Environment.PRODUCTION and asked.confirm != database.project:
