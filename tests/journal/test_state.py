@@ -116,6 +116,8 @@ async def test_what_the_journal_says_of_where_things_stand(empty_database: TestD
         await take_lock(other)
         found = await read_state(conn)
         assert (found.state.value, found.interrupted, found.owes_settling) == (state, False, False)
+        # What they are at is theirs.
+        assert found.possible == ()
         await other.execute("select pg_advisory_unlock_all()")
     await told("rollback", "done", finished=True)
     assert await told("migrate", "abandoned", finished=True) == (

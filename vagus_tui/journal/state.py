@@ -203,23 +203,28 @@ async def read_state(connection: Connection) -> DatabaseState:
 
     def conclude(state: State, shape: V1Shape | None = None, **more: object) -> DatabaseState:
         beside = _beside(found) if state is State.V1_RENAMED else ()
+        interrupted = bool(more.get("interrupted", left))
+        possible = (
+            *(("finish migration",) if settling and state is State.MIGRATED else ()),
+            *_possible(
+                state,
+                left=run if left else None,
+                recorded=migration is not None,
+                empty=bool(more.get("empty")),
+                beside=bool(beside),
+            ),
+        )
+        if state in (State.BUILDING, State.READY) and not interrupted:
+            # Somebody is at work on it: whoever asks can only look on.
+            possible = ()
         return DatabaseState(
             state=state,
             shape=shape,
             run=run,
-            interrupted=bool(more.get("interrupted", left)),
+            interrupted=interrupted,
             reasons=tuple(more.get("reasons", ())),  # type: ignore[arg-type]
             empty=bool(more.get("empty", False)),
-            possible=(
-                *(("finish migration",) if settling and state is State.MIGRATED else ()),
-                *_possible(
-                    state,
-                    left=run if left else None,
-                    recorded=migration is not None,
-                    empty=bool(more.get("empty")),
-                    beside=bool(beside),
-                ),
-            ),
+            possible=possible,
             migration=migration,
             beside=beside,
         )

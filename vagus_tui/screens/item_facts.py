@@ -64,7 +64,7 @@ def item_entry(session: Session, item: Item) -> Entry:
     ticked = signed is not None and signed.ticked
     let_pass = standing_override(session, item)
     if let_pass is not None and not ticked:
-        return Entry(Status.WARN, f"let pass, {safe_str(let_pass.operator, limit=12)}")
+        return Entry(Status.WARN, f"let pass, {short(let_pass.operator, 12)}")
     passed, failed = count(tried for tried in session.now.tries.values() if tried.step == item.id)
     if failed:
         # Signed off in spite of it or not: what failed for somebody stays in sight until it is tried again.
