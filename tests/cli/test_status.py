@@ -112,8 +112,8 @@ async def test_what_is_left_of_an_interrupted_migration_and_which_command_does_i
     await moved_conn.execute(f"select pg_advisory_unlock({LOCK_KEY})")
     done = await vagus("migrate", "--yes", "--json", url=url)
     assert done.status == 0 and done.result["message"].startswith("Finished")
-    ran = await vagus("status", url=url)
-    assert "interrupted" not in ran.out and "done in settle" in ran.out
+    ran = await vagus("status", url=url, COLUMNS="200")
+    assert "interrupted" not in ran.out and "migration, done, by " in ran.out and ", taken up by " in ran.out
     # Before the cut-over there are two ways on.
     await vagus("rollback", "--yes", "--json", url=url)
     await moved_conn.execute("create schema workout_v2; comment on schema workout_v2 is 'vagus-tui'")

@@ -69,7 +69,7 @@ async def test_the_second_watches_the_first_run_and_cannot_start_one(clean_datab
         builds = [step for step in watched.steps.values() if step.phase is Phase.BUILD]
         assert builds and all(step.state is StepState.DONE for step in builds)
         assert sum(step.rows or 0 for step in builds) > 0
-        await until_text(marie, "build", "prove")
+        await until_text(marie, "build", "prove", "they decide")
         # What she has not checked herself hides nothing of it, and her gates take no locks that it would wait for.
         assert "Locked by" not in screen_text(marie)
         kept = {gate.id: gate for gate in other.own_gates}

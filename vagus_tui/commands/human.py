@@ -222,7 +222,10 @@ class HumanOutput:
         if event.run:
             run = event.run
             how = "interrupted" if run["interrupted"] else run["status"]
-            words = f"{run_words(run['kind'])}, {how} in {run['phase']}, by {run['operator']}"
+            # What was done is done in all phases.
+            where = "" if how == "done" else f" in {run['phase']}"
+            again = f", taken up by {run['taken_up_by']}" if run["taken_up_by"] else ""
+            words = f"{run_words(run['kind'])}, {how}{where}, by {run['operator']}{again}"
             table.add_row("Last run", Text(one_line(words)))
         if event.possible:
             table.add_row("Possible", Text(", ".join(event.possible)))

@@ -110,6 +110,7 @@ async def _status_event(context: Context) -> StatusEvent:
             "status": run.status,
             "phase": run.phase,
             "operator": run.operator,
+            "taken_up_by": run.taken_up_by or None,
             "started_at": run.started_at,
             "finished_at": run.finished_at,
             "interrupted": state.interrupted,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import on
@@ -38,7 +39,7 @@ from vagus_tui.widgets.hold_panel import HoldPanel
 from vagus_tui.widgets.job_view import JobView, PhaseLine
 from vagus_tui.widgets.read_on import ReadOn
 from vagus_tui.widgets.rows import Column, Row, Rows
-from vagus_tui.widgets.text import safe_block, safe_str
+from vagus_tui.widgets.text import safe_block, safe_str, short
 
 PHASES = (
     PhaseLine(Phase.PREPARE, "change capture on the v1 tables", "undo: instant", "change capture"),
@@ -49,6 +50,7 @@ PHASES = (
     PhaseLine(Phase.CUT_OVER, "one short transaction; writes wait", "undo: automatic", "a transaction"),
     PhaseLine(Phase.SETTLE, "keys validated, statistics, verification", "undo: rollback", "keys, analyze"),
 )
+WATCHED = tuple(replace(line, what="they decide") if line.phase is Phase.HOLD else line for line in PHASES)
 CLEANING = (PhaseLine(Phase.CLEAN_UP, "what was built aside is dropped; v1 is not touched"),)
 ROLLING_BACK = (PhaseLine(Phase.ROLLBACK, "v1 comes back, with what was written since"),)
 COLUMNS = (Column("Phase", 8), Column("Step"), Column("Rows", 10, right=True), Column("Lock", 24, wide_only=72))
@@ -266,9 +268,11 @@ class MigrationScreen(MigrationActs):
         self._pane("run-pane")
         self.query_one("#hold", HoldPanel).display = False
         view = self.query_one("#run", JobView)
-        view.phases = PHASES if job.name == "migrate" else ROLLING_BACK
+        view.phases = WATCHED if job.name == "migrate" else ROLLING_BACK
         view.show(job)
-        self.say(f"{safe_str(job.title, limit=40)} runs it · elapsed {clock(job.elapsed)} · you watch")
+        # Whose hand is on it is said to the end, however long their name is.
+        who = short(job.title, max(12, self.size.width - 62))
+        self.say(f"{who} runs it · {clock(job.elapsed)} · you watch")
 
     def _show_plan(self) -> None:
         self._pane("plan-pane")

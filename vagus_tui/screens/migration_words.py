@@ -36,7 +36,9 @@ def run_text(run: Run, timezone: str, *, interrupted: bool = False) -> list[Cont
     again = f", taken up by {run.taken_up_by}" if run.taken_up_by else ""
     begun = f"{run_words(run.kind)} by {run.operator}, begun {moment(run.started_at, timezone)}"
     stands = "broke off" if interrupted else run.status
-    parts = [safe_block(f"{begun}{again}, {stands} in {run.phase}", "$text-muted")]
+    # What was done is done in all phases.
+    where = "" if stands == "done" else f" in {run.phase}"
+    parts = [safe_block(f"{begun}{again}, {stands}{where}", "$text-muted")]
     if run.error:
         parts.append(safe_block(run.error, "$warning"))
     if run.figures:

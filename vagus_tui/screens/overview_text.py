@@ -119,7 +119,9 @@ def data(session: Session) -> Content:
     """How many rows of what."""
     rows = [heading("Data")]
     if not session.counts:
-        return lines([*rows, Content.styled("Nothing counted yet.", "$text-muted")])
+        # A count holds a lock on the table, which a cut-over would have to wait for.
+        words = "Nothing counted yet." if session.now.lock is None else "Not counted while somebody is at work."
+        return lines([*rows, Content.styled(words, "$text-muted")])
     width = max(len(f"{count.rows:,}") for count in session.counts.values()) + 2
     for word, count in session.counts.items():
         amount = f"{'' if count.exact else '≈ '}{count.rows:,}"

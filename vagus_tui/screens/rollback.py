@@ -46,7 +46,7 @@ from vagus_tui.widgets.detail_panel import DetailPanel
 from vagus_tui.widgets.job_view import JobView, PhaseLine
 from vagus_tui.widgets.outcome import job_outcome
 from vagus_tui.widgets.rows import Column, Row, Rows
-from vagus_tui.widgets.text import safe, safe_str
+from vagus_tui.widgets.text import safe, short
 from vagus_tui.widgets.views import ViewStrip
 
 PHASES = (
@@ -320,7 +320,7 @@ class RollbackScreen(RollbackActs):
         if cut_off(self.session):
             return self.session.down_words
         if (watched := self.session.watched) is not None and watched.name != "migrate":
-            return f"{safe_str(watched.title, limit=40)} runs it · Migration (5) shows it"
+            return f"{short(watched.title, 20)} runs it · Migration (5) shows it"
         if (left := self.left) is not None:
             return f"interrupted · {left.key}: {left.label.lower()}"
         if job is not None and self.possible:
