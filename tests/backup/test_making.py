@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import os
 import re
 import stat
 from pathlib import Path
@@ -114,8 +115,29 @@ async def test_zstd_falls_back_to_gzip_with_a_note(settings: Settings, monkeypat
     assert packed is Compression.ZSTD or (packed is Compression.GZIP and any("zstd" in note for note in notes))
 
 
-async def test_only_the_owner_may_read_it(settings: Settings) -> None:
-    done = await make(settings)
+async def test_only_the_owner_may_read_it_and_all_is_on_the_disk_before_it_has_its_name(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    sync, rename = os.fsync, Path.rename
+
+    def syncing(descriptor: int) -> None:
+        sync(descriptor)
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    def renaming(path: Path, target: Path) -> Path:
+        before = {str(one.relative_to(path)) for one in synced if one.is_relative_to(path)}
+        before = {name.removeprefix(".").removesuffix(".part") for name in before}
+        # pg_dump itself sees to what it writes for good.
+        there = {str(one.relative_to(path)) for one in path.rglob("*")} - {"definitions.dump"}
+        assert before >= there and path in synced and len(there) > 20
+        del synced[:]
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", syncing)
+    monkeypatch.setattr(Path, "rename", renaming)
+    done = await make(settings, BackupOptions(compression=Compression.GZIP))
+    assert done.path.parent in synced
     for path in (done.path, *done.path.rglob("*")):
         mode = stat.S_IMODE(path.stat().st_mode)
         assert mode == (0o700 if path.is_dir() else 0o600), path

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
+import re
 import secrets
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from tests.backup.helpers import Made, Store, collect, upload
 from tests.backup.test_verification import largest, reseal
@@ -23,7 +25,7 @@ from vagus_tui.backup.retrying import Retrying
 from vagus_tui.backup.s3_bucket import S3Bucket
 from vagus_tui.backup.upload import upload_backup
 from vagus_tui.control import Control
-from vagus_tui.errors import CancelledByOperatorError
+from vagus_tui.errors import CancelledByOperatorError, RefusedError
 from vagus_tui.events import NoteEvent, ResultEvent, StepEvent, StepState
 from vagus_tui.journal import store
 from vagus_tui.settings import Settings
@@ -69,7 +71,10 @@ async def test_a_copy_has_the_same_bytes(
     assert big.name in {Path(name).name for name in done.checks}
     # Nothing of the trial is left, and no parts.
     if isinstance(cloud, ObjectStore):
-        assert b".vagus-tui-" not in cloud.get(f"{bucket}?list-type=2") and not cloud.unfinished(bucket)
+        listing = cloud.get(f"{bucket}?list-type=2")
+        assert b".vagus-tui-" not in listing and not cloud.unfinished(bucket)
+        # The large one went in parts, and every other in one piece.
+        assert re.findall(rb"-(\d+)(?:&quot;|.)</ETag>", listing) == [b"3"]
     else:
         assert len(cloud.names(bucket)) == len(manifest.files) + 2
     # Listed there and here, and in the journal.
@@ -80,17 +85,18 @@ async def test_a_copy_has_the_same_bytes(
     assert info.uploaded is not None and info.uploaded_to == copy.url
     async with clean_database.connect() as connection:
         assert (await store.latest_note(connection, "upload"))["url"] == copy.url
-    # Progress by bytes, to the end.
-    steps = {step.id: step for step in done.steps if step.state is StepState.DONE}
-    assert steps["upload"].rows == steps["upload-verify"].rows == done.result.figures["bytes"]
     again = await upload(made.path, there)
     assert again.result.figures is not None and again.result.figures["sent_bytes"] == 0
     # What was changed there is sent again.
     victim = max(manifest.files, key=lambda entry: entry.bytes)
     cloud.put(f"{folder}/{victim.name}", bytes(victim.bytes))
-    again = await upload(made.path, there)
-    assert again.result.figures is not None and again.result.figures["sent_bytes"] == victim.bytes
+    mended = await upload(made.path, there)
+    assert mended.result.figures is not None and mended.result.figures["sent_bytes"] == victim.bytes
     assert hashlib.sha256(cloud.get(f"{folder}/{victim.name}")).hexdigest() == victim.sha256
+    # Progress by bytes, to the end, whether they were sent, there already or there with others.
+    for one in (done, again, mended):
+        steps = {step.id: step for step in one.steps if step.state is StepState.DONE}
+        assert steps["upload"].rows == steps["upload-verify"].rows == done.result.figures["bytes"]
 
 
 async def test_after_a_break_it_goes_on_where_it_was(
@@ -274,21 +280,29 @@ async def test_a_damaged_backup_is_not_sent_for_a_whole_one(
     (made.path / "SHA256SUMS").unlink()
     with pytest.raises(DamagedBackupError, match="SHA256SUMS cannot be read"):
         await upload(made.path, there)
+    with pytest.raises(RefusedError, match="was never finished"):
+        await upload(made.path.rename(f"{made.path}.partial"), there)
 
 
 async def test_other_bytes_that_come_back_are_noticed(
     cloud: ObjectStore, bucket: str, made: Made, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    get = S3Bucket.get
+    """In the trial, which is asked for as a whole, nothing is sent at all."""
+    get, trial = S3Bucket.get, True
 
     async def flipped(self: S3Bucket, name: str, start: int = 0, end: int | None = None) -> bytes:
         data = bytearray(await get(self, name, start, end))
-        data[0] ^= end is not None
+        data[0] ^= (end is None) is trial
         return bytes(data)
 
     monkeypatch.setattr(S3Bucket, "get", flipped)
-    with pytest.raises(UploadFailedError, match="other bytes"):
-        await upload(made.path, cloud.settings(settings, f"s3://{bucket}"))
+    there = cloud.settings(settings, f"s3://{bucket}")
+    with pytest.raises(UploadFailedError, match="gave back other bytes"):
+        await upload(made.path, there)
+    assert b"<Key>" not in cloud.get(f"{bucket}?list-type=2")
+    trial = False
+    with pytest.raises(UploadFailedError, match=r"came back .* with other bytes"):
+        await upload(made.path, there)
     assert list_backups(settings)[0].uploaded is None
 
 
@@ -300,7 +314,12 @@ async def test_what_else_lies_there_is_passed_over(
     cloud.put(f"{bucket}/copies/notes.txt", b"hello")
     cloud.put(f"{bucket}/copies/20260301/220000-v1-abcdef/manifest.json", b"{not json")
     cloud.put(f"{bucket}/elsewhere/20260301/220000-v1-abcdef/manifest.json", b"{}")
-    await upload(made.path, there)
+    # With no database to tell of it there is nothing to say; with one that is away there is.
+    done = await upload(made.path, there.model_copy(update={"database_url": None}))
+    assert not [event for event in done.events if isinstance(event, NoteEvent)]
+    away = there.model_copy(update={"database_url": SecretStr("postgresql://nobody@127.0.0.1:9/x")})
+    (note,) = [event for event in (await upload(made.path, away)).events if isinstance(event, NoteEvent)]
+    assert note.message.startswith("The journal could not be told of the copy.")
     broken, whole = sorted(await list_remote(there), key=lambda copy: copy.id)
     assert not whole.problems and "not a readable manifest" in broken.problems[0]
 

@@ -325,4 +325,6 @@ def write_proof(folder: Path, proof: Proof) -> None:
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         said = proof.model_dump(mode="json")
         file.write(json.dumps({**said, _SEAL: _sealed(said)}, indent=1) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
     part.replace(folder / PROOF)
