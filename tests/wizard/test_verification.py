@@ -7,7 +7,8 @@ from uuid import UUID
 from tests.databases import TestDatabase
 from tests.wizard.moved import migrated
 from tests.wizard.walk import LARGE, SMALL, settings_for, until, until_text, walking, wizard
-from vagus_tui.checks.base import Context
+from vagus_tui.checks.base import Context, Group
+from vagus_tui.checks.registry import checks_for
 from vagus_tui.checks.testers import suggest_testers
 from vagus_tui.database.connection import Connection, Database
 from vagus_tui.events import CheckEvent, Status
@@ -20,8 +21,15 @@ from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.acceptance_view import AcceptanceView
 from vagus_tui.screens.item_facts import item_entry
 from vagus_tui.screens.user_view import UserViewScreen
+from vagus_tui.screens.verification import SECTIONS
 
 STEPS = [item.id for item in TEST_SCRIPT.items]
+
+
+def test_the_screen_has_every_check_of_v2_once() -> None:
+    shown = [check.id for _, checks in SECTIONS for check in checks]
+    groups = (Group.VERIFICATION, Group.ACCESS, Group.PERFORMANCE)
+    assert sorted(shown) == sorted(check.id for group in groups for check in checks_for(group))
 
 
 async def test_before_the_migration_it_is_locked(clean_database: TestDatabase) -> None:

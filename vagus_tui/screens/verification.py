@@ -15,7 +15,7 @@ from vagus_tui.checks import performance
 from vagus_tui.checks.base import Check, Group
 from vagus_tui.checks.registry import check_by_id
 from vagus_tui.checks.selftest import last_self_test
-from vagus_tui.checks.verification import access, cascade, catalog, preferences, rows, structure
+from vagus_tui.checks.verification import access, behaviour, cascade, catalog, noted, preferences, rows, structure
 from vagus_tui.events import CheckEvent, Event, Status
 from vagus_tui.journal.acceptance import count
 from vagus_tui.journal.state import State
@@ -35,9 +35,10 @@ from vagus_tui.widgets.views import ViewStrip
 SECTIONS: tuple[tuple[str, tuple[Check, ...]], ...] = (
     ("Every row arrived", rows.CHECKS),
     ("It hangs together", structure.CHECKS),
-    ("Nothing is missing around it", (*catalog.CHECKS, *preferences.CHECKS)),
+    ("Nothing is missing around it", (*catalog.CHECKS, *behaviour.CHECKS, *preferences.CHECKS)),
     ("Users see what they saw", (*access.CHECKS, *people_access.CHECKS)),
     ("Deleting deletes what belongs to it", cascade.CHECKS),
+    ("What users write can come back", noted.CHECKS),
     ("Nobody waits longer than before", performance.CHECKS),
 )
 
