@@ -10,6 +10,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import psutil  # type: ignore[import-untyped]
 import pytest
 
@@ -20,17 +21,18 @@ from tests.databases import TestDatabase
 from vagus_tui.backup import ArchiveFormat, BackupOptions, Kind, list_backups, make_backup, restore_test, verify_backup
 from vagus_tui.backup import gauge as gauges
 from vagus_tui.backup import restore as restoring
-from vagus_tui.backup.copy import RestoredCopy
+from vagus_tui.backup.copy import NotHereError, RestoredCopy, local_server_explained, restoring_tools
 from vagus_tui.backup.digest import table_content
 from vagus_tui.backup.gauge import BackupGauge, Bound, Planned
 from vagus_tui.backup.manifest import Manifest, read_manifest, read_proof
+from vagus_tui.backup.options import Compression
 from vagus_tui.backup.rehearsal import rehearse
 from vagus_tui.backup.snapshot import SESSION
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Database
 from vagus_tui.database.tools import bundled_tools
 from vagus_tui.errors import CancelledByOperatorError, RefusedError
-from vagus_tui.events import CheckEvent, Phase, ProgressEvent, Status, StepEvent, StepState
+from vagus_tui.events import CheckEvent, NoteEvent, Phase, ProgressEvent, Status, StepEvent, StepState
 from vagus_tui.journal import backup_records
 from vagus_tui.migration.runner import migrate
 from vagus_tui.sandbox.options import SandboxOptions
@@ -52,7 +54,15 @@ insert into public.plan_notes (gym, plan_id, body, weight, raw, tags)
     from public.workout_plans;
 grant select (body) on public.plan_notes to anon;
 alter table public.plan_notes replica identity full;
+create schema pgmq_public;
+create table pgmq_public."Queues" (name text, part int, note text, primary key (part, name));
+insert into pgmq_public."Queues" values ('later', 1, 'x'), ('never', 2, 'x');
+alter table public.plan_notes add coach uuid references auth.users, add queue_part int, add queue text,
+    add foreign key (queue, queue_part) references pgmq_public."Queues" (name, part);
+update public.plan_notes set queue = 'later', queue_part = 1 where id % 2 = 0;
+create materialized view public.totals as select count(*) as n from public.workout_plans;
 """
+"""All that may hang on the tables; the last of it in one of Supabase's own schemas, which no backup holds."""
 
 
 async def restore(path: Path, settings: Settings) -> Made:
@@ -63,14 +73,23 @@ async def restore(path: Path, settings: Settings) -> Made:
 async def test_everything_comes_back(
     settings: Settings, clean_database: TestDatabase, form: ArchiveFormat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gauge = BackupGauge()
+    gauge, bundled = BackupGauge(), bundled_tools()
+    assert bundled is not None
+    monkeypatch.setenv("PATH", str(bundled.pg_dump.parent), prepend=os.pathsep)
     monkeypatch.setattr(restoring, "BackupGauge", lambda: gauge)
     monkeypatch.setattr(gauges, "TICK_SECONDS", 0.05)
     async with clean_database.connect() as conn:
         await conn.execute(HANGING)
+    await clean_database.execute_as_admin(
+        'create role "night shift"; grant select on plan_notes to "night shift";'
+        # Of what the local server does not know beside the tables.
+        "update pg_attribute set attoptions = '{pg_attver=1}' where attrelid = 'totals'::regclass and attname = 'n'"
+    )
     made = await make(settings, BackupOptions(format=form))
+    await clean_database.execute_as_admin('drop owned by "night shift"; drop role "night shift"')
     done = await restore(made.path, settings)
     assert done.result.ok, done.problems
+    assert any("outside the compared tables" in event.message for event in done.events if isinstance(event, NoteEvent))
     assert {"restore-tables-public.plan_notes", "restore-full-public.gyms", "restore-csv-public.exercise_logs"} <= set(
         done.checks
     )
@@ -310,6 +329,29 @@ async def test_a_local_server_at_its_end_says_nothing_about_the_backup(
     assert list_backups(settings)[0].usable
     async with clean_database.connect() as conn:
         assert not (await backup_records.backups(conn))[0].damage
+
+
+async def test_what_a_copy_needs_is_there_before_it_is_begun(made_once: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that reads the archives, the bundled one where it does; and room, which the rows alone do not say."""
+    manifest, bundled = read_manifest(made_once.path), bundled_tools()
+    assert bundled is not None
+    newest = dataclasses.replace(bundled, version=(99, 0))
+    monkeypatch.setattr("vagus_tui.backup.copy.reading_tools", lambda *_: newest)
+    archives = tuple(one.model_copy(update={"compression": Compression.ZSTD}) for one in manifest.archives)
+    assert restoring_tools(manifest.model_copy(update={"tools_major": bundled.major})) == bundled
+    assert restoring_tools(manifest.model_copy(update={"tools_major": bundled.major + 1})) == newest
+    assert restoring_tools(manifest.model_copy(update={"archives": archives})) == newest
+    monkeypatch.setattr("vagus_tui.backup.copy.free_bytes", lambda _: 200 << 20)
+    with pytest.raises(RefusedError, match="Restoring the backup takes about") as told:
+        await RestoredCopy.start(made_once.path, manifest)
+    assert "TMPDIR" in told.value.next_step
+
+
+def test_a_defect_is_not_taken_for_the_end_of_the_local_server() -> None:
+    with pytest.raises(asyncpg.InterfaceError), local_server_explained():
+        raise asyncpg.InterfaceError("another operation is in progress")
+    with pytest.raises(NotHereError, match="was ended"), local_server_explained():
+        raise asyncpg.InterfaceError("connection is closed")
 
 
 def test_a_sequence_may_come_back_further_on_and_never_further_back() -> None:
