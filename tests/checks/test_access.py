@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.checks.test_verification import migrated
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
 from vagus_tui.checks.access import applied
+from vagus_tui.checks.access.applied import spokespeople
 from vagus_tui.checks.access.checks import CACHED, events_of
 from vagus_tui.checks.access.matrix import (
     COMMANDS,
@@ -27,6 +29,7 @@ from vagus_tui.checks.access.measure import measure, measured
 from vagus_tui.checks.base import Group, run_checks
 from vagus_tui.checks.registry import checks_for
 from vagus_tui.database.connection import Connection
+from vagus_tui.database.impersonation import Asked, answers_of
 from vagus_tui.events import CheckEvent, Status
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.schema import v2
@@ -59,22 +62,22 @@ async def test_what_is_written_meanwhile_is_no_disagreement(
     moved_database: TestDatabase, moved_conn: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A user's set that comes between what the policies say and what the server lets through, again and again."""
-    real, written = applied._try, list[str]()
+    written: list[str | None] = []
 
-    async def with_a_writer(connection: Any, person: Person, *rest: Any) -> int:
+    async def with_a_writer(connection: Any, asked: Sequence[Asked]) -> list[list[str | None]]:
         await moved_conn.execute(
             "insert into exercise_logs (session_id, exercise_id, set_number, reps, weight) "
             "select session_id, exercise_id, 90 + (select count(*) from exercise_logs where set_number >= 90), 1, 1 "
             "from exercise_logs l join workout_sessions s on s.id = l.session_id "
-            f"where s.user_id::text = '{person.user_id}' order by l.id limit 1",
+            f"where s.user_id::text = '{asked[0].user_id}' order by l.id limit 1",
         )
-        written.append(person.id)
-        return await real(connection, person, *rest)
+        written.append(asked[0].user_id)
+        return await answers_of(connection, asked)
 
-    monkeypatch.setattr(applied, "_try", with_a_writer)
+    monkeypatch.setattr(applied, "answers_of", with_a_writer)
     outcomes, matrix = await access_of(moved_database)
     # Looked at twice, as the first look saw the writer come between.
-    assert len(written) == 2 * matrix.tried
+    assert written == [person.user_id for person in spokespeople(matrix.people)] * 2
     assert matrix.disagreements == () and "access-as-applied" not in failed(outcomes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -16,6 +17,7 @@ from vagus_tui.checks.registry import check_by_id, checks_for, default_group
 from vagus_tui.checks.verification import access
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
+from vagus_tui.database.impersonation import Asked, answers_of
 from vagus_tui.events import CheckEvent, ResultEvent, Status
 from vagus_tui.migration.runner import migrate
 from vagus_tui.sandbox.options import SandboxOptions
@@ -262,16 +264,15 @@ async def test_what_users_write_while_it_is_measured_is_no_gap(
     moved_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between what a user may see and what the user sees, the app goes on."""
-    seen = access._seen
     async with moved_database.as_admin() as admin:
 
-        async def seen_a_moment_later(connection: Connection, table: str) -> tuple[int, str]:
+        async def a_moment_later(connection: Connection, asked: Sequence[Asked]) -> list[list[str | None]]:
             await admin.execute(
                 "insert into workout_sessions (user_id, started_at) select distinct user_id, now() from workout_plans"
             )
-            return await seen(connection, table)
+            return await answers_of(connection, asked)
 
-        monkeypatch.setattr(access, "_seen", seen_a_moment_later)
+        monkeypatch.setattr(access, "answers_of", a_moment_later)
         async with looking_at(moved_database) as context:
             event = await outcome("rls-enforced", context)
     assert event.status is Status.PASS, event.message

@@ -6,22 +6,22 @@ that the policies have let through, so it is the server that says how many those
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
-
-import asyncpg
 
 from vagus_tui.checks.access.evaluation import FOUND, SETTINGS, STATEMENT_MS, Ground, block
 from vagus_tui.checks.access.guards import Guard
 from vagus_tui.checks.access.matrix import Kind, Person
-from vagus_tui.database.connection import Connection
-from vagus_tui.database.impersonation import acting_as, undone
+from vagus_tui.database.connection import Connection, execute_all
+from vagus_tui.database.impersonation import Asked, answers_of, undone
 from vagus_tui.format import plural
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.identifiers import qualified, quote
 
 _COUNTER = """
 create temporary sequence vagus_access_passed;
+select nextval('pg_temp.vagus_access_passed');
 create function pg_temp.vagus_access_counted(id text) returns boolean language plpgsql volatile as $$
 begin
   perform nextval('pg_temp.vagus_access_passed');
@@ -48,29 +48,19 @@ def spokespeople(people: Sequence[Person]) -> list[Person]:
     return list({person.kind: person for person in reversed(people) if person.kind is not Kind.SERVICE}.values())[::-1]
 
 
-async def _passed(connection: Connection, relation: str, command: str, column: str) -> int:
-    """How many rows the server lets through, for whoever the connection acts as."""
+def _passing(relation: str, command: str, column: str) -> str:
+    """How many rows the server lets through, for whoever is asked."""
     if command == "select":
-        return int(await connection.fetchval(f"select count(*) from {relation}"))
+        return f"answer := (select count(*) from {relation});"
     counted = "where pg_temp.vagus_access_counted(id::text)"
-    if command == "update":
-        await connection.execute(f"update {relation} set {quote(column)} = {quote(column)} {counted}")
-    else:
-        await connection.execute(f"delete from {relation} {counted}")
-    row = await connection.fetchrow("select last_value, is_called from pg_temp.vagus_access_passed")
-    assert row is not None
-    return int(row["last_value"]) if row["is_called"] else 0
-
-
-async def _try(connection: Connection, person: Person, relation: str, command: str, column: str) -> int:
-    try:
-        async with acting_as(connection, person.role, person.user_id):
-            return await _passed(connection, relation, command, column)
-    except asyncpg.InsufficientPrivilegeError:
-        return 0
-    finally:
-        # A sequence keeps its count over a rollback.
-        await connection.execute("select setval('pg_temp.vagus_access_passed', 1, false)")
+    tried = (
+        f"update {relation} set {quote(column)} = {quote(column)} {counted};"
+        if command == "update"
+        else f"delete from {relation} {counted};"
+    )
+    # Whatever comes of it, the sequence has counted: only what has been added since is this one's.
+    passed = "(select last_value from pg_temp.vagus_access_passed)"
+    return f"answer := {passed};\n{tried}\nanswer := {passed} - answer::bigint;"
 
 
 def _writes_as_it_reads(guard: Guard, role: str) -> bool:
@@ -82,6 +72,30 @@ def _writes_as_it_reads(guard: Guard, role: str) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """One statement that is tried: on the relation of that guard, held against that figure of the table's."""
+
+    table: str
+    guard: Guard
+    command: str
+    figure: str
+    column: str
+
+
+def _trials(person: Person, ground: Ground) -> Iterator[_Trial]:
+    places = [(table, guard, "now", _SET[table]) for table, guard in ground.new.items()]
+    places += [
+        (table, guard, "had", {v1.EXERCISES: "plan_id"}.get(base, _SET[table]))
+        for table, base in v2.V1_BASES.items()
+        if table in ground.new and (guard := ground.old.get(base)) is not None
+    ]
+    for table, guard, figure, column in places:
+        for command in ("select", "update", "delete"):
+            if command != "update" or _writes_as_it_reads(guard, person.role):
+                yield _Trial(table, guard, command, figure, column)
+
+
 async def compare_with_server(
     connection: Connection, people: Sequence[Person], ground: Ground, *, schema: str = "public"
 ) -> tuple[int, list[str]]:
@@ -91,30 +105,21 @@ async def compare_with_server(
     """
     tried, disagreements = 0, []
     for person in spokespeople(people):
-        async with undone(connection, timeout_ms=STATEMENT_MS):
-            await connection.execute(SETTINGS)
-            await connection.execute(block(person.role, [person], ground))
-            await connection.execute("reset role")
+        trials = list(_trials(person, ground))
+        questions = tuple(
+            _passing(qualified(schema, trial.guard.relation), trial.command, trial.column) for trial in trials
+        )
+        async with undone(connection, SETTINGS, timeout_ms=len(trials) * STATEMENT_MS):
+            await execute_all(connection, (block(person.role, [person], ground), "reset role", _COUNTER))
+            (answers,) = await answers_of(connection, [Asked(person.role, person.user_id, questions)])
             rows = await connection.fetch(f"select * from {FOUND}")
-            worked_out: Mapping[tuple[str, str], Any] = {(row["table_name"], row["command"]): row for row in rows}
-            await connection.execute(_COUNTER)
-            places = [(table, ground.new[table], "now", _SET[table]) for table in ground.new]
-            places += [
-                (table, guard, "had", {v1.EXERCISES: "plan_id"}.get(base, _SET[table]))
-                for table, base in v2.V1_BASES.items()
-                if table in ground.new and (guard := ground.old.get(base)) is not None
-            ]
-            for table, guard, figure, column in places:
-                for command in ("select", "update", "delete"):
-                    if command == "update" and not _writes_as_it_reads(guard, person.role):
-                        continue
-                    relation = qualified(schema, guard.relation)
-                    passed = await _try(connection, person, relation, command, column)
-                    tried += 1
-                    expected = worked_out[table, command][figure]
-                    if passed != expected:
-                        disagreements.append(
-                            f"{person.name}: {command} on {guard.relation} reaches {plural(passed, 'row')}, "
-                            f"by its policies {expected:,}"
-                        )
+        worked_out: Mapping[tuple[str, str], Any] = {(row["table_name"], row["command"]): row for row in rows}
+        tried += len(trials)
+        for trial, answer in zip(trials, answers, strict=True):
+            passed, expected = int(answer or 0), worked_out[trial.table, trial.command][trial.figure]
+            if passed != expected:
+                disagreements.append(
+                    f"{person.name}: {trial.command} on {trial.guard.relation} reaches {plural(passed, 'row')}, "
+                    f"by its policies {expected:,}"
+                )
     return tried, disagreements

@@ -23,7 +23,7 @@ from vagus_tui.checks.access.evaluation import FOUND, SETTINGS, STATEMENT_MS, Gr
 from vagus_tui.checks.access.guards import Guard, read_guards
 from vagus_tui.checks.access.matrix import AccessMatrix, Cell, CellKey, Kind, Person, Totals
 from vagus_tui.checks.base import Context
-from vagus_tui.database.connection import Connection
+from vagus_tui.database.connection import Connection, execute_all
 from vagus_tui.database.impersonation import undone
 from vagus_tui.journal.state import State
 from vagus_tui.migration.capture import V2_CHANGES
@@ -132,15 +132,12 @@ async def prepared(context: Context) -> AsyncIterator[Ground]:
         async with connection.transaction():
             await connection.execute("set temp_buffers = '256MB'")
     try:
-        async with _patient(connection):
-            await connection.execute(await coaches_statement(connection))
+        await _patiently(connection, await coaches_statement(connection))
         for table in context.tables:
-            async with _patient(connection):
-                await connection.execute(
-                    class_statement(table, shape, ground.old_for(table), ground.new[table], captured=captured)
-                )
-        async with _patient(connection):
-            await crowd.count_people(connection)
+            await _patiently(
+                connection, class_statement(table, shape, ground.old_for(table), ground.new[table], captured=captured)
+            )
+        await _patiently(connection, await crowd.people_statements(connection))
         tables = ", ".join([*(class_table(table) for table in context.tables), COACHES, "pg_temp.vagus_access_people"])
         roles = ", ".join(quote(role) for role in v2.API_ROLES)
         await connection.execute(
@@ -155,12 +152,10 @@ async def prepared(context: Context) -> AsyncIterator[Ground]:
                 await _drop(connection)
 
 
-@asynccontextmanager
-async def _patient(connection: Connection) -> AsyncIterator[None]:
-    """A transaction for what looks at every row, whatever the role's own timeout is."""
+async def _patiently(connection: Connection, statement: str) -> None:
+    """Do what looks at every row, whatever the role's own timeout is."""
     async with connection.transaction():
-        await connection.execute(f"set local statement_timeout = {STATEMENT_MS}")
-        yield
+        await connection.execute(f"set local statement_timeout = {STATEMENT_MS}; {statement}")
 
 
 async def _drop(connection: Connection) -> None:
@@ -180,10 +175,8 @@ async def _measure(
     connection: Connection, persons: Sequence[Person], ground: Ground, into: _Sum, *, keep: bool
 ) -> None:
     """Measure people of one role and add what was found; `keep` keeps every cell, not only those who lost or gained."""
-    async with undone(connection, timeout_ms=STATEMENT_MS):
-        await connection.execute(SETTINGS)
-        await connection.execute(block(persons[0].role, persons, ground))
-        await connection.execute("reset role")
+    async with undone(connection, SETTINGS, timeout_ms=STATEMENT_MS):
+        await execute_all(connection, (block(persons[0].role, persons, ground), "reset role"))
         rows = await connection.fetch(
             f"select * from {FOUND} where $1 or person in "
             f"(select f.person from {FOUND} f where f.lost > 0 or f.gained > 0 group by 1 order by 1 limit $2)",

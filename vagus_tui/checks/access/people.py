@@ -68,21 +68,19 @@ select distinct on (id) id, kind, label from (
 _ORDER = {kind: place for place, kind in enumerate(Kind)}
 
 
-async def count_people(connection: Connection) -> int:
-    """List everybody there is in a temporary table, with what they are to the data; how many there are."""
+async def people_statements(connection: Connection) -> str:
+    """The statements that list everybody there is in a temporary table, with what they are to the data."""
     readable = await connection.fetchval(
         "select coalesce(has_table_privilege(to_regclass('auth.users'), 'select'), false)"
     )
     users = "\n  union select id::text from auth.users" if readable else ""
-    await connection.execute(_EVERYBODY.format(users=users))
-    await connection.execute("create unique index on pg_temp.vagus_access_people (id)")
-    return int(await connection.fetchval("select count(*) from pg_temp.vagus_access_people"))
+    return f"{_EVERYBODY.format(users=users)}; create unique index on pg_temp.vagus_access_people (id)"
 
 
 async def sample(connection: Connection) -> tuple[Person, ...]:
     """Owners with most and fewest plans, of templates, coaches with active and ended clients, and who has nothing.
 
-    The choice is the same every time as long as the data is. `count_people` must have been called.
+    The choice is the same every time as long as the data is. What `people_statements` gives must have run.
     """
     rows = await connection.fetch(_SAMPLE)
     people = [Person(row["id"], "authenticated", Kind(row["kind"]), row["label"]) for row in rows]
@@ -91,7 +89,7 @@ async def sample(connection: Connection) -> tuple[Person, ...]:
 
 
 async def next_people(connection: Connection, after: str, limit: int) -> Sequence[Person]:
-    """The next users after an id, in the order of ids; `count_people` must have been called."""
+    """The next users after an id, in the order of ids; What `people_statements` gives must have run."""
     rows = await connection.fetch(
         "select id, kind from pg_temp.vagus_access_people where id > $1 order by id limit $2", after, limit
     )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import asyncpg
+from collections.abc import Mapping, Sequence
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.fault import changed_table
 from vagus_tui.checks.verification.base import on_v2, relation
 from vagus_tui.database.connection import Connection
-from vagus_tui.database.impersonation import NOBODY, acting_as, undone
+from vagus_tui.database.identifiers import literal
+from vagus_tui.database.impersonation import NOBODY, Asked, answers_of, undone
 from vagus_tui.events import Status
 from vagus_tui.format import plural
 from vagus_tui.schema import v2
@@ -18,6 +17,8 @@ from vagus_tui.schema import v2
 REPORT = "Post-Migration Verification"
 COMMANDS = {"r": "select", "a": "insert", "w": "update", "d": "delete"}
 SAMPLE_USERS = 3
+TABLE_MS = 300_000
+"""How long it may take per table for everybody who is tried, in milliseconds."""
 
 _SECURITY = """
 select c.relname::text as table_name, c.relrowsecurity as enabled,
@@ -42,16 +43,16 @@ select p.user_id::text from (
 """
 
 _OWN: dict[str, str] = {
-    v2.PLANS: "t.user_id = any($1::uuid[])",
-    v2.WEEKS: "t.plan_id in (select id from public.workout_plans where user_id = any($1::uuid[]))",
+    v2.PLANS: "t.user_id = any({people})",
+    v2.WEEKS: "t.plan_id in (select id from public.workout_plans where user_id = any({people}))",
     v2.DAYS: "t.week_id in (select w.id from public.workout_weeks w join public.workout_plans p on p.id = w.plan_id "
-    "where p.user_id = any($1::uuid[]))",
+    "where p.user_id = any({people}))",
     v2.GROUPS: "t.day_id in (select d.id from public.workout_days d join public.workout_weeks w on w.id = d.week_id "
-    "join public.workout_plans p on p.id = w.plan_id where p.user_id = any($1::uuid[]))",
+    "join public.workout_plans p on p.id = w.plan_id where p.user_id = any({people}))",
     v2.EXERCISES: "t.day_id in (select d.id from public.workout_days d join public.workout_weeks w on w.id = d.week_id "
-    "join public.workout_plans p on p.id = w.plan_id where p.user_id = any($1::uuid[]))",
-    v2.SESSIONS: "t.user_id = any($1::uuid[])",
-    v2.LOGS: "t.session_id in (select id from public.workout_sessions where user_id = any($1::uuid[]))",
+    "join public.workout_plans p on p.id = w.plan_id where p.user_id = any({people}))",
+    v2.SESSIONS: "t.user_id = any({people})",
+    v2.LOGS: "t.session_id in (select id from public.workout_sessions where user_id = any({people}))",
 }
 """Which rows a user may see, worked out without the policies: those of the user and of those the user coaches."""
 
@@ -80,95 +81,101 @@ async def _catalog_problems(context: Context) -> list[str]:
     return problems
 
 
-async def _seen(connection: Connection, table: str) -> tuple[int, str]:
-    """How many rows are visible, and a digest of their ids."""
-    row = await connection.fetchrow(
-        f"select count(*) as rows, coalesce(md5(string_agg(t.id::text, ',' order by t.id::text)), '') as digest "
-        f"from {relation(table)} t"
+def _rows(table: str, condition: str = "true") -> str:
+    """How many rows there are and a digest of their ids, in one text."""
+    return (
+        "select count(*) || ' ' || coalesce(md5(string_agg(t.id::text, ',' order by t.id::text)), '')\n"
+        f"from {relation(table)} t where {condition}"
     )
-    assert row is not None
-    return row["rows"], row["digest"]
 
 
-async def _allowed(connection: Connection, table: str, people: list[str]) -> tuple[int, str]:
-    row = await connection.fetchrow(
-        f"select count(*) as rows, coalesce(md5(string_agg(t.id::text, ',' order by t.id::text)), '') as digest "
-        f"from {relation(table)} t where {_OWN[table]}",
-        people,
+def _count(rows: str) -> int:
+    return int(rows.partition(" ")[0])
+
+
+async def _allowed(
+    connection: Connection, tables: Sequence[str], people: Mapping[str, Sequence[str]]
+) -> dict[tuple[str, str], str]:
+    """By user and table, the rows that are theirs and of whom they coach."""
+    queries = (
+        f"select {number} as number, {literal(table)} as table_name, (\n"
+        f"{_rows(table, _OWN[table].format(people=f'${number}::uuid[]'))}\n) as rows"
+        for number in range(1, len(people) + 1)
+        for table in tables
     )
-    assert row is not None
-    return row["rows"], row["digest"]
+    users = list(people)
+    found = await connection.fetch("\nunion all\n".join(queries), *people.values())
+    return {(users[row["number"] - 1], row["table_name"]): row["rows"] for row in found}
 
 
-async def _coached(connection: Connection, user: str) -> list[str]:
-    """The users whom a user coaches, by the coach relation, if there is one."""
+async def _sample(connection: Connection) -> dict[str, list[str]]:
+    """Owners with plans, and a coach with a client who has some, where there are such; whom each may see: themselves
+    and the users whom they coach, by the coach relation, if there is one."""
+    users = [row["user_id"] for row in await connection.fetch(_USERS, SAMPLE_USERS)]
     columns = await connection.fetch(
         "select attname from pg_attribute where attrelid = to_regclass('public.coach_clients') and attnum > 0"
     )
     names = {row["attname"] for row in columns}
     if not {"coach_id", "client_id"} <= names:
-        return []
-    active = " and lower(status::text) = 'active'" if "status" in names else ""
-    rows = await connection.fetch(
-        f"select client_id::text as id from public.coach_clients where coach_id::uuid = $1::uuid{active}", user
+        return {user: [user] for user in users}
+    busiest = await connection.fetchval(
+        "select c.coach_id::text from public.coach_clients c join public.workout_plans p "
+        "on p.user_id = c.client_id::uuid group by 1 order by count(*) desc, 1 limit 1"
     )
-    return [row["id"] for row in rows]
-
-
-async def _sample(connection: Connection) -> list[str]:
-    """Owners with plans, and a coach with a client who has some, where there are such."""
-    users = [row["user_id"] for row in await connection.fetch(_USERS, SAMPLE_USERS)]
-    columns = await connection.fetch(
-        "select attname from pg_attribute where attrelid = to_regclass('public.coach_clients') and attnum > 0"
+    if busiest is not None:
+        users.append(busiest)
+    people = {user: [user] for user in users}
+    active = " and lower(c.status::text) = 'active'" if "status" in names else ""
+    coached = await connection.fetch(
+        "select u.id as coach, c.client_id::text as client from unnest($1::text[]) u (id) "
+        f"join public.coach_clients c on c.coach_id::uuid = u.id::uuid{active}",
+        users,
     )
-    if {"coach_id", "client_id"} <= {row["attname"] for row in columns}:
-        users += [
-            row["coach_id"]
-            for row in await connection.fetch(
-                "select c.coach_id::text from public.coach_clients c join public.workout_plans p "
-                "on p.user_id = c.client_id::uuid group by 1 order by count(*) desc, 1 limit 1"
-            )
-        ]
-    return list(dict.fromkeys(users))
+    for row in coached:
+        people[row["coach"]].append(row["client"])
+    return people
 
 
 async def _behaviour_problems(connection: Connection, tables: Sequence[str]) -> tuple[list[str], int]:
     """What users see that they should not, or do not see that they should; and how many users were tried."""
+    people = await _sample(connection)
+    expected = await _allowed(connection, tables, people) if people else {}
+    strangers = (("anon", None, "anybody without a login"), ("authenticated", NOBODY, "a user who does not exist"))
+    questions = tuple(f"answer := ({_rows(table)});" for table in tables)
+    answers = iter(
+        await answers_of(
+            connection,
+            [
+                *(Asked(role, user, questions) for role, user, _ in strangers),
+                *(Asked("authenticated", user, questions) for user in people),
+            ],
+        )
+    )
     problems = []
-    for role, user in (("anon", None), ("authenticated", NOBODY)):
-        who = "anybody without a login" if user is None else "a user who does not exist"
-        for table in tables:
-            try:
-                async with acting_as(connection, role, user):
-                    rows, _ = await _seen(connection, table)
-            except asyncpg.InsufficientPrivilegeError:
-                continue
-            if rows:
-                problems.append(f"{who} sees {plural(rows, 'row')} of {table}")
-    users = await _sample(connection)
-    for user in users:
-        people = [user, *await _coached(connection, user)]
-        for table in tables:
-            expected = await _allowed(connection, table, people)
-            try:
-                async with acting_as(connection, "authenticated", user):
-                    found = await _seen(connection, table)
-            except asyncpg.InsufficientPrivilegeError:
+    for _, _, who in strangers:
+        for table, seen in zip(tables, next(answers), strict=True):
+            if seen is not None and _count(seen):
+                problems.append(f"{who} sees {plural(_count(seen), 'row')} of {table}")
+    for user in people:
+        for table, seen in zip(tables, next(answers), strict=True):
+            theirs = expected[user, table]
+            if seen is None:
                 problems.append(f"user {user} may not read {table} at all")
-                continue
-            if found != expected:
+            elif seen != theirs:
                 problems.append(
-                    f"user {user} sees {plural(found[0], 'row')} of {table}, not the {expected[0]:,} that are theirs"
+                    f"user {user} sees {plural(_count(seen), 'row')} of {table}, not the {_count(theirs):,} "
+                    "that are theirs"
                 )
-    return problems, len(users)
+    return problems, len(people)
 
 
 @on_v2
 async def _rls_enforced(context: Context) -> Outcome:
     problems = await _catalog_problems(context)
     # What users write between two of these statements is no gap.
-    async with undone(context.connection, one_moment=True):
-        await context.connection.execute("set local work_mem = '64MB'")
+    async with undone(
+        context.connection, "set local work_mem = '64MB'", timeout_ms=len(context.tables) * TABLE_MS, one_moment=True
+    ):
         seen, users = await _behaviour_problems(context.connection, context.tables)
     problems += seen
     if problems:
