@@ -46,11 +46,16 @@ async def acting_as(connection: Connection, role: str, user_id: str | None = Non
     savepoint = connection.transaction()
     await savepoint.start()
     try:
-        await connection.execute(f"select {_claims(role, user_id)}; set local role {quote(role)}")
+        await connection.execute(act_as(role, user_id))
         yield
     finally:
         if not connection.is_closed():
             await savepoint.rollback()
+
+
+def act_as(role: str, user_id: str | None = None) -> str:
+    """The statements by which a transaction goes on as an API role with a user's claims."""
+    return f"select {_claims(role, user_id)}; set local role {quote(role)}"
 
 
 def _claims(role: str, user_id: str | None) -> str:

@@ -65,11 +65,7 @@ async def timings(page: Page, context: Context) -> list[Measured]:
     key = f"performance {page.id}"
     if key not in context.cache:
         there = (await versions(context)).there
-        found = [
-            measured
-            for subject in await people(context)
-            if (measured := await measure(context.connection, page, subject, there, limit_of(page, context)))
-        ]
+        found = await measure(context.connection, page, await people(context), there, limit_of(page, context))
         context.cache[key] = sorted(found, key=lambda one: one.now.warm, reverse=True)
     result: list[Measured] = context.cache[key]
     return result

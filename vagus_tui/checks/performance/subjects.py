@@ -116,42 +116,35 @@ async def _busiest_coach(connection: Connection, tables: Tables) -> tuple[str, s
 
 
 async def _subject(connection: Connection, tables: Tables, kind: str, actor: str, athlete: str) -> Subject | None:
-    plan = await connection.fetchval(
-        f"select p.id from {tables.plans} p left join ({tables.own_plan_sizes}) x on x.plan_id = p.id "
-        "where p.user_id = $1::uuid order by x.size desc nulls last, p.id limit 1",
-        athlete,
-    )
-    if plan is None:
-        return None
-    row = await connection.fetchrow(
-        "select count(*) as logs, min(s.started_at)::date as first, max(s.started_at)::date as last "
-        f"from {tables.sessions} s join {tables.logs} l on l.session_id = s.id "
-        "where s.user_id = $1::uuid and isfinite(s.started_at)",
-        athlete,
-    )
+    row = await connection.fetchrow(_looked_up(tables), athlete)
     assert row is not None
-    log = await connection.fetchval(
-        f"select l.id from {tables.sessions} s join {tables.logs} l on l.session_id = s.id "
-        "where s.user_id = $1::uuid order by s.started_at desc nulls last, l.id limit 1",
-        athlete,
-    )
-    exercise = await connection.fetchval(
-        f"select e.name from {tables.sessions} s join {tables.logs} l on l.session_id = s.id "
-        f"join {tables.exercises} e on e.id = l.exercise_id where s.user_id = $1::uuid "
-        "group by 1 order by count(*) desc, 1 limit 1",
-        athlete,
-    )
-    trained = await connection.fetchval(tables.trained_plan, athlete)
+    if row["plan"] is None:
+        return None
     today = date.today()
     return Subject(
         kind=kind,
         actor=actor,
         athlete=athlete,
-        plan=plan,
-        trained=plan if trained is None else trained,
-        exercise=exercise,
-        log=log,
+        plan=row["plan"],
+        trained=row["plan"] if row["trained"] is None else row["trained"],
+        exercise=row["exercise"],
+        log=row["log"],
         first=row["first"] or today - timedelta(days=365),
         last=row["last"] or today,
         logs=row["logs"],
     )
+
+
+def _looked_up(tables: Tables) -> str:
+    """A query for what a subject is made of, of the athlete $1."""
+    done = f"{tables.sessions} s join {tables.logs} l on l.session_id = s.id"
+    return f"""
+select (select p.id from {tables.plans} p left join ({tables.own_plan_sizes}) x on x.plan_id = p.id
+    where p.user_id = $1::uuid order by x.size desc nulls last, p.id limit 1) as plan,
+  (select l.id from {done} where s.user_id = $1::uuid order by s.started_at desc nulls last, l.id limit 1) as log,
+  (select e.name from {done} join {tables.exercises} e on e.id = l.exercise_id where s.user_id = $1::uuid
+    group by 1 order by count(*) desc, 1 limit 1) as exercise,
+  ({tables.trained_plan}) as trained, w.*
+from (select count(*) as logs, min(s.started_at)::date as first, max(s.started_at)::date as last
+  from {done} where s.user_id = $1::uuid and isfinite(s.started_at)) w
+"""
