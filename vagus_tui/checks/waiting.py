@@ -35,15 +35,14 @@ T = TypeVar("T")
 QUERY_CHARACTERS = 200
 
 _WAITS_FOR = """
-select n.nspname as schema, c.relname as name, pg_blocking_pids($1) as pids
+select n.nspname as schema, c.relname as name, pg_blocking_pids($1)::text[] as pids
 from pg_locks l join pg_class c on c.oid = l.relation join pg_namespace n on n.oid = c.relnamespace
 where l.pid = $1 and not l.granted
 limit 1
 """
 
-_FURTHER = (
-    "select coalesce(array_agg(f), '{}') from unnest($1::integer[]) p, unnest(pg_blocking_pids(p)) f where p <> 0"
-)
+_FURTHER = "select f::text from unnest($1::text[]) p, unnest(pg_blocking_pids(p::integer)) f where p <> '0'"
+"""Numbers as text: of their arrays the driver would have to learn first, which over a long line takes half a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +123,7 @@ class Patience:
         self.timezone = timezone
         self.left = PATIENCE_SECONDS
         self._beside: Connection | None = None
+        self._looking: asyncio.Future[tuple[str, tuple[Blocker, ...]]] | None = None
         self._blind = False
 
     @classmethod
@@ -135,6 +135,9 @@ class Patience:
         try:
             yield patience
         finally:
+            if patience._looking is not None:
+                patience._looking.cancel()
+                await asyncio.wait({patience._looking})
             if patience._beside is not None:
                 await close(patience._beside)
 
@@ -214,10 +217,11 @@ class Patience:
         began = looked = time.monotonic()
         try:
             while not (await asyncio.wait({work}, timeout=self._pause))[0]:
-                relation, holders = await self._look()
+                found = await self._look_beside(work)
                 before, looked = looked, time.monotonic()
-                if work.done():
+                if found is None:
                     return
+                relation, holders = found
                 if not relation:
                     continue
                 self.left -= looked - before
@@ -241,6 +245,20 @@ class Patience:
             return None
         return min(TELL_AFTER_SECONDS, self.left) if self.left > 0 else IMPATIENT_SECONDS
 
+    async def _look_beside(self, work: asyncio.Future[Any]) -> tuple[str, tuple[Blocker, ...]] | None:
+        """What `_look` gives; None where the work was done before, which then waits for no answer of this look."""
+        if self._looking is not None:
+            # It was about what was done before.
+            await asyncio.wait({work, self._looking}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return None
+        self._looking = asyncio.ensure_future(self._look())
+        await asyncio.wait({work, self._looking}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return None
+        looking, self._looking = self._looking, None
+        return looking.result()
+
     async def _look(self) -> tuple[str, tuple[Blocker, ...]]:
         """What the connection waits for, and for whom; "" where it waits for nothing, or that cannot be seen."""
         if self._beside is None or self._beside.is_closed():
@@ -258,9 +276,9 @@ class Patience:
         row = await beside.fetchrow(_WAITS_FOR, self.pid)
         if row is None:
             return "", ()
-        pids = set(row["pids"])
-        further = await beside.fetchval(_FURTHER, sorted(pids))
-        found = await sessions(beside, {*pids, *further})
+        pids = {int(pid) for pid in row["pids"]}
+        further = await beside.fetch(_FURTHER, row["pids"])
+        found = await sessions(beside, {*pids, *(int(one["f"]) for one in further)})
         if 0 in pids:
             found += [one for one in await blockers(beside, [qualified(row["schema"], row["name"])]) if one.gid]
         name = row["name"] if row["schema"] == "public" else f"{row['schema']}.{row['name']}"

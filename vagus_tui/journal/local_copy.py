@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vagus_tui.database.connection import Connection
+from vagus_tui.database.connection import Connection, fetch_named
 from vagus_tui.errors import VagusError
 from vagus_tui.journal import store
 from vagus_tui.journal.schema import journal_exists
@@ -63,11 +63,14 @@ async def file_name(connection: Connection, label: str) -> str:
 
     Servers that were cloned from the same files share their identifier; on one machine they differ by port.
     """
-    system = ""
-    if await connection.fetchval("select has_function_privilege('pg_catalog.pg_control_system()', 'execute')"):
+    found = await connection.fetchrow(
+        "select inet_server_port() as port, has_function_privilege('pg_catalog.pg_control_system()', 'execute') as told"
+    )
+    assert found is not None
+    port, system = found["port"], ""
+    if found["told"]:
         system = str(await connection.fetchval("select system_identifier from pg_catalog.pg_control_system()"))
     slug = re.sub(r"[^A-Za-z0-9.-]+", "_", label)[:60].strip("._") or "database"
-    port = await connection.fetchval("select inet_server_port()")
     told = f"{system}|{label}" if port in (None, USUAL_PORT) else f"{system}|{label}:{port}"
     return f"{slug}_{hashlib.sha256(told.encode()).hexdigest()[:12]}.jsonl"
 
@@ -124,9 +127,8 @@ class LocalCopy:
             return []
         present: set[tuple[str, str]] = set()
         if await journal_exists(connection):
-            for table, (key, _) in _TABLES.items():
-                found = await connection.fetch(f"select {key} as key from vagus_migration.{table} t")
-                present.update((table, row["key"]) for row in found)
+            keys = {table: f"select {key} as key from vagus_migration.{table} t" for table, (key, _) in _TABLES.items()}
+            present.update((row["name"], row["key"]) for row in await fetch_named(connection, keys))
             found = await connection.fetch(
                 "select body ->> 'table' as table, body ->> 'key' as key from vagus_migration.notes where topic = $1",
                 RECOVERED,
@@ -192,12 +194,14 @@ class LocalCopy:
 
 
 async def _rows(connection: Connection) -> Any:
-    """Every entry of the journal, table by table, a batch at a time."""
+    """Every entry of the journal, a batch at a time."""
+    query = "\nunion all\n".join(
+        f"select '{table}' as name, {key} as key, ({row})::text as row from vagus_migration.{table} t"
+        for table, (key, row) in _TABLES.items()
+    )
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        for table, (key, row) in _TABLES.items():
-            query = f"select {key} as key, ({row})::text as row from vagus_migration.{table} t"
-            async for found in connection.cursor(query, prefetch=500):
-                yield Entry(table, found["key"], json.loads(found["row"]))
+        async for found in connection.cursor(query, prefetch=500):
+            yield Entry(found["name"], found["key"], json.loads(found["row"]))
 
 
 def _version(entry: Entry) -> str:

@@ -83,19 +83,21 @@ async def blockers(connection: Connection, relations: list[str]) -> list[Blocker
 
 async def sessions(connection: Connection, pids: Collection[int]) -> list[Blocker]:
     """The sessions with these process ids, the oldest transaction first."""
-    query = f"select {_SESSION.strip()} from pg_stat_activity a where a.pid = any($1::integer[]) order by a.xact_start"
-    return [Blocker(**dict(row)) for row in await connection.fetch(query, list(pids))]
+    query = (
+        f"select {_SESSION.strip()} from pg_stat_activity a where a.pid::text = any($1::text[]) order by a.xact_start"
+    )
+    return [Blocker(**dict(row)) for row in await connection.fetch(query, [*map(str, pids)])]
 
 
 _WAITED_FOR = """
 select distinct unnest(pg_blocking_pids(a.pid)) as pid from pg_stat_activity a
-where a.pid = any($1::integer[]) and a.wait_event_type = 'Lock'
+where a.pid::text = any($1::text[]) and a.wait_event_type = 'Lock'
 """
 
 
 async def waited_for(connection: Connection, own: Collection[int]) -> list[Blocker]:
     """Whose locks our sessions wait for now, other than each other's; prepared transactions are nobody's session."""
-    pids = {row["pid"] for row in await connection.fetch(_WAITED_FOR, list(own))} - {*own}
+    pids = {row["pid"] for row in await connection.fetch(_WAITED_FOR, [*map(str, own)])} - {*own}
     return await sessions(connection, pids) if pids else []
 
 

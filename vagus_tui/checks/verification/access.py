@@ -99,7 +99,7 @@ async def _allowed(
     """By user and table, the rows that are theirs and of whom they coach."""
     queries = (
         f"select {number} as number, {literal(table)} as table_name, (\n"
-        f"{_rows(table, _OWN[table].format(people=f'${number}::uuid[]'))}\n) as rows"
+        f"{_rows(table, _OWN[table].format(people=f'${number}::text[]::uuid[]'))}\n) as rows"
         for number in range(1, len(people) + 1)
         for table in tables
     )

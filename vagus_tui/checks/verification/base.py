@@ -16,6 +16,7 @@ from vagus_tui.schema.rules import MappingOptions
 Probe = Callable[[Context], Awaitable[Outcome]]
 
 SCHEMA = "public"
+CAPTURED = "writes noted"
 
 
 def relation(table: str) -> str:
@@ -55,8 +56,10 @@ def mapping(context: Context) -> WorkoutMapping:
 
 
 async def captured(context: Context) -> bool:
-    """Whether there is a record of what was written to v2 since the cut-over."""
-    return bool(await context.connection.fetchval("select to_regclass($1) is not null", V2_CHANGES))
+    """Whether there is a record of what was written to v2 since the cut-over; looked up once per run."""
+    if CAPTURED not in context.cache:
+        context.cache[CAPTURED] = await context.connection.fetchval("select to_regclass($1) is not null", V2_CHANGES)
+    return bool(context.cache[CAPTURED])
 
 
 def first_untouched(context: Context, table: str, condition: str = "true") -> str:

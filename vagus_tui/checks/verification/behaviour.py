@@ -11,7 +11,7 @@ import asyncpg
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.fault import Fault, changed_table
 from vagus_tui.checks.verification.base import SCHEMA, on_v2, relation
-from vagus_tui.database.connection import Connection
+from vagus_tui.database.connection import Connection, execute_all
 from vagus_tui.database.identifiers import quote
 from vagus_tui.database.impersonation import undone
 from vagus_tui.events import Status
@@ -65,8 +65,6 @@ class _Behaviour:
 
 async def _read(connection: Connection, schema: str, routines: Mapping[str, str]) -> _Behaviour:
     tables = list(v2.TABLES)
-    # The temporary schema is behind the other, or its tables would hide those that bodies are about.
-    await connection.execute(f"set local search_path = {SCHEMA}, pg_temp")
     home = (
         schema
         if schema != _MODEL
@@ -92,12 +90,9 @@ async def _model(connection: Connection, ddl: V2Ddl, routines: Mapping[str, str]
         asyncpg.PostgresError: what v2 rests on is gone, such as a type of v1's or the table of who coaches whom.
     """
     made = replace(ddl, schema=_MODEL)
-    for table in v2.TABLES:
-        await connection.execute(made.create_table(table))
-    for statement in (made.touch_function(), *(function.sql for function in made.functions())):
-        await connection.execute(statement)
-    for table in _touched():
-        await connection.execute(made.touch_trigger(table))
+    statements = [*map(made.create_table, v2.TABLES), made.touch_function()]
+    statements += [function.sql for function in made.functions()]
+    await execute_all(connection, (*statements, *map(made.touch_trigger, _touched())))
     return await _read(connection, _MODEL, routines)
 
 
@@ -123,7 +118,8 @@ async def _behaviour(context: Context) -> Outcome:
         return Outcome(Status.SKIP, "–", "No record says how v2 was made, so there is nothing to compare it with.")
     ddl = V2Ddl(SCHEMA, record[1].shape, record[1].taken, preferences=False)
     routines = signatures(ddl)
-    async with undone(connection):
+    # The temporary schema is behind the other, or its tables would hide those that bodies are about.
+    async with undone(connection, f"set local search_path = {SCHEMA}, pg_temp"):
         there = await _read(connection, SCHEMA, routines)
         try:
             expected = await _model(connection, ddl, routines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -10,8 +11,8 @@ import asyncpg
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.fault import changed_table
 from vagus_tui.checks.verification.base import on_v2, relation
-from vagus_tui.database.connection import Connection
-from vagus_tui.database.identifiers import quote
+from vagus_tui.database.connection import Connection, fetch_named
+from vagus_tui.database.identifiers import literal, quote
 from vagus_tui.database.impersonation import undone
 from vagus_tui.events import Status
 from vagus_tui.schema import v2
@@ -20,51 +21,65 @@ REPORT = "Post-Migration Verification"
 
 
 _COLUMNS = """
-select a.attname::text as name, format_type(a.atttypid, a.atttypmod) as type,
+select c.relname::text as table_name, a.attname::text as name, format_type(a.atttypid, a.atttypmod) as type,
   (a.attnotnull or t.typnotnull) and not a.atthasdef and a.attidentity = '' as needed
-from pg_attribute a join pg_type t on t.oid = a.atttypid
-where a.attrelid = to_regclass($1) and a.attnum > 0 and not a.attisdropped
+from pg_class c join pg_attribute a on a.attrelid = c.oid join pg_type t on t.oid = a.atttypid
+where c.relnamespace = 'public'::regnamespace and c.relname = any($1::text[]) and a.attnum > 0 and not a.attisdropped
 """
 
+_PLANTED: dict[str, dict[str, str]] = {
+    v2.PLANS: {"user_id": "{user}", "name": "'vagus-tui: cascade check'", "goal": "'strength'", "total_weeks": "'1'"},
+    v2.WEEKS: {"plan_id": f"vagus_{v2.PLANS}", "week_number": "'1'"},
+    v2.DAYS: {"week_id": f"vagus_{v2.WEEKS}", "day_label": "'Full Body'"},
+    v2.GROUPS: {"day_id": f"vagus_{v2.DAYS}", "type": "'superset'", "order_index": "'1'"},
+    v2.EXERCISES: {
+        "day_id": f"vagus_{v2.DAYS}",
+        "group_id": f"vagus_{v2.GROUPS}",
+        "name": "'x'",
+        "muscle_group": "'general'",
+        "sets": "'1'",
+        "order_index": "'1'",
+    },
+    v2.SESSIONS: {"user_id": "{user}", "day_id": f"vagus_{v2.DAYS}", "started_at": "'2020-01-01T00:00:00Z'"},
+    v2.LOGS: {
+        "session_id": f"vagus_{v2.SESSIONS}",
+        "exercise_id": f"vagus_{v2.EXERCISES}",
+        "set_number": "'1'",
+        "reps": "'1'",
+        "weight": "'1'",
+    },
+}
+"""A row on every level, parents first: its columns' values, as SQL. `vagus_…` is the id of the row in that table."""
 
-async def _insert(connection: Connection, table: str, **values: Any) -> Any:
-    """Insert a row and return its id. What v1's own columns require besides comes from a row that is there."""
-    columns = await connection.fetch(_COLUMNS, relation(table))
-    parts = {row["name"]: f"($1::jsonb ->> '{row['name']}')::{row['type']}" for row in columns if row["name"] in values}
+
+def _insert(table: str, columns: Sequence[Any], user: str) -> str:
+    """Insert a row and keep its id. What v1's own columns require besides comes from a row that is there."""
+    values = {name: value.format(user=literal(user)) for name, value in _PLANTED[table].items()}
+    parts = {row["name"]: f"({values[row['name']]})::{row['type']}" for row in columns if row["name"] in values}
     parts |= {
         row["name"]: f"(select t.{quote(row['name'])} from {relation(table)} t limit 1)"
         for row in columns
         if row["needed"] and row["name"] not in values
     }
-    names = ", ".join(map(quote, parts))
-    return await connection.fetchval(
-        f"insert into {relation(table)} ({names}) select {', '.join(parts.values())} returning id",
-        json.dumps(values, default=str),
+    return (
+        f"insert into {relation(table)} ({', '.join(map(quote, parts))}) select {', '.join(parts.values())} "
+        f"returning id::text into vagus_{table};"
     )
 
 
-async def _plant(connection: Connection, user: str) -> dict[str, tuple[Any, ...]]:
+async def _plant(connection: Connection, user: str) -> dict[str, str]:
     """A plan with a row on every level; the ids by table."""
-    plan = await _insert(
-        connection, v2.PLANS, user_id=user, name="vagus-tui: cascade check", goal="strength", total_weeks=1
+    columns = await connection.fetch(_COLUMNS, list(_PLANTED))
+    declared = "".join(f"vagus_{table} text; " for table in _PLANTED)
+    planted = "\n".join(
+        _insert(table, [row for row in columns if row["table_name"] == table], user) for table in _PLANTED
     )
-    week = await _insert(connection, v2.WEEKS, plan_id=plan, week_number=1)
-    day = await _insert(connection, v2.DAYS, week_id=week, day_label="Full Body")
-    group = await _insert(connection, v2.GROUPS, day_id=day, type="superset", order_index=1)
-    exercise = await _insert(
-        connection, v2.EXERCISES, day_id=day, group_id=group, name="x", muscle_group="general", sets=1, order_index=1
-    )
-    session = await _insert(connection, v2.SESSIONS, user_id=user, day_id=day, started_at="2020-01-01T00:00:00Z")
-    log = await _insert(connection, v2.LOGS, session_id=session, exercise_id=exercise, set_number=1, reps=1, weight=1)
-    return {
-        v2.PLANS: (plan,),
-        v2.WEEKS: (week,),
-        v2.DAYS: (day,),
-        v2.GROUPS: (group,),
-        v2.EXERCISES: (exercise,),
-        v2.SESSIONS: (session,),
-        v2.LOGS: (log,),
-    }
+    ids = ", ".join(f"{literal(table)}, vagus_{table}" for table in _PLANTED)
+    kept = f"perform set_config('vagus.planted', json_build_object({ids})::text, true);"
+    body = f"declare {declared}\nbegin\n{planted}\n{kept}\nend"
+    await connection.execute(f"do {literal(body)}")
+    found: dict[str, str] = json.loads(await connection.fetchval("select current_setting('vagus.planted')"))
+    return found
 
 
 @on_v2
@@ -78,8 +93,9 @@ async def _cascade_deletes(context: Context) -> Outcome:
     async with undone(connection):
         made = await _plant(connection, user)
         try:
-            await connection.execute(f"delete from {relation(v2.PLANS)} where id = $1", made[v2.PLANS][0])
-            await connection.execute("set constraints all immediate")
+            await connection.execute(
+                f"delete from {relation(v2.PLANS)} where id = {literal(made[v2.PLANS])}; set constraints all immediate"
+            )
         except asyncpg.ForeignKeyViolationError as error:
             return Outcome(
                 Status.FAIL,
@@ -87,11 +103,11 @@ async def _cascade_deletes(context: Context) -> Outcome:
                 f"Nobody can delete a plan: {error.constraint_name} of {error.table_name} keeps it.",
                 rows=1,
             )
-        left = [
-            table
-            for table, ids in made.items()
-            if await connection.fetchval(f"select count(*) from {relation(table)} where id = any($1)", list(ids))
-        ]
+        counts = {
+            table: f"select count(*) as rows from {relation(table)} where id = {literal(row_id)}"
+            for table, row_id in made.items()
+        }
+        left = [row["name"] for row in await fetch_named(connection, counts) if row["rows"]]
     if left:
         return Outcome(
             Status.FAIL,

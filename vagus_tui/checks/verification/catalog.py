@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-
-import asyncpg
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.fault import Fault, changed_table
 from vagus_tui.checks.verification.base import SCHEMA, against_v1, on_v2, relation
 from vagus_tui.database.connection import Connection
-from vagus_tui.database.identifiers import quote
+from vagus_tui.database.identifiers import literal, quote
 from vagus_tui.database.impersonation import undone
 from vagus_tui.database.privileges import Grant, read_grants
 from vagus_tui.events import Status
@@ -95,21 +92,28 @@ def _expected_keys() -> Iterator[_Constraint]:
                 yield _Constraint(table, "n", column.name)
 
 
+def _modelled(table: str, *statements: str) -> str:
+    """A block that makes a copy of a table without its rows, and each of some statements about the copy.
+
+    A column that one of them is about may be gone, or the table: what cannot be made is left out.
+    """
+    passed = "exception when undefined_column or undefined_table then null; end;"
+    tried = "\n".join(f"begin {statement}; {passed}" for statement in statements)
+    copied = f"create temporary table {_MODEL}{table} (like {relation(table)});"
+    return f"do {literal(f'begin {copied} {tried} {passed}')}"
+
+
 async def _expected_checks(connection: Connection) -> list[_Constraint]:
     """The model's check constraints, each spelled as the server spells it.
 
     It has been asked with tables that are gone again: so a check of the same name that lets more pass is told.
     """
     checked = {table: v2.MODEL[table].checks for table in v2.TABLES if v2.MODEL[table].checks}
-    async with undone(connection):
-        for table, checks in checked.items():
-            copy = f"{_MODEL}{table}"
-            made = ", ".join(f"add constraint {quote(name)} check ({body})" for name, body in checks.items())
-            # A column that one of them is about may be gone.
-            with contextlib.suppress(asyncpg.UndefinedColumnError):
-                async with connection.transaction():
-                    await connection.execute(f"create temporary table {copy} (like {relation(table)})")
-                    await connection.execute(f"alter table pg_temp.{copy} {made}")
+    statements = []
+    for table, checks in checked.items():
+        made = ", ".join(f"add constraint {quote(name)} check ({body})" for name, body in checks.items())
+        statements.append(_modelled(table, f"alter table pg_temp.{_MODEL}{table} {made}"))
+    async with undone(connection, *statements):
         spelled = {
             (row["table_name"].removeprefix(_MODEL), row["name"]): row["body"]
             for row in await connection.fetch(_BODIES)
@@ -185,16 +189,14 @@ class IndexGaps:
 async def _predicates(connection: Connection) -> dict[tuple[str, str], str]:
     """Of the model's partial indexes, which rows they are about, as the server spells it; by table and name."""
     partial = {table: [i for i in v2.MODEL[table].indexes if " where " in i.body] for table in v2.TABLES}
-    async with undone(connection):
-        for table, indexes in partial.items():
-            copy = f"{_MODEL}{table}"
-            for number, index in enumerate(indexes):
-                # A column that it is about may be gone, or the table.
-                with contextlib.suppress(asyncpg.UndefinedColumnError, asyncpg.UndefinedTableError):
-                    async with connection.transaction():
-                        if number == 0:
-                            await connection.execute(f"create temporary table {copy} (like {relation(table)})")
-                        await connection.execute(f"create index {quote(index.name)} on pg_temp.{copy} {index.body}")
+    statements = [
+        _modelled(
+            table, *(f"create index {quote(index.name)} on pg_temp.{_MODEL}{table} {index.body}" for index in indexes)
+        )
+        for table, indexes in partial.items()
+        if indexes
+    ]
+    async with undone(connection, *statements):
         rows = await connection.fetch(_PREDICATES)
     return {(row["table_name"].removeprefix(_MODEL), row["name"]): row["predicate"] for row in rows}
 

@@ -11,7 +11,7 @@ from vagus_tui.events import Status
 from vagus_tui.format import plural
 from vagus_tui.migration.capture import V2_CHANGES
 from vagus_tui.migration.catch_up import MAPPED
-from vagus_tui.migration.proof import count_sql, proof_sql, prove_table
+from vagus_tui.migration.proof import compare, count_sql, proof_sql
 from vagus_tui.schema import v2
 
 VERIFY = "Migration Steps · Step 4"
@@ -60,13 +60,15 @@ def _migrated(table: str, check_id: str, *faults: Fault) -> Check:
         touched = await later(context, table, "d.id")
         async with context.connection.transaction(isolation="repeatable_read", readonly=True):
             await context.connection.execute(LIFTED)
-            old = await context.connection.fetchval(f"select count(*) from {_source(context, table)}")
-            new = await context.connection.fetchval(f"select count(*) from {_arrived_ids(context, table)} t")
-            rows = await context.connection.fetch(
+            counts = await context.connection.fetch(
+                f"select n.*, d.* from (select (select count(*) from {_source(context, table)}) as old,\n"
+                f"  (select count(*) from {_arrived_ids(context, table)} t) as new) n left join (\n"
                 f"select d.difference, {touched} as later, count(*) as rows, "
                 f"(array_agg(d.id order by d.id))[1:{LISTED_IDS}] as ids\n"
-                f"from (\n{_mismatches(context, table)}\n) d group by 1, 2 order by 1, 2"
+                f"from (\n{_mismatches(context, table)}\n) d group by 1, 2\n) d on true order by d.difference, d.later"
             )
+        old, new = counts[0]["old"], counts[0]["new"]
+        rows = [row for row in counts if row["difference"] is not None]
         wrong = [row for row in rows if not row["later"]]
         since = [
             f"{counted(row['rows'], table)} {'removed' if row['difference'] == 'missing in v2' else 'added'}"
@@ -110,7 +112,7 @@ async def _row_proof(context: Context) -> Outcome:
         for table in MAPPED:
             if table not in context.tables:
                 continue
-            proof = await prove_table(context.connection, made, "public", table)
+            proof = await compare(context.connection, made, "public", table)
             compared += proof.compared
             if not proof.differences:
                 continue
