@@ -323,6 +323,7 @@ async def test_values_of_other_types_are_told(make_database: MakeDatabase, conne
     database = await make_database(SandboxOptions(empty=True))
     conn = await connect(database.url)
     await conn.execute(
+        "alter table workout_sessions alter created_at drop default, alter created_at type date;\n"
         "alter table exercise_logs alter completed_at type timestamp(0), alter completed_at set default now();\n"
         "drop view active_plans; alter table workout_plans alter start_date type timestamptz,\n"
         "  alter metadata drop default, alter metadata type text"
@@ -337,6 +338,8 @@ async def test_values_of_other_types_are_told(make_database: MakeDatabase, conne
         lines = await otherwise(conn, shape)
         assert any("type jsonb using" in line for line in lines if line.startswith("workout_plans.metadata: text in"))
         assert "workout_plans.start_date: a moment in v1; v2 has its day, as it is in UTC" in lines
+        [day] = [line for line in lines if line.startswith("workout_sessions.created_at: days in v1, moments in v2")]
+        assert day.endswith("a rollback brings the day back and leaves the time in the archive")
         [line] = [line for line in lines if line.startswith(told)]
         assert line == told if zone == "UTC" else line.endswith(more)
         assert not any("sessions.started_at: times" in line for line in lines), "those have a zone"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from tests.conftest import Connect
 from tests.databases import TestDatabase
 from tests.migration.support import as_user, migrated, rolled_back
 from tests.oracle import catalog_fingerprint, changes, v1_rows, v2_differences
 from tests.rollback.support import athlete
+from vagus_tui.journal.state import read_state
+from vagus_tui.rollback.preview import preview
 
 
 async def test_what_v1_cannot_hold_is_kept_and_said(moved: TestDatabase, connect: Connect) -> None:
@@ -171,3 +175,31 @@ async def test_whole_numbers_of_v1s(moved: TestDatabase, connect: Connect) -> No
     assert (weights.pop(who["exercise"]), set(weights.values())) == (62, {60})
     row = await conn.fetchrow("select weight, rpe from exercise_logs where id = $1", who["log"])
     assert row is not None and tuple(row) == (40, 9)
+
+
+async def test_days_of_v1s(moved: TestDatabase, connect: Connect) -> None:
+    """v1's column holds days where v2's holds times: of which rows the time does not come back is said beforehand."""
+    conn = await connect(moved.url)
+    await conn.execute("alter table workout_sessions alter completed_at type date using date '2026-03-01'")
+    who = await athlete(conn)
+    await migrated(moved)
+    state = await read_state(conn)
+    assert (await preview(conn, state)).days == ()
+    await conn.execute("update workout_sessions set notes = 'the same day'")
+    await conn.execute("update workout_sessions set completed_at = '2026-03-01 18:30Z' where id = $1", who["session"])
+    # At midnight there is no time to lose, and of the same day nothing is written.
+    assert (await preview(conn, state)).days == ()
+    new = "insert into workout_sessions (user_id, started_at, completed_at) values ($1, now(), $2::timestamptz)"
+    for moment in ("2026-03-02 00:00Z", "2026-03-02 18:30Z", "2026-03-03 18:30Z"):
+        await conn.execute(new, who["user"], datetime.fromisoformat(moment))
+    told = (await preview(conn, state)).told
+    assert told == [
+        "workout_sessions.completed_at holds days in v1: of 2 rows the time of day stays in the archive alone."
+    ]
+    ran = await rolled_back(moved)
+    assert ran.result.figures is not None
+    after = "from {}.workout_sessions where completed_at > '{}'".format
+    days = await conn.fetch(f"select completed_at::text {after('public', '2026-03-01')} order by 1")
+    assert [row[0] for row in days] == ["2026-03-02", "2026-03-02", "2026-03-03"]
+    archive = ran.result.figures["archive"]
+    assert await conn.fetchval(f"select count(*) {after(archive, '2026-03-02 12:00Z')}") == 2

@@ -217,7 +217,7 @@ async def _rollback(asked: RollbackCommand, control: Control) -> AsyncGenerator[
                     level="warning",
                     message=f"{replaced_words(found.replaced)} --apply-deletions deletes them for good.",
                 )
-            for words in (*found.put_back, *found.compared):
+            for words in (*found.put_back, *found.compared, *found.days):
                 yield NoteEvent(level="warning", message=words)
             cost = await cost_of(context.connection, context.settings, found)
             yield NoteEvent(message=f"{cost.time} {UNDO}")

@@ -101,8 +101,9 @@ def _of_times(shape: V1Shape, base: str, zone: str) -> list[str]:
     for column in table.columns.values():
         name = f"{table.name}.{column.name}"
         there = known.get(counterpart(base, table, column.name) or "")
-        if column.name == "start_date" and base == v1.PLANS and column.plain.endswith("with time zone"):
-            lines.append(f"{name}: a moment in v1; v2 has its day, as it is in UTC")
+        if column.name == "start_date" and base == v1.PLANS and column.plain.startswith("timestamp"):
+            day = "" if column.plain.endswith("without time zone") else ", as it is in UTC"
+            lines.append(f"{name}: a moment in v1; v2 has its day{day}")
         if there is None or column.name in carried or there.type != "timestamptz":
             continue
         if column.plain.startswith("timestamp") and column.plain.endswith("without time zone"):
@@ -114,6 +115,11 @@ def _of_times(shape: V1Shape, base: str, zone: str) -> list[str]:
                     f"type timestamptz using {quote(column.name)} at time zone {literal(zone).strip()};"
                 )
             lines.append(text)
+        if column.plain == "date":
+            lines.append(
+                f"{name}: days in v1, moments in v2, at midnight in UTC; of what is written to v2, a rollback brings "
+                "the day back and leaves the time in the archive"
+            )
     return lines
 
 

@@ -18,9 +18,11 @@ from vagus_tui.rollback.archive import archive_name, will_be_bound, will_be_boun
 from vagus_tui.rollback.carry_back import REPLACED, CarryBack
 from vagus_tui.rollback.kept import read_kept
 from vagus_tui.rollback.quick_plan import LOCKED_SETTINGS, quick_steps, way_back
+from vagus_tui.rollback.touched import Touched
 from vagus_tui.rollback.unnoted import TEMPORARY, UNDECIDED, Comparison, read_unnoted
 from vagus_tui.schema import v1, v2
-from vagus_tui.schema.identifiers import literal, qualified
+from vagus_tui.schema.identifiers import literal, qualified, quote
+from vagus_tui.schema.inverse import counterpart
 
 SHORT_MS = 500
 """How long a preview waits for a lock."""
@@ -51,6 +53,7 @@ class Preview:
         bound: what others have made on v2 since, which will hang on the archive.
         put_back: what becomes of rows of the kept v1 that went or were changed since.
         compared: what comparing every row has shown, where that was done and showed something.
+        days: where v1 holds days and v2 times, and rows are to come back with one.
         whole: every row was compared.
         replaced: sets that were deleted and have another in their place; those are set aside, unless all is to go.
         seconds: how long it took to find out what was written, as far as that is done while writes wait.
@@ -64,6 +67,7 @@ class Preview:
     bound: tuple[str, ...] = ()
     put_back: tuple[str, ...] = ()
     compared: tuple[str, ...] = ()
+    days: tuple[str, ...] = ()
     whole: bool = False
     replaced: int = 0
     seconds: float = 0.0
@@ -72,7 +76,7 @@ class Preview:
     @property
     def told(self) -> list[str]:
         """All that is otherwise than the cut-over left it, and what becomes of it: a sentence each."""
-        return [*self.by_hand, *self.put_back, *self.compared, *will_be_bound_words(self.bound)]
+        return [*self.by_hand, *self.put_back, *self.compared, *self.days, *will_be_bound_words(self.bound)]
 
     @property
     def total(self) -> int:
@@ -120,6 +124,7 @@ async def preview(connection: Connection, state: DatabaseState, *, compare: bool
         await execute_all(connection, carry.collect())
         found = await counts(connection, way.survey, carry)
         seconds = time.perf_counter() - began
+        days = await _days_alone(connection, carry.rows)
         bound = await will_be_bound(connection, way.survey)
         return replace(
             found,
@@ -127,6 +132,7 @@ async def preview(connection: Connection, state: DatabaseState, *, compare: bool
             bound=tuple(bound),
             put_back=tuple(put_back),
             compared=tuple(compared),
+            days=tuple(days),
             whole=compare,
             seconds=seconds,
             answer_seconds=answer,
@@ -143,6 +149,28 @@ async def _as_kept(connection: Connection, rows: kept_rows.KeptRows) -> list[str
     except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError, asyncpg.SerializationError):
         return ["Somebody is leaving just now: rows of the kept v1 that they take along are not counted in here."]
     return kept_rows.put_back_words(await kept_rows.read_put_back(connection))
+
+
+async def _days_alone(connection: Connection, rows: Touched) -> list[str]:
+    """Where v1 holds the day of a time that is to come back, and not the time: a sentence per column."""
+    queries = {}
+    for base in v1.TABLES:
+        moments = {column.name for column in v2.MODEL[base].columns if column.type == "timestamptz"}
+        for column in rows.columns(base):
+            place = counterpart(base, rows.shape.tables[base], column.name)
+            if column.plain == "date" and place in moments:
+                time = f"t.{quote(place)}"
+                queries[f"{base}.{column.name}"] = (
+                    f"select count(*) from {rows.now(base)} n join {rows.of_v2(base)} t on t.id = n.id\n"
+                    f"left join {rows.before(base)} b on b.id = n.id\n"
+                    f"where {time} <> date_trunc('day', {time}, 'UTC') and {rows.differs(column, 'n', 'b')}"
+                )
+    found = await fetch_named(connection, queries) if queries else []
+    return [
+        f"{row['name']} holds days in v1: of {plural(row['count'], 'row')} the time of day stays in the archive alone."
+        for row in found
+        if row["count"]
+    ]
 
 
 async def counts(connection: Connection, survey: Survey, carry: CarryBack) -> Preview:
