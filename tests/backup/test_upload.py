@@ -87,6 +87,7 @@ async def test_a_copy_has_the_same_bytes(
         assert (await store.latest_note(connection, "upload"))["url"] == copy.url
     again = await upload(made.path, there)
     assert again.result.figures is not None and again.result.figures["sent_bytes"] == 0
+    assert again.result.figures["already_there"] == again.result.figures["files"] == len(manifest.files) + 2
     # What was changed there is sent again.
     victim = max(manifest.files, key=lambda entry: entry.bytes)
     cloud.put(f"{folder}/{victim.name}", bytes(victim.bytes))
@@ -257,6 +258,25 @@ async def test_a_stop_takes_the_parts_back(place: tuple[str, Store], made: Made,
     assert isinstance(cloud, GoogleStore) or not cloud.unfinished(url.removeprefix("s3://"))
     (copy,) = await list_remote(there)
     assert copy.problems and copy.bytes < 10 * PART
+
+
+async def test_whoever_breaks_it_off_leaves_nothing_at_work(
+    cloud: ObjectStore, bucket: str, made: Made, settings: Settings
+) -> None:
+    enlarged(made.path, 6 * PART)
+    before, far = asyncio.all_tasks(), asyncio.Event()
+
+    async def copying() -> None:
+        async for event in upload_backup(made.path, cloud.settings(settings, f"s3://{bucket}"), Control()):
+            if isinstance(event, StepEvent) and event.id == "upload" and (event.rows or 0) > PART:
+                far.set()
+
+    task = asyncio.create_task(copying())
+    await far.wait()
+    task.cancel()
+    await asyncio.wait({task})
+    assert task.cancelled() and asyncio.all_tasks() == before
+    assert not cloud.unfinished(bucket) and b"csv/exercises.csv" not in cloud.get(f"{bucket}?list-type=2")
 
 
 async def test_a_damaged_backup_is_not_sent_for_a_whole_one(
