@@ -175,7 +175,10 @@ async def test_a_disk_that_does_not_give_a_file_back_is_damage(
     assert not list_backups(settings)[0].usable
 
 
-@pytest.mark.parametrize("said", ["was ended from outside .SIGKILL", "could not be started", "Permission denied"])
+_KILLED = {"was ended from outside .SIGKILL": "KILL", "crashed .SIGSEGV": "SEGV"}
+
+
+@pytest.mark.parametrize("said", [*_KILLED, "could not be started", "Permission denied"])
 async def test_what_ails_this_machine_is_no_damage(
     made: Made,
     settings: Settings,
@@ -190,8 +193,8 @@ async def test_what_ails_this_machine_is_no_damage(
     bundled = bundled_tools()
     assert bundled is not None
     program = tmp_path / "pg_restore"
-    program.write_text("#!/bin/sh\nkill -9 $$\n")
-    program.chmod(0o755 if "ended" in said else 0o644)
+    program.write_text(f"#!/bin/sh\nkill -{_KILLED.get(said, 'KILL')} $$\n")
+    program.chmod(0o755 if said in _KILLED else 0o644)
     if "Permission" in said:
         monkeypatch.setattr("vagus_tui.backup.hashing._piece", refused)
     else:
@@ -203,6 +206,11 @@ async def test_what_ails_this_machine_is_no_damage(
     assert list_backups(settings)[0].usable
     async with clean_database.connect() as connection:
         assert not (await backup_records.backups(connection))[0].damage
+    if "crashed" in said:
+        # What was changed since may be what it stumbles over.
+        flip(file := largest(made.path / "workout-tables"), 0.5)
+        done = await collect(verify_backup(made.path, Control(), settings))
+        assert not done.result.ok and file.name in done.problems and "pg_restore crashed (SIGSEGV)." in done.problems
     if "ended" in said:
         # One that is being made is gone then, and that is what is said.
         with pytest.raises(UndoneError, match="written but could not be read back: pg_restore was ended") as undone:

@@ -322,7 +322,8 @@ class RestoredCopy:
                     if any(words in said for words in _GONE):
                         raise local_server_ended()
                     if status < 0 or any(words in said for words in _NOT_HERE):
-                        raise _not_here(archive, said.partition("error: ")[2] or "pg_restore was ended from outside")
+                        why = said.partition("error: ")[2] or run.failure(status).happened.rstrip(".")
+                        raise _not_here(archive, why)
                     raise DamagedBackupError(
                         f"{archive.name} cannot be restored: {said.partition('error: ')[2] or said}.",
                         next_step="Make a new backup; do not rely on this one.",

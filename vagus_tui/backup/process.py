@@ -21,6 +21,10 @@ _KEPT_LINES = 400
 _LINE_LIMIT = 2000
 
 
+CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL})
+"""Signals that end a program for what it did itself."""
+
+
 class ToolFailedError(UndoneError):
     """A client program ended with an error; what it had written is gone."""
 
@@ -168,6 +172,12 @@ class ToolRun:
                 name = signal.Signals(-status).name
             except ValueError:
                 name = str(-status)
+            if -status in CRASHES:
+                return ToolFailedError(
+                    f"{self.name} crashed ({name}).",
+                    state=REMOVED,
+                    next_step="Start again; if it crashes again, install another release of PostgreSQL's programs.",
+                )
             return ToolFailedError(
                 f"{self.name} was ended from outside ({name}).",
                 state=REMOVED,
