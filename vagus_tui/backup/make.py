@@ -28,18 +28,18 @@ from vagus_tui.backup.folder import (
 )
 from vagus_tui.backup.gauge import BackupGauge, gauged
 from vagus_tui.backup.identity import journal_id
-from vagus_tui.backup.job import BackupJob, estimated_bytes
+from vagus_tui.backup.job import BackupJob, estimated_bytes, or_stopped
 from vagus_tui.backup.manifest import Manifest
 from vagus_tui.backup.options import ArchiveFormat, BackupOptions, Compression, Kind
 from vagus_tui.backup.parts import checksums, digests, dump_full, dump_tables, export
 from vagus_tui.backup.progress import Progress
-from vagus_tui.backup.snapshot import Snapshot, exported_snapshot
+from vagus_tui.backup.snapshot import Snapshot, exported_snapshot, hold
 from vagus_tui.backup.tables import left_out, select_tables, workout_names
 from vagus_tui.backup.verify import keep_proof, some, some_sentences, verify_contents
 from vagus_tui.backup.weights import of_backup
-from vagus_tui.checks.waiting import LockedError, Patience
+from vagus_tui.checks.waiting import Patience
 from vagus_tui.control import Control
-from vagus_tui.database.connection import Database
+from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.encoding import refuse_unless_utf8
 from vagus_tui.database.tls import link_security
 from vagus_tui.database.tools import MissingTools, tools_for
@@ -71,7 +71,8 @@ async def make_backup(
     removes it. The last event is a `ResultEvent` with the path, bytes and rows.
 
     Raises:
-        RefusedError: it cannot begin: no fitting pg_dump, no space, no workout tables, a folder that cannot be made.
+        RefusedError: it cannot begin: no fitting pg_dump, no space, no workout tables, a folder that cannot be made,
+            a table that was rewritten in that moment.
         LockedError: the same, for a table that somebody holds; says who.
         CancelledByOperatorError, UndoneError: it was stopped or failed, and what was written was removed.
         ConnectionLostError: the database went away; what was written was removed.
@@ -207,13 +208,11 @@ def _refuse_without_tables(state: DatabaseState, options: BackupOptions) -> None
 async def _write(job: BackupJob, snapshot: Snapshot, gauge: BackupGauge) -> AsyncIterator[Event]:
     """Write all parts from the snapshot."""
     kinds = job.options.kinds
-    # Once the digests are taken, the tables are held for as long as it takes.
-    async with Patience.with_(job.database, snapshot.connection, job.settings.timezone) as patience:
-        async for event in _choose(job, snapshot, patience):
-            yield event
-        gauge.plan(of_backup(job))
-        async for event in digests(job, snapshot, patience):
-            yield event
+    async for event in _choose(job, snapshot):
+        yield event
+    gauge.plan(of_backup(job))
+    async for event in digests(job, snapshot):
+        yield event
     if Kind.TABLES in kinds:
         async for event in dump_tables(job, snapshot):
             yield event
@@ -227,21 +226,18 @@ async def _write(job: BackupJob, snapshot: Snapshot, gauge: BackupGauge) -> Asyn
         yield event
 
 
-async def _choose(job: BackupJob, snapshot: Snapshot, patience: Patience) -> AsyncIterator[Event]:
-    """Which tables belong to it, and whether the disk has room for them."""
+async def _choose(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
+    """Which tables belong to it, held from here on, and whether the disk has room for them."""
     kinds = job.options.kinds
     step = Progress("snapshot", Phase.BACKUP, "One snapshot for every part", 0)
     yield step.started()
-    names = workout_names(job.state)
     try:
-        job.selected = await patience.through(select_tables(snapshot.connection, names), lambda _: None)
-        if Kind.FULL in kinds:
-            everything = select_tables(snapshot.connection, names, everything=True)
-            job.everything = await patience.through(everything, lambda _: None)
-    except LockedError as error:
+        async with Patience.with_(job.database, snapshot.connection, job.settings.timezone) as patience:
+            selecting = patience.through(_select(job, snapshot.connection), lambda _: None)
+            await or_stopped(selecting, job.control)
+    except VagusError as error:
         yield step.failed(error.happened)
         raise
-    job.left_out = await left_out(snapshot.connection)
     yield step.finished(message=f"snapshot {snapshot.id}, {plural(len(job.tables), 'table')}")
     if Kind.FULL in kinds and (job.left_out.unreadable_schemas or job.left_out.unreadable_tables):
         unreadable = [*job.left_out.unreadable_schemas, *(".".join(key) for key in job.left_out.unreadable_tables)]
@@ -260,6 +256,15 @@ async def _choose(job: BackupJob, snapshot: Snapshot, patience: Patience) -> Asy
     yield step.finished()
     for note in _how_to_pack(job):
         yield note
+
+
+async def _select(job: BackupJob, connection: Connection) -> None:
+    names = workout_names(job.state)
+    job.selected = await select_tables(connection, names)
+    job.left_out = await left_out(connection)
+    if Kind.FULL in job.options.kinds:
+        job.everything = await select_tables(connection, names, everything=True)
+    await hold(connection, job.tables)
 
 
 def _refuse_without_space(job: BackupJob) -> None:

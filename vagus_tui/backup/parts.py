@@ -19,33 +19,22 @@ from vagus_tui.backup.options import ArchiveFormat, Compression
 from vagus_tui.backup.progress import Progress
 from vagus_tui.backup.snapshot import Snapshot
 from vagus_tui.backup.tables import BackupTable
-from vagus_tui.checks.waiting import Patience
 from vagus_tui.database.connection import Connection, is_lost
 from vagus_tui.errors import CancelledByOperatorError, account
 from vagus_tui.events import Event, Phase
 from vagus_tui.format import plural, size
 
 
-async def digests(job: BackupJob, snapshot: Snapshot, patience: Patience) -> AsyncIterator[Event]:
-    """Count and digest every table in the snapshot, and read what hangs on it.
-
-    Raises:
-        LockedError: somebody holds one of the tables; says who.
-        CancelledByOperatorError: a stop was asked for.
-    """
+async def digests(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
+    """Count and digest every table in the snapshot, and read what hangs on it."""
     step = Progress("digest", Phase.BACKUP, "Count and digest every table", sum(table.bytes for table in job.tables))
     yield step.started()
     for table in job.tables:
-        content = patience.through(table_content(snapshot.connection, table), lambda _: None)
-        try:
-            job.contents[table.key] = await or_stopped(content, job.control)
-        except Exception as error:
-            yield step.failed(_why(error))
-            raise
+        job.contents[table.key] = await or_stopped(table_content(snapshot.connection, table), job.control)
         if event := step.add(table.bytes):
             yield event
     # Sequences go on under a snapshot: each dump that follows has them where they are here, or further on, and no row
-    # of the snapshot is beyond. The digests have locked the tables, so nothing else that hangs on them can change.
+    # of the snapshot is beyond. The tables are held, so nothing else that hangs on them can change.
     job.inventory = await read_inventory(snapshot.connection, job.tables)
     rows = sum(job.contents[table.key].rows for table in job.tables if not table.partitioned)
     yield step.finished(message=plural(rows, "row"))
@@ -149,8 +138,8 @@ def _archive(job: BackupJob, target: Path, content: str, tables: Sequence[Backup
 async def export(job: BackupJob, snapshot: Snapshot) -> AsyncIterator[Event]:
     """The workout tables as CSV.
 
-    Read by the connection that has held them since they were digested: another one would stand in line behind whoever
-    waits for us in order to change a table, and neither would ever get on.
+    Read by the connection that holds them: another one would stand in line behind whoever waits for us in order to
+    change a table, and neither would ever get on.
     """
     await asyncio.to_thread((job.path / "csv").mkdir, 0o700)
     for table in job.workout:

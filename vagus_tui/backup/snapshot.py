@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
+from vagus_tui.backup.tables import BackupTable
 from vagus_tui.database.connection import Connection, Database
-from vagus_tui.errors import VagusError
+from vagus_tui.database.identifiers import qualified
+from vagus_tui.errors import RefusedError, VagusError
 
 # Texts of values depend on these; a digest taken anywhere must come out the same. pg_dump sets most of them too.
 # The timeouts would end a long backup of a Supabase project (120 s for every statement).
@@ -30,10 +32,7 @@ set local jit = off;
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """An exported snapshot, alive as long as the block that made it; `connection` reads from it, and pg_dump by `id`.
-
-    What `connection` has read it holds until the end, so that nobody changes a table's structure meanwhile.
-    """
+    """An exported snapshot, alive as long as the block that made it: `connection` reads from it, pg_dump by its id."""
 
     id: str
     connection: Connection
@@ -60,3 +59,35 @@ async def exported_snapshot(database: Database) -> AsyncIterator[Snapshot]:
             if not connection.is_closed():
                 with contextlib.suppress(Exception):
                     await transaction.rollback()
+
+
+# The catalog as the snapshot has it, against the file that the table is in by now.
+_REWRITTEN = """
+select n.nspname as schema, c.relname as name
+from unnest($1::text[], $2::text[]) t(schema, name)
+join pg_namespace n on n.nspname = t.schema join pg_class c on c.relnamespace = n.oid and c.relname = t.name
+where c.relkind = 'r' and pg_relation_filenode(c.oid) is distinct from c.relfilenode
+order by 1, 2
+"""
+
+
+async def hold(connection: Connection, tables: Sequence[BackupTable]) -> None:
+    """Hold tables against any change of their structure until the snapshot ends; users read and write on.
+
+    A table that somebody rewrites (most changes of a column's type, TRUNCATE) is empty in every snapshot that was
+    taken before: not a row of it would be in the backup, and nothing in the backup would tell.
+
+    Raises:
+        RefusedError: that happened between the snapshot and now.
+        asyncpg.PostgresError: one has gone away, or may not be read.
+    """
+    if not tables:
+        return
+    names = ", ".join(f"only {qualified(table.schema, table.name)}" for table in tables)
+    await connection.execute(f"lock table {names} in access share mode")
+    schemas = [table.schema for table in tables]
+    for row in await connection.fetch(_REWRITTEN, schemas, [table.name for table in tables]):
+        raise RefusedError(
+            f"{row['schema']}.{row['name']} was rewritten just as the backup began, which hides its rows from it.",
+            next_step="Start the backup again.",
+        )
