@@ -54,7 +54,7 @@ async def test_what_others_made_since_stays_and_is_named(moved_database: TestDat
     assert any(words in note.message for note in ran.notes), ran.notes
     told = " ".join(line.what for line in await tell(conn))
     assert "in the archive alone: workout_days.weather" in told
-    bound = ["constraint noted on table day_notes", "policy by_hand on table things", "rule _RETURN on view lengths"]
+    bound = ["constraint noted on table day_notes", "policy by_hand on table things", "view lengths"]
     bound.append("publication by_hand of workout_days")
     assert ran.result.figures is not None and ran.result.figures["bound_to_archive"] == bound
     assert any(f"and not to v1: {'; '.join(bound)}. References refuse" in note.message for note in ran.notes)

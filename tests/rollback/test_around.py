@@ -99,7 +99,7 @@ async def test_what_was_changed_by_hand_comes_back_or_is_named(surrounded: TestD
     assert "table notification_preferences: it is gone" in left
     assert "visits_plan on visits: its table is gone" in left and 'create publication "narrow"' in left
     # What others made on v2 is told beforehand, in the same words as afterwards.
-    bound = ["constraint noted on table day_notes", "rule _RETURN on view lengths", "publication since of workout_days"]
+    bound = ["constraint noted on table day_notes", "view lengths", "publication since of workout_days"]
     assert list(found.bound) == bound
     assert bound[0] in found.told[-1] and "bound to the archive" in found.told[-1]
     ran = await rolled_back(surrounded)

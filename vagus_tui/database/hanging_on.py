@@ -12,7 +12,8 @@ with mine as (
   left join pg_type t on t.oid = c.reltype
   where (n.nspname, c.relname) in (select * from unnest($1::text[], $2::text[]))
 )
-select distinct pg_describe_object(d.classid, d.objid, d.objsubid) as what
+select distinct case when r.rulename = '_RETURN' then pg_describe_object('pg_class'::regclass, r.ev_class, 0)
+  else pg_describe_object(d.classid, d.objid, d.objsubid) end as what
 from pg_depend d
 left join pg_constraint k on d.classid = 'pg_constraint'::regclass and k.oid = d.objid
 left join pg_policy p on d.classid = 'pg_policy'::regclass and p.oid = d.objid

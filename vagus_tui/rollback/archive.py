@@ -57,7 +57,7 @@ select pg_describe_object('pg_policy'::regclass, p.oid, 0)
 from unnest($1::text[], $2::text[], $3::text[]) w (home, carrier, name) join pg_policy p on p.polname = w.name
 where p.polrelid = to_regclass(pg_catalog.format('%I.%I', w.home, w.carrier))
 union all
-select pg_describe_object('pg_rewrite'::regclass, r.oid, 0)
+select pg_describe_object('pg_class'::regclass, r.ev_class, 0)
 from unnest($1::text[], $3::text[]) w (home, name)
 join pg_rewrite r on r.ev_class = to_regclass(pg_catalog.format('%I.%I', w.home, w.name)) and r.rulename = '_RETURN'
 union all
