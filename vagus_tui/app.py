@@ -337,8 +337,15 @@ def _die(app: VagusApp, number: int, words: str) -> None:
 
 
 def _die_in_order(app: VagusApp) -> None:
-    """Whoever ends the program from outside gets their terminal back; Python would leave it in the wizard's mode."""
+    """Whoever ends the program from outside gets their terminal back; Python would leave it in the wizard's mode.
+
+    Ctrl-C is the key, also where it comes before the terminal is in that mode, or from outside: Python would cut off
+    whatever is at work, in the middle of what is just being shown too.
+    """
     loop = asyncio.get_running_loop()
+    with contextlib.suppress(NotImplementedError, RuntimeError):
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            loop.add_signal_handler(signal.SIGINT, app.call_later, app.action_quit)
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         # Not every system has both, nor can every loop hear them; what nohup has silenced stays silent.

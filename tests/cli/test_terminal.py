@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import select
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import termios
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.cli.program import environment, vagus
@@ -28,33 +30,49 @@ def _read_until(terminal: int, wanted: bytes) -> bytes:
     return drawn
 
 
-def test_errors_may_go_into_a_file_and_a_signal_gives_the_terminal_back(tmp_path: Path) -> None:
-    """Python would leave it without an echo and in the wizard's own screen, and say nothing."""
+@contextlib.contextmanager
+def _wizard(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The wizard on a terminal, which it has to leave as it was; its errors go into a file."""
     terminal, other_end = pty.openpty()
     before = termios.tcgetattr(other_end)
-    with (tmp_path / "errors").open("wb") as errors:
+    with (folder / "errors").open("wb") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "vagus_tui"],
             stdin=other_end,
             stdout=other_end,
             stderr=errors,
-            env=environment(NOWHERE, HOME=str(tmp_path), TERM="xterm-256color"),
-            cwd=tmp_path,
+            env=environment(NOWHERE, HOME=str(folder), TERM="xterm-256color"),
+            cwd=folder,
         )
     try:
-        drawn = _read_until(terminal, b"Overview")
-        assert b"Overview" in drawn and (tmp_path / "errors").read_bytes() == b""
-        assert termios.tcgetattr(other_end) != before
-        process.send_signal(signal.SIGTERM)
-        assert b"\x1b[?1049l" in _read_until(terminal, b"\x1b[?1049l")
-        assert process.wait(10) == -signal.SIGTERM
+        yield process, terminal
         assert termios.tcgetattr(other_end) == before
-        assert "ended by SIGTERM" in (tmp_path / "errors").read_text()
     finally:
         process.kill()
         process.wait()
         os.close(other_end)
         os.close(terminal)
+
+
+def test_errors_may_go_into_a_file_and_a_signal_gives_the_terminal_back(tmp_path: Path) -> None:
+    """Python would leave it without an echo and in the wizard's own screen, and say nothing."""
+    with _wizard(tmp_path) as (process, terminal):
+        drawn = _read_until(terminal, b"Overview")
+        assert b"\x1b[?1049h" in drawn and b"Overview" in drawn and (tmp_path / "errors").read_bytes() == b""
+        process.send_signal(signal.SIGTERM)
+        assert b"\x1b[?1049l" in _read_until(terminal, b"\x1b[?1049l")
+        assert process.wait(10) == -signal.SIGTERM
+        assert "ended by SIGTERM" in (tmp_path / "errors").read_text()
+
+
+def test_ctrl_c_while_the_wizard_opens_quits_it(tmp_path: Path) -> None:
+    """The terminal is not yet, or not quite, in the wizard's mode: it is a signal and no key."""
+    with _wizard(tmp_path) as (process, terminal):
+        assert _read_until(terminal, b"\x1b[?1049h")
+        process.send_signal(signal.SIGINT)
+        assert b"\x1b[?1049l" in _read_until(terminal, b"\x1b[?1049l")
+        assert process.wait(10) == 0
+        assert (tmp_path / "errors").read_text() == ""
 
 
 async def test_without_a_terminal_it_is_not_painted_into_a_pipe() -> None:
