@@ -126,7 +126,8 @@ async def test_a_later_week_is_held_against_the_same_exercise_in_the_week_before
 
         # The same in every week is no progression, and what never had targets misses none.
         assert (await found())[:2] == (Status.SKIP, "none yet")
-        await change("3, 4", "target_weight = 55")
+        await change("3", "target_weight = 55")
+        await change("4", "target_weight = 60")
         assert (await found())[:2] == (Status.PASS, "1 plan")
         # Without a weight it still has its repetitions.
         await change("3, 4", "target_weight = null")
@@ -179,4 +180,5 @@ async def test_what_progressions_have_left(moved_database: TestDatabase) -> None
         assert event.rows == 1 and "beyond" in (event.message or "") and "without" in (event.message or "")
         # Where nothing is noted, nothing is said.
         await admin.execute("drop table vagus_migration.v2_changes")
-    assert (await measured("progressions", moved_database)).status is Status.SKIP
+    event = await measured("progressions", moved_database)
+    assert (event.status, event.measured) == (Status.SKIP, "–")

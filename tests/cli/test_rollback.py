@@ -59,10 +59,25 @@ async def test_there_and_back(clean_database: TestDatabase, clean_conn: Connecti
 
 
 async def test_for_people(clean_database: TestDatabase, clean_conn: Connection) -> None:
+    await clean_conn.execute("alter table exercises add constraint short check (char_length(name) < 90)")
     assert (await vagus("migrate", "--yes", url=clean_database.url)).status == 0
     await clean_conn.execute(LATER)
+    await clean_conn.execute("alter table exercises drop constraint short")
+    long = await clean_conn.fetchval("select min(id::text) from exercises_v1")
+    await clean_conn.execute("update exercises set name = repeat('x', 99) where id = $1::uuid", long)
+    # A set that is saved anew, as an app does that stores a session's sets all at once.
+    await clean_conn.execute(
+        "with gone as (delete from exercise_logs where id = (select id from exercise_logs limit 1) returning *) "
+        "insert into exercise_logs (session_id, exercise_id, set_number, reps, weight) "
+        "select session_id, exercise_id, set_number, 77, 7 from gone"
+    )
     ran = await vagus("rollback", url=clean_database.url, COLUMNS="200")
     assert ran.status == 2
+    told = " ".join((ran.out + ran.err).split())
+    assert f"v1 cannot hold all of these, for example: exercises {long} (name)." in told, told
+    assert "1 of the deleted sets has another in their place" in told, told
+    more = await vagus("rollback", "--apply-deletions", url=clean_database.url, COLUMNS="200")
+    assert "another in their place" not in more.out + more.err
     assert "workout_plans: 0 new and 1 changed rows" in ran.out
     assert "Not rehearsed" in ran.out and "Undo: until its commit" in ran.out
     assert "vagus-tui rollback --yes does it" in ran.err
@@ -72,7 +87,8 @@ async def test_for_people(clean_database: TestDatabase, clean_conn: Connection) 
     assert "workout_plans: 0 new and 1 changed rows" in ran.out
     told = " ".join((ran.out + ran.err).split())
     assert "v2_changes, where every write to v2 since the cut-over was noted, is gone" in told, told
-    assert "1 row differs from what v1 has though no such write was noted: 1 of workout_plans" in told
+    differ = "4 rows differ from what v1 has though no such write was noted"
+    assert f"{differ}: 2 of exercise_logs, 1 of exercises, 1 of workout_plans" in told
     status = " ".join((await vagus("status", url=clean_database.url, COLUMNS="200")).out.split())
     assert "the app's writes to workout_plans, workout_weeks," in status, status
 
@@ -97,8 +113,9 @@ async def test_from_a_backup(clean_database: TestDatabase, clean_conn: Connectio
     assert ran.status == 0, ran.result
     assert ran.result["state"] == "rolled-back"
     assert await clean_conn.fetchval("select count(*) from workout_plans where name = 'written later'") == 0
+    (Path(path) / "proof.json").unlink()
     told = await vagus("rollback", "--from", path, url=url, COLUMNS="200")
-    assert "rows in the backup" in told.out
+    assert "rows in the backup" in told.out and "It was never read back; that is done first." in told.out + told.err
     wrong = await vagus("rollback", "--from", path, "--apply-deletions", "--json", url=url)
     assert wrong.status == 2
     unknown = await vagus("rollback", "--from", str(tmp_path / "none"), url=url)
