@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from types import ModuleType
 
 import asyncpg
@@ -52,6 +52,57 @@ def test_a_limit_of_the_server_is_told_with_what_to_do(capsys: pytest.CaptureFix
     status, result, _ = _end(job, capsys)
     assert status == NEEDS_OPERATOR and "temp_file_limit" in str(result["message"])
     assert "set work_mem" in str(result["next_step"])
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "next_step"),
+    [
+        (
+            asyncpg.ReadOnlySQLTransactionError("cannot execute INSERT"),
+            "takes no writes: it is a read replica",
+            "(rights)",
+        ),
+        (
+            asyncpg.InsufficientPrivilegeError("permission denied"),
+            "permission denied (SQLSTATE 42501)",
+            "lacks a right",
+        ),
+        (asyncpg.DivisionByZeroError("division by zero"), "division by zero (SQLSTATE 22012)", "vagus-tui status"),
+        (
+            ValueError("postgresql://u:kept-to-yourself@h/d"),
+            "itself failed: ValueError at test_outcome.py",
+            "status reads",
+        ),
+    ],
+)
+def test_what_nobody_foresaw_is_told_by_what_the_server_said(
+    capsys: pytest.CaptureFixture[str], error: Exception, told: str, next_step: str
+) -> None:
+    async def job(control: Control) -> AsyncGenerator[Event, None]:
+        raise error
+        yield
+
+    status, result, err = _end(job, capsys)
+    assert status == NEEDS_OPERATOR and result["ok"] is False and told in str(result["message"])
+    assert next_step in str(result["next_step"]) and "kept-to-yourself" not in str(result) + err
+
+
+def test_broken_off_after_all_was_said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is, not a second time."""
+    run = asyncio.run
+
+    def interrupted(main: Coroutine[object, object, None]) -> None:
+        run(main)
+        raise KeyboardInterrupt
+
+    async def job(control: Control) -> AsyncGenerator[Event, None]:
+        yield ResultEvent(ok=True, message="Listed.")
+
+    monkeypatch.setattr(asyncio, "run", interrupted)
+    with pytest.raises(Finished) as end:
+        finish(job, as_json=True)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert int(str(end.value.code)) == json.loads(line)["exit_status"] == DONE
 
 
 @pytest.mark.parametrize("does", ["looks", "changes", "stops when asked"])
@@ -218,7 +269,15 @@ def test_a_connection_given_up_while_it_was_opened_is_no_error(capsys: pytest.Ca
         loop = asyncio.get_running_loop()
         for error in (ConnectionError("given up"), ValueError("a defect")):
             loop.create_future().set_exception(error)
+
+        async def broken() -> None:
+            raise ConnectionError("of a task of ours")
+
+        task = loop.create_task(broken())
+        await asyncio.sleep(0.01)
+        del task
         gc.collect()
+        loop.call_exception_handler({"message": "Of nothing that is awaited.", "exception": ConnectionError("of none")})
         yield ResultEvent(ok=True, message="Done.")
 
     reported: list[str] = []
@@ -229,4 +288,4 @@ def test_a_connection_given_up_while_it_was_opened_is_no_error(capsys: pytest.Ca
             lambda loop, context: reported.append(str(context["exception"])),
         )
         _end(job, capsys)
-    assert reported == ["a defect"]
+    assert sorted(reported) == ["a defect", "of a task of ours", "of none"]
