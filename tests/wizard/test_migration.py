@@ -28,6 +28,7 @@ from vagus_tui.migration.catch_up import MAPPED
 from vagus_tui.migration.phases import hold as holding
 from vagus_tui.migration.runner import migrate
 from vagus_tui.runbook.model import Screen as Step
+from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.migration import MigrationScreen
 from vagus_tui.screens.migration_words import figures_in_words
 from vagus_tui.screens.overview_text import last_run
@@ -285,7 +286,14 @@ async def test_an_interrupted_run_can_be_cleaned_up(
     await clean_conn.execute("begin; lock table exercises in access share mode")
     async with walking(settings, size=LARGE) as pilot:
         # Asked for on the overview, it is asked about, and how it ends is told, where the same key does the same.
-        await until_text(pilot, "x clean up")
+        await until_text(pilot, "x clean up", "Resume the migration")
+        # So is going on with it.
+        await pilot.press("enter")
+        await until_text(pilot, "Migrate to v2", "Go on with it")
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, ConfirmDialog))
+        await pilot.press("1")
+        await until_text(pilot, "Resume the migration")
         await pilot.press("x")
         await until_text(pilot, "Clean up the interrupted run")
         assert pilot.app.current_mode == "migration"

@@ -24,7 +24,7 @@ from vagus_tui.screens.base import StepScreen
 from vagus_tui.screens.let_pass import in_force
 from vagus_tui.screens.override_list import OverridesScreen
 from vagus_tui.screens.planning import ask_planned_moment
-from vagus_tui.session.leftover import DROP, FINISH, leftover
+from vagus_tui.session.leftover import BUILT, DROP, FINISH, leftover
 from vagus_tui.session.session import Link, Topic
 from vagus_tui.session.standings import overview_standing
 from vagus_tui.session.way_on import next_screen, next_words
@@ -157,7 +157,8 @@ class OverviewScreen(StepScreen):
         if step is not None and state is not None:
             label = f"Next: {next_words(step, state.state)}"
             if state.state in (State.BUILDING, State.READY):
-                label = "Resume the migration" if left is not None else "Watch the migration"
+                looking = "Back to the migration" if self.session.lock_ours else "Watch the migration"
+                label = "Resume the migration" if left is not None else looking
         elif self.session.link is Link.DOWN or (state is not None and state.state is State.UNKNOWN):
             label = "Try again"
         go.display = bool(label)
@@ -189,6 +190,9 @@ class OverviewScreen(StepScreen):
         step = next_screen(self.session)
         if step is None:
             self.action_retry()
+        elif leftover(self.session.state) is BUILT:
+            # It asks before it does anything, where it can be watched.
+            self.attempt(self.wizard.action_elsewhere(step.value, "resume"))
         else:
             self.wizard.action_go(step.value)
 
