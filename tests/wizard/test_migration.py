@@ -233,9 +233,14 @@ async def test_stopping_leaves_v1(clean_database: TestDatabase, clean_conn: Conn
     async with walking(_settings(clean_database.url, tmp_path), size=LARGE) as pilot:
         await _start(pilot)
         await until_text(pilot, "Ready to cut over")
+        await clean_conn.execute("begin; lock table exercises in access share mode")
         await pilot.press("x")
         await until_text(pilot, "Stop the migration")
         await pilot.press("tab", "enter")
+        # It may have to wait, and says that it was heard.
+        await until_text(pilot, " · stopping")
+        assert "stop, v1 untouched" not in screen_text(pilot)
+        await clean_conn.execute("rollback")
         await until(pilot, lambda: ended(pilot))
         await until_text(pilot, "v1 is in place", "starts again")
     assert await clean_conn.fetchval("select to_regnamespace('workout_v2')") is None

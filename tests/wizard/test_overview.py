@@ -24,7 +24,7 @@ from vagus_tui.screens.cleanup import CleanUpScreen
 from vagus_tui.screens.dialogs import MessageDialog
 from vagus_tui.screens.overview import OverviewScreen
 from vagus_tui.screens.rollback_backup import FromBackupScreen
-from vagus_tui.session import reading
+from vagus_tui.session import knowledge, reading
 from vagus_tui.session.knowledge import Link
 from vagus_tui.widgets.job_view import JobView
 
@@ -234,6 +234,12 @@ async def test_a_locked_table_is_no_lost_connection(
         async with admin.transaction():
             await admin.execute("lock table workout_plans in access exclusive mode")
             session._activity = None  # as when rows have come: they are counted again
+            monkeypatch.setattr(knowledge, "SILENT_SECONDS", 0.05)
+            monkeypatch.setattr(reading, "PULSE_SECONDS", 0.05)
+            session.wake()
+            # What is shown is from before: that no answer comes is said while it does not.
+            await until_text(pilot, "no answer for 0:00 · v1")
+            monkeypatch.undo()
             with pytest.raises(asyncpg.LockNotAvailableError):
                 await session.refresh()
             session.wake()

@@ -25,7 +25,7 @@ from vagus_tui.backup.upload import upload_backup
 from vagus_tui.backup.verify import verify_backup
 from vagus_tui.errors import VagusError
 from vagus_tui.events import CheckEvent, Event, Phase
-from vagus_tui.format import ago, clock, duration, moment, plural, size
+from vagus_tui.format import ago, duration, moment, plural, size
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.backup_words import backup_text, can_be_rehearsed, checks_text
@@ -157,7 +157,7 @@ class BackupScreen(JobActs, StepScreen):
         busy = self.session.busy
         showing_run = self.query_one("#panes", ContentSwitcher).current == "run-pane"
         if action == "stop":
-            return self.running
+            return self.stoppable
         if action == "log":
             return showing_run
         if action == "close":
@@ -207,7 +207,7 @@ class BackupScreen(JobActs, StepScreen):
         parts = [part for part in (checks_text(checks), job_outcome(job, only=("path", "url", "files"))) if part]
         self.query_one("#ended", Static).update(Content("\n\n").join(parts))
         took = duration(job.elapsed)
-        how = clock(job.elapsed) if job.running else f"done in {took}" if job.ok else f"ended after {took}"
+        how = job.at if job.running else f"done in {took}" if job.ok else f"ended after {took}"
         self.say(f"{safe_str(job.title)} · {how}")
 
     def action_reload(self) -> None:

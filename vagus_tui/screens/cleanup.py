@@ -16,7 +16,7 @@ from vagus_tui.cleanup.gates import gates
 from vagus_tui.cleanup.kept import Remains, read_remains
 from vagus_tui.cleanup.run import IRREVERSIBLE, clean_up, plan_clean_up
 from vagus_tui.events import CheckEvent, Phase, Status
-from vagus_tui.format import clock, duration, plural, size
+from vagus_tui.format import duration, plural, size
 from vagus_tui.journal.state import State
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.acts import override_check
@@ -193,7 +193,7 @@ class CleanUpScreen(FinishActs):
 
     def _summary(self) -> str:
         if self.job is not None and self.job.running:
-            return f"elapsed {clock(self.job.elapsed)}"
+            return f"elapsed {self.job.at}"
         if (left := self.left) is not None:
             return f"interrupted · {left.key}: {left.label.lower()}"
         if not self.possible:

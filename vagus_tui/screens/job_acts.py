@@ -13,6 +13,7 @@ from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.text_view import TextView
 from vagus_tui.session.job import Job
+from vagus_tui.session.knowledge import Topic
 
 
 class JobActs(WizardScreen):
@@ -30,6 +31,11 @@ class JobActs(WizardScreen):
     def running(self) -> bool:
         """Whether it is at work."""
         return self.job is not None and self.job.running
+
+    @property
+    def stoppable(self) -> bool:
+        """Whether it is at work and nobody has asked it to stop."""
+        return self.job is not None and self.job.running and not self.job.stopping
 
     def follow_clock(self, show: Callable[[Job], object], every: float = 1.0) -> None:
         """Show it again and again, every so many seconds, while it is at work and somebody looks: time goes on."""
@@ -51,6 +57,7 @@ class JobActs(WizardScreen):
             return
         if await self.ask(ConfirmDialog(f"Stop: {job.title}", job.on_quit, yes="Stop it", no="Go on")):
             job.control.cancel()
+            self.session.changed(Topic.JOB)
 
     def action_log(self) -> None:
         """Everything it has said."""

@@ -133,9 +133,9 @@ class MigrationScreen(MigrationActs):
         busy = self.session.busy or self.session.now.lock is not None
         if action in ("pause", "unpause"):
             paused = self.job is not None and self.job.control.paused
-            return self.running and paused is (action == "unpause")
+            return self.stoppable and paused is (action == "unpause")
         if action in ("throttle", "stop"):
-            return self.running
+            return self.stoppable
         if action == "cut_over":
             return self.holding
         if action == "log":
@@ -243,7 +243,7 @@ class MigrationScreen(MigrationActs):
         if shown and facts is not None:
             panel.show(facts)
         if job is not None:
-            words = [f"elapsed {clock(job.elapsed)}"]
+            words = [f"elapsed {job.at}"]
             if not self.holding and (rehearsed := run_words(self.forecast)):
                 words.append(rehearsed)
             if job.control.paused:
@@ -254,6 +254,8 @@ class MigrationScreen(MigrationActs):
                 words.append(f"at {job.control.throttle:.0%}")
             if job.running and job.overall is not None and job.overall.yielding and not self.holding:
                 words.append("leaves room for the app")
+            if job.stopping:
+                words = words[:1]
             if not self.holding:
                 begun = {step.phase for step in job.steps.values()}
                 waits = job.running and Phase.CUT_OVER in begun and Phase.SETTLE not in begun

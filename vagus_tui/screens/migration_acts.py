@@ -24,6 +24,7 @@ from vagus_tui.screens.job_acts import JobActs
 from vagus_tui.screens.maintenance_acts import MaintenanceActs
 from vagus_tui.screens.migration_words import before_migration, gates_text
 from vagus_tui.session.checking import UNCHECKED
+from vagus_tui.session.knowledge import Topic
 from vagus_tui.widgets.hold_panel import HoldPanel
 from vagus_tui.widgets.text import safe_block, safe_str
 
@@ -191,6 +192,7 @@ class MigrationActs(JobActs, MaintenanceActs):
         stop = await self.ask(ConfirmDialog("Stop the migration", body, yes="Stop, v1 untouched", no="Go on"))
         if stop and self.job is not None:
             self.job.control.cancel()
+            self.session.changed(Topic.JOB)
 
     def action_cut_over(self) -> None:
         """The decision: one key alone does not take it. In production the project's name is typed first."""

@@ -166,7 +166,7 @@ class RehearsalScreen(JobActs):
         """Only the keys that do something now."""
         busy = self.session.busy
         if action == "stop":
-            return self.running
+            return self.stoppable
         if action == "log":
             return self.job is not None
         if action == "rehearse":
@@ -196,7 +196,7 @@ class RehearsalScreen(JobActs):
         self.query_one("#stages", Static).update(Content("\n").join(lines))
         self.query_one("#rehearsal-text", Static).update(self._text(job, width - 2))
         name = safe_str(f"{self.info.path.parent.name}/{self.info.path.name}", limit=60)
-        words = f"{name} · {clock(job.elapsed)}" if job is not None else name
+        words = f"{name} · {job.at}" if job is not None else name
         self.query_one(TitleLine).set_summary(words)
         self.refresh_bindings()
 

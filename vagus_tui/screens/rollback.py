@@ -15,7 +15,7 @@ from textual.widgets import DataTable, Static
 
 from vagus_tui.checks.registry import check_by_id
 from vagus_tui.events import Event, Phase, Status
-from vagus_tui.format import clock, duration
+from vagus_tui.format import duration
 from vagus_tui.journal.state import State
 from vagus_tui.rollback.advice import Advice, Answer, Recommendation, advise
 from vagus_tui.runbook import aftermath
@@ -161,7 +161,7 @@ class RollbackScreen(RollbackActs):
             here = self.view == "quick" and not self.running and not over
             return here and ((self.possible and self.refused is None and not busy) or None)
         if action == "stop":
-            return self.running and self.job is not None and self.job.name != FINISHING
+            return self.stoppable and self.job is not None and self.job.name != FINISHING
         if action in ("clear_away", "finish"):
             return self.can_finish(action)
         if action == "log":
@@ -313,7 +313,7 @@ class RollbackScreen(RollbackActs):
         state = self.session.state
         back = state is not None and state.state is State.ROLLED_BACK
         if job is not None and job.running:
-            return f"elapsed {clock(job.elapsed)}"
+            return f"elapsed {job.at}"
         follows = "v: what follows" if back and self.view == "quick" else ""
         if job is not None and job.ok:
             return " · ".join(part for part in (f"done in {duration(job.elapsed)}", follows) if part)

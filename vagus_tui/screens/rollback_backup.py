@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import DataTable, Static
 
 from vagus_tui.events import Phase
-from vagus_tui.format import clock, duration, plural
+from vagus_tui.format import duration, plural
 from vagus_tui.rollback.backup_plan import plan_from_backup
 from vagus_tui.rollback.candidates import Candidate, candidates
 from vagus_tui.rollback.from_backup import roll_back_from
@@ -103,7 +103,7 @@ class FromBackupScreen(JobActs):
             return True
         busy = self.session.busy
         if action == "stop":
-            return self.running
+            return self.stoppable
         if action == "log":
             return self.job is not None
         if action in ("roll_back", "sql"):
@@ -144,7 +144,7 @@ class FromBackupScreen(JobActs):
 
     def _summary(self) -> str:
         if self.job is not None and self.job.running:
-            return f"elapsed {clock(self.job.elapsed)}"
+            return f"elapsed {self.job.at}"
         if self.job is not None and self.job.ok:
             return f"done in {duration(self.job.elapsed)} · esc: what follows"
         if self.found is None:

@@ -15,6 +15,7 @@ import asyncpg
 from vagus_tui.control import Control
 from vagus_tui.errors import LOST_WORDS, ConnectionLostError, VagusError, account, server_words
 from vagus_tui.events import Event, NoteEvent, Phase, ProgressEvent, ResultEvent, StepEvent, StepState
+from vagus_tui.format import clock
 from vagus_tui.journal.lock import LockHolder
 from vagus_tui.journal.progress import StepTimes
 from vagus_tui.journal.store import Run
@@ -72,6 +73,16 @@ class Job:
     def elapsed(self) -> float:
         """Seconds since it was started, or what it took."""
         return (self.ended or time.monotonic()) - self.started
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop and is still at work: what is under way in the server ends first."""
+        return self.running and self.control.cancelled
+
+    @property
+    def at(self) -> str:
+        """How long it has been at work, for a title: `0:42`, `0:42 · stopping`."""
+        return f"{clock(self.elapsed)}{' · stopping' if self.stopping else ''}"
 
     @property
     def ok(self) -> bool:

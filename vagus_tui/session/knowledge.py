@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,6 +33,8 @@ from vagus_tui.settings import Settings
 from vagus_tui.zones import zone
 
 EVENT_BATCH_SECONDS = 0.1
+SILENT_SECONDS = 6.0
+"""A server that has not answered for so long is not only slow."""
 
 
 class Link(StrEnum):
@@ -159,6 +162,7 @@ class Knowledge:
         self._down_at: float | None = None
         self.read_at = 0.0
         """When the state was last read, by the monotonic clock."""
+        self._asked_at: float | None = None
         self._activity: int | None = None
         self._events: list[Event] = []
         self._topics: set[Topic] = set()
@@ -169,6 +173,15 @@ class Knowledge:
         """Why nothing can be read, in a word or two: there is no connection, or this user may not read the state."""
         gone = isinstance(self.error, ConnectionFailedError | ConnectionLostError | ConfigurationError)
         return "no connection" if self.error is None or gone else "not readable"
+
+    @property
+    def silent(self) -> float:
+        """For how many seconds the server owes an answer to the wizard's own look, where that is long; otherwise 0.
+
+        What is shown is what was so before then. A network that is gone is noticed only after a while.
+        """
+        waited = 0.0 if self._asked_at is None else time.monotonic() - self._asked_at
+        return waited if waited >= SILENT_SECONDS else 0.0
 
     # What is known
 

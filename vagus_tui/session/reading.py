@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Iterator
 
 import asyncpg
 
@@ -28,6 +29,8 @@ from vagus_tui.settings import Settings
 POLL_SECONDS = 1.5
 WATCH_SECONDS = 0.8
 """How often is looked while somebody else's run is watched."""
+PULSE_SECONDS = 1.0
+"""How often is told for how long an answer is owed."""
 RETRY_SECONDS = (2.0, 3.0, 5.0, 10.0)
 PATIENT_LOOKS = 20
 """So often what is known is taken to hold while a lock keeps it from being read anew: half a minute."""
@@ -136,12 +139,31 @@ class Reading(Knowledge):
                 self._connection = await self.database.connect("wizard", lock_timeout="300", statement_timeout="15000")
             connection = self._connection
             try:
-                with lost_connections_explained(self.database.host):
+                with lost_connections_explained(self.database.host), self._told_of_silence():
                     await self._read(connection)
             except ConnectionLostError:
                 self._connection = None
                 await close(connection)
                 raise
+
+    @contextlib.contextmanager
+    def _told_of_silence(self) -> Iterator[None]:
+        """Have screens say for how long the server has not answered, where that is long."""
+
+        async def tell() -> None:
+            while True:
+                await asyncio.sleep(PULSE_SECONDS)
+                if self.silent:
+                    self.changed(Topic.WAITING)
+
+        self._asked_at, telling = time.monotonic(), asyncio.create_task(tell(), name="silence")
+        try:
+            yield
+        finally:
+            telling.cancel()
+            was_silent, self._asked_at = self.silent > 0, None
+            if was_silent:
+                self.changed(Topic.WAITING)
 
     async def _read(self, connection: Connection) -> None:
         topics: set[Topic] = set()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from textual.content import Content
 
 from vagus_tui.events import Status
-from vagus_tui.format import clock_time, plural
+from vagus_tui.format import clock, clock_time, plural
 from vagus_tui.session.session import Link, Session
 from vagus_tui.session.watching import Alarm
 from vagus_tui.settings import Environment
@@ -82,6 +82,8 @@ class HeaderLine(Painted):
         elif session.link in (Link.CONNECTING, Link.WAITING):
             parts.append("connecting" if session.link is Link.CONNECTING else "starting")
         elif session.state is not None:
+            if session.silent:
+                parts.append(f"no answer for {clock(session.silent)}")
             parts.append(session.state.state.words)
             now = session.now.maintenance
             if now.on:
