@@ -38,8 +38,10 @@ async def listening(serve: Serve, address: str = "127.0.0.1") -> AsyncIterator[i
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        # One that has just been accepted has no task yet.
-        await asyncio.sleep(0)
+        # One that has just been accepted has no task yet: its transport is made in one turn of the loop, told of in
+        # the next, and served in the one after that.
+        for _ in range(5):
+            await asyncio.sleep(0)
         for task in tuple(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
