@@ -123,6 +123,7 @@ async def test_any_v1_becomes_what_the_rules_say(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @settings(SEARCH, max_examples=30)
 @given(shape=shapes(), repeat=st.booleans())
 async def test_any_v1_at_all(make_database: MakeDatabase, shape: dict[str, Any], repeat: bool) -> None:
