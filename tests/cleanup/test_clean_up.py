@@ -168,9 +168,9 @@ async def test_archives_on_choice(make_database: MakeDatabase, connect: Connect,
     await kept(database, tmp_path, frozenset({Kind.FULL}))
     # The last that looks at v1 through the views made for it.
     await conn.execute("drop function count_active_plans")
-    ran = await do_clean_up(database, tmp_path, archives=True)
-    assert ran.result.ok, (ran.result, failing(ran))
-    assert "tables and 1 archive of earlier rollbacks are gone" in ran.result.message
+    told = await vagus("cleanup", "--yes", "--archives", "--json", url=database.url, VAGUS_BACKUP_DIR=str(tmp_path))
+    assert told.status == 0, told.result
+    assert "tables and 1 archive of earlier rollbacks are gone" in told.result["message"]
     assert await conn.fetchval(count) == 0
     assert await conn.fetchval("select to_regnamespace('workout_v1_compat') is null")
 
@@ -222,8 +222,8 @@ async def test_stopped_after_the_commit(moved: TestDatabase, connect: Connect, t
     status = await vagus("status", "--json", url=moved.url)
     assert "rollback --finish" in shown.result["next_step"] and "rollback --finish" in status.result["next_step"]
     assert (await state_of(moved)).interrupted
-    ran = await do_clean_up(moved, tmp_path)
-    assert ran.result.ok, ran.result
+    done = await vagus("cleanup", "--yes", "--json", url=moved.url, VAGUS_BACKUP_DIR=str(tmp_path))
+    assert done.status == 0 and "Clean-up was finished." in done.result["message"], done.result
     found = await state_of(moved)
     assert found.state is State.CLEANED and not found.interrupted
     assert not await conn.fetchval("select exists(select from pg_trigger where tgname = 'vagus_capture')")
@@ -252,6 +252,8 @@ async def test_on_the_command_line(moved: TestDatabase, connect: Connect, tmp_pa
     ran = await vagus("cleanup", "--yes", *reason, "--json", url=moved.url, **more)
     assert ran.status == 0, ran.result
     assert ran.result["state"] == "cleaned"
+    again = await vagus("cleanup", "--json", url=moved.url, **more)
+    assert again.status == 1 and "There is nothing to clean up" in again.result["message"] and not again.of("sql")
     assert (await decisions.overrides(conn))["clean-up-waiting-period"].reason == "thrown away tomorrow"
 
 
