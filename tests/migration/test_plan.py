@@ -147,8 +147,10 @@ async def test_values_without_end_are_not_counted_to_the_end(make_database: Make
     await conn.execute("update exercises set order_index = case when order_index = 1 then 2147483647 end")
     with pytest.raises(RefusedError, match="v1 holds values that v2 has no place for"):
         await plan_migration(conn, settings_for(database), await read_state(conn))
-    await conn.execute("alter table exercises alter rest_seconds type interval using make_interval(secs => rest_seconds)")
-    with pytest.raises(RefusedError, match=r"exercises\.rest_seconds is interval; a number is needed\."):
+    await conn.execute(
+        "update exercises set order_index = null; alter table exercises alter sets type interval using null"
+    )
+    with pytest.raises(RefusedError, match=r"exercises\.sets is interval; a number is needed\."):
         await plan_migration(conn, settings_for(database), await read_state(conn))
 
 

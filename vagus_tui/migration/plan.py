@@ -6,6 +6,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import asyncpg
+
+from vagus_tui.checks.column_types import misfits
 from vagus_tui.database import search_path
 from vagus_tui.database.connection import AS_EVERYWHERE, Connection
 from vagus_tui.database.dependents import Dependent, Fate
@@ -249,4 +252,11 @@ async def make_plan(connection: Connection, settings: Settings, state: DatabaseS
             " ".join((f"There is nothing to migrate here: {state.summary}", *state.reasons)),
             next_step="vagus-tui status says what was found.",
         )
-    return compose(await survey(connection, state.shape, repeat_exercises=settings.repeat_exercises), settings)
+    try:
+        found = await survey(connection, state.shape, repeat_exercises=settings.repeat_exercises)
+    except (asyncpg.DatatypeMismatchError, asyncpg.CannotCoerceError, asyncpg.UndefinedFunctionError) as error:
+        raise RefusedError(
+            f"v1 has columns of types that cannot be mapped. {' '.join(misfits(state.shape)) or error}",
+            next_step="Give them the types that are needed. vagus-tui check data-quality looks for what holds it up.",
+        ) from error
+    return compose(found, settings)

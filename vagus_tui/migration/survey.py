@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from vagus_tui.checks.column_types import misfits
 from vagus_tui.database.catalog import TableNames, read_names
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependent_reader import read_dependents
@@ -278,16 +277,10 @@ async def count_rows(connection: Connection, shape: V1Shape) -> dict[str, int]:
     """Exact rows per v1 table, and how many weeks, days and preference rows v2 will have.
 
     Raises:
-        RefusedError: there are values that v2 has no room for, or columns of types that cannot become v2's, so that
-            there is nothing to count.
+        RefusedError: there are values that v2 has no room for, so that there is nothing to count.
     """
     try:
         return await _counted(connection, shape)
-    except (asyncpg.DatatypeMismatchError, asyncpg.CannotCoerceError, asyncpg.UndefinedFunctionError) as error:
-        raise RefusedError(
-            f"v1 has columns of types that cannot be mapped. {' '.join(misfits(shape)) or error}",
-            next_step="Give them the types that are needed. vagus-tui check data-quality looks for what holds it up.",
-        ) from error
     except asyncpg.DataError as error:
         raise RefusedError(
             f"v1 holds values that v2 has no place for, so its rows cannot be counted: {error}.",
