@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import psutil  # type: ignore[import-untyped]
 import pytest
+from pydantic import SecretStr
 
 from tests.backup.helpers import Made, collect, make, settings_for
 from tests.backup.test_verification import largest, reseal
@@ -212,17 +213,35 @@ def tables(path: Path) -> Any:
 
 
 async def test_a_row_that_differs_turns_its_table_red(made: Made, settings: Settings) -> None:
-    entries = tables(made.path)
+    """So do one row too few and a table that is not in the archive."""
+    entries, archives = tables(made.path), json.loads((made.path / "manifest.json").read_text())["archives"]
     for entry in entries:
         if entry["name"] == "exercises":
             entry["digest"] = entry["digest"][:-1] + ("0" if entry["digest"][-1] != "0" else "1")
-    reseal(made.path, tables=entries)
+        if entry["name"] == "workout_sessions":
+            entry["rows"] += 1
+    entries.append({**entries[0], "name": "gone", "workout": False})
+    for archive in archives:
+        if archive["content"] == "tables":
+            archive["tables"].append("public.gone")
+    reseal(made.path, tables=entries, archives=archives)
     before = list_backups(settings)[0].restored
-    done = await restore(made.path, settings)
-    assert not done.result.ok and done.result.exit_status == 1
-    red = {id for id, event in done.checks.items() if event.status is Status.FAIL}
-    assert red == {"restore-tables-public.exercises", "restore-csv-public.exercises"}
-    assert "digest differs" in done.problems
+    # And the journal cannot be told.
+    nowhere = settings.model_copy(update={"database_url": SecretStr("postgresql://nobody@127.0.0.1:9/x")})
+    done = await restore(made.path, nowhere)
+    assert not done.result.ok and done.result.exit_status == 1 and done.result.figures is not None
+    red = {id: event.message for id, event in done.checks.items() if event.status is Status.FAIL}
+    parts = [
+        f"restore-{part}-public.{name}" for part in ("tables", "csv") for name in ("exercises", "workout_sessions")
+    ]
+    assert red.keys() == {*parts, "restore-tables-public.gone"}
+    assert all("digest differs" in (red[part] or "") for part in parts if part.endswith("exercises"))
+    assert all("320 rows came back instead of 321" in (red[part] or "") for part in parts if part.endswith("sessions"))
+    assert 'It was not restored: relation "public.gone" does not exist' in (red["restore-tables-public.gone"] or "")
+    assert (done.result.figures["compared"], len(done.result.figures["failed"])) == (len(done.checks), len(red))
+    assert "The restored copy is not what was backed up" in done.result.message
+    (note,) = [event.message for event in done.events if isinstance(event, NoteEvent)]
+    assert note.startswith("The journal could not be told what was found of the backup.")
     assert list_backups(settings)[0].restored == before
 
 
