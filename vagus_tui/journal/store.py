@@ -16,6 +16,7 @@ from uuid import UUID
 from vagus_tui.database.connection import Connection
 from vagus_tui.events import CheckEvent, Status, StepEvent, figure, jsonable
 from vagus_tui.journal.schema import TAKES_WRITES, ensure_journal, journal_exists
+from vagus_tui.schema.identifiers import literal
 
 RESUMED = "resumed"
 """The step that marks, in the journal, where an interrupted run was taken up again."""
@@ -154,6 +155,17 @@ async def record_step(connection: Connection, run_id: UUID, *events: StepEvent) 
             (run_id, event.id, event.phase.value, event.state.value, event.seconds, event.rows, event.message)
             for event in events
         ],
+    )
+
+
+def recording(run_id: UUID, event: StepEvent) -> str:
+    """The statement that appends the outcome of one step, for a message that does more than that."""
+    texts = (str(run_id), event.id, event.phase.value, event.state.value, event.message)
+    run, step, phase, state, message = ("null" if text is None else literal(text) for text in texts)
+    numbers = ("null" if number is None else repr(number) for number in (event.seconds, event.rows))
+    return (
+        "insert into vagus_migration.steps (run_id, step, phase, state, seconds, rows, message) "
+        f"values ({run}, {step}, {phase}, {state}, {', '.join(numbers)}, {message})"
     )
 
 

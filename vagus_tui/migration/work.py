@@ -89,20 +89,28 @@ async def run_step(
     snapshot: str | None = None,
     lock_timeout_ms: int | None = None,
 ) -> None:
-    """Run one step in one transaction; that it is done is recorded in that same transaction."""
+    """Run one step in one transaction; that it is done is recorded in that same transaction.
+
+    Two answers are waited for, whatever the step does: over a long line most of a small build is waiting for answers.
+    """
     started = time.perf_counter()
     emit(step.event(StepState.STARTED))
-    async with connection.transaction(isolation=isolation):
-        if snapshot is not None:
-            await connection.execute(f"set transaction snapshot '{snapshot}'")
-        if lock_timeout_ms is not None:
-            await connection.execute(f"set local lock_timeout = {int(lock_timeout_ms)}")
-        rows = step.rows
-        tag = await execute_all(connection, step.statements)
+    script = [f"begin isolation level {isolation.replace('_', ' ')}"]
+    if snapshot is not None:
+        script.append(f"set transaction snapshot '{snapshot}'")
+    if lock_timeout_ms is not None:
+        script.append(f"set local lock_timeout = {int(lock_timeout_ms)}")
+    try:
+        rows, tag = step.rows, await execute_all(connection, (*script, *step.statements))
         if step.table and tag.startswith("INSERT"):
             rows = int(tag.rsplit(" ", 1)[1])
         done = step.event(StepState.DONE, since=started, rows=rows, total=rows)
-        await store.record_step(connection, run_id, done)
+        await execute_all(connection, (store.recording(run_id, done), "commit"))
+    except BaseException:
+        # Whether it has begun is known to the server alone where its answer was not waited for.
+        if not connection.is_closed():
+            await connection.execute("rollback")
+        raise
     emit(done)
 
 
