@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import socket
 import ssl
 import time
@@ -285,6 +286,20 @@ async def fetch_named(connection: Connection, queries: Mapping[str, str]) -> lis
     """The rows of several queries of the same columns, asked for in one message; `name` says whose each is."""
     named = (f"select {literal(name)} as name, q.* from (\n{query}\n) q" for name, query in queries.items())
     return await connection.fetch("\nunion all\n".join(named))
+
+
+async def fetch_together(
+    connection: Connection, queries: Mapping[str, str], *arguments: Any
+) -> dict[str, list[dict[str, Any]]]:
+    """The rows of several queries of any columns, by the queries' names, asked for in one message.
+
+    They come as JSON has them: fit for texts, names, truths, numbers that are no oids, and arrays of these. Arguments
+    are the same for all.
+    """
+    asked = (f"(select coalesce(json_agg(q), '[]') from (\n{query}\n) q)" for query in queries.values())
+    row = await connection.fetchrow(f"select {', '.join(asked)}", *arguments)
+    assert row is not None
+    return {name: json.loads(found) for name, found in zip(queries, row.values(), strict=True)}
 
 
 async def answer_time(connection: Connection) -> float:

@@ -1,4 +1,8 @@
-"""The catalog queries behind `read_dependents`. $1 is always the oids of v1's tables."""
+"""The catalog queries behind `read_dependents`, most of which go to the server together, with the same arguments.
+
+$1 is the oids of v1's tables, $2 the schemas that we make, $3 a pattern for the names of v1's tables, $4 the oids of
+what `SWAPPED` finds, $5 v1's schema.
+"""
 
 from __future__ import annotations
 
@@ -134,11 +138,11 @@ select n.nspname as schema, p.polname as name, c.relname as on,
              where d.classid = 'pg_policy'::regclass and d.objid = p.oid and d.refclassid = 'pg_class'::regclass
                and t.oid = any($1::oid[])) as tables,
        exists(select from pg_depend d where d.classid = 'pg_policy'::regclass and d.objid = p.oid
-                and d.refclassid = 'pg_class'::regclass and d.refobjid = any($2::oid[])) as materialized
+                and d.refclassid = 'pg_class'::regclass and d.refobjid = any($4::oid[])) as materialized
 from pg_policy p join pg_class c on c.oid = p.polrelid join pg_namespace n on n.oid = c.relnamespace
 where p.polrelid <> all($1::oid[]) and exists(
   select from pg_depend d where d.classid = 'pg_policy'::regclass and d.objid = p.oid
-    and d.refclassid = 'pg_class'::regclass and (d.refobjid = any($1::oid[]) or d.refobjid = any($2::oid[])))
+    and d.refclassid = 'pg_class'::regclass and (d.refobjid = any($1::oid[]) or d.refobjid = any($4::oid[])))
 order by 1, 3, 2
 """
 
@@ -180,7 +184,7 @@ from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_language l 
 where p.prokind in ('f', 'p') and n.nspname <> all($2::text[]) and n.nspname not like 'workout\\_v2\\_%'
   and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname not like 'pg\\_%'
   and not exists (select from pg_depend e where e.objid = p.oid and e.classid = 'pg_proc'::regclass and e.deptype = 'e')
-  and (p.prosrc ~* $3
+  and (p.prosrc ~* $3::text
        or exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid
                   and d.refclassid = 'pg_class'::regclass and d.refobjid = any($1::oid[] || $4::oid[]))
        or exists (select from pg_class c join pg_type y on y.oid in (
@@ -285,7 +289,7 @@ select n.nspname as schema, s.stxname as name, c.relname as on, pg_get_statistic
           select from pg_depend d where d.classid = 'pg_statistic_ext'::regclass and d.objid = s.oid
           and d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid and d.refobjsubid = a.attnum)) as within,
   array(select o.stxname::text from pg_statistic_ext o join pg_namespace p on p.oid = o.stxnamespace
-        where p.nspname = $2) as taken
+        where p.nspname = $5::text) as taken
 from pg_statistic_ext s join pg_class c on c.oid = s.stxrelid join pg_namespace n on n.oid = s.stxnamespace
 where s.stxrelid = any($1::oid[]) order by 3, 1, 2
 """
@@ -305,11 +309,30 @@ def publications(major: int) -> str:
 
 
 def wide_publications(major: int) -> str:
-    """Publications of every table, or (since PostgreSQL 15) of every table of v1's schema, $1."""
-    in_schema = "and $1::text is not null"
+    """Publications of every table, or (since PostgreSQL 15) of every table of v1's schema, $5."""
+    in_schema = "and $5::text is not null"
     if major >= 15:
         in_schema = (
             "or exists(select from pg_publication_namespace x join pg_namespace n on n.oid = x.pnnspid "
-            "where x.pnpubid = p.oid and n.nspname = $1::text)"
+            "where x.pnpubid = p.oid and n.nspname = $5::text)"
         )
     return _WIDE_PUBLICATIONS.format(in_schema=in_schema)
+
+
+def together(major: int) -> dict[str, str]:
+    """All that is asked for together, by name."""
+    return {
+        "foreign_keys": FOREIGN_KEYS,
+        "references": REFERENCES,
+        "relations": RELATIONS,
+        "rules": RULES,
+        "policies": POLICIES,
+        "triggers": TRIGGERS,
+        "functions": FUNCTIONS,
+        "publications": publications(major),
+        "wide_publications": wide_publications(major),
+        "defaults": DEFAULTS,
+        "row_types": ROW_TYPES,
+        "settings": SETTINGS,
+        "statistics": STATISTICS,
+    }

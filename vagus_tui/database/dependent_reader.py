@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
-
 from vagus_tui.database import dependent_queries as queries
-from vagus_tui.database.connection import Connection
+from vagus_tui.database.connection import Connection, fetch_together
 from vagus_tui.database.dependents import Dependent, Kind
 from vagus_tui.database.settings_sql import setting_sql
 from vagus_tui.schema import v1, v2
@@ -29,33 +27,37 @@ async def read_dependents(connection: Connection, shape: V1Shape) -> list[Depend
     rows = await connection.fetch(queries.V1_OIDS, shape.schema, list(bases))
     oids = [row["oid"] for row in rows]
     swapped = [row["oid"] for row in await connection.fetch(queries.SWAPPED, oids, OURS)]
-    reader = _Reader(connection, shape, bases, oids, swapped)
+    major = connection.get_server_version().major
+    names = "|".join(re.escape(table.name) for table in shape.tables.values())
     async with connection.transaction():
         # Names of v1's tables come out unqualified, so that a definition can be bound to other tables.
-        await connection.execute(f"set local search_path = {quote(shape.schema)}, pg_temp")
-        references = await reader.references()
-        return [
-            *await reader.foreign_keys(),
-            *references,
-            *await reader.relations(),
-            *await reader.rules(),
-            *await reader.policies(),
-            *await reader.triggers(),
-            *await reader.functions(),
-            *await reader.publications(),
-            *await reader.others(),
-            *await reader.settings(frozenset((one.on, one.name) for one in references)),
-            *await reader.statistics(),
-        ]
+        # To compile so many queries at once would take longer than they do.
+        await connection.execute(f"set local search_path = {quote(shape.schema)}, pg_temp; set local jit = off")
+        found = await fetch_together(
+            connection, queries.together(major), oids, OURS, rf"\m({names})\M", swapped, shape.schema
+        )
+    reader = _Reader(shape, bases, found)
+    references = reader.references()
+    return [
+        *reader.foreign_keys(),
+        *references,
+        *reader.relations(),
+        *reader.rules(),
+        *reader.policies(),
+        *reader.triggers(),
+        *reader.functions(),
+        *reader.publications(),
+        *reader.others(),
+        *reader.settings(frozenset((one.on, one.name) for one in references)),
+        *reader.statistics(),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    connection: Connection
     shape: V1Shape
     bases: Mapping[str, str]
-    oids: list[int]
-    swapped: list[int]
+    found: Mapping[str, Sequence[Mapping[str, Any]]]
 
     def _uses(self, found: list[str]) -> tuple[str, ...]:
         """`table.column` of the catalog with the tables' v1 names."""
@@ -63,10 +65,10 @@ class _Reader:
         return tuple(sorted(f"{self.bases[table]}.{column}" for table, _, column in used))
 
     @staticmethod
-    def _whose(row: asyncpg.Record) -> dict[str, Any]:
+    def _whose(row: Mapping[str, Any]) -> dict[str, Any]:
         return {"owner": row["owner"], "ours": row["ours"]}
 
-    async def foreign_keys(self) -> list[Dependent]:
+    def foreign_keys(self) -> list[Dependent]:
         return [
             Dependent(
                 Kind.FOREIGN_KEY,
@@ -84,15 +86,15 @@ class _Reader:
                 ),
                 **self._whose(row),
             )
-            for row in await self.connection.fetch(queries.FOREIGN_KEYS, self.oids)
+            for row in self.found["foreign_keys"]
         ]
 
-    async def references(self) -> list[Dependent]:
+    def references(self) -> list[Dependent]:
         """References of v1's own tables that v2 has not by itself: of columns that it does not know, such as a plan's
         parent plan, and to tables other than v1's own and auth.users.
         """
         found = []
-        for row in await self.connection.fetch(queries.REFERENCES, self.oids):
+        for row in self.found["references"]:
             base = self.bases[row["on"]]
             table = self.shape.tables[base]
             # Where only the tables' names are known, nothing is carried over either.
@@ -123,10 +125,10 @@ class _Reader:
             )
         return found
 
-    async def relations(self) -> list[Dependent]:
+    def relations(self) -> list[Dependent]:
         """Views and materialized views, sources before readers."""
         found = []
-        for row in await self.connection.fetch(queries.RELATIONS, self.oids, OURS):
+        for row in self.found["relations"]:
             flags = [
                 (name, "yes")
                 for name in ("populated", "written", "inserted", "keyed", "extension")
@@ -156,7 +158,7 @@ class _Reader:
             )
         return found
 
-    async def rules(self) -> list[Dependent]:
+    def rules(self) -> list[Dependent]:
         return [
             Dependent(
                 Kind.RULE,
@@ -167,10 +169,10 @@ class _Reader:
                 on=row["on"],
                 **self._whose(row),
             )
-            for row in await self.connection.fetch(queries.RULES, self.oids)
+            for row in self.found["rules"]
         ]
 
-    async def policies(self) -> list[Dependent]:
+    def policies(self) -> list[Dependent]:
         return [
             Dependent(
                 Kind.POLICY,
@@ -195,10 +197,10 @@ class _Reader:
                 ),
                 **self._whose(row),
             )
-            for row in await self.connection.fetch(queries.POLICIES, self.oids, self.swapped)
+            for row in self.found["policies"]
         ]
 
-    async def triggers(self) -> list[Dependent]:
+    def triggers(self) -> list[Dependent]:
         return [
             Dependent(
                 Kind.TRIGGER,
@@ -215,12 +217,10 @@ class _Reader:
                 ),
                 **self._whose(row),
             )
-            for row in await self.connection.fetch(queries.TRIGGERS, self.oids)
+            for row in self.found["triggers"]
         ]
 
-    async def functions(self) -> list[Dependent]:
-        names = "|".join(re.escape(table.name) for table in self.shape.tables.values())
-        found = await self.connection.fetch(queries.FUNCTIONS, self.oids, OURS, rf"\m({names})\M", self.swapped)
+    def functions(self) -> list[Dependent]:
         return [
             Dependent(
                 Kind.FUNCTION,
@@ -237,11 +237,10 @@ class _Reader:
                 ),
                 **self._whose(row),
             )
-            for row in found
+            for row in self.found["functions"]
         ]
 
-    async def publications(self) -> list[Dependent]:
-        major = self.connection.get_server_version().major
+    def publications(self) -> list[Dependent]:
         named = [
             Dependent(
                 Kind.PUBLICATION,
@@ -253,9 +252,8 @@ class _Reader:
                 options=tuple(row["columns"] or ()),
                 **self._whose(row),
             )
-            for row in await self.connection.fetch(queries.publications(major), self.oids)
+            for row in self.found["publications"]
         ]
-        wide = await self.connection.fetch(queries.wide_publications(major), self.shape.schema)
         return [
             *named,
             *(
@@ -267,11 +265,11 @@ class _Reader:
                     "for all tables" if row["all_tables"] else f"for tables in schema {self.shape.schema}",
                     owner=row["owner"],
                 )
-                for row in wide
+                for row in self.found["wide_publications"]
             ),
         ]
 
-    async def others(self) -> list[Dependent]:
+    def others(self) -> list[Dependent]:
         """Defaults that draw from v1's sequences, and columns of v1's row types."""
         defaults = [
             Dependent(
@@ -283,9 +281,8 @@ class _Reader:
                 on=row["on"],
                 facts=(("sequence", row["sequence"]),),
             )
-            for row in await self.connection.fetch(queries.DEFAULTS, self.oids)
+            for row in self.found["defaults"]
         ]
-        columns = await self.connection.fetch(queries.ROW_TYPES, self.oids)
         return [
             *defaults,
             *(
@@ -297,18 +294,18 @@ class _Reader:
                     row["definition"],
                     on=row["on"],
                 )
-                for row in columns
+                for row in self.found["row_types"]
             ),
         ]
 
-    async def settings(self, references: frozenset[tuple[str, str]]) -> list[Dependent]:
+    def settings(self, references: frozenset[tuple[str, str]]) -> list[Dependent]:
         """What was set on v1's tables, columns and indexes: one per table and kind of setting.
 
         Args:
             references: table and name of those that are dependents themselves, and have their comments with them.
         """
-        grouped: dict[tuple[str, str], list[asyncpg.Record]] = {}
-        for row in await self.connection.fetch(queries.SETTINGS, self.oids):
+        grouped: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+        for row in self.found["settings"]:
             if row["name"] == "comments on references" and (row["on"], row["item"]) in references:
                 continue
             grouped.setdefault((row["on"], row["name"]), []).append(row)
@@ -325,7 +322,7 @@ class _Reader:
             for (on, name), rows in grouped.items()
         ]
 
-    async def statistics(self) -> list[Dependent]:
+    def statistics(self) -> list[Dependent]:
         """Statistics over several columns or over expressions of v1's tables."""
         return [
             Dependent(
@@ -349,6 +346,6 @@ class _Reader:
                 ),
                 **self._whose(row),
             )
-            for row in await self.connection.fetch(queries.STATISTICS, self.oids, self.shape.schema)
+            for row in self.found["statistics"]
             for begins in (row["name"].removesuffix(v1.SUFFIX)[:14],)
         ]

@@ -40,14 +40,3 @@ async def read_grants(connection: Connection, schema: str, tables: list[str]) ->
         Grant(row["table"], row["grantee"], tuple(row["privileges"]), row["grantable"], row["column"])
         for row in await connection.fetch(_GRANTS, schema, tables)
     ]
-
-
-async def read_owners(connection: Connection, schema: str, tables: list[str]) -> dict[str, str]:
-    """The owner of each table."""
-    rows = await connection.fetch(
-        "select c.relname, pg_get_userbyid(c.relowner)::text as owner from pg_class c "
-        "join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = any($2::text[])",
-        schema,
-        tables,
-    )
-    return {row["relname"]: row["owner"] for row in rows}

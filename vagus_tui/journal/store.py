@@ -148,25 +148,23 @@ async def runs(connection: Connection) -> list[Run]:
 
 async def record_step(connection: Connection, run_id: UUID, *events: StepEvent) -> None:
     """Append the outcome of one step, or of several at once."""
-    await connection.executemany(
-        "insert into vagus_migration.steps (run_id, step, phase, state, seconds, rows, message) "
-        "values ($1, $2, $3, $4, $5, $6, $7)",
-        [
-            (run_id, event.id, event.phase.value, event.state.value, event.seconds, event.rows, event.message)
-            for event in events
-        ],
+    if events:
+        await connection.execute(recording(run_id, *events))
+
+
+def recording(run_id: UUID, *events: StepEvent) -> str:
+    """The statement that appends the outcome of steps, for a message that does more than that."""
+    return (
+        "insert into vagus_migration.steps (run_id, step, phase, state, seconds, rows, message) values\n"
+        + ",\n".join(_recorded(run_id, event) for event in events)
     )
 
 
-def recording(run_id: UUID, event: StepEvent) -> str:
-    """The statement that appends the outcome of one step, for a message that does more than that."""
+def _recorded(run_id: UUID, event: StepEvent) -> str:
     texts = (str(run_id), event.id, event.phase.value, event.state.value, event.message)
     run, step, phase, state, message = ("null" if text is None else literal(text) for text in texts)
-    numbers = ("null" if number is None else repr(number) for number in (event.seconds, event.rows))
-    return (
-        "insert into vagus_migration.steps (run_id, step, phase, state, seconds, rows, message) "
-        f"values ({run}, {step}, {phase}, {state}, {', '.join(numbers)}, {message})"
-    )
+    seconds, rows = ("null" if number is None else repr(number) for number in (event.seconds, event.rows))
+    return f"({run}, {step}, {phase}, {state}, {seconds}, {rows}, {message})"
 
 
 async def steps_done(connection: Connection, run_id: UUID) -> set[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from vagus_tui.database.connection import Connection
+from vagus_tui.database.connection import Connection, fetch_together
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.identifiers import literal, qualified, quote
@@ -58,7 +58,7 @@ select coalesce((
   select substr(c, 10) from pg_db_role_setting s cross join unnest(s.setconfig) c
   where c ilike 'timezone=%' and s.setdatabase in (0, (select oid from pg_database where datname = current_database()))
     and s.setrole in (0, coalesce((select oid from pg_roles where rolname = 'authenticator'), 0))
-  order by s.setrole = 0, s.setdatabase = 0 limit 1), boot.setting)
+  order by s.setrole = 0, s.setdatabase = 0 limit 1), boot.setting) as zone
 from (select reset_val as setting from pg_settings where name = 'TimeZone') boot
 """
 """The time zone that the app's sessions work in, where nobody asks for another."""
@@ -69,9 +69,11 @@ _UTC = frozenset({"utc", "etc/utc", "gmt", "etc/gmt", "uct", "etc/uct", "zulu", 
 async def otherwise(connection: Connection, shape: V1Shape) -> tuple[str, ...]:
     """What v2 does otherwise, one line each."""
     bases = {table.name: base for base, table in shape.tables.items()}
-    zone = str(await connection.fetchval(_ZONE))
+    queries = {"zone": _ZONE, "keys": _KEYS, "policies": _POLICIES}
+    found = await fetch_together(connection, queries, shape.schema, list(bases))
+    zone = str(found["zone"][0]["zone"])
     lines = [line for base in v1.TABLES for line in (*_of_times(shape, base, zone), *_of_columns(shape, base))]
-    for row in await connection.fetch(_KEYS, shape.schema, list(bases)):
+    for row in found["keys"]:
         rule = _DELETIONS.get((bases[row["relname"]], row["attname"]))
         if rule is not None and rule[0] != row["action"]:
             lines.append(f"{row['relname']}.{row['attname']}: on delete {row['action']} in v1; in v2 {rule[1]}")
@@ -80,7 +82,7 @@ async def otherwise(connection: Connection, shape: V1Shape) -> tuple[str, ...]:
                 f"{row['relname']}.{row['attname']}: on delete {row['action']} in v1: what v1's kept rows refer to in "
                 f"{row['target']} cannot be deleted before the clean-up"
             )
-    for row in await connection.fetch(_POLICIES, shape.schema, list(bases)):
+    for row in found["policies"]:
         # v2 knows owners and coaches, by who is logged in, and whoever sees the plan; for others it has no like.
         known = any(word in row["says"] for word in ("uid()", *bases))
         if row["permissive"] and known and set(row["roles"]) <= {"public", "authenticated"}:

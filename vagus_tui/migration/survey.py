@@ -12,7 +12,7 @@ from vagus_tui.database.connection import Connection
 from vagus_tui.database.dependent_reader import read_dependents
 from vagus_tui.database.dependents import Dependent
 from vagus_tui.database.encoding import refuse_unless_utf8
-from vagus_tui.database.privileges import Grant, read_grants, read_owners
+from vagus_tui.database.privileges import Grant, read_grants
 from vagus_tui.errors import RefusedError
 from vagus_tui.migration.carried import Bound, read_bound
 from vagus_tui.migration.fates import decide
@@ -202,10 +202,11 @@ async def survey(
         )
     dependents = await read_dependents(connection, shape)
     archive = await archive_to_take_up(connection)
+    tables = {row["name"]: row for row in await connection.fetch(_TABLES, shape.schema, names)}
     return Survey(
         shape=shape,
         rows=await count_rows(connection, shape) if like is None else like.rows,
-        log_blocks=await _log_blocks(connection, shape),
+        log_blocks=tables[shape.logs.name]["blocks"],
         renames=renames,
         # Names that v1 is to get are no more free for v2 than those that others have.
         taken=taken | {rename.new for rename in renames if rename.kind in _RELATIONS},
@@ -213,12 +214,14 @@ async def survey(
         if like is None
         else tuple(dependents),
         grants=tuple(await read_grants(connection, shape.schema, names)),
-        owners=await read_owners(connection, shape.schema, names),
-        me=await connection.fetchval("select current_user::text"),
+        owners={name: row["owner"] for name, row in tables.items()},
+        me=tables[shape.logs.name]["me"],
         preferences=preferences,
         functions_in_the_way=await _functions_in_the_way(connection, shape),
         server_version=connection.get_server_version().major,
-        whole_rows=await _whole_rows(connection, shape),
+        whole_rows=frozenset(
+            base for base, table in shape.tables.items() if table.name in tables and tables[table.name]["whole_rows"]
+        ),
         archive=archive,
         later=await read_later_columns(connection, shape, archive),
         bound=await read_bound(connection, shape, repeat_exercises=repeat_exercises),
@@ -242,26 +245,12 @@ async def _functions_in_the_way(connection: Connection, shape: V1Shape) -> tuple
     )
 
 
-async def _log_blocks(connection: Connection, shape: V1Shape) -> int:
-    """How many blocks the logged sets take."""
-    blocks = await connection.fetchval(
-        "select (pg_relation_size(c.oid) / current_setting('block_size')::bigint)::integer "
-        "from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2",
-        shape.schema,
-        shape.logs.name,
-    )
-    return int(blocks)
-
-
-async def _whole_rows(connection: Connection, shape: V1Shape) -> frozenset[str]:
-    bases = {table.name: base for base, table in shape.tables.items()}
-    rows = await connection.fetch(
-        "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace "
-        "where n.nspname = $1 and c.relname = any($2::text[]) and c.relreplident = 'f'",
-        shape.schema,
-        list(bases),
-    )
-    return frozenset(bases[row["relname"]] for row in rows)
+_TABLES = """
+select c.relname as name, pg_get_userbyid(c.relowner)::text as owner, c.relreplident = 'f' as whole_rows,
+  (pg_relation_size(c.oid) / current_setting('block_size')::bigint)::integer as blocks, current_user::text as me
+from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = any($2::text[])
+"""
+"""Whose each table is, whether it publishes whole rows, and how many blocks it takes; and who we are."""
 
 
 def v1_tables(shape: V1Shape) -> str:
@@ -292,11 +281,12 @@ async def _counted(connection: Connection, shape: V1Shape) -> dict[str, int]:
     from vagus_tui.schema.mapping import WorkoutMapping
 
     mapping = WorkoutMapping(shape)
-    rows = {base: int(await connection.fetchval(f"select count(*) from {mapping.source(base)}")) for base in v1.TABLES}
+    counts = {base: f"select count(*) from {mapping.source(base)}" for base in v1.TABLES}
     # Added up, not made: some plan may be meant to last for a billion weeks.
     plans = mapping.select(v2.PLANS)
-    weeks = f"select coalesce(sum(greatest(total_weeks, 0)), 0) from (\n{plans}\n) p"
-    rows[v2.WEEKS] = int(await connection.fetchval(weeks))
-    rows[v2.DAYS] = int(await connection.fetchval(mapping.count_days()))
-    rows[PREFERENCES] = int(await connection.fetchval("select count(*) from auth.users"))
-    return rows
+    counts[v2.WEEKS] = f"select coalesce(sum(greatest(total_weeks, 0)), 0) from (\n{plans}\n) p"
+    counts[v2.DAYS] = mapping.count_days()
+    counts[PREFERENCES] = "select count(*) from auth.users"
+    found = await connection.fetchrow(f"select {', '.join(f'({query})' for query in counts.values())}")
+    assert found is not None
+    return {name: int(number) for name, number in zip(counts, found.values(), strict=True)}

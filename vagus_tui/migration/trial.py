@@ -13,20 +13,26 @@ from vagus_tui.errors import RefusedError, server_words
 from vagus_tui.migration.binding import translated
 from vagus_tui.migration.compat import compat_views
 from vagus_tui.schema.ddl import V2Ddl
-from vagus_tui.schema.identifiers import qualified, quote
+from vagus_tui.schema.identifiers import literal, qualified, quote
 from vagus_tui.schema.v1 import V1Shape
 
 TRIAL = "workout_v2_trial"
 TRIAL_COMPAT = "workout_v2_trial_compat"
 
-_COLUMNS = """
-select array(select row(a.attname, a.atttypid, a.atttypmod, a.attcollation)::text from pg_attribute a
-             where a.attrelid = $1::regclass and a.attnum > 0 and not a.attisdropped order by a.attnum)
-"""
+_COLUMNS = (
+    "(select array_agg(row(a.attname, a.atttypid, a.atttypmod, a.attcollation)::text order by a.attnum) "
+    "from pg_attribute a where a.attrelid = {}::regclass and a.attnum > 0 and not a.attisdropped)"
+)
 
 
-class _UndoError(Exception):
-    """Takes a savepoint back."""
+def _same_columns(made: str, wanted: str) -> str:
+    """A statement that fails, with the reason, where two relations have not the same columns."""
+    columns = [_COLUMNS.format(literal(name)) for name in (made, wanted)]
+    body = (
+        f"begin if {' is distinct from '.join(columns)} then "
+        "raise exception 'its columns would not be the same as before'; end if; end"
+    )
+    return f"do {literal(body)}"
 
 
 class Trial:
@@ -36,25 +42,15 @@ class Trial:
         self.connection = connection
         self.shape = shape
 
-    async def attempt(self, statements: list[str], compare: tuple[str, str] | None = None) -> str:
-        """Run statements and take them back. Returns what is wrong with them, "" when nothing is.
-
-        Args:
-            compare: two relations that must have the same columns afterwards.
-        """
+    async def attempt(self, statements: list[str]) -> str:
+        """Run statements and take them back. Returns what is wrong with them, "" when nothing is."""
         wrong = ""
         try:
-            async with self.connection.transaction():
-                await execute_all(self.connection, statements)
-                if compare is not None:
-                    made, wanted = [await self.connection.fetchval(_COLUMNS, name) for name in compare]
-                    if made != wanted:
-                        wrong = "its columns would not be the same as before"
-                raise _UndoError
-        except _UndoError:
-            return wrong
+            await execute_all(self.connection, ("savepoint vagus_attempt", *statements))
         except asyncpg.PostgresError as error:
-            return server_words(error)
+            wrong = server_words(error)
+        await self.connection.execute("rollback to savepoint vagus_attempt; release savepoint vagus_attempt")
+        return wrong
 
     async def view(self, view: Dependent, bases: tuple[str, ...], options: tuple[str, ...]) -> str:
         """Try a view's query, with some of v1's tables given in v1's shape."""
@@ -62,8 +58,11 @@ class Trial:
         listed = f" with ({', '.join(options)})" if options and view.kind is Kind.VIEW else ""
         trial = f"{quote(TRIAL)}.vagus_trial"
         return await self.attempt(
-            [self._path(TRIAL), f"create view {trial}{listed} as\n{body}"],
-            compare=(trial, qualified(view.schema, view.name)),
+            [
+                self._path(TRIAL),
+                f"create view {trial}{listed} as\n{body}",
+                _same_columns(trial, qualified(view.schema, view.name)),
+            ]
         )
 
     async def policy(self, policy: Dependent, *, compat: bool) -> str:
@@ -115,10 +114,9 @@ async def trial(connection: Connection, shape: V1Shape) -> AsyncIterator[Trial]:
         await connection.execute(
             "set local lock_timeout = '30s'; select pg_advisory_xact_lock(hashtextextended('vagus_migration trial', 0))"
         )
-        # Nothing else here waits for anybody, and nobody waits for it.
-        await connection.execute("set local lock_timeout = '1s'")
         try:
-            await connection.execute(f"create schema {quote(TRIAL)}")
+            # Nothing else here waits for anybody, and nobody waits for it.
+            await connection.execute(f"set local lock_timeout = '1s'; create schema {quote(TRIAL)}")
         except asyncpg.InsufficientPrivilegeError as error:
             raise RefusedError(
                 "Whether views, policies and functions can follow cannot be tried: no right to create schemas.",

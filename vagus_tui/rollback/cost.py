@@ -21,7 +21,7 @@ LOCKED_PER_LOOK = 2.1
 """Finding what was written takes half of the time under the locks, carrying it back and the proof the rest."""
 
 
-ANSWERS = 23
+ANSWERS = 22
 """How often a quick rollback waits for an answer of the server's under its locks."""
 
 ANSWERS_LOOKED_FOR = 5

@@ -188,7 +188,6 @@ class _Rollback:
                 emit(done)
             left_out = await connection.fetch(guarded.READ)
             figures["not_bound_back"] = [guarded.in_words(row) for row in left_out]
-            await store.record_step(connection, run_id, *events)
             # Committed together with the swap, so that whoever looks next sees what happened and what is owed.
             await store.update_run(
                 connection,
@@ -198,7 +197,7 @@ class _Rollback:
                 figures=figures,
                 catalog=finish.owed_record(settle_steps(around)),
             )
-            await connection.execute("notify pgrst, 'reload schema'")
+            await execute_all(connection, (store.recording(run_id, *events), "notify pgrst, 'reload schema'"))
         figures["writes_waited_seconds"] = round(time.perf_counter() - locked, 3)
         for words in figures["not_bound_back"]:
             emit(NoteEvent(level="warning", message=words))
