@@ -9,9 +9,8 @@ from tests.checks.faults import FAULTS, FURTHER, Fault
 from tests.checks.support import looking_at, offending_ids, outcome
 from tests.conftest import MakeDatabase
 from tests.databases import TestDatabase
-from vagus_tui.checks.base import Context, Group, offending_rows, run_checks
+from vagus_tui.checks.base import Context, Group, offending_rows, reading, run_checks
 from vagus_tui.checks.data_quality import logs
-from vagus_tui.checks.data_quality.rule import reading
 from vagus_tui.checks.registry import check_by_id, checks_for
 from vagus_tui.errors import beyond_a_limit
 from vagus_tui.events import CheckEvent, Status
@@ -112,7 +111,7 @@ async def test_a_roles_timeout_is_not_for_what_reads_whole_tables(clean_database
     """A gate that is cut off could be neither met nor let pass. The session has its own again afterwards."""
     async with looking_at(clean_database) as context:
         await context.connection.execute("set statement_timeout = 20")
-        async with reading(context):
+        async with reading(context.connection):
             await context.connection.execute("select pg_sleep(0.04)")
         with pytest.raises(asyncpg.QueryCanceledError) as caught:
             await context.connection.execute("select pg_sleep(0.04)")

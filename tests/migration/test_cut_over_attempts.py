@@ -134,7 +134,7 @@ async def test_what_takes_too_long_is_not_tried_for_ever(
     database = await make_database(SMALL)
     ran = await do_migrate(database, lock_attempts=8)
     assert not ran.result.ok and ran.result.exit_status == 4
-    assert "The cut-over did not get through in 3 attempts" in ran.result.message
+    assert "The cut-over did not get through in 3 attempts. It took too long and was taken back." in ran.result.message
     tried = [note for note in ran.notes if note.message.startswith("The cut-over: attempt ")]
     assert len(tried) == 3
     assert (await state_of(database)).state is State.READY

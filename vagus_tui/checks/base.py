@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -163,9 +163,26 @@ class Check:
         )
 
 
-LIFTED = "set local statement_timeout = 0"
-"""For what reads whole tables, which takes what it takes: a role's timeout is meant for the app's statements. It ends
-with its transaction, since a session may be somebody else's next."""
+@contextlib.asynccontextmanager
+async def reading(connection: Connection, *settings: str, one_moment: bool = False) -> AsyncIterator[None]:
+    """A transaction for what reads whole tables: it cannot write, and takes what it takes.
+
+    A role's timeout is meant for the app's statements. It is lifted until the transaction's end, since a session may be
+    somebody else's next.
+
+    Args:
+        settings: further ones, such as "set local work_mem = '96MB'".
+        one_moment: all of it sees the rows as they were at one moment.
+    """
+    isolation = "repeatable read" if one_moment else "read committed"
+    begin = f"begin isolation level {isolation} read only", "set local statement_timeout = 0"
+    try:
+        # One message, so that the way to the server is gone but once.
+        await connection.execute("; ".join((*begin, *settings)))
+        yield
+    finally:
+        if not connection.is_closed():
+            await connection.execute("rollback")
 
 
 async def run_check(check: Check, context: Context) -> CheckEvent:

@@ -143,7 +143,8 @@ async def with_retries(
         watch: a connection to ask who is in the way.
         relations: quoted names of the tables that must be locked.
         state, next_step: what state things are in if it never succeeds, and what to do then, for the error.
-        again_after: what is worth another attempt; other than `BUSY`, an attempt that took too long.
+        again_after: what is worth another attempt; other than `BUSY`, an attempt that took too long. What a
+            `TimeoutError` says is told.
 
     Raises:
         RefusedError: somebody stayed in the way; names them. Or, if given, an error of the type `failing`.
@@ -158,8 +159,8 @@ async def with_retries(
             found = await blockers(watch, relations)
             busy = isinstance(error, BUSY)
             took_too_long += not busy and not isinstance(error, ChangedError)
-            slow = str(error) if isinstance(error, ChangedError) else "it took too long and was taken back"
-            why = f"in the way: {describe(found)}" if busy else slow
+            slow = str(error) if isinstance(error, (ChangedError, TimeoutError)) else ""
+            why = f"in the way: {describe(found)}" if busy else slow or "it took too long and was taken back"
             emit(
                 NoteEvent(
                     level="warning",

@@ -24,6 +24,7 @@ from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration import maintenance
 from vagus_tui.migration.capture import V2_CHANGES
 from vagus_tui.migration.noting import read_noting
+from vagus_tui.migration.slow_line import share_of_the_line
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.work import open_session, with_retries
 from vagus_tui.rollback import finish, guarded, kept_rows
@@ -31,6 +32,7 @@ from vagus_tui.rollback.archive import archive_name, bound_note, bound_to
 from vagus_tui.rollback.around import Around
 from vagus_tui.rollback.beforehand import Beforehand
 from vagus_tui.rollback.carry_back import CarryBack
+from vagus_tui.rollback.cost import ANSWERS
 from vagus_tui.rollback.kept import read_kept
 from vagus_tui.rollback.looks import looked
 from vagus_tui.rollback.preview import SHOWN, Preview, counts, replaced_words
@@ -140,7 +142,13 @@ class _Rollback:
         await maintenance.switch_flag(connection, enabled=True, message=MESSAGE)
 
         async def attempt() -> None:
-            figures.update(await self._transaction(connection, run_id, way.around, steps, carry, emit))
+            try:
+                figures.update(await self._transaction(connection, run_id, way.around, steps, carry, emit))
+            except TimeoutError as error:
+                if connection.is_closed():
+                    raise
+                line = await share_of_the_line(connection, ANSWERS, LIMIT_SECONDS)
+                raise TimeoutError(f"{error}{line}.") from error
 
         await with_retries(
             attempt,
@@ -261,7 +269,7 @@ async def _within(limit: float, changes: int) -> AsyncIterator[None]:
             raise
         raise TimeoutError(
             f"The rollback took longer than {limit:.0f} s, with {plural(changes, 'change')} to carry back, and was "
-            "taken back: see what else keeps the server busy, and try again when less goes on."
+            "taken back: see what else keeps the server busy, and try again when less goes on"
         ) from error
 
 

@@ -6,13 +6,12 @@ one table that look at one row at a time are counted together, in one scan that 
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from vagus_tui.checks.base import LIFTED, Check, Context, Group, Outcome
+from vagus_tui.checks.base import Check, Context, Group, Outcome, reading
 from vagus_tui.checks.column_types import REFERENCES, misfit, reference_misfit
 from vagus_tui.checks.nouns import counted
 from vagus_tui.database.identifiers import qualified, quote
@@ -255,13 +254,17 @@ def _filters(rule: Rule, names: Names, suffix: str) -> str:
     )
 
 
+COUNTING = "set local work_mem = '96MB'", "set local timezone = 'UTC'"
+"""Memory enough to hash a large table."""
+
+
 async def _count(rule: Rule, siblings: Sequence[Rule], context: Context, names: Names) -> tuple[int, int]:
     if rule.guaranteed and await _is_unique(context, rule):
         return 0, 0
     if rule.alone:
         fails, warns = rule.offending(names, "fails"), rule.offending(names, "warns")
         table = names.table(rule.table)
-        async with reading(context):
+        async with reading(context.connection, *COUNTING):
             counts = [
                 await context.connection.fetchval(f"select count(*) from {table} t where {condition}") if part else 0
                 for part, condition in ((rule.fails, fails), (rule.warns, warns))
@@ -301,7 +304,7 @@ async def _shared_scan(
             and not unmeasurable(rule, context.shape)
         ]
         filters = ",\n  ".join(_filters(rule, names, str(number)) for number, rule in enumerate(rules))
-        async with reading(context):
+        async with reading(context.connection, *COUNTING):
             row = await context.connection.fetchrow(f"select {filters}\nfrom {names.table(base)} t")
         assert row is not None
         context.cache[key] = {
@@ -321,16 +324,3 @@ async def _named_values(rule: Rule, context: Context, names: Names) -> str:
     listed = ", ".join(f"“{row['value']}” ({row['rows']:,})" for row in rows)
     others = rows[0]["others"] - len(rows) if rows else 0
     return f"Values: {listed}{f' and {others:,} more' if others else ''}."
-
-
-@contextlib.asynccontextmanager
-async def reading(context: Context) -> AsyncIterator[None]:
-    """A transaction for counting: it cannot write, may take its time, and has memory enough to hash a large table."""
-    transaction = context.connection.transaction(readonly=True)
-    await transaction.start()
-    try:
-        await context.connection.execute(f"{LIFTED}; set local work_mem = '96MB'; set local timezone = 'UTC'")
-        yield
-    finally:
-        if not context.connection.is_closed():
-            await transaction.rollback()

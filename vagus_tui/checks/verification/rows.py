@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vagus_tui.checks.base import LIFTED, Check, Context, Group, Outcome
+from vagus_tui.checks.base import Check, Context, Group, Outcome, reading
 from vagus_tui.checks.fault import Fault, changed_rows
 from vagus_tui.checks.nouns import NOUNS, counted
 from vagus_tui.checks.verification.base import against_v1, first_untouched, later, mapping, relation
@@ -58,8 +58,7 @@ def _migrated(table: str, check_id: str, *faults: Fault) -> Check:
     @against_v1
     async def probe(context: Context) -> Outcome:
         touched = await later(context, table, "d.id")
-        async with context.connection.transaction(isolation="repeatable_read", readonly=True):
-            await context.connection.execute(LIFTED)
+        async with reading(context.connection, one_moment=True):
             counts = await context.connection.fetch(
                 f"select n.*, d.* from (select (select count(*) from {_source(context, table)}) as old,\n"
                 f"  (select count(*) from {_arrived_ids(context, table)} t) as new) n left join (\n"
@@ -107,8 +106,9 @@ def _migrated(table: str, check_id: str, *faults: Fault) -> Check:
 async def _row_proof(context: Context) -> Outcome:
     made = mapping(context)
     compared, found, later_rows, told = 0, 0, 0, []
-    async with context.connection.transaction(isolation="repeatable_read", readonly=True):
-        await context.connection.execute(f"{LIFTED}; set local timezone = 'UTC'; set local work_mem = '96MB'")
+    async with reading(
+        context.connection, "set local timezone = 'UTC'", "set local work_mem = '96MB'", one_moment=True
+    ):
         for table in MAPPED:
             if table not in context.tables:
                 continue

@@ -15,13 +15,14 @@ from vagus_tui.events import NoteEvent, Phase, StepEvent, StepState
 from vagus_tui.journal import store
 from vagus_tui.migration import maintenance, staged, vigil
 from vagus_tui.migration.announcement import maintenance_page
-from vagus_tui.migration.cut_over import watched_relations
+from vagus_tui.migration.cut_over import ANSWERS, watched_relations
 from vagus_tui.migration.drift import drift, in_words, signature
 from vagus_tui.migration.phases.catch_up import bring_over, prove_delta
 from vagus_tui.migration.phases.in_spite import MEND, cause, holds_in_spite, in_full, in_short, mending
 from vagus_tui.migration.phases.prove import note_again, prove_everything
 from vagus_tui.migration.plan import compose
 from vagus_tui.migration.run import MigrationRun
+from vagus_tui.migration.slow_line import share_of_the_line
 from vagus_tui.migration.steps import PlanStep
 from vagus_tui.migration.taken_over import added
 from vagus_tui.migration.undo import undo_record
@@ -71,7 +72,13 @@ async def cut_over(run: MigrationRun) -> None:
             await maintenance.lower_flag_of_run(run.main)
         await run.control.checkpoint()
         async with _holding_on(run):
-            return await _attempt(run)
+            try:
+                return await _attempt(run)
+            except TimeoutError as error:
+                if run.main.is_closed():
+                    raise
+                line = await share_of_the_line(run.main, ANSWERS, LIMIT_SECONDS)
+                raise TimeoutError(f"it took too long and was taken back{line}") from error
 
     try:
         async with impatient(run.main, run.settings):
