@@ -20,12 +20,14 @@ from vagus_tui.journal import decisions
 from vagus_tui.journal.schema import ensure_journal
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.sandbox.options import SandboxOptions
+from vagus_tui.screens import overview_text
 from vagus_tui.screens.cleanup import CleanUpScreen
 from vagus_tui.screens.dialogs import MessageDialog
 from vagus_tui.screens.overview import OverviewScreen
 from vagus_tui.screens.rollback_backup import FromBackupScreen
 from vagus_tui.session import knowledge, reading
 from vagus_tui.session.knowledge import Link
+from vagus_tui.session.session import Session
 from vagus_tui.widgets.job_view import JobView
 
 
@@ -172,6 +174,12 @@ async def test_a_window_on_a_database_that_cannot_be_read_shows_no_run(
 async def test_nobody_listening_is_explained() -> None:
     async with walking(settings_for("postgresql://u:p@127.0.0.1:1/postgres"), connected=False) as pilot:
         await until_text(pilot, "No connection to 127.0.0.1:1", "Check the host and port")
+
+
+def test_what_nobody_has_read_is_not_called_missing() -> None:
+    session = Session(settings_for("postgresql://u:p@127.0.0.1:1/postgres"), lambda _: None)
+    for section in (overview_text.shape, overview_text.timeline, overview_text.last_run):
+        assert section(session).plain.splitlines()[1:] == ["Not read yet."]
 
 
 async def test_no_address_is_explained() -> None:

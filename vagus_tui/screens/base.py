@@ -61,6 +61,8 @@ if TYPE_CHECKING:
     from vagus_tui.app import VagusApp
 
 Answer = TypeVar("Answer")
+READING_SECONDS = 0.3
+"""What is read within this time is there as soon as its window; of what takes longer it is said that it comes."""
 EVERYTHING = frozenset(Topic)
 
 
@@ -98,6 +100,7 @@ class WizardScreen(Screen[None]):
         super().__init__()
         self._unread: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {}
         self._under_way: set[object] = set()
+        self._slow_reads: set[object] = set()
 
     @property
     def wizard(self) -> VagusApp:
@@ -157,10 +160,27 @@ class WizardScreen(Screen[None]):
 
     async def _reading(self, work: Callable[[], Coroutine[Any, Any, None]], group: str) -> None:
         try:
-            await work()
+            with self._said_if_slow():
+                await work()
         except (ConnectionFailedError, ConnectionLostError) as error:
             self._unread[group] = work
             self.wizard.show_loss(error)
+
+    @contextmanager
+    def _said_if_slow(self) -> Iterator[None]:
+        reading = object()
+
+        def say(known: Callable[[object], None]) -> None:
+            known(reading)
+            for title in self.query(TitleLine):
+                title.set_reading(bool(self._slow_reads))
+
+        slow = self.set_timer(READING_SECONDS, partial(say, self._slow_reads.add))
+        try:
+            yield
+        finally:
+            slow.stop()
+            say(self._slow_reads.discard)
 
     def open_window(self, window: Screen[Any], closed: Callable[[Any], None] | None = None) -> None:
         """Open a window over this one, unless something lies over it: a key that is held down comes again meanwhile."""

@@ -32,6 +32,7 @@ from vagus_tui.screens.base import StepScreen
 from vagus_tui.screens.dialogs import ConfirmDialog
 from vagus_tui.screens.editing import edit_text
 from vagus_tui.screens.item_facts import item_text
+from vagus_tui.screens.overview_text import NOT_READ
 from vagus_tui.screens.planning import ask_planned_moment
 from vagus_tui.screens.sending import to_send
 from vagus_tui.screens.text_view import TextView
@@ -86,6 +87,9 @@ class CommunicationsScreen(StepScreen):
             {item.id: self._entry(item) for group in communications.GROUPS for item in group.items},
         )
         self._explain()
+        if self.session.state is None:
+            self.say(Content(NOT_READ))
+            return
         done, total = self.checklist.done
         planned = self.session.planned
         when = f"T−0 {planned:%Y-%m-%d %H:%M %Z}" if planned else "T−0 is not set"

@@ -26,6 +26,8 @@ from vagus_tui.widgets.rehearsed import forecast_line
 from vagus_tui.widgets.text import fitted, safe, safe_block, safe_str
 
 LABEL = 12
+NOT_READ = "Not read yet."
+"""What stands where the database has not answered: over a long line that takes seconds."""
 NEXT_UP = 6
 """How many rows of the timeline the overview shows: those that wait, the most pressing first."""
 GUIDE_ESTIMATE = {
@@ -134,7 +136,8 @@ def shape(session: Session) -> Content:
     rows = [heading("v1 as found")]
     state = session.state
     if state is None or state.shape is None:
-        return lines([*rows, Content.styled("No v1 tables.", "$text-muted")])
+        words = NOT_READ if state is None else "No v1 tables."
+        return lines([*rows, Content.styled(words, "$text-muted")])
     found = state.shape
     for table in found.tables.values():
         rows.append(
@@ -202,6 +205,8 @@ def timeline(session: Session) -> Content:
     """What happens when, once T−0 is set."""
     planned = session.planned
     rows = [heading("Timeline")]
+    if planned is None and session.state is None:
+        return lines([*rows, Content.styled(NOT_READ, "$text-muted")])
     if planned is None:
         return lines([*rows, Content.assemble("T−0 is not set. ", ("t", "bold $accent"), " sets it.")])
     zone = session.settings.timezone
@@ -235,7 +240,8 @@ def last_run(session: Session) -> Content:
     rows = [heading("Last run")]
     run: Run | None = session.state.run if session.state else None
     if run is None:
-        return lines([*rows, Content.styled("None on record.", "$text-muted")])
+        words = NOT_READ if session.state is None else "None on record."
+        return lines([*rows, Content.styled(words, "$text-muted")])
     zone = session.settings.timezone
     stands = "broke off" if session.state is not None and session.state.interrupted else run.status
     rows.append(fact("What", safe(run_words(run.kind)), " · ", safe(stands), " · phase ", safe(run.phase)))

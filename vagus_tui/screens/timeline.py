@@ -20,6 +20,7 @@ from vagus_tui.runbook.timeline import Standing as Stands
 from vagus_tui.runbook.timeline import TimelineEntry, schedule, standing
 from vagus_tui.screens.base import WizardScreen
 from vagus_tui.screens.messages import SessionChanged
+from vagus_tui.screens.overview_text import NOT_READ
 from vagus_tui.screens.planning import ask_planned_moment
 from vagus_tui.screens.timeline_facts import done_entries
 from vagus_tui.screens.timeline_rows import (
@@ -185,7 +186,8 @@ class TimelineScreen(WizardScreen):
     def _say(self) -> None:
         planned = self.session.planned
         if planned is None:
-            self.query_one(TitleLine).set_summary(Content("T−0 is not set: t sets it"))
+            unset = "T−0 is not set: t sets it" if self.session.state is not None else NOT_READ
+            self.query_one(TitleLine).set_summary(Content(unset))
             return
         now = utc_now()
         done = done_entries(self.session)
