@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+
 from vagus_tui.database.connection import Connection
 from vagus_tui.schema.rights import bare_schema
 
@@ -177,6 +181,25 @@ async def ensure_journal(connection: Connection) -> None:
         await connection.execute(PROGRESS_DDL)
 
 
+_KNOWN: ContextVar[dict[int, bool] | None] = ContextVar("journal known", default=None)
+
+
+@contextlib.contextmanager
+def asked_once() -> Iterator[None]:
+    """Within it, whether there is a journal is asked but once: for a look that reads much of it, and makes none."""
+    token = _KNOWN.set({})
+    try:
+        yield
+    finally:
+        _KNOWN.reset(token)
+
+
 async def journal_exists(connection: Connection) -> bool:
     """Whether anything has been written to a journal in this database."""
-    return bool(await connection.fetchval("select to_regclass('vagus_migration.notes') is not null"))
+    known = _KNOWN.get()
+    if known is not None and id(connection) in known:
+        return known[id(connection)]
+    found = bool(await connection.fetchval("select to_regclass('vagus_migration.notes') is not null"))
+    if known is not None:
+        known[id(connection)] = found
+    return found

@@ -118,7 +118,7 @@ class WizardScreen(Screen[None]):
     @on(SessionChanged)
     def _header_follows(self, message: SessionChanged) -> None:
         """Alarms, and whose lock is waited for, are shown wherever one is."""
-        if message.topics & {Topic.WATCH, Topic.LINK, Topic.STATE, Topic.WAITING}:
+        if message.topics & {Topic.WATCH, Topic.LINK, Topic.STATE, Topic.WAITING, Topic.WRITING}:
             for header in self.query(HeaderLine):
                 header.follow()
         if Topic.LINK in message.topics and self.session.link is Link.UP:

@@ -237,13 +237,12 @@ class CommunicationsScreen(StepScreen):
         if not await self.ask(ConfirmDialog(title, f"{message.body}\n\n{what}", yes=yes)):
             return
         window = session.settings.book.thresholds.window
-        async with session.connection("announcement") as connection:
+        async with session.written("announcement") as connection:
             if channel is Channel.PAGE:
                 await announcement.keep_page(connection, message.body, operator=session.settings.operator)
             else:
                 told = announcement.Announcement(message.body, planned, planned + window)
                 await announcement.announce(connection, told, operator=session.settings.operator)
-        await session.refresh()
         self.notify("Kept for the cut-over." if channel is Channel.PAGE else "Written.", markup=False)
 
     async def _take_back(self, banner: str) -> None:
@@ -251,9 +250,8 @@ class CommunicationsScreen(StepScreen):
         what = "The row's message is emptied: the app shows nothing any more. The text stays here."
         title = "Take this banner out of the app's maintenance row?"
         if await self.ask(ConfirmDialog(title, f"{banner}\n\n{what}", yes="Take it out")):
-            async with self.session.connection("announcement") as connection:
+            async with self.session.written("announcement") as connection:
                 await announcement.withdraw(connection, operator=self.session.settings.operator)
-            await self.session.refresh()
             self.notify("Taken out.", markup=False)
 
     # Signing off

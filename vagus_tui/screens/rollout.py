@@ -218,9 +218,8 @@ class RolloutScreen(ViewedScreen):
             return
         result = await self.ask(CommandRun(command, folder))
         if result is not None and result.figures is not None:
-            async with session.connection("app update") as connection:
+            async with session.written("app update") as connection:
                 await keep_outcome(connection, command, result.figures, operator=session.settings.operator)
-            await session.refresh()
 
     # Criteria
 

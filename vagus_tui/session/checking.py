@@ -282,14 +282,12 @@ class Checking(Reading):
         standing = self.results.get(check_id)
         if standing is not None and not standing.overridable:
             raise RefusedError(f"“{standing.title}” cannot be overridden.", next_step="Mend what it found.")
-        async with self.connection("override") as connection:
+        async with self.written("override") as connection:
             await decisions.override(connection, check_id, reason, operator=self.settings.operator)
-        await self.refresh()
         self.apply_overrides()
 
     async def withdraw_override(self, check_id: str) -> None:
         """Let a check count again."""
-        async with self.connection("override") as connection:
+        async with self.written("override") as connection:
             await decisions.withdraw_override(connection, check_id, operator=self.settings.operator)
-        await self.refresh()
         self.apply_overrides()

@@ -41,6 +41,7 @@ class Link(StrEnum):
     """How the connection stands."""
 
     WAITING = "waiting"
+    WRITING = "writing"
     CONNECTING = "connecting"
     UP = "up"
     DOWN = "down"
@@ -63,6 +64,7 @@ class Topic(StrEnum):
     CHECKS = "checks"
     WATCH = "watch"
     WAITING = "waiting"
+    WRITING = "writing"
     SAID = "said"
     GATES = "gates"
     STANDING = "standing"
@@ -141,6 +143,8 @@ class Knowledge:
         self.history = History()
         self.waits: dict[str, str] = {}
         """For whose locks is waited now, in words, by what waits."""
+        self.writing: set[object] = set()
+        """What is being written down and read back, where that takes a while."""
         self.gates: dict[Step, tuple[CheckEvent, ...]] = {}
         self.own_gates: tuple[CheckEvent, ...] = ()
         self.standings: dict[Step, Standing] = {}

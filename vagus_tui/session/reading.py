@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import asyncpg
 
@@ -18,6 +18,7 @@ from vagus_tui.journal import acceptance, backup_records, decisions, lock, store
 from vagus_tui.journal.local_copy import local_copy
 from vagus_tui.journal.measured import latest_measured
 from vagus_tui.journal.progress import latest_word, read_done_before, read_progress
+from vagus_tui.journal.schema import asked_once
 from vagus_tui.journal.state import State, read_state
 from vagus_tui.migration.announcement import maintenance_page, read_announcement
 from vagus_tui.migration.maintenance import read_maintenance
@@ -31,6 +32,8 @@ WATCH_SECONDS = 0.8
 """How often is looked while somebody else's run is watched."""
 PULSE_SECONDS = 1.0
 """How often is told for how long an answer is owed."""
+WRITING_SECONDS = 0.3
+"""What is written down and read back within this time is not worth a word."""
 RETRY_SECONDS = (2.0, 3.0, 5.0, 10.0)
 PATIENT_LOOKS = 20
 """So often what is known is taken to hold while a lock keeps it from being read anew: half a minute."""
@@ -139,7 +142,7 @@ class Reading(Knowledge):
                 self._connection = await self.database.connect("wizard", lock_timeout="300", statement_timeout="15000")
             connection = self._connection
             try:
-                with lost_connections_explained(self.database.host), self._told_of_silence():
+                with lost_connections_explained(self.database.host), self._told_of_silence(), asked_once():
                     await self._read(connection)
             except ConnectionLostError:
                 self._connection = None
@@ -164,6 +167,29 @@ class Reading(Knowledge):
             was_silent, self._asked_at = self.silent > 0, None
             if was_silent:
                 self.changed(Topic.WAITING)
+
+    @contextlib.asynccontextmanager
+    async def written(self, purpose: str) -> AsyncIterator[Connection]:
+        """A connection to write something down, for the length of a block; what was written is read back after it.
+
+        Where that takes a while, as over a long line, it is told: the key was heard.
+        """
+
+        def tell(known: Callable[[object], None]) -> None:
+            before = bool(self.writing)
+            known(writing)
+            if before is not bool(self.writing):
+                self.changed(Topic.WRITING)
+
+        writing = object()
+        later = asyncio.get_running_loop().call_later(WRITING_SECONDS, tell, self.writing.add)
+        try:
+            async with self.connection(purpose) as connection:
+                yield connection
+            await self.refresh()
+        finally:
+            later.cancel()
+            tell(self.writing.discard)
 
     async def _read(self, connection: Connection) -> None:
         topics: set[Topic] = set()

@@ -30,35 +30,30 @@ class Session(Watching):
 
     async def sign(self, item: str, *, ticked: bool, note: str = "") -> None:
         """Tick or untick a checklist item in the operator's name, and read it back."""
-        async with self.connection("sign-off") as connection:
+        async with self.written("sign-off") as connection:
             await decisions.sign(connection, item, ticked=ticked, operator=self.settings.operator, note=note)
-        await self.refresh()
 
     async def sign_in_spite(self, item: str, against: Sequence[str], reason: str) -> None:
         """Tick an item against criteria that do not hold, which are overridden by name, and read it back."""
-        async with self.connection("sign-off") as connection:
+        async with self.written("sign-off") as connection:
             await decisions.sign_in_spite(connection, item, against, reason, operator=self.settings.operator)
-        await self.refresh()
 
     async def try_step(self, person: str, step: str, verdict: Verdict, *, profile: str, note: str = "") -> None:
         """Write down how a step of the acceptance test went for a person, and read it back."""
-        async with self.connection("acceptance test") as connection:
+        async with self.written("acceptance test") as connection:
             await acceptance.record(
                 connection, person, step, verdict, profile=profile, note=note, operator=self.settings.operator
             )
-        await self.refresh()
 
     async def plan_for(self, moment: datetime) -> None:
         """Set T−0, the planned start."""
-        async with self.connection("plan") as connection:
+        async with self.written("plan") as connection:
             await store.note(connection, "planned_at", moment.isoformat(), operator=self.settings.operator)
-        await self.refresh()
 
     async def keep_text(self, message_id: str, edited: Mapping[str, str]) -> None:
         """Keep a message as somebody rewrote it, for everybody; an empty one puts the runbook's back."""
-        async with self.connection("text") as connection:
+        async with self.written("text") as connection:
             await store.note(connection, f"text.{message_id}", dict(edited), operator=self.settings.operator)
-        await self.refresh()
 
     # The job
 

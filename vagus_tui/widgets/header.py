@@ -12,6 +12,7 @@ from vagus_tui.format import clock, clock_time, plural
 from vagus_tui.session.session import Link, Session
 from vagus_tui.session.watching import Alarm
 from vagus_tui.settings import Environment
+from vagus_tui.widgets.marks import MARKS
 from vagus_tui.widgets.painted import Painted
 from vagus_tui.widgets.text import fitted, safe_str
 
@@ -90,6 +91,8 @@ class HeaderLine(Painted):
                 parts.append("write fence up" if now.fence else "maintenance on")
             if plans := session.counts.get("plans"):
                 parts.append(f"{'' if plans.exact else '≈ '}{plural(plans.rows, 'plan')}")
+        if session.writing:
+            parts.insert(1, f"{MARKS[Status.RUNNING]} writing")
         room = max(0, self.size.width - len(word) - 12)
         where = fitted(" · ".join(parts), room)
         return Content.assemble((" vagus-tui", "bold $accent"), "  ", where, (word, _ENVIRONMENT_STYLE[environment]))
