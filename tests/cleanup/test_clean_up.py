@@ -165,6 +165,10 @@ async def test_archives_on_choice(make_database: MakeDatabase, connect: Connect,
     count = "select count(*) from pg_namespace where nspname like 'workout_v2_archive_%'"
     ran = await do_clean_up(database, tmp_path, archives=True)
     assert failing(ran).keys() == {"clean-up-archives-kept"}
+    for more in ((), ("--archives",)):
+        shown = await vagus("cleanup", *more, "--json", url=database.url, VAGUS_BACKUP_DIR=str(tmp_path))
+        assert any("drop schema" in line["sql"] and "archive" in line["sql"] for line in shown.of("sql")) is bool(more)
+        assert ("clean-up-archives-kept" in {line["id"] for line in shown.of("check")}) is bool(more)
     await kept(database, tmp_path, frozenset({Kind.FULL}))
     # The last that looks at v1 through the views made for it.
     await conn.execute("drop function count_active_plans")
@@ -232,9 +236,12 @@ async def test_stopped_after_the_commit(moved: TestDatabase, connect: Connect, t
 async def test_on_the_command_line(moved: TestDatabase, connect: Connect, tmp_path: Path) -> None:
     conn: Connection = await connect(moved.url)
     more: dict[str, Any] = {"VAGUS_BACKUP_DIR": str(tmp_path), "VAGUS_PROJECT": "vagus live"}
-    shown = await vagus("cleanup", "--json", url=moved.url, **more)
-    assert shown.status == 1
+    live = {**more, "VAGUS_ENVIRONMENT": "production"}
+    # Only looked at, which asks for no name in production either.
+    shown = await vagus("cleanup", "--json", url=moved.url, **live)
+    assert shown.status == 1 and shown.result["ok"] is False and "--override CHECK=REASON" in shown.result["next_step"]
     assert any("drop table" in line["sql"] for line in shown.of("sql"))
+    assert {line["id"]: line["status"] for line in shown.of("check")}["clean-up-final-backup"] == "fail"
     assert any("no longer possible" in line["message"] for line in shown.of("note"))
     await kept(moved, tmp_path)
     # What can be let pass is said with how, and what was about to begin on which database in whose name.
@@ -243,14 +250,19 @@ async def test_on_the_command_line(moved: TestDatabase, connect: Connect, tmp_pa
     assert held.of("note")[0]["message"].startswith("Clean-up of v1 on ")
     reason = ("--override", "clean-up-waiting-period=thrown away tomorrow")
     shown = await vagus("cleanup", *reason, "--json", url=moved.url, **more)
-    assert shown.status == 2 and "hold" not in shown.result["message"]
+    assert shown.status == 2 and "hold" not in shown.result["message"] and shown.result["ok"] is False
+    assert shown.result["next_step"] == "vagus-tui cleanup --yes does it." and not await decisions.overrides(conn)
     refused = await vagus("cleanup", "--yes", "--override", "clean-up-final-backup=trust me", "--json", url=moved.url)
     assert refused.status == 2 and "cannot be overridden" in refused.result["message"]
-    untyped = await vagus("cleanup", "--yes", "--json", url=moved.url, VAGUS_ENVIRONMENT="production", **more)
+    typed = await vagus("cleanup", "--yes", "--confirm", "vagus live", "--json", url=moved.url, **live)
+    assert typed.status == 1 and "clean-up-waiting-period" in typed.result["next_step"]
+    untyped = await vagus("cleanup", "--yes", "--json", url=moved.url, **live)
     assert untyped.status == 2 and "typed out" in untyped.result["message"]
     assert untyped.result["next_step"] == "Add --confirm 'vagus live'."
     ran = await vagus("cleanup", "--yes", *reason, "--json", url=moved.url, **more)
     assert ran.status == 0, ran.result
+    recorded = "Override recorded: clean-up-waiting-period, because: thrown away tomorrow"
+    assert any((line["message"], line["level"]) == (recorded, "warning") for line in ran.of("note"))
     assert ran.result["state"] == "cleaned"
     again = await vagus("cleanup", "--json", url=moved.url, **more)
     assert again.status == 1 and "There is nothing to clean up" in again.result["message"] and not again.of("sql")
