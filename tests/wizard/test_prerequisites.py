@@ -276,6 +276,10 @@ async def test_what_would_lose_data_cannot_be_overridden(database: TestDatabase)
         await until_text(pilot, "cannot be overridden")
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, PrerequisitesScreen))
+        # A key that has nothing to do says so: what passes needs no override.
+        await pilot.press("home", "o")
+        told = "Override: not possible here now."
+        await until(pilot, lambda: told in [note.message for note in pilot.app._notifications])
 
 
 async def test_running_again_sees_what_has_changed(database: TestDatabase) -> None:

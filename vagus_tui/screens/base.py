@@ -32,7 +32,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import asyncpg
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -44,6 +44,7 @@ from textual.worker import Worker
 
 from vagus_tui.errors import RIGHTS_ELSEWHERE, ConnectionFailedError, ConnectionLostError, VagusError, account
 from vagus_tui.events import Event
+from vagus_tui.format import first_upper
 from vagus_tui.runbook.model import Screen as Step
 from vagus_tui.screens.dialogs import ConfirmDialog, Dialog, MessageDialog, TypedConfirmDialog
 from vagus_tui.screens.messages import SessionChanged
@@ -114,6 +115,12 @@ class WizardScreen(Screen[None]):
     def session(self) -> Session:
         """What the wizard knows."""
         return self.wizard.session
+
+    def on_key(self, event: events.Key) -> None:
+        """A key always answers: one that is this screen's and does nothing now says so."""
+        bound = self.active_bindings.get(event.key)
+        if bound is not None and not bound.enabled and bound.binding.description:
+            self.notify(f"{first_upper(bound.binding.description)}: not possible here now.", timeout=2, markup=False)
 
     @on(SessionChanged)
     def _header_follows(self, message: SessionChanged) -> None:
