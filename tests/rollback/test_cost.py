@@ -29,7 +29,7 @@ async def test_what_looking_took_is_what_is_expected(moved_database: TestDatabas
         found = await preview(conn, await read_state(conn))
         assert 0 < found.answer_seconds < found.seconds < 30
         settings = settings_for(moved_database)
-        # Of what it took five answers' way is taken off, and 23 come on top, as many as there are under the locks.
+        # Of what it took five answers' way is taken off, and 22 come on top, as many as there are under the locks.
         far = replace(found, seconds=1.0, answer_seconds=0.1)
-        assert (await cost_of(conn, settings, far)).expected == pytest.approx(LOCKED_PER_LOOK * 0.5 + 2.3)
-        assert (await cost_of(conn, settings, replace(far, seconds=0.4))).expected == pytest.approx(2.3)
+        assert (await cost_of(conn, settings, far)).expected == pytest.approx(LOCKED_PER_LOOK * 0.5 + 2.2)
+        assert (await cost_of(conn, settings, replace(far, seconds=0.4))).expected == pytest.approx(2.2)
