@@ -31,7 +31,7 @@ def _read_until(terminal: int, wanted: bytes) -> bytes:
 
 
 @contextlib.contextmanager
-def _wizard(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def _wizard(folder: Path, **variables: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """The wizard on a terminal, which it has to leave as it was; its errors go into a file."""
     terminal, other_end = pty.openpty()
     before = termios.tcgetattr(other_end)
@@ -41,7 +41,7 @@ def _wizard(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
             stdin=other_end,
             stdout=other_end,
             stderr=errors,
-            env=environment(NOWHERE, HOME=str(folder), TERM="xterm-256color"),
+            env=environment(NOWHERE, HOME=str(folder), TERM="xterm-256color", **variables),
             cwd=folder,
         )
     try:
@@ -73,6 +73,13 @@ def test_ctrl_c_while_the_wizard_opens_quits_it(tmp_path: Path) -> None:
         assert b"\x1b[?1049l" in _read_until(terminal, b"\x1b[?1049l")
         assert process.wait(10) == 0
         assert (tmp_path / "errors").read_text() == ""
+
+
+def test_a_terminal_in_which_every_mark_looks_the_same_is_refused(tmp_path: Path) -> None:
+    with _wizard(tmp_path, PYTHONIOENCODING="ascii") as (process, _):
+        assert process.wait(30) == 2
+        said = (tmp_path / "errors").read_text()
+        assert "the encoding of this terminal is ascii" in said and "Set LC_ALL to C.UTF-8" in said
 
 
 async def test_without_a_terminal_it_is_not_painted_into_a_pipe() -> None:

@@ -98,17 +98,28 @@ class SandboxCommand(_Playground):
         raise Finished(DONE)
 
 
+MARKS = "✓✗◐▸"
+"""What tells the rows of a table apart that has no room for words."""
+
+
 def _need_terminal() -> None:
-    """Refuse to paint a wizard into a pipe.
+    """Refuse to paint a wizard into a pipe, or one in which what passes and what fails would look the same.
 
     Raises:
-        ConfigurationError: standard input or output is no terminal.
+        ConfigurationError: standard input or output is no terminal, or its encoding has none of the marks.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigurationError(
             "The wizard needs a terminal.",
             next_step="In scripts use the commands, such as vagus-tui status --json; see vagus-tui --help.",
         )
+    try:
+        MARKS.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        raise ConfigurationError(
+            f"The wizard's marks would all be a ? here: the encoding of this terminal is {sys.stdout.encoding}.",
+            next_step="Set LC_ALL to C.UTF-8, or use the commands, which say it in words.",
+        ) from None
 
 
 def _paint_promptly() -> None:
