@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from vagus_tui.backup import ArchiveFormat, BackupOptions, Kind, list_backups, m
 from vagus_tui.backup import gauge as gauges
 from vagus_tui.backup import restore as restoring
 from vagus_tui.backup.copy import NotHereError, RestoredCopy, local_server_explained, restoring_tools
+from vagus_tui.backup.csv_files import import_csv
 from vagus_tui.backup.digest import table_content
 from vagus_tui.backup.gauge import BackupGauge, Bound, Planned
 from vagus_tui.backup.manifest import Manifest, read_manifest, read_proof
@@ -30,7 +32,7 @@ from vagus_tui.backup.options import Compression
 from vagus_tui.backup.rehearsal import rehearse
 from vagus_tui.backup.snapshot import SESSION
 from vagus_tui.control import Control
-from vagus_tui.database.connection import Database
+from vagus_tui.database.connection import Connection, Database
 from vagus_tui.database.tools import bundled_tools
 from vagus_tui.errors import CancelledByOperatorError, RefusedError
 from vagus_tui.events import CheckEvent, NoteEvent, Phase, ProgressEvent, Status, StepEvent, StepState
@@ -64,6 +66,9 @@ update public.plan_notes set queue = 'later', queue_part = 1 where id % 2 = 0;
 create materialized view public.totals as select count(*) as n from public.workout_plans;
 """
 """All that may hang on the tables; the last of it in one of Supabase's own schemas, which no backup holds."""
+
+
+NOWHERE = SecretStr("postgresql://nobody@127.0.0.1:9/x")
 
 
 async def restore(path: Path, settings: Settings) -> Made:
@@ -201,11 +206,20 @@ async def test_a_migrated_database_comes_back(make_database: MakeDatabase, tmp_p
     assert {"restore-tables-public.workout_weeks", "restore-tables-public.workout_plans_v1"} <= done.checks.keys()
 
 
-async def test_csv_alone_is_restored_and_compared(settings: Settings) -> None:
+async def test_csv_alone_is_restored_and_compared(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where that can be kept nowhere, which is said."""
     made = await make(settings, BackupOptions(kinds=frozenset({Kind.CSV})))
-    done = await restore(made.path, settings)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("vagus_tui.backup.verify.write_proof", full)
+    done = await restore(made.path, settings.model_copy(update={"database_url": NOWHERE}))
     assert done.result.ok
     assert all(id.startswith("restore-csv-") for id in done.checks)
+    proof, journal = [event.message for event in done.events if isinstance(event, NoteEvent)]
+    assert proof == "The proof could not be kept: No space left on device."
+    assert journal.startswith("The journal could not be told that the backup was restored.")
 
 
 def tables(path: Path) -> Any:
@@ -227,8 +241,7 @@ async def test_a_row_that_differs_turns_its_table_red(made: Made, settings: Sett
     reseal(made.path, tables=entries, archives=archives)
     before = list_backups(settings)[0].restored
     # And the journal cannot be told.
-    nowhere = settings.model_copy(update={"database_url": SecretStr("postgresql://nobody@127.0.0.1:9/x")})
-    done = await restore(made.path, nowhere)
+    done = await restore(made.path, settings.model_copy(update={"database_url": NOWHERE}))
     assert not done.result.ok and done.result.exit_status == 1 and done.result.figures is not None
     red = {id: event.message for id, event in done.checks.items() if event.status is Status.FAIL}
     parts = [
@@ -245,13 +258,32 @@ async def test_a_row_that_differs_turns_its_table_red(made: Made, settings: Sett
     assert list_backups(settings)[0].restored == before
 
 
-async def test_a_changed_value_in_a_csv_turns_it_red(made: Made, settings: Settings) -> None:
+async def test_a_changed_value_in_a_csv_turns_it_red(
+    made: Made, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = made.path / "csv" / "exercises.csv"
     lines = path.read_bytes().split(b"\n")
     lines[1] = re.sub(rb'"(\d)"', lambda found: b'"%d"' % (int(found[1]) ^ 1), lines[1], count=1)
     path.write_bytes(b"\n".join(lines))
+    path = made.path / "csv" / "workout_sessions.csv"
+    path.write_bytes(path.read_bytes().replace(b"-", b"~", 1))
     reseal(made.path)
+    (made.path / "csv" / "workout_plans.csv").unlink()
+    reading = import_csv
+
+    async def refused(conn: Connection, path: Path, *given: Any) -> int:
+        if path.stem == "exercise_logs":
+            # As where it is somebody else's, which says nothing of what is in it.
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return await reading(conn, path, *given)
+
+    monkeypatch.setattr(restoring, "import_csv", refused)
     done = await restore(made.path, settings)
+    assert done.checks["restore-csv-public.exercise_logs"].status is Status.ERROR
+    told = {name: done.checks[f"restore-csv-public.{name}"] for name in ("workout_plans", "workout_sessions")}
+    assert {event.status for event in told.values()} == {Status.FAIL}
+    assert "It cannot be read. The system refused: No such file" in (told["workout_plans"].message or "")
+    assert "workout_sessions.csv cannot be read into" in (told["workout_sessions"].message or "")
     assert done.checks["restore-csv-public.exercises"].status is Status.FAIL
     assert done.checks["restore-tables-public.exercises"].status is Status.PASS
 
@@ -316,8 +348,10 @@ async def test_a_local_server_at_its_end_says_nothing_about_the_backup(
     assert bundled is not None
     full = tmp_path / "pg_restore"
     words = 'pg_restore: error: could not extend file "base/5/6": No space left on device'
+    closed = 'pg_restore: error: could not open input file "1.dat.gz": Permission denied'
     full.write_text(
-        f"#!/bin/sh\ncase \"$*\" in *--section=data*) echo '{words}' >&2; exit 1;; esac\n"
+        f"#!/bin/sh\ncase \"$*\" in *--section=data*full) echo '{words}' >&2; exit 1;; "
+        f"*--section=data*) echo '{closed}' >&2; exit 1;; esac\n"
         f'exec "{bundled.pg_restore}" "$@"\n'
     )
     full.chmod(0o755)
@@ -333,7 +367,7 @@ async def test_a_local_server_at_its_end_says_nothing_about_the_backup(
         monkeypatch.setattr(
             "vagus_tui.backup.copy.bundled_tools", lambda: dataclasses.replace(bundled, pg_restore=full)
         )
-    made = await make(settings, BackupOptions(kinds=frozenset({Kind.FULL})))
+    made = await make(settings, BackupOptions(kinds=frozenset({Kind.TABLES, Kind.FULL})))
     events = []
     async for event in restore_test(made.path, settings, Control()):
         events.append(event)
@@ -344,7 +378,8 @@ async def test_a_local_server_at_its_end_says_nothing_about_the_backup(
             started.append(started[0])
     result = Made(events).result
     assert not result.ok and "says nothing about the backup" in result.message, result
-    assert ("No space left" if ends == "disk" else "was ended") in result.message
+    for told in ("No space left", "Permission denied") if ends == "disk" else ("was ended",):
+        assert told in result.message
     assert list_backups(settings)[0].usable
     async with clean_database.connect() as conn:
         assert not (await backup_records.backups(conn))[0].damage

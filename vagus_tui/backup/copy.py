@@ -51,7 +51,9 @@ _LACKING = (_UNKNOWN, _COMPRESSION)
 # What pg_restore passes on when the machine, or the PostgreSQL that comes along, is at its end: the backup is not.
 _GONE = ("connection to server at", *LOST_WORDS)
 _AT_ITS_END = ("No space left on device", "Disk quota exceeded", "out of memory", *_GONE)
-_NOT_HERE = (*_AT_ITS_END, "unsupported XML feature", *_LACKING)
+# What the system says of whoever asks, not of the file.
+_CLOSED = ("Permission denied", "Too many open files", "Cannot allocate memory")
+_NOT_HERE = (*_AT_ITS_END, "unsupported XML feature", *_CLOSED, *_LACKING)
 
 
 class NotHereError(RefusedError):

@@ -25,7 +25,7 @@ from vagus_tui.backup.inventory import Difference, differences, read_inventory
 from vagus_tui.backup.manifest import ArchiveEntry, CsvEntry, DamagedBackupError, Manifest, TableEntry, read_manifest
 from vagus_tui.backup.snapshot import SESSION
 from vagus_tui.backup.tables import TableColumn
-from vagus_tui.backup.verify import GROUP, RESTORE_TEST, clears_damage, keep_damage, keep_proof, some_sentences
+from vagus_tui.backup.verify import GROUP, OURS, RESTORE_TEST, clears_damage, keep_damage, keep_proof, some_sentences
 from vagus_tui.backup.weights import of_restore_test
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database, is_lost
@@ -322,7 +322,7 @@ async def _compare_one_csv(connection: Connection, path: Path, entry: CsvEntry, 
     except (asyncpg.PostgresError, OSError) as error:
         if is_lost(error):
             raise
-        elsewhere = isinstance(error, _NOT_HERE)
+        elsewhere = isinstance(error, _NOT_HERE) or (isinstance(error, OSError) and error.errno in OURS)
         problems.append(f"It cannot be read. {account(error)}")
     return CheckEvent(
         id=f"restore-csv-{entry.table}",

@@ -155,7 +155,7 @@ async def verify_contents(
             yield event
 
 
-_OURS = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+OURS = (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 """Why a file cannot be read by whoever asks, here and now, whatever is in it."""
 
 
@@ -166,7 +166,7 @@ def _unread(name: str, error: OSError) -> str:
         RefusedError: it is for a reason that says nothing about the backup.
     """
     said = f"{name} cannot be read: {error.strerror or type(error).__name__}."
-    if error.errno in _OURS:
+    if error.errno in OURS:
         raise RefusedError(
             said, state=AS_IT_WAS, next_step="Mend that, or log in as whoever made it; then start again."
         )
