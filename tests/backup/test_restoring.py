@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from tests.backup.helpers import Made, collect, make, settings_for
 from tests.backup.test_verification import largest, reseal
-from tests.conftest import SMALL, MakeDatabase
+from tests.conftest import SMALL, Connect, MakeDatabase
 from tests.databases import TestDatabase
 from vagus_tui.backup import ArchiveFormat, BackupOptions, Kind, list_backups, make_backup, restore_test, verify_backup
 from vagus_tui.backup import gauge as gauges
@@ -399,6 +399,25 @@ async def test_what_a_copy_needs_is_there_before_it_is_begun(made_once: Made, mo
     with pytest.raises(RefusedError, match="Restoring the backup takes about") as told:
         await RestoredCopy.start(made_once.path, manifest)
     assert "TMPDIR" in told.value.next_step
+
+
+async def test_what_the_local_server_cannot_stand_in_for_is_no_damage(
+    made_once: Made, clean_database: TestDatabase, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where rows refer to a user by something else than the id, which is all that the stand-in makes up."""
+
+    async def admin(copy: RestoredCopy, database: str) -> Connection:
+        return await connect(clean_database.admin_url)
+
+    monkeypatch.setattr(RestoredCopy, "admin", admin)
+    key = {"schema_name": "public", "name": "workout_plans", "columns": ["name"]}
+    users = {"to_schema": "auth", "to_name": "users", "to_columns": ["email"]}
+    told = {**read_manifest(made_once.path).model_dump(mode="json"), "outside_keys": [{**key, **users}]}
+    manifest = Manifest.model_validate(told)
+    copy = RestoredCopy(made_once.path, manifest, None)  # type: ignore[arg-type]
+    tables = next(archive for archive in manifest.archives if archive.tables)
+    with pytest.raises(NotHereError, match=r"cannot be filled in here: null value in column .id. .*constraint\."):
+        await copy._fill_outside(tables, "restored")
 
 
 def test_a_defect_is_not_taken_for_the_end_of_the_local_server() -> None:

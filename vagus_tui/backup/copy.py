@@ -345,10 +345,11 @@ class RestoredCopy:
         except asyncpg.PostgresError as error:
             if is_lost(error):
                 raise
-            said = server_words(error)
-            raise DamagedBackupError(
-                f"What the rows refer to outside the backup cannot be filled in: {said}.",
-                next_step="Make a full backup as well: it holds the tables that are referred to.",
+            # The stand-in is not what Supabase has there, such as for a key to a column that it lacks.
+            raise NotHereError(
+                f"What the rows refer to outside the backup cannot be filled in here: {server_words(error)}.",
+                state=AS_IT_WAS,
+                next_step="Restore it into a project of Supabase, which has those tables.",
             ) from None
         finally:
             await admin.close()
