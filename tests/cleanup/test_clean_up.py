@@ -223,6 +223,7 @@ async def test_stopped_after_the_commit(moved: TestDatabase, connect: Connect, t
     # Shown without --yes, and done with it.
     shown = await vagus("cleanup", "--json", url=moved.url, VAGUS_BACKUP_DIR=str(tmp_path))
     assert shown.status == 2 and shown.result["state"] == "Nothing was changed." and len(shown.of("sql")) > 1
+    assert "abandon --yes" in (await vagus("abandon", "--json", url=moved.url)).result["next_step"]
     status = await vagus("status", "--json", url=moved.url)
     assert "rollback --finish" in shown.result["next_step"] and "rollback --finish" in status.result["next_step"]
     assert (await state_of(moved)).interrupted

@@ -109,6 +109,8 @@ async def test_what_is_left_of_an_interrupted_migration_and_which_command_does_i
     ran = await vagus("status", "--json", url=url)
     assert "interrupted" not in ran.of("status")[0]["message"]
     assert f"PID {moved_conn.get_server_pid()}" in ran.result["next_step"]
+    # Nor is it said that there is nothing to clear away.
+    assert "abandon --yes" in (await vagus("abandon", "--json", url=url)).result["next_step"]
     await moved_conn.execute(f"select pg_advisory_unlock({LOCK_KEY})")
     done = await vagus("migrate", "--yes", "--json", url=url)
     assert done.status == 0 and done.result["message"].startswith("Finished")
