@@ -204,7 +204,7 @@ async def test_before_the_migration_the_screen_says_so(clean_database: TestDatab
         wizard(pilot).action_go("troubleshooting")
         await until_text(pilot, "The migration stopped midway")
         await pilot.press("down", "down", "r")
-        await until_text(pilot, "for a migrated database")
+        await until_text(pilot, "only once v2 is in place")
         await until(pilot, lambda: "no trouble" in str(pilot.app.screen.query_one("TitleLine").render()))
         # How each stands is on its own line.
         await until(pilot, lambda: re.search(r"The migration stopped midway +pass$", screen_text(pilot), re.M))

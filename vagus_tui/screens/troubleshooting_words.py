@@ -50,7 +50,7 @@ def results_text(results: Sequence[CheckEvent]) -> list[Content]:
 def finding_text(repair: Repair, found: Finding | None, *, possible: bool, limit: int = LINES_SHOWN) -> Content:
     """A repair and what it would change now."""
     if not possible:
-        return Content.assemble((f"{repair.title}: ", "bold"), ("for a migrated database", "$text-muted"))
+        return Content.assemble((f"{repair.title}: ", "bold"), ("only once v2 is in place", "$text-muted"))
     if found is None:
         return Content.assemble((f"{repair.title}: ", "bold"), ("r looks what it would do", "$text-muted"))
     status = Status.WARN if found.trouble else Status.PASS
