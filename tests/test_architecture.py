@@ -104,3 +104,9 @@ def test_what_functions_of_others_could_shadow_is_called_by_its_whole_name() -> 
     # Bodies of functions with an empty search path, which are compared with what stands in databases.
     found = [path.name for path in ROOT.rglob("*.py") if path.name != "capture.py" and bare.search(path.read_text())]
     assert found == []
+
+
+def test_arrays_go_to_the_server_as_text() -> None:
+    """What others are made of the driver asks the server first, with six questions: over a long line that shows."""
+    other = re.compile(r"\$\d+::(?!text\b|oid\b)\w+\[\]")
+    assert [path.name for path in ROOT.rglob("*.py") if other.search(path.read_text())] == []

@@ -22,7 +22,7 @@ QUIET = (Status.PASS, Status.SKIP)
 ANSWERS = {
     Group.PREREQUISITES: 70,
     Group.DATA_QUALITY: 90,
-    Group.VERIFICATION: 165,
+    Group.VERIFICATION: 150,
     Group.ACCESS: 135,
     Group.PERFORMANCE: 120,
 }

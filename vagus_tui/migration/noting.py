@@ -35,9 +35,9 @@ from pg_class c where c.oid = to_regclass($1)
 
 _TRIGGERS = """
 select w.name, w.trigger, t.oid is not null as there, coalesce(t.tgenabled <> 'D', false) as fires,
-  coalesce(t.tgenabled = 'A' and t.tgfoid = to_regprocedure(w.routine) and t.tgtype = w.type and t.tgqual is null
-           and t.tgattr::text = '', false) as as_made, t.oid::bigint as number
-from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::integer[]) w (name, relation, trigger, routine, type)
+  coalesce(t.tgenabled = 'A' and t.tgfoid = to_regprocedure(w.routine) and t.tgtype = w.type::integer
+           and t.tgqual is null and t.tgattr::text = '', false) as as_made, t.oid::bigint as number
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) w (name, relation, trigger, routine, type)
 join pg_class c on c.oid = to_regclass(w.relation) and c.relkind in ('r', 'p')
 left join pg_trigger t on t.tgrelid = c.oid and t.tgname = w.trigger and not t.tgisinternal
 """
@@ -140,7 +140,7 @@ async def read_noting(connection: Connection, schema: str) -> Noting:
         [qualified(schema, table) for table, _, _ in wanted],
         [name for _, name, _ in wanted],
         [f"vagus_migration.{'capture_v2' if kind == _ROW else 'capture_v2_truncate'}()" for _, _, kind in wanted],
-        [kind for _, _, kind in wanted],
+        [str(kind) for _, _, kind in wanted],
     )
     bodies = {row["name"]: row["body"] for row in await connection.fetch(_BODIES, list(V2_BODIES))}
     foreign = settled = ""

@@ -43,7 +43,7 @@ select pid, case
     when phase like 'building index: sorting%' then 0.5
     when blocks_total > 0 then 0.5 * blocks_done / blocks_total
     else 0 end::double precision as share
-from pg_stat_progress_create_index where pid = any($1::integer[])
+from pg_stat_progress_create_index where pid::text = any($1::text[])
 """
 _SIZES = "select name, coalesce(pg_relation_size(to_regclass(name)), 0) as size from unnest($1::text[]) name"
 
@@ -188,7 +188,7 @@ class _Watcher:
         running = {name: self.gauge.steps[name] for name in self.gauge.running}
         shares: dict[str, float] = {}
         pids = {self.run.working[name]: name for name in running if name in self.run.working}
-        for row in await connection.fetch(_INDEXES, list(pids)):
+        for row in await connection.fetch(_INDEXES, [*map(str, pids)]):
             shares[pids[row["pid"]]] = row["share"]
         filling: dict[str, list[PlanStep]] = {}
         for step in running.values():

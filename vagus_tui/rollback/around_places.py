@@ -146,7 +146,7 @@ class Places:
         ]
         again: dict[Thing, Dependent] = {}
         for row in await self.connection.fetch(
-            queries.OWN_NAMES, [one.kind.value for one, _ in gone], [number for _, number in gone]
+            queries.OWN_NAMES, [one.kind.value for one, _ in gone], [str(number) for _, number in gone]
         ):
             was = gone[row["place"] - 1][0]
             now = replace(was, name=row["name"], schema=row["home"] if was.kind is Kind.VIEW else was.schema)

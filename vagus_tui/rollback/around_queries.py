@@ -34,8 +34,8 @@ from unnest($1::text[], $2::text[]) w (name, kept) left join pg_publication p on
 """
 
 ROUTINES = """
-select w.place, pg_get_userbyid(p.proowner)::text as owner
-from unnest($1::integer[], $2::text[], $3::text[], $4::text[]) w (place, home, name, detail)
+select w.place::integer as place, pg_get_userbyid(p.proowner)::text as owner
+from unnest($1::text[], $2::text[], $3::text[], $4::text[]) w (place, home, name, detail)
 join pg_namespace n on n.nspname = w.home
 join pg_proc p on p.pronamespace = n.oid and p.proname = w.name
   and '(' || pg_get_function_identity_arguments(p.oid) || ')' = w.detail
@@ -65,14 +65,15 @@ join pg_constraint k on k.conrelid = c.oid and k.conname = w.old order by 2, 1
 
 OWN_NAMES = """
 select w.place, f.home, f.name
-from unnest($1::text[], $2::bigint[]) with ordinality w (kind, number, place) cross join lateral (
+from unnest($1::text[], $2::text[]) with ordinality w (kind, oid, place)
+cross join lateral (select w.oid::bigint) o (number) cross join lateral (
   select ''::text as home, k.conname::text as name from pg_constraint k
-  where w.kind = 'foreign key' and k.oid = w.number
+  where w.kind = 'foreign key' and k.oid = o.number
   union all select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
-  where w.kind in ('view', 'materialized view') and c.oid = w.number and c.relkind in ('v', 'm')
+  where w.kind in ('view', 'materialized view') and c.oid = o.number and c.relkind in ('v', 'm')
   union all select n.nspname, p.proname from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-  where w.kind = 'function' and p.oid = w.number
-  union all select '', p.polname from pg_policy p where w.kind = 'policy' and p.oid = w.number
-  union all select '', p.pubname from pg_publication p where w.kind = 'publication' and p.oid = w.number
+  where w.kind = 'function' and p.oid = o.number
+  union all select '', p.polname from pg_policy p where w.kind = 'policy' and p.oid = o.number
+  union all select '', p.pubname from pg_publication p where w.kind = 'publication' and p.oid = o.number
 ) f
 """

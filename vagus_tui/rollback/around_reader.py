@@ -112,7 +112,7 @@ class _Reader:
             await self.connection.execute(f"set local search_path = {quote(self.schema)}, pg_temp")
             rows = await self.connection.fetch(
                 queries.ROUTINES,
-                [*range(len(wanted))],
+                [*map(str, range(len(wanted)))],
                 [one.schema for one in wanted],
                 [one.name for one in wanted],
                 [one.detail for one in wanted],

@@ -9,14 +9,17 @@ from vagus_tui.checks.base import Context, Outcome
 from vagus_tui.database.identifiers import literal, qualified
 from vagus_tui.events import Status
 from vagus_tui.journal.state import State
+from vagus_tui.journal.store import Run
 from vagus_tui.migration.capture import V2_CHANGES
+from vagus_tui.migration.survey import Survey
+from vagus_tui.migration.undo import last_record
 from vagus_tui.schema.mapping import WorkoutMapping
 from vagus_tui.schema.rules import MappingOptions
 
 Probe = Callable[[Context], Awaitable[Outcome]]
 
 SCHEMA = "public"
-CAPTURED = "writes noted"
+CAPTURED, RECORDED = "writes noted", "the migration's record"
 
 
 def relation(table: str) -> str:
@@ -60,6 +63,14 @@ async def captured(context: Context) -> bool:
     if CAPTURED not in context.cache:
         context.cache[CAPTURED] = await context.connection.fetchval("select to_regclass($1) is not null", V2_CHANGES)
     return bool(context.cache[CAPTURED])
+
+
+async def recorded(context: Context) -> tuple[Run, Survey] | None:
+    """What the migration wrote down, as `last_record` gives it; looked up once per run."""
+    if RECORDED not in context.cache:
+        context.cache[RECORDED] = await last_record(context.connection)
+    found: tuple[Run, Survey] | None = context.cache[RECORDED]
+    return found
 
 
 def first_untouched(context: Context, table: str, condition: str = "true") -> str:

@@ -10,13 +10,12 @@ import asyncpg
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.fault import Fault, changed_table
-from vagus_tui.checks.verification.base import SCHEMA, on_v2, relation
-from vagus_tui.database.connection import Connection, execute_all
+from vagus_tui.checks.verification.base import SCHEMA, on_v2, recorded, relation
+from vagus_tui.database.connection import Connection, execute_all, fetch_together
 from vagus_tui.database.identifiers import quote
 from vagus_tui.database.impersonation import undone
 from vagus_tui.events import Status
 from vagus_tui.format import plural
-from vagus_tui.migration.undo import last_record
 from vagus_tui.schema import v2
 from vagus_tui.schema.ddl import V2Ddl
 from vagus_tui.schema.functions import signatures
@@ -32,14 +31,14 @@ select c.relname::text || '.' || a.attname as name, case when a.attidentity <> '
   as body
 from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
 left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
-where c.relnamespace = $1::regnamespace and c.relname = any($2::text[])
+where c.relnamespace = $1::text::regnamespace and c.relname = any($2::text[])
 """
 
 _FUNCTIONS = """
 select p.proname::text || w.arguments as name, pg_get_functiondef(p.oid) as body, array(
     select coalesce(a.grantee::regrole::text, '') from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a
-    where a.grantee <> p.proowner and (a.grantee = 0 or a.grantee::regrole::text = any($4::text[])) order by 1) as roles
-from unnest($2::text[], $3::text[]) w (name, arguments)
+    where a.grantee <> p.proowner and (a.grantee = 0 or a.grantee::regrole::text = any($5::text[])) order by 1) as roles
+from unnest($3::text[], $4::text[]) w (name, arguments)
 join pg_proc p on p.oid = to_regprocedure(pg_catalog.format('%s.%I%s', $1::text, w.name, w.arguments))
 """
 
@@ -47,7 +46,7 @@ _TRIGGERS = """
 select t.tgname::text || ' of ' || c.relname as name, pg_get_triggerdef(t.oid)
   || case when t.tgenabled in ('O', 'A') then '' else ', switched off' end as body
 from pg_trigger t join pg_class c on c.oid = t.tgrelid
-where c.relnamespace = $1::regnamespace and c.relname = any($2::text[]) and not t.tgisinternal
+where c.relnamespace = $1::text::regnamespace and c.relname = any($2::text[]) and not t.tgisinternal
 """
 
 _HOME = re.compile(r"\b(?:public|pg_temp(?:_\d+)?)\.")
@@ -71,14 +70,14 @@ async def _read(connection: Connection, schema: str, routines: Mapping[str, str]
         else await connection.fetchval("select nspname::text from pg_namespace where oid = pg_my_temp_schema()")
     )
 
-    def spelled(rows: list[asyncpg.Record]) -> dict[str, str]:
-        return {row["name"]: _HOME.sub("", row["body"]) for row in rows if row["body"] is not None}
-
-    defaults = spelled(await connection.fetch(_DEFAULTS, home, tables))
-    triggers = spelled(await connection.fetch(_TRIGGERS, home, tables))
-    rows = await connection.fetch(_FUNCTIONS, home, list(routines), list(routines.values()), [*v2.API_ROLES])
-    functions = spelled(rows)
-    for row in rows:
+    queries = {"defaults": _DEFAULTS, "functions": _FUNCTIONS, "triggers": _TRIGGERS}
+    found = await fetch_together(
+        connection, queries, home, tables, list(routines), list(routines.values()), [*v2.API_ROLES]
+    )
+    defaults, functions, triggers = (
+        {row["name"]: _HOME.sub("", row["body"]) for row in rows if row["body"] is not None} for rows in found.values()
+    )
+    for row in found["functions"]:
         functions[row["name"]] += f"\nfor {', '.join(role or 'everybody' for role in row['roles'])}"
     return _Behaviour(defaults, functions, triggers)
 
@@ -113,7 +112,7 @@ def _apart(kind: str, expected: Mapping[str, str], there: Mapping[str, str]) -> 
 
 async def _behaviour(context: Context) -> Outcome:
     connection = context.connection
-    record = await last_record(connection)
+    record = await recorded(context)
     if record is None:
         return Outcome(Status.SKIP, "–", "No record says how v2 was made, so there is nothing to compare it with.")
     ddl = V2Ddl(SCHEMA, record[1].shape, record[1].taken, preferences=False)
@@ -166,7 +165,7 @@ def _sql(_: Context) -> str:
         f"-- {what}: $1 is the schema, {rest}\n{query.strip()};\n"
         for what, rest, query in (
             ("defaults", "$2 v2's tables", _DEFAULTS),
-            ("functions", "$2 and $3 their names and arguments, $4 the app's roles", _FUNCTIONS),
+            ("functions", "$3 and $4 their names and arguments, $5 the app's roles", _FUNCTIONS),
             ("triggers", "$2 v2's tables", _TRIGGERS),
         )
     )

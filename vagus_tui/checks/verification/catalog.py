@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.fault import Fault, changed_table
-from vagus_tui.checks.verification.base import SCHEMA, against_v1, on_v2, relation
+from vagus_tui.checks.verification.base import SCHEMA, against_v1, on_v2, recorded, relation
 from vagus_tui.database.connection import Connection
 from vagus_tui.database.identifiers import literal, quote
 from vagus_tui.database.impersonation import undone
 from vagus_tui.database.privileges import Grant, read_grants
 from vagus_tui.events import Status
 from vagus_tui.migration.repoint import carried_references
-from vagus_tui.migration.undo import last_record
 from vagus_tui.schema import v2
 from vagus_tui.schema.identifiers import free_name
 
@@ -144,9 +143,7 @@ async def _constraints(context: Context) -> Outcome:
         there.add(_Constraint(row["table_name"], "n", row["column_name"]))
     expected = [*await _expected_checks(context.connection), *_expected_keys()]
     missing = [str(constraint) for constraint in expected if constraint not in there]
-    carried = await _for_new_rows(context.connection, unproved) - {
-        name for name in unproved if unproved[name] in expected
-    }
+    carried = await _for_new_rows(context, unproved) - {name for name in unproved if unproved[name] in expected}
     owed = sorted(unproved.keys() - carried)
     measured = f"{len(expected) - len(missing)} of {len(expected)}"
     problems = []
@@ -161,9 +158,9 @@ async def _constraints(context: Context) -> Outcome:
     return Outcome(Status.PASS, measured, expected=len(expected), detail=told)
 
 
-async def _for_new_rows(connection: Connection, unproved: Mapping[str, _Constraint]) -> set[str]:
+async def _for_new_rows(context: Context, unproved: Mapping[str, _Constraint]) -> set[str]:
     """Those of v1 that old rows need not meet: checks that are not v2's own, and references that v1 never checked."""
-    record = await last_record(connection)
+    record = await recorded(context)
     keys = carried_references(record[1]) if record else []
     unchecked = {f"{key.on}.{key.name}" for key in keys if not key.validated}
     return {name for name, found in unproved.items() if found.kind in "cn" or name in unchecked}

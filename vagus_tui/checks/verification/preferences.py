@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from vagus_tui.checks.base import Check, Context, Group, Outcome
 from vagus_tui.checks.fault import changed_rows
-from vagus_tui.checks.verification.base import against_v1, later, relation
+from vagus_tui.checks.verification.base import against_v1, later, recorded, relation
 from vagus_tui.database.identifiers import qualified
 from vagus_tui.events import Status
 from vagus_tui.format import plural
 from vagus_tui.migration.capture import CAPTURE_TRIGGER
 from vagus_tui.migration.cut_over import KEPT_PREFERENCES
 from vagus_tui.migration.survey import Survey
-from vagus_tui.migration.undo import last_record
 from vagus_tui.schema.preferences import QUIET, chosen
 from vagus_tui.schema.v2 import PREFERENCES, USERS
 
@@ -37,7 +36,7 @@ def _had(survey: Survey) -> str | None:
 
 @against_v1
 async def _preferences(context: Context) -> Outcome:
-    found = await last_record(context.connection)
+    found = await recorded(context)
     had = _had(found[1]) if found is not None else None
     if found is None or had is None:
         return Outcome(Status.SKIP, "–", "No record says which preferences v1 had.")
