@@ -314,11 +314,34 @@ def test_scaling_follows_the_rows_of_the_table_that_a_step_names() -> None:
     assert scaled.phase_seconds(Phase.BUILD) == pytest.approx(20)
     assert scaled.phase_seconds(Phase.CUT_OVER) == 0.2
     assert made_up().scaled_to({"exercise_logs": 0}).scale == 1
+    # A table that was empty then says nothing of itself, and the same rows take what they took.
+    empty = made_up(rows={"workout_plans": 10, "exercise_logs": 0}, migrate_seconds=99.0)
+    assert empty.scaled_to({"workout_plans": 20, "exercise_logs": 5}).step_seconds("prove-exercise_logs") == 10
+    assert empty.scaled_to({"workout_plans": 10, "exercise_logs": 0}) == empty
+
+
+def test_scaling_follows_all_rows_for_whatever_else_grows_with_them() -> None:
+    figures = ("rollback_seconds", "again_seconds", "verify_seconds", "dump_seconds", "restore_seconds")
+    sizes = {"disk_bytes": 100, "wal_bytes": 50}
+    step = StepForecast(id="prove-exercises", phase=Phase.PROVE, title="", seconds=4.0, rows=100)
+    phases = {"build": 10.0, "prove": 4.0, "cut-over": 0.2, "of a later version": 7.0}
+    before = made_up(**dict.fromkeys(figures, 3.0), **sizes, steps=(step,), phases=phases, migrate_seconds=15.0)
+    after = before.scaled_to({table: 2 * count for table, count in before.rows.items()})
+    assert [getattr(after, figure) for figure in figures] == [6.0] * 5
+    assert (after.disk_bytes, after.wal_bytes, after.steps[0].rows) == (200, 100, 200)
+    assert after.phases == {"build": 20.0, "prove": 8.0, "cut-over": 0.2}
+    assert after.migrate_seconds == pytest.approx(28.2) and after.writes_blocked_seconds == 0.08
 
 
 async def test_the_latest_that_came_to_its_end_counts_scaled_to_what_is_there_by_now(
-    settings: Settings, clean_database: TestDatabase
+    settings: Settings, clean_database: TestDatabase, made: Made
 ) -> None:
+    """And not what lies beside the backup of another database, or beside what is none."""
+    newest = made_up(rehearsed_at=datetime(2026, 5, 1, tzinfo=UTC))
+    none = settings.backup_dir / "20260501" / "000000-v1-aaaaaa.partial"
+    none.mkdir(parents=True)
+    for folder in (made.path, none):
+        (folder / "rehearsal.json").write_text(newest.model_dump_json())
     half = {"workout_plans": 20, "exercises": 200, "workout_sessions": 160, "exercise_logs": 1}
     oldest, older = made_up(rehearsed_at=datetime(2026, 2, 1, tzinfo=UTC), wal_bytes=1000), made_up(rows=half)
     newer = made_up(rehearsed_at=datetime(2026, 4, 1, tzinfo=UTC), complete=False, phases={"build": 1.0})
