@@ -102,7 +102,10 @@ async def test_without_a_target(tmp_path: Path) -> None:
 async def test_no_backup_at_all(tmp_path: Path) -> None:
     ran = await vagus("backup", "--verify", str(tmp_path / "nowhere"), "--json")
     assert (ran.status, ran.result["message"]) == (1, f"There is no {tmp_path / 'nowhere'}.")
-    listed = await vagus("backup", "--list", "--json", VAGUS_BACKUP_DIR=str(tmp_path / "nowhere"))
+    nowhere = str(tmp_path / "nowhere")
+    listed = await vagus("backup", "--list", "--json", VAGUS_BACKUP_DIR=nowhere, VAGUS_UPLOAD_URL="s3://")
+    (note,) = listed.of("note")
+    assert note["level"] == "warning" and note["message"].startswith("The upload target cannot be read: VAGUS_UPLOAD")
     assert listed.status == 0 and not listed.of("backup")
 
 
