@@ -8,9 +8,10 @@ from tests.conftest import Connect, MakeDatabase
 from tests.databases import outside_loop
 from tests.migration.support import state_of
 from tests.migration.test_stop_anywhere import attempted
-from tests.oracle import catalog_fingerprint, changes
+from tests.oracle import catalog_fingerprint, changes, v2_differences
 from vagus_tui.events import Event, NoteEvent, Phase, StepEvent, StepState
 from vagus_tui.journal.state import State
+from vagus_tui.migration import build
 from vagus_tui.sandbox.options import SandboxOptions
 
 ALTERED = {
@@ -138,3 +139,26 @@ async def test_values_in_rows_that_wait_to_be_brought_over(make_database: MakeDa
     assert "Changes brought over do not agree with v1: workout_weeks" in result.message
     assert "wrote to schema workout_v2 by hand" in (result.next_step or "")
     assert (await state_of(database)).state is State.V1
+
+
+async def test_logs_that_are_moved_between_two_parts(
+    make_database: MakeDatabase, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts are read by place in the file: what somebody moves meanwhile would be missed, so they are read again."""
+    monkeypatch.setattr(build, "ROWS_PER_PART", 100)
+    database = await make_database(SandboxOptions(plans=12, clean=True))
+    conn = await connect(database.url)
+    await conn.execute("delete from exercise_logs where ctid < '(8,0)'")
+    said, waiting = [], ["vacuum full exercise_logs"]
+
+    def meddle(event: Event) -> None:
+        if isinstance(event, NoteEvent) and event.level == "warning":
+            said.append(event.message)
+        if isinstance(event, StepEvent) and (event.id, event.state) == ("build-exercise_logs-2", StepState.STARTED):
+            while waiting:
+                outside_loop(database.execute(waiting.pop()))
+
+    result = await attempted(database, meddle)
+    assert result.ok and not waiting, result
+    assert any("exercise_logs was written anew meanwhile" in words for words in said), said
+    assert await v2_differences(conn) == []

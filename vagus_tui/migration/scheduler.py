@@ -45,7 +45,7 @@ async def run_graph(
         at_once: how many steps may be under way now; that may change, and what has begun goes on to its end.
 
     Raises:
-        Whatever the first failing step raises; the others are cancelled and waited for.
+        Whatever a failing step raises; the others are cancelled and waited for, and `done` has those that finished.
     """
     known = {step.id for step in steps}
     ahead = work_ahead(steps)
@@ -71,14 +71,20 @@ async def run_graph(
                 running[asyncio.create_task(_as_coroutine(run, lane, step))] = (step, lane)
             finished, _ = await asyncio.wait(running, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             for task in finished:
-                step, lane = running.pop(task)
-                lanes.append(lane)
+                if task.exception() is None:
+                    step, lane = running.pop(task)
+                    lanes.append(lane)
+                    done.add(step.id)
+            for task in finished:
                 task.result()
-                done.add(step.id)
     finally:
         for task in running:
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        for result, (step, _) in zip(
+            await asyncio.gather(*running, return_exceptions=True), running.values(), strict=True
+        ):
+            if not isinstance(result, BaseException):
+                done.add(step.id)
 
 
 async def _as_coroutine(run: Run, lane: int, step: PlanStep) -> None:

@@ -88,10 +88,14 @@ async def run_step(
     isolation: Literal["read_committed", "repeatable_read"] = "read_committed",
     snapshot: str | None = None,
     lock_timeout_ms: int | None = None,
+    assured: Callable[[Connection], Awaitable[None]] | None = None,
 ) -> None:
     """Run one step in one transaction; that it is done is recorded in that same transaction.
 
     Two answers are waited for, whatever the step does: over a long line most of a small build is waiting for answers.
+
+    Args:
+        assured: raises, before the transaction ends, if what was read in it does not hold.
     """
     started = time.perf_counter()
     emit(step.event(StepState.STARTED))
@@ -104,6 +108,8 @@ async def run_step(
         rows, tag = step.rows, await execute_all(connection, (*script, *step.statements))
         if step.table and tag.startswith("INSERT"):
             rows = int(tag.rsplit(" ", 1)[1])
+        if assured is not None:
+            await assured(connection)
         done = step.event(StepState.DONE, since=started, rows=rows, total=rows)
         await execute_all(connection, (store.recording(run_id, done), "commit"))
     except BaseException:

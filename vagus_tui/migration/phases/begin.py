@@ -103,7 +103,7 @@ async def _take_up(
     if await maintenance.lower_flag_of_run(main):
         emit(NoteEvent(message="The maintenance flag, left on by the interrupted cut-over, is off again."))
     done = await store.steps_done(main, old.id)
-    done -= await _drop_half_built_logs(main, old.id, resumed, done)
+    done -= await drop_half_built_logs(main, old.id, resumed, done)
     done -= await _lost_day_keys(main, old.id, resumed, done)
     await store.update_run(main, old.id, status="running", error=None)
     titles = {step.id: step.title for step in resumed.plan.steps}
@@ -137,7 +137,7 @@ async def say_taken_up(main: Connection, settings: Settings, run: store.Run, don
     await store.record_step(main, run.id, step)
 
 
-async def _drop_half_built_logs(main: Connection, run_id: UUID, made: MigrationPlan, done: set[str]) -> set[str]:
+async def drop_half_built_logs(main: Connection, run_id: UUID, made: MigrationPlan, done: set[str]) -> set[str]:
     """Parts are cut by place in the file: half of them from one snapshot and half from another do not add up.
 
     Returns the ids of the parts that must be built again.
