@@ -252,7 +252,9 @@ async def test_on_the_command_line(moved: TestDatabase, connect: Connect, tmp_pa
     reason = ("--override", "clean-up-waiting-period=thrown away tomorrow")
     shown = await vagus("cleanup", *reason, "--json", url=moved.url, **more)
     assert shown.status == 2 and "hold" not in shown.result["message"] and shown.result["ok"] is False
-    assert shown.result["next_step"] == "vagus-tui cleanup --yes does it." and not await decisions.overrides(conn)
+    more_of_it = "--override 'clean-up-waiting-period=thrown away tomorrow'"
+    assert shown.result["next_step"] == f"vagus-tui cleanup {more_of_it} --yes does it."
+    assert not await decisions.overrides(conn)
     refused = await vagus("cleanup", "--yes", "--override", "clean-up-final-backup=trust me", "--json", url=moved.url)
     assert refused.status == 2 and "cannot be overridden" in refused.result["message"]
     typed = await vagus("cleanup", "--yes", "--confirm", "vagus live", "--json", url=moved.url, **live)

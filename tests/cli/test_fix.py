@@ -51,6 +51,26 @@ async def test_all_that_is_safe_and_taken_back(database: TestDatabase, conn: Con
         undone = await vagus("fix", "--undo", "last", "--yes", "--json", url=url)
         assert undone.status == 0 and undone.result["figures"]["batch"] == line["batch"]
     assert await conn.fetchval(_DIGEST) == before
+    # What somebody has changed since is left, and said; the others come back where that is asked for.
+    (line,) = (await vagus("fix", "logs-rpe-clear", "--yes", "--json", url=url, VAGUS_OPERATOR="ada")).of("fix")
+    changed = await conn.fetchval(
+        "update exercise_logs set rpe = 7 where id = (select row_id::uuid from vagus_migration.quarantine "
+        "where batch = $1 order by id limit 1) returning id::text",
+        line["batch"],
+    )
+    shown = await vagus("fix", "--undo", "last", "--partly", "--json", url=url)
+    assert shown.status == 2 and "fixed by ada" in shown.result["message"]
+    assert shown.result["next_step"] == f"vagus-tui fix --undo {line['batch']} --partly --yes does it."
+    refused = await vagus("fix", "--undo", line["batch"], "--yes", "--json", url=url)
+    assert refused.status == 1 and f"--undo {line['batch']} --partly --yes" in refused.result["next_step"]
+    undone = await vagus("fix", "--undo", line["batch"], "--partly", "--yes", "--json", url=url)
+    assert undone.status == 0 and undone.result["figures"] == {
+        "rows": line["rows"] - 1,
+        "left": 1,
+        "batch": line["batch"],
+    }
+    (note,) = undone.of("note")
+    assert note["level"] == "warning" and changed in note["message"] and "1 row left" in undone.result["state"]
 
 
 async def test_from_faulty_to_migrated(database: TestDatabase) -> None:

@@ -91,11 +91,14 @@ async def _clean_up(asked: CleanupCommand, control: Control) -> AsyncGenerator[E
                 for line in plan.notes:
                     yield NoteEvent(message=line, level="warning")
                 held = refusal(outcomes)
+                # Overrides are not on record yet, so the command that does it has to give them again.
+                more = " --archives" if archives else ""
+                more += "".join(f" --override {shlex.quote(f'{gate}={reason}')}" for gate, reason in reasons.items())
                 yield ResultEvent(
                     ok=False,
                     message=" ".join(filter(None, ("This is what cleanup would do.", held))),
                     state="Nothing was changed.",
-                    next_step=way_past(outcomes) if held else "vagus-tui cleanup --yes does it.",
+                    next_step=way_past(outcomes) if held else f"vagus-tui cleanup{more} --yes does it.",
                     exit_status=REFUSED if held else USAGE,
                 )
                 return

@@ -267,7 +267,7 @@ async def _undo(which: str, *, yes: bool, partly: bool) -> AsyncGenerator[Event,
                 ok=False,
                 message=f"This would put back {words}, fixed by {batch.operator}.",
                 state="Nothing was changed.",
-                next_step=f"vagus-tui fix --undo {batch.id} --yes does it.",
+                next_step=f"vagus-tui fix --undo {batch.id}{' --partly' if partly else ''} --yes does it.",
                 exit_status=USAGE,
             )
             return
