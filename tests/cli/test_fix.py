@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.cli.program import vagus
 from tests.databases import TestDatabase
+from vagus_tui.commands.fix import hint
 from vagus_tui.database.connection import Connection
 
 _DIGEST = "select md5(string_agg(l::text, chr(10) order by l::text)) from exercise_logs l"
@@ -33,6 +34,10 @@ async def test_listed_shown_and_refused_before_anything_is_done(database: TestDa
         "fix", name, "--yes", "--json", url=url, VAGUS_ENVIRONMENT="production", VAGUS_PROJECT="vagus live"
     )
     assert asked.status == 2 and asked.result["next_step"] == "Add --confirm 'vagus live'."
+    # Where rows hold a migration up, that they can be mended is said.
+    held = await vagus("migrate", "--json", url=url)
+    assert held.status == 1 and "vagus-tui fix lists what mends the rows of v1." in held.result["next_step"]
+    assert hint([]) is None
     # Whatever was looked at or refused, nothing was written: not even the journal.
     assert await conn.fetchval("select to_regnamespace('vagus_migration')") is None
 
@@ -44,6 +49,10 @@ async def test_all_that_is_safe_and_taken_back(database: TestDatabase, conn: Con
     assert ran.status == 0
     fixed = {line["id"]: line for line in ran.of("fix")}
     assert fixed.keys() == {line["id"] for line in offered}
+    figures = {"fixes": len(fixed), "rows": sum(line["rows"] for line in fixed.values())}
+    assert ran.result["figures"] == figures and ran.result["message"].startswith("Fixed: ")
+    again = await vagus("fix", "--safe", "--yes", "--json", url=url)
+    assert again.status == 0 and "nothing was changed" in again.result["message"] and not again.of("fix")
     # Two safe fixes of one check are both applied.
     assert {"logs-rpe-round", "logs-rpe-clear"} <= fixed.keys()
     assert not any(line["safe"] for line in (await vagus("fix", "--json", url=url)).of("fix"))
