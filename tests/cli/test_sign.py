@@ -42,6 +42,6 @@ async def test_a_script_signs_off_what_a_migration_waits_for(
     for environment, told in (("staging", ["Messages to users: 4 of 5 are signed off."]), ("development", [])):
         status = await vagus("status", "--json", url=url, VAGUS_ENVIRONMENT=environment)
         assert [line["message"][:41] for line in status.of("note")] == told
-    again = await vagus("sign", ANNOUNCED, "--take-back", "--json", url=url)
+    again = await vagus("sign", ANNOUNCED, "--take-back", "--note", "not sent", "--json", url=url)
     assert again.result["message"].startswith("Nothing was changed") and not again.of("note")
     assert not (await decisions.sign_offs(clean_conn))[ANNOUNCED].ticked

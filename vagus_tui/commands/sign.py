@@ -103,7 +103,8 @@ async def _sign(command: SignCommand) -> AsyncGenerator[Event, None]:
     async with opened("sign-off") as context:
         standing = await decisions.sign_offs(context.connection)
         # What stands already as it is to stand keeps its name and time, unless there is something to add to it.
-        to_do = [item for item in chosen if command.note.strip() or _ticked(standing, item) is command.take_back]
+        adds = bool(command.note.strip()) and not command.take_back
+        to_do = [item for item in chosen if adds or _ticked(standing, item) is command.take_back]
         if to_do:
             yield about("Taking sign-offs back" if command.take_back else "Signing off", context)
             async with context.connection.transaction():
