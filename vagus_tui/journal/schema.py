@@ -187,7 +187,8 @@ _KNOWN: ContextVar[dict[int, bool] | None] = ContextVar("journal known", default
 @contextlib.contextmanager
 def asked_once() -> Iterator[None]:
     """Within it, whether there is a journal is asked but once: for a look that reads much of it, and makes none."""
-    token = _KNOWN.set({})
+    # Within another one, that one's answer counts.
+    token = _KNOWN.set({} if (known := _KNOWN.get()) is None else known)
     try:
         yield
     finally:

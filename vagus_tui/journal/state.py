@@ -11,6 +11,7 @@ from vagus_tui.database.catalog import read_columns
 from vagus_tui.database.connection import Connection
 from vagus_tui.journal import store
 from vagus_tui.journal.missing_v2 import why_missing
+from vagus_tui.journal.schema import asked_once
 from vagus_tui.schema import v1, v2
 from vagus_tui.schema.helpers import ours
 from vagus_tui.schema.v1 import NotV1, V1Shape, recognise
@@ -189,8 +190,9 @@ async def read_state(connection: Connection) -> DatabaseState:
     """Read the state of the database: one look at the catalog, one at the journal."""
     found = await read_columns(connection)
     # What cannot be read must not crash the reading of the state: a foreign journal reads as none.
-    run = await store.latest_run(connection, "migrate", "rollback", "restore", "clean-up")
-    done = await store.latest_run(connection, "migrate", "rollback", "restore", "clean-up", done=True)
+    with asked_once():
+        run = await store.latest_run(connection, "migrate", "rollback", "restore", "clean-up")
+        done = await store.latest_run(connection, "migrate", "rollback", "restore", "clean-up", done=True)
     left, settling = await _left_open(connection, run)
     own, renamed = recognise(found), recognise(found, suffix=v1.SUFFIX)
     v2_in_place = "total_weeks" in found.get(v1.PLANS, {}) and all(name in found for name in v1.HIERARCHY)
