@@ -21,6 +21,7 @@ async def test_listed_shown_and_refused_before_anything_is_done(database: TestDa
     assert listed.status == 0
     offered = {line["id"]: line for line in listed.of("fix")}
     assert all(line["rows"] > 0 and "batch" not in line for line in offered.values())
+    assert listed.result["message"] == f"{len(offered)} fixes with rows to mend."
     assert set(await _failing(url)) <= {line["check"] for line in offered.values()}
     name = "orphaned-exercises-set-aside"
     shown = await vagus("fix", name, "--json", url=url)
@@ -30,9 +31,8 @@ async def test_listed_shown_and_refused_before_anything_is_done(database: TestDa
     for arguments in (("no-such-fix",), ("--yes",), ("--safe", name), ("--undo", "last", "--safe")):
         assert (await vagus("fix", *arguments, "--json", url=url)).status == 2
     assert (await vagus("fix", "--undo", "last", "--yes", "--json", url=url)).status == 1
-    asked = await vagus(
-        "fix", name, "--yes", "--json", url=url, VAGUS_ENVIRONMENT="production", VAGUS_PROJECT="vagus live"
-    )
+    two = (name, "logs-rpe-clear", "--yes", "--json")
+    asked = await vagus("fix", *two, url=url, VAGUS_ENVIRONMENT="production", VAGUS_PROJECT="vagus live")
     assert asked.status == 2 and asked.result["next_step"] == "Add --confirm 'vagus live'."
     # Where rows hold a migration up, that they can be mended is said.
     held = await vagus("migrate", "--json", url=url)
@@ -87,7 +87,9 @@ async def test_from_faulty_to_migrated(database: TestDatabase) -> None:
     url = database.url
     offered = (await vagus("fix", "--json", url=url)).of("fix")
     aside = [line["id"] for line in offered if line["action"] == "set-aside"]
-    assert (await vagus("fix", "--safe", "--yes", url=url)).status == 0
+    # A name is asked for only where rows leave, and only in production.
+    assert (await vagus("fix", "--safe", "--yes", url=url, VAGUS_ENVIRONMENT="production")).status == 0
+    assert (await vagus("fix", aside.pop(), "--yes", url=url)).status == 0
     named = ("--yes", "--confirm", "vagus")
     done = await vagus("fix", *aside, *named, url=url, VAGUS_ENVIRONMENT="production", VAGUS_PROJECT="vagus")
     assert done.status == 0 and "✓ fixed" in done.out and "look first" not in done.out
