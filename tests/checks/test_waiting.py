@@ -86,6 +86,29 @@ async def test_a_stop_from_elsewhere_is_not_taken_for_the_end_of_patience(clean_
             assert working.cancelled()
 
 
+async def test_what_is_done_does_not_wait_for_whoever_looks(
+    clean_database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over a long line a look takes a second; every check that took longer than one waited for it."""
+    monkeypatch.setattr(waiting, "TELL_AFTER_SECONDS", 0.01)
+    looks = asyncio.Event()
+
+    async def slow(_: Patience) -> tuple[str, tuple[Blocker, ...]]:
+        looks.set()
+        await asyncio.sleep(60)
+        raise AssertionError("nobody waits for that")
+
+    monkeypatch.setattr(Patience, "_look", slow)
+    async with (
+        looking_at(clean_database) as context,
+        Patience.with_(context.database, context.connection, "UTC") as patience,
+        asyncio.timeout(20),
+    ):
+        await patience.through(looks.wait(), lambda _: None)
+        # Nor the next, during the same look.
+        await patience.through(asyncio.sleep(0.1), lambda _: None)
+
+
 async def test_who_holds_the_lock_is_told_and_the_wait_has_an_end(
     clean_database: TestDatabase, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:

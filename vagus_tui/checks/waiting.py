@@ -176,6 +176,8 @@ class Patience:
             began = looked = time.monotonic()
             while (pause := self._pause) is not None:
                 await asyncio.sleep(pause)
+                if self._looking is not None:
+                    await asyncio.wait({self._looking})
                 relation, holders = await self._look()
                 before, looked = looked, time.monotonic()
                 if not relation:

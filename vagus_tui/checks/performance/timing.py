@@ -102,18 +102,16 @@ async def measure(
     patience = max(limit * PATIENCE, 0.1)
     # Parsed beforehand, as the app's own pooled connections have done: an error is an error.
     prepared = [f"prepare {_name(number)} as {sql}" for number, sql in pages.items()]
-    try:
-        async with undone(
-            connection,
-            act_as(ROLE, statements[0].subject.actor),
-            *prepared,
-            "prepare vagus_nothing as select 1",
-            timeout_ms=max(1, round(patience * 1000)),
-        ):
-            times = await _all_times(connection, statements)
-    finally:
-        if not connection.is_closed():
-            await connection.execute(_FORGET)
+    async with undone(
+        connection,
+        _FORGET,
+        act_as(ROLE, statements[0].subject.actor),
+        *prepared,
+        "prepare vagus_nothing as select 1",
+        timeout_ms=max(1, round(patience * 1000)),
+    ):
+        times = await _all_times(connection, statements)
+        await connection.execute(f"reset role; {_FORGET}")
     timings = {(statement.subject, statement.version): _timing(found, patience) for statement, found in times.items()}
     return [
         Measured(subject, timings.get((subject, 1)), timings.get((subject, 2)))
@@ -136,7 +134,7 @@ do $$ declare name text; begin
   end loop;
 end $$
 """
-"""A statement that was prepared outlives its transaction."""
+"""A statement that was prepared outlives its transaction; and what broke off may have left some."""
 
 
 async def _all_times(connection: Connection, statements: Sequence[_Statement]) -> dict[_Statement, list[float] | None]:
