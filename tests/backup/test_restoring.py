@@ -27,12 +27,14 @@ from vagus_tui.backup.copy import NotHereError, RestoredCopy, local_server_expla
 from vagus_tui.backup.csv_files import import_csv
 from vagus_tui.backup.digest import table_content
 from vagus_tui.backup.gauge import BackupGauge, Bound, Planned
+from vagus_tui.backup.inventory import read_inventory
 from vagus_tui.backup.manifest import Manifest, read_manifest, read_proof
 from vagus_tui.backup.options import Compression
 from vagus_tui.backup.rehearsal import rehearse
 from vagus_tui.backup.snapshot import SESSION
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
+from vagus_tui.database.definitions import Inventory
 from vagus_tui.database.tools import bundled_tools
 from vagus_tui.errors import CancelledByOperatorError, RefusedError
 from vagus_tui.events import CheckEvent, NoteEvent, Phase, ProgressEvent, Status, StepEvent, StepState
@@ -288,7 +290,9 @@ async def test_a_changed_value_in_a_csv_turns_it_red(
     assert done.checks["restore-tables-public.exercises"].status is Status.PASS
 
 
-async def test_what_hangs_on_a_table_counts_too(made: Made, settings: Settings) -> None:
+async def test_what_hangs_on_a_table_counts_too(
+    made: Made, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hanging = {
         "policies": "Users manage own plans",
         "keys": "workout_plans_pkey",
@@ -299,10 +303,20 @@ async def test_what_hangs_on_a_table_counts_too(made: Made, settings: Settings) 
     for kind, name in hanging.items():
         known = manifest["inventory"]["public.workout_plans"][kind]
         known[name + " of old"] = known.pop(name)
+    sequence = "bigint increment 1 last"
+    manifest["inventory"]["public.workout_plans"]["sequences"] = {"ids": f"{sequence} 5"}
     reseal(made.path, inventory=manifest["inventory"])
+
+    async def further_back(*given: Any) -> Inventory:
+        found = await read_inventory(*given)
+        found["public.workout_plans"]["sequences"] = {"ids": f"{sequence} 4"}
+        return found
+
+    monkeypatch.setattr(restoring, "read_inventory", further_back)
     done = await restore(made.path, settings)
     failed = done.checks["restore-tables-public.workout_plans"]
     assert failed.status is Status.FAIL
+    assert "sequences: ids stands at 4, which gives numbers a second time." in (failed.message or "")
     for kind, name in hanging.items():
         assert f"{kind}: {name} of old is missing" in (failed.message or "")
         assert f"{kind}: {name} was not there before" in (failed.message or "")
