@@ -56,10 +56,17 @@ def peek(mapping: WorkoutMapping, schema: str, table: str) -> list[str]:
 
 
 def collect(mapping: WorkoutMapping, schema: str) -> list[str]:
-    """Take the notes and name the plans and sessions they touch."""
+    """Take the notes and name the plans and sessions they touch; first in its transaction, for it holds v1's tables."""
+    shape = mapping.shape
+    read = ", ".join(qualified(shape.schema, name) for name in captured(shape).values())
     # As everywhere, with a condition: pg_safeupdate, which a project may have switched on, refuses those without.
     taken = f"delete from {CHANGE_LOG} where true returning unit, id"
-    return _collect(mapping, schema, f"with taken as ({taken}) select distinct unit, id from taken")
+    return [
+        # Before the snapshot, which this takes none of: of a table that somebody writes anew between the two (ALTER
+        # TABLE, pg_repack) the snapshot sees no row, and all that was touched would be taken for deleted.
+        f"lock table {read} in access share mode",
+        *_collect(mapping, schema, f"with taken as ({taken}) select distinct unit, id from taken"),
+    ]
 
 
 def whole_round(mapping: WorkoutMapping, schema: str, kept_apart: Sequence[Apart]) -> list[str]:

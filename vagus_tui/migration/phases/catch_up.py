@@ -17,7 +17,6 @@ from vagus_tui.migration.difference import first_of
 from vagus_tui.migration.proof import WRONG_ROWS
 from vagus_tui.migration.run import MigrationRun
 from vagus_tui.migration.work import BUSY
-from vagus_tui.schema.identifiers import qualified
 
 SMALL_BACKLOG = 200
 """Changes that the cut-over can take along without anybody noticing."""
@@ -46,12 +45,7 @@ async def _round(run: MigrationRun) -> int:
     if not await run.main.fetchval(f"select exists (select from {capture.CHANGE_LOG})"):
         # A hold may last for hours: tables made and dropped every second would fill the catalog for nothing.
         return 0
-    shape = run.made.survey.shape
-    read = ", ".join(qualified(shape.schema, name) for name in capture.captured(shape).values())
     async with run.main.transaction(isolation="repeatable_read"):
-        # Before the snapshot, which this takes none of: of a table that somebody writes anew between the two (ALTER
-        # TABLE, pg_repack) the snapshot sees no row, and the round would take all that was touched for deleted.
-        await run.main.execute(f"lock table {read} in access share mode")
         await execute_all(run.main, catch_up.collect(run.made.mapping, STAGING))
         notes = int(await run.main.fetchval(f"select count(*) from {catch_up.TOUCHED}"))
         if notes:
