@@ -7,6 +7,7 @@ import hashlib
 import math
 import re
 import secrets
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.databases import TestDatabase
 from tests.google_store import GoogleStore, google_store
 from tests.object_store import ObjectStore, line_to
 from vagus_tui.backup import list_backups, s3_bucket
+from vagus_tui.backup import upload as upload_module
 from vagus_tui.backup.manifest import DamagedBackupError, read_manifest
 from vagus_tui.backup.remote import UploadFailedError, open_remote
 from vagus_tui.backup.remote_listing import list_remote
@@ -261,19 +263,25 @@ async def test_a_stop_takes_the_parts_back(place: tuple[str, Store], made: Made,
 
 
 async def test_whoever_breaks_it_off_leaves_nothing_at_work(
-    cloud: ObjectStore, bucket: str, made: Made, settings: Settings
+    cloud: ObjectStore, bucket: str, made: Made, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enlarged(made.path, 6 * PART)
-    before, far = asyncio.all_tasks(), asyncio.Event()
+    before, reading = asyncio.all_tasks(), upload_module._local
+
+    async def read_until_broken_off(path: Path) -> AsyncIterator[bytes]:
+        read = 0
+        async for data in reading(path):
+            yield data
+            if read <= 2 * PART < read + len(data):
+                task.cancel()
+            read += len(data)
 
     async def copying() -> None:
-        async for event in upload_backup(made.path, cloud.settings(settings, f"s3://{bucket}"), Control()):
-            if isinstance(event, StepEvent) and event.id == "upload" and (event.rows or 0) > PART:
-                far.set()
+        async for _ in upload_backup(made.path, cloud.settings(settings, f"s3://{bucket}"), Control()):
+            pass
 
+    monkeypatch.setattr(upload_module, "_local", read_until_broken_off)
     task = asyncio.create_task(copying())
-    await far.wait()
-    task.cancel()
     await asyncio.wait({task})
     assert task.cancelled() and asyncio.all_tasks() == before
     assert not cloud.unfinished(bucket) and b"csv/exercises.csv" not in cloud.get(f"{bucket}?list-type=2")
