@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -20,10 +22,12 @@ from tests.migration.test_stop_anywhere import attempted
 from tests.oracle import catalog_fingerprint, changes, v2_differences
 from vagus_tui.control import Control
 from vagus_tui.database.connection import Connection, Database
-from vagus_tui.events import Event, NoteEvent, StepEvent, StepState
+from vagus_tui.errors import VagusError
+from vagus_tui.events import Event, NoteEvent, ResultEvent, StepEvent, StepState
+from vagus_tui.jobs import failure
 from vagus_tui.journal.state import State
 from vagus_tui.migration import watch
-from vagus_tui.migration.runner import migrate
+from vagus_tui.migration.runner import migrate, run_migration
 from vagus_tui.sandbox.options import SandboxOptions
 from vagus_tui.sandbox.traffic import Traffic
 
@@ -347,47 +351,68 @@ async def test_whoever_holds_up_the_build_is_named(
     monkeypatch.setattr(watch, "WAITED_SECONDS", 0.2)
     monkeypatch.setattr(watch, "INTERVAL_SECONDS", 0.1)
     database = await make_database(SandboxOptions(plans=12, clean=True))
-    conn, other = await connect(database.url), await connect(database.url)
-    holding = other.transaction()
+    conn = await connect(database.url)
     said: list[str] = []
     resumed = held = False
 
-    async def hold(event: Event, control: Control) -> None:
-        nonlocal held, holding
-        staged = "workout_days" if resumed else "staging"
-        if isinstance(event, StepEvent) and event.id.endswith(f"-{staged}") and event.seconds is not None and not held:
+    def hold(event: Event) -> None:
+        nonlocal held
+        staged = "build-workout_days" if resumed else "prepare-staging"
+        if isinstance(event, StepEvent) and (event.id, event.state) == (staged, StepState.DONE) and not held:
             held = True
-            await holding.start()
-            await other.execute("lock table exercises in access exclusive mode")
+            do(other.execute("begin; lock table exercises in access exclusive mode"))
         elif isinstance(event, StepEvent) and (event.id, event.state) == ("repoint", StepState.DONE):
             # Statistics are made last; as somebody's VACUUM does, this waits for nobody and they for it.
-            await holding.start()
-            await other.execute("lock table exercises in share update exclusive mode")
+            do(other.execute("begin; lock table exercises in share update exclusive mode"))
         elif isinstance(event, NoteEvent):
             said.append(event.message)
-            if not event.message.startswith("Waiting for "):
-                return
-            if resumed:
-                await holding.rollback()
-                holding = other.transaction()
-            else:
-                await conn.execute(
-                    "select pg_cancel_backend(pid) from pg_stat_activity where wait_event_type = 'Lock' "
-                    "and datname = current_database() and application_name like 'vagus-tui build%'"
-                )
+            if event.message.startswith("Waiting for "):
+                do(other.execute("rollback") if resumed else database.execute(CANCELLED))
 
-    ran = await do_migrate(database, on_event=hold)
-    await holding.rollback()
-    assert not ran.result.ok and ran.result.exit_status == 4, ran.result
-    assert ran.result.message.startswith("The server said: canceling statement due to user request. v1 is in place")
-    assert "what was built so far stays" in ran.result.message
-    assert (await state_of(database)).interrupted
-    resumed, held, holding = True, False, other.transaction()
-    said.clear()
-    ran = await do_migrate(database, on_event=hold)
-    assert ran.result.ok, ran.result
+    async def attempt() -> ResultEvent:
+        # On one connection, so that no other one holds the table when somebody comes for it.
+        settings = settings_for(database, parallel_connections=1)
+        try:
+            return await run_migration(Database(settings), settings, Control(), hold, hold=False)
+        except VagusError as error:
+            return failure(error)
+
+    with elsewhere() as do:
+        other = do(asyncpg.connect(database.url))
+        result = await attempt()
+        do(other.execute("rollback"))
+        assert not result.ok and result.exit_status == 4, result
+        assert result.message.startswith("The server said: canceling statement due to user request. v1 is in place")
+        assert "what was built so far stays" in result.message
+        assert (await state_of(database)).interrupted
+        resumed, held = True, False
+        said.clear()
+        result = await attempt()
+        pid = other.get_server_pid()
+        do(other.close())
+    assert result.ok, result
     assert said[0].startswith("Resuming the run of ")
     waited = [message for message in said if message.startswith("Waiting for ")]
-    assert len(waited) == 2 and all(f"PID {other.get_server_pid()} (" in message for message in waited), said
+    assert len(waited) == 2 and all(f"PID {pid} (" in message for message in waited), said
     assert "It goes on: nobody is waited for any more." in said
     assert await v2_differences(conn) == []
+
+
+CANCELLED = (
+    "select pg_cancel_backend(pid) from pg_stat_activity where wait_event_type = 'Lock' "
+    "and datname = current_database() and application_name like 'vagus-tui build%'"
+)
+
+
+@contextlib.contextmanager
+def elsewhere() -> Iterator[Callable[[Coroutine[Any, Any, Any]], Any]]:
+    """Runs coroutines in another thread, to their end, while what is under test stands still."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield lambda job: asyncio.run_coroutine_threadsafe(job, loop).result(20)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

@@ -250,7 +250,7 @@ async def test_a_locked_table_is_no_lost_connection(
             monkeypatch.setattr(reading, "PULSE_SECONDS", 0.05)
             session.wake()
             # What is shown is from before: that no answer comes is said while it does not.
-            await until_text(pilot, "no answer for 0:0", "· v1")
+            await until_text(pilot, "no answer for 0:0")
             async with session._busy:
                 assert session._connection is not None
                 await session._connection.execute("set lock_timeout = '300ms'")
