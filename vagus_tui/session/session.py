@@ -8,7 +8,7 @@ callback, and the app passes that on to its screens.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,9 @@ from vagus_tui.journal.acceptance import Verdict
 from vagus_tui.session.job import GRACE_SECONDS, Job, JobFactory, run_job
 from vagus_tui.session.knowledge import Link, Snapshot, Standing, Topic, parse_moment
 from vagus_tui.session.watching import Watching
+
+CANCELLED_AGAIN_SECONDS = 5.0
+"""Time for a cancelled task to put away what it has open, before it is cancelled once more."""
 
 __all__ = ["Link", "Session", "Snapshot", "Standing", "Topic", "parse_moment"]
 
@@ -103,9 +106,7 @@ class Session(Watching):
         tasks: list[asyncio.Task[Any]] = [task for task in self._checks.values() if not task.done()]
         tasks += [task for task in (self._poll, self._gating) if task is not None]
         tasks += [one.task for one in self.watches.values() if one.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await ended(tasks)
         self._checks.clear()
         self.watches.clear()
         self._poll = None
@@ -116,3 +117,14 @@ class Session(Watching):
             await close(self._connection)
             self._connection = None
         self.link = Link.WAITING
+
+
+async def ended(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they are through: on Python 3.11 a cancellation may be lost, and one would wait for ever."""
+    waiting = set(tasks)
+    while waiting:
+        for task in waiting:
+            task.cancel()
+        done, waiting = await asyncio.wait(waiting, timeout=CANCELLED_AGAIN_SECONDS)
+        # Looked at, or asyncio would tell of what nobody has seen.
+        await asyncio.gather(*done, return_exceptions=True)
