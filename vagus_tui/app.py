@@ -50,6 +50,8 @@ def _stylesheet() -> Path:
     return inside if inside.exists() else here.parent / "screens.css"
 
 
+OPENING_SECONDS = 0.5
+"""From the first painting on, until what is opened has come to rest."""
 TOUR_RETRY_SECONDS = 0.2
 """How long until it is looked again whether the connection stands."""
 
@@ -111,6 +113,7 @@ class VagusApp(Moving):
         self._said: dict[str, float] = {}
         self._starting: asyncio.Task[None] | None = None
         self._ending = False
+        self.opened = False
         self._ended = False
         self._end_lock = asyncio.Lock()
         self.register_theme(DARK)
@@ -130,6 +133,7 @@ class VagusApp(Moving):
     def on_mount(self) -> None:
         """Start what is to be worked on."""
         self.set_interval(LOOK_SECONDS, self.pauses.look)
+        self.call_after_refresh(self.set_timer, OPENING_SECONDS, self._has_opened)
         self.session.set_standing(Step.OVERVIEW, Status.RUNNING, "reading")
         if self.demo is not None:
             self.start_demo()
@@ -288,6 +292,9 @@ class VagusApp(Moving):
         self._exit_renderables.append(Text(crash_text(error)))
         self._close_messages_no_wait()
 
+    def _has_opened(self) -> None:
+        self.opened = True
+
     async def action_quit(self) -> None:
         """Quit; where a job runs, say first what happens to it."""
         job = self.session.job
@@ -336,16 +343,27 @@ def _die(app: VagusApp, number: int, words: str) -> None:
     die_of(number, app._driver, words)
 
 
+def _interrupted(app: VagusApp) -> None:
+    """Quit; at once where nothing is at work yet, or where quitting takes too long for whoever asks again.
+
+    An app that is told to end while its first screen is being put together may never come to its end.
+    """
+    if app.opened and not app._ending:
+        app.call_later(app.action_quit)
+    else:
+        _die(app, signal.SIGINT, killed_text("Ctrl-C"))
+
+
 def _die_in_order(app: VagusApp) -> None:
     """Whoever ends the program from outside gets their terminal back; Python would leave it in the wizard's mode.
 
-    Ctrl-C is the key, also where it comes before the terminal is in that mode, or from outside: Python would cut off
-    whatever is at work, in the middle of what is just being shown too.
+    Ctrl-C is the key, also where it comes from outside: Python would cut off whatever is at work, in the middle of what
+    is just being shown too.
     """
     loop = asyncio.get_running_loop()
     with contextlib.suppress(NotImplementedError, RuntimeError):
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-            loop.add_signal_handler(signal.SIGINT, app.call_later, app.action_quit)
+            loop.add_signal_handler(signal.SIGINT, _interrupted, app)
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         # Not every system has both, nor can every loop hear them; what nohup has silenced stays silent.

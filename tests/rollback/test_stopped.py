@@ -187,6 +187,10 @@ async def test_disconnected(way: str, step: str, make_database: MakeDatabase, co
     if not ran.result.ok:
         assert ran.result.exit_status in (3, 4), ran.result
         found = await state_of(database)
+        if found.state is State.ROLLED_BACK:
+            # The sessions were ended a moment later, after the commit: what is left is to be finished.
+            assert found.interrupted and changes(rows, await v1_rows(conn)) == []
+            return
         assert found.state is State.MIGRATED
         # In words, where the journal and the report show them.
         errors = await conn.fetch("select error from vagus_migration.runs where status = 'failed'")
