@@ -33,7 +33,7 @@ from vagus_tui.screens.messages import SessionChanged
 from vagus_tui.screens.moving import STEPS, Moving
 from vagus_tui.screens.palette import WizardCommands
 from vagus_tui.session.pauses import LOOK_SECONDS, Pauses
-from vagus_tui.session.session import Link, Session, Topic
+from vagus_tui.session.session import Link, Session, Topic, ended
 from vagus_tui.settings import Settings
 from vagus_tui.widgets.terminal import die_of, drawing_driver
 from vagus_tui.widgets.text import safe_str
@@ -329,8 +329,7 @@ class VagusApp(Moving):
             if self._ended:
                 return
             if self._starting is not None and not self._starting.done():
-                self._starting.cancel()
-                await asyncio.gather(self._starting, return_exceptions=True)
+                await ended([self._starting])
             try:
                 await self.session.close()
             finally:

@@ -25,7 +25,7 @@ from vagus_tui.session.watching import Watching
 CANCELLED_AGAIN_SECONDS = 5.0
 """Time for a cancelled task to put away what it has open, before it is cancelled once more."""
 
-__all__ = ["Link", "Session", "Snapshot", "Standing", "Topic", "parse_moment"]
+__all__ = ["Link", "Session", "Snapshot", "Standing", "Topic", "ended", "parse_moment"]
 
 
 class Session(Watching):

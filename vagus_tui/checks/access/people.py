@@ -89,7 +89,7 @@ async def sample(connection: Connection) -> tuple[Person, ...]:
 
 
 async def next_people(connection: Connection, after: str, limit: int) -> Sequence[Person]:
-    """The next users after an id, in the order of ids; What `people_statements` gives must have run."""
+    """The next users after an id, in the order of ids; what `people_statements` gives must have run."""
     rows = await connection.fetch(
         "select id, kind from pg_temp.vagus_access_people where id > $1 order by id limit $2", after, limit
     )
